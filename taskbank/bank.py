@@ -1,0 +1,363 @@
+"""The bank: a catalog and its blobs, opened by URL. Knows nothing of torch.
+
+A bank is opened with `open_bank`, made with `create_bank`; both check everything about
+the URL and the schema before they return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Engine, and_, select
+
+from taskbank.blobs.store import IN_CATALOG, blob_store, canonical_blobs_url
+from taskbank.catalog.catalog import Catalog
+from taskbank.catalog.engine import (
+    check_revision,
+    connect,
+    prepare_sqlite,
+    reading,
+    revision_of,
+    shown,
+    writing,
+)
+from taskbank.catalog.models import SCHEMA_REVISIONS, AdapterRow, BackboneRow, BankRow, TaskRow
+from taskbank.catalog.query import compile_query
+from taskbank.catalog.records import (
+    AdapterRecord,
+    AliasRecord,
+    BackboneRecord,
+    Garbage,
+    NewAdapter,
+    Records,
+    SplitRecord,
+)
+from taskbank.data.examples import Examples
+from taskbank.errors import ConflictError, NotFoundError
+from taskbank.specs import BackboneIdentity
+from taskbank.version import __version__
+
+
+class Bank:
+    """A bank that is there and has the schema this code knows; see `open_bank`.
+
+    Args:
+        url: the bank's URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = connect(url)
+        check_revision(self.engine)
+        self.catalog = Catalog(self.engine, self._read_blob)
+        self.blobs = blob_store(self.catalog.bank()["blobs"], self.engine)
+
+    def __repr__(self) -> str:
+        return f"Bank({shown(self.url)!r})"
+
+    def __enter__(self) -> Bank:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection; the bank opens them again when it is asked something."""
+        self.engine.dispose()
+
+    # What is stored
+
+    def __getitem__(self, ref: str) -> AdapterRecord:
+        """Return one adapter, by `NAME` (the newest in use), `NAME@VERSION` or `NAME@ALIAS`.
+
+        Raises:
+            NotFoundError: if there is no such task, version or alias.
+            DamagedError: if a row of the adapter is not what was recorded.
+        """
+        return self.catalog.adapter(ref)
+
+    def __len__(self) -> int:
+        """Return how many adapters are in use."""
+        return self.catalog.count()
+
+    def __iter__(self) -> Iterator[AdapterRecord]:
+        """Give every adapter in use, oldest first."""
+        return iter(self.adapters())
+
+    def adapters(
+        self,
+        *,
+        task: str | None = None,
+        kind: str | None = None,
+        method: str | None = None,
+        backbone: str | None = None,
+        retired: bool = False,
+        newest: int | None = None,
+    ) -> Records:
+        """Return the adapters that fit every argument given, oldest first.
+
+        Args:
+            task: the task's name.
+            kind: such as `single`.
+            method: such as `houlsby`.
+            backbone: a fingerprint.
+            retired: also adapters that are out of use.
+            newest: at most so many, the latest.
+        """
+        pairs = (
+            (TaskRow.name, task),
+            (TaskRow.kind, kind),
+            (AdapterRow.method, method),
+            (BackboneRow.fingerprint, backbone),
+        )
+        conditions = [column == value for column, value in pairs if value is not None]
+        return self.catalog.adapters(
+            and_(*conditions) if conditions else None, retired=retired, newest=newest
+        )
+
+    def query(self, query: str, *, retired: bool = False) -> Records:
+        """Return the adapters for which a condition holds, oldest first.
+
+        Args:
+            query: such as `metric.accuracy >= 0.9 and tag.team = "search"`; the language is
+                described in `taskbank.catalog.query`.
+            retired: also adapters that are out of use.
+
+        Raises:
+            InputError: if the query does not parse or names an unknown field.
+        """
+        condition = compile_query(query, self.engine.dialect.name)
+        return self.catalog.adapters(condition, retired=retired)
+
+    def backbones(self) -> tuple[BackboneRecord, ...]:
+        """Return every backbone that the bank knows, oldest first."""
+        return self.catalog.backbones()
+
+    def backbone(self, fingerprint: str) -> BackboneRecord:
+        """Return the backbone of a fingerprint.
+
+        Raises:
+            NotFoundError: if the bank does not know it.
+        """
+        for backbone in self.backbones():
+            if backbone.fingerprint == fingerprint:
+                return backbone
+        raise NotFoundError(f"the bank has no backbone {fingerprint}: taskbank init records one")
+
+    def examples(self, record: AdapterRecord, split: str) -> Examples:
+        """Return the stored examples of an adapter's split.
+
+        Raises:
+            NotFoundError: if the adapter has no such split.
+            DamagedError: if the bytes are gone or are not what was recorded.
+        """
+        found = _split(record, split)
+        return Examples.from_bytes(self._read_blob(found.digest), found.origin)
+
+    def reference(self, record: AdapterRecord, split: str) -> Any:
+        """Return the reference predictions of an adapter on its split.
+
+        Returns:
+            float32 logits, an array of shape [examples, labels].
+
+        Raises:
+            NotFoundError: if the adapter has no such split.
+            DamagedError: if the bytes are gone or are not what was recorded.
+        """
+        from safetensors.numpy import load
+
+        return load(self._read_blob(_split(record, split).predictions))["logits"]
+
+    # What changes
+
+    def add_backbone(self, identity: BackboneIdentity) -> BackboneRecord:
+        """Record a backbone, unless one of the same fingerprint is there."""
+        with writing(self.engine) as connection:
+            self.catalog.add_backbone(connection, identity)
+        return self.backbone(identity.fingerprint)
+
+    def put(self, new: NewAdapter, *, new_version: bool = False) -> AdapterRecord:
+        """Store an adapter whole, or not at all.
+
+        Args:
+            new: the adapter with its weights, evidence and description.
+            new_version: whether the task may be there already.
+
+        Raises:
+            ConflictError: if the task is there and no new version was asked for, or is of
+                another kind.
+        """
+        blobs = [new.weights]
+        for split in new.splits:
+            blobs += [split.examples, split.logits]
+        for data in blobs:
+            self.blobs.stage(data)
+        with writing(self.engine) as connection:
+            record = self.catalog.add_adapter(connection, new, new_version=new_version)
+            for data in blobs:
+                self.blobs.put(data, connection)
+        return record
+
+    def alias(self, ref: str, alias: str) -> AdapterRecord:
+        """Let an alias name an adapter from now on; its history is kept.
+
+        Raises:
+            NotFoundError: if there is no such adapter.
+            InputError: if the alias is not a usable name.
+            ConflictError: if the adapter is retired.
+        """
+        record = self[ref]
+        with writing(self.engine) as connection:
+            self.catalog.set_alias(connection, record.task, alias, record.version)
+        return record
+
+    def drop_alias(self, task: str, alias: str) -> None:
+        """Let an alias name nothing from now on; its history is kept.
+
+        Raises:
+            NotFoundError: if the task has no such alias.
+        """
+        self.catalog.resolve(f"{task}@{alias}")
+        with writing(self.engine) as connection:
+            self.catalog.set_alias(connection, task, alias, None)
+
+    def aliases(self, task: str) -> tuple[AliasRecord, ...]:
+        """Return every step in the history of a task's aliases, oldest first.
+
+        Raises:
+            NotFoundError: if there is no such task.
+        """
+        if self.catalog.kind_of(task) is None:
+            raise NotFoundError(f"the bank has no task {task!r}: taskbank list shows what is there")
+        return self.catalog.aliases(task)
+
+    def remove(self, ref: str) -> AdapterRecord:
+        """Retire an adapter: it is no longer listed or verified, and `gc` may destroy it.
+
+        Raises:
+            NotFoundError: if there is no such adapter.
+            ConflictError: if it is retired already, or an alias names it.
+        """
+        record = self[ref]
+        with writing(self.engine) as connection:
+            self.catalog.retire(connection, record)
+        return record
+
+    def gc(self, *, confirm: bool = False) -> Garbage:
+        """Destroy retired adapters and the blobs that nothing needs.
+
+        Args:
+            confirm: really do it; otherwise only say what would go.
+        """
+        retired = tuple(record.ref for record in self.adapters(retired=True) if record.retired)
+        with writing(self.engine, alone=True) if confirm else reading(self.engine) as connection:
+            if confirm:
+                self.catalog.delete_retired(connection)
+            needed = self.catalog.digests_in_use(connection, retired=False)
+            garbage = [item for item in self.blobs.sizes() if item[0] not in needed]
+            if confirm:
+                self._delete(garbage, connection)
+        return Garbage(retired, len(garbage), sum(size for _, size in garbage))
+
+    def _delete(self, garbage: list[tuple[str, int]], connection: Connection) -> None:
+        for digest, _ in garbage:
+            self.blobs.delete(digest, connection)
+
+    def _read_blob(self, digest: str) -> bytes:
+        return self.blobs.get(digest)
+
+
+def open_bank(url: str = "sqlite:///taskbank.db") -> Bank:
+    """Open a bank.
+
+    Args:
+        url: `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/DATABASE`.
+
+    Raises:
+        InputError: if the URL is not one of a bank, or the server cannot be reached.
+        NotFoundError: if there is no bank.
+        SchemaError: if the bank is older or newer than this code.
+    """
+    return Bank(url)
+
+
+def create_bank(url: str, blobs: str | None = None) -> Bank:
+    """Make an empty bank, or open the one that is there.
+
+    Args:
+        url: `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/DATABASE`.
+        blobs: where blobs go: a folder or an fsspec URL; none means into the catalog.
+
+    Raises:
+        InputError: if a URL is not usable or the database holds something else.
+        ConflictError: if the bank is there with other blobs.
+    """
+    store = canonical_blobs_url(blobs or IN_CATALOG)
+    engine = connect(url)
+    if store != IN_CATALOG:
+        blob_store(store, engine)
+    if revision_of(engine) is None:
+        _create(engine, store)
+    bank = Bank(url)
+    recorded = bank.catalog.bank()["blobs"]
+    if blobs is not None and recorded != store:
+        raise ConflictError(
+            f"the bank {shown(url)} is there and keeps its blobs in {recorded}, not in {store}: "
+            "leave out --blobs, or make another bank"
+        )
+    return bank
+
+
+def schema_of(url: str) -> str:
+    """Return the schema that a bank has, whether this code can read it or not.
+
+    Raises:
+        NotFoundError: if there is no bank.
+    """
+    engine = connect(url)
+    revision = revision_of(engine)
+    if revision is None:
+        check_revision(engine)
+    return str(revision)
+
+
+def upgrade_bank(url: str) -> str:
+    """Bring a bank to the schema of this code, and return the schema it had.
+
+    Raises:
+        NotFoundError: if there is no bank.
+    """
+    from taskbank.catalog.schema import upgrade
+
+    engine = connect(url)
+    before = schema_of(url)
+    if before not in SCHEMA_REVISIONS:
+        check_revision(engine)
+    with writing(engine, alone=True) as connection:
+        upgrade(connection)
+    return before
+
+
+def _create(engine: Engine, blobs: str) -> None:
+    from taskbank.catalog.schema import upgrade
+
+    prepare_sqlite(engine)
+    with writing(engine, alone=True) as connection:
+        upgrade(connection)
+        # Another process may have made the bank while this one waited.
+        if connection.execute(select(BankRow.id)).scalar() is None:
+            Catalog(engine, _no_blob).create(connection, blobs, f"taskbank {__version__}")
+
+
+def _no_blob(digest: str) -> bytes:
+    raise NotFoundError(f"there is no blob {digest}: the bank is being made")
+
+
+def _split(record: AdapterRecord, name: str) -> SplitRecord:
+    for split in record.splits:
+        if split.name == name:
+            return split
+    raise NotFoundError(
+        f"{record.ref} has no split {name!r}: it has {', '.join(s.name for s in record.splits)}"
+    )

@@ -1,0 +1,689 @@
+"""Every question and every change that a bank asks of its database. Knows nothing of torch.
+
+A method that changes something takes the connection of a `writing` transaction, so that
+the caller decides what belongs together; one that only reads opens its own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    and_,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.exc import OperationalError
+
+from taskbank.catalog.engine import reading
+from taskbank.catalog.models import (
+    CHILDREN,
+    VERIFICATION_CHILDREN,
+    AdapterRow,
+    AliasRow,
+    BackboneRow,
+    BankRow,
+    Base,
+    GcPermitRow,
+    PredictionRow,
+    RetirementRow,
+    SplitRow,
+    TaskRow,
+    VerificationRow,
+)
+from taskbank.catalog.records import (
+    AdapterRecord,
+    AliasRecord,
+    BackboneRecord,
+    MetricRecord,
+    NewAdapter,
+    Records,
+    SplitRecord,
+)
+from taskbank.catalog.seals import contents, seal
+from taskbank.errors import ConflictError, DamagedError, InputError, NotFoundError
+from taskbank.specs import BackboneIdentity, Json, check_name, digest_bytes
+
+NO_ALIAS_OF_DIGITS = "an alias must not be a number: NAME@3 means version 3"
+
+
+def now() -> str:
+    """Return the time in UTC as ISO 8601 text, as every table holds it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+class Catalog:
+    """The tables of one bank.
+
+    Args:
+        engine: of a bank whose schema was checked.
+        read_blob: gives a blob's checked bytes by digest, for the records handed out.
+    """
+
+    def __init__(self, engine: Engine, read_blob: Callable[[str], bytes]) -> None:
+        self.engine = engine
+        self.read_blob = read_blob
+
+    # The bank and its backbones
+
+    def create(self, connection: Connection, blobs: str, created_with: str) -> None:
+        """Record the bank itself, once, right after its tables were made."""
+        _insert(
+            connection,
+            BankRow,
+            {
+                "uuid": str(uuid4()),
+                "blobs": blobs,
+                "created_at": now(),
+                "created_with": created_with,
+            },
+        )
+
+    def bank(self) -> Mapping[str, Any]:
+        """Return the row of the bank itself.
+
+        Raises:
+            DamagedError: if it is missing.
+        """
+        with reading(self.engine) as connection:
+            row = connection.execute(select(BankRow.__table__)).mappings().first()
+        if row is None:
+            raise DamagedError("the bank's own row is missing: restore the bank from a copy")
+        return dict(row)
+
+    def add_backbone(self, connection: Connection, identity: BackboneIdentity) -> int:
+        """Record a backbone unless its fingerprint is there already; return its row's id."""
+        fingerprint = identity.fingerprint
+        known = select(BackboneRow.id).where(BackboneRow.fingerprint == fingerprint)
+        found = connection.execute(known).scalar()
+        if found is not None:
+            return found
+        values = vars(identity) | {"fingerprint": fingerprint, "created_at": now()}
+        return _insert(connection, BackboneRow, values)
+
+    def backbones(self) -> tuple[BackboneRecord, ...]:
+        """Return every recorded backbone, oldest first."""
+        with reading(self.engine) as connection:
+            rows = connection.execute(
+                select(BackboneRow.__table__).order_by(BackboneRow.id)
+            ).mappings()
+            return tuple(_backbone(row) for row in rows)
+
+    # Adapters
+
+    def add_adapter(
+        self, connection: Connection, new: NewAdapter, *, new_version: bool
+    ) -> AdapterRecord:
+        """Record an adapter with everything that belongs to it; its blobs must be stored already.
+
+        Raises:
+            ConflictError: if the task is there and no new version was asked for, or is of
+                another kind.
+        """
+        task_id = self._task(connection, new.task, new.kind, new_version=new_version)
+        version = 1 + max(
+            connection.execute(select(func.max(row.version)).where(row.task_id == task_id)).scalar()
+            or 0
+            for row in (AdapterRow, RetirementRow)
+        )
+        children = _children_of(new)
+        adapter_id = _insert(
+            connection,
+            AdapterRow,
+            {
+                "task_id": task_id,
+                "version": version,
+                "backbone_id": self.add_backbone(connection, new.backbone),
+                "method": new.method.name,
+                "options": dict(new.method.options),
+                "options_digest": new.method.digest,
+                "training": new.training.to_json(),
+                "training_digest": new.training.digest,
+                "labels": list(new.labels),
+                "description": new.description,
+                "metric": new.metric,
+                "score": new.score,
+                "split": new.split,
+                "parameters": new.parameters,
+                "bytes": len(new.weights),
+                "digest": digest_bytes(new.weights),
+                "environment": dict(new.environment),
+                "created_at": now(),
+                "contents": {name: contents(rows, "adapter_id") for name, rows in children.items()},
+            },
+        )
+        for split in new.splits:
+            self._split(connection, digest_bytes(split.examples), split.rows, len(split.examples))
+        for name, rows in children.items():
+            if rows:
+                table = CHILDREN[name][0]
+                connection.execute(
+                    insert(table), [row | {"adapter_id": adapter_id} for row in rows]
+                )
+        return self._records(connection, AdapterRow.id == adapter_id)[0]
+
+    def _task(self, connection: Connection, name: str, kind: str, *, new_version: bool) -> int:
+        # The row is locked, so that two new versions of one task get numbers in turn.
+        found = connection.execute(
+            select(TaskRow.id, TaskRow.kind).where(TaskRow.name == name).with_for_update()
+        ).first()
+        if found is None:
+            values = {"name": check_name(name, "task name"), "kind": kind, "created_at": now()}
+            return _insert(connection, TaskRow, values)
+        check_addable(name, kind, found.kind, new_version=new_version)
+        return int(found.id)
+
+    def _split(self, connection: Connection, digest: str, rows: int, size: int) -> None:
+        known = select(SplitRow.id).where(SplitRow.digest == digest)
+        if connection.execute(known).scalar() is None:
+            values = {"digest": digest, "rows": rows, "bytes": size, "created_at": now()}
+            _insert(connection, SplitRow, values)
+
+    def kind_of(self, task: str) -> str | None:
+        """Return the kind of a task, or none if there is no such task."""
+        with reading(self.engine) as connection:
+            query = select(TaskRow.kind).where(TaskRow.name == task)
+            return connection.execute(query).scalar()
+
+    def adapters(
+        self,
+        condition: ColumnElement[bool] | None = None,
+        *,
+        retired: bool = False,
+        newest: int | None = None,
+    ) -> Records:
+        """Return the adapters for which a condition holds, oldest first.
+
+        Args:
+            condition: over the tables of adapters, tasks and backbones; none means all.
+            retired: also those out of use.
+            newest: at most so many, the latest.
+        """
+        with reading(self.engine) as connection:
+            return self._records(connection, condition, retired=retired, newest=newest)
+
+    def count(self) -> int:
+        """Return how many adapters are in use."""
+        query = _adapters_query().where(RetirementRow.id.is_(None)).with_only_columns(func.count())
+        with reading(self.engine) as connection:
+            return int(connection.execute(query.order_by(None)).scalar() or 0)
+
+    def adapter(self, ref: str) -> AdapterRecord:
+        """Return one adapter.
+
+        Args:
+            ref: `NAME` (the newest in use), `NAME@VERSION` or `NAME@ALIAS`.
+
+        Raises:
+            NotFoundError: if there is no such task, version or alias.
+            DamagedError: if a row of the adapter is not what was recorded.
+        """
+        name, version = self.resolve(ref)
+        wanted = and_(TaskRow.name == name, AdapterRow.version == version)
+        with reading(self.engine) as connection:
+            found = self._records(connection, wanted, retired=True)
+            if not found:
+                raise NotFoundError(
+                    f"{name}@{version} was destroyed by gc: its number stays unused"
+                )
+            self._check(connection, wanted)
+        return found[0]
+
+    def _check(self, connection: Connection, wanted: ColumnElement[bool]) -> None:
+        ids = (
+            _adapters_query()
+            .where(wanted)
+            .with_only_columns(AdapterRow.id, TaskRow.id, BackboneRow.id)
+        )
+        adapter_id, task_id, backbone_id = connection.execute(ids).one()
+        tables: tuple[tuple[type[Base], int], ...] = (
+            (TaskRow, task_id),
+            (BackboneRow, backbone_id),
+            (AdapterRow, adapter_id),
+        )
+        for model, row_id in tables:
+            table = _table(model)
+            row = connection.execute(select(table).where(table.c.id == row_id)).mappings().one()
+            damage = row_damage(table.name, row)
+            if model is AdapterRow and damage is None:
+                children = self.children(connection, [adapter_id])
+                damage = next(iter(children_damage(row, children)), None)
+            if damage:
+                raise DamagedError(f"{damage}: restore the bank from a copy, then run verify-all")
+
+    def resolve(self, ref: str) -> tuple[str, int]:
+        """Return the task name and version that a reference means.
+
+        Raises:
+            NotFoundError: if there is no such task, version or alias.
+        """
+        name, at, which = ref.partition("@")
+        with reading(self.engine) as connection:
+            task_id = connection.execute(select(TaskRow.id).where(TaskRow.name == name)).scalar()
+            if task_id is None:
+                raise NotFoundError(
+                    f"the bank has no task {name!r}: taskbank list shows what is there"
+                )
+            if at and which.isdecimal():
+                known = [
+                    connection.execute(
+                        select(row.id).where(row.task_id == task_id, row.version == int(which))
+                    ).scalar()
+                    for row in (AdapterRow, RetirementRow)
+                ]
+                if len(which) > 9 or not any(known):
+                    raise NotFoundError(f"task {name!r} has no version {which}: {_see(name)}")
+                return name, int(which)
+            if at:
+                return name, self._aliased(connection, name, task_id, which)
+            newest = connection.execute(
+                select(func.max(AdapterRow.version))
+                .select_from(AdapterRow)
+                .outerjoin(RetirementRow, _retires_adapter())
+                .where(AdapterRow.task_id == task_id, RetirementRow.id.is_(None))
+            ).scalar()
+        if newest is None:
+            raise NotFoundError(f"every version of {name!r} is retired: {_see(name)}")
+        return name, int(newest)
+
+    def _aliased(self, connection: Connection, name: str, task_id: int, alias: str) -> int:
+        latest = connection.execute(
+            select(AliasRow.version)
+            .where(AliasRow.task_id == task_id, AliasRow.name == alias)
+            .order_by(AliasRow.id.desc())
+            .limit(1)
+        ).scalar()
+        if latest is None:
+            raise NotFoundError(f"task {name!r} has no alias {alias!r}: {_see(name)}")
+        return int(latest)
+
+    def _records(
+        self,
+        connection: Connection,
+        condition: ColumnElement[bool] | None = None,
+        *,
+        retired: bool = False,
+        newest: int | None = None,
+    ) -> Records:
+        query = _adapters_query()
+        if condition is not None:
+            query = query.where(condition)
+        if not retired:
+            query = query.where(RetirementRow.id.is_(None))
+        if newest is not None:
+            query = query.order_by(None).order_by(AdapterRow.id.desc()).limit(newest)
+        rows = connection.execute(query).mappings().all()
+        ids = query.with_only_columns(AdapterRow.id).subquery()
+        children = self.children(connection, select(ids.c.id))
+        records = [self._record(row, children) for row in rows]
+        return Records(records if newest is None else reversed(records))
+
+    def _record(
+        self, row: Mapping[Any, Any], children: Mapping[str, Mapping[int, list[Mapping[str, Any]]]]
+    ) -> AdapterRecord:
+        own = row["id"]
+        return AdapterRecord(
+            task=row["task"],
+            version=row["version"],
+            kind=row["kind"],
+            method=row["method"],
+            metric=row["metric"],
+            score=row["score"],
+            split=row["split"],
+            parameters=row["parameters"],
+            bytes=row["bytes"],
+            digest=row["digest"],
+            backbone=row["backbone"],
+            created_at=row["created_at"],
+            options=row["options"],
+            training=row["training"],
+            labels=tuple(row["labels"]),
+            description=row["description"],
+            environment=row["environment"],
+            tags={tag["key"]: tag["value"] for tag in children["tags"].get(own, [])},
+            metrics=tuple(
+                MetricRecord(m["split"], m["name"], m["value"], m["standard_error"], m["count"])
+                for m in children["metrics"].get(own, [])
+            ),
+            splits=tuple(
+                SplitRecord(p["split"], p["origin"], p["rows"], p["split_digest"], p["digest"])
+                for p in children["predictions"].get(own, [])
+            ),
+            retired=row["retirement"] is not None,
+            read_blob=self.read_blob,
+        )
+
+    # Evidence
+
+    def sealed_rows(
+        self, connection: Connection, model: type[Base]
+    ) -> Iterator[tuple[int, Mapping[str, Any] | None]]:
+        """Give every row of a sealed table by id, none for one that cannot be read."""
+        table = _table(model)
+        ids = connection.execute(select(table.c.id).order_by(table.c.id)).scalars().all()
+        for row_id in ids:
+            try:
+                row = connection.execute(select(table).where(table.c.id == row_id)).mappings().one()
+            except (ValueError, OperationalError):  # not UTF-8, or not JSON
+                yield row_id, None
+            else:
+                yield row_id, dict(row)
+
+    def children(
+        self,
+        connection: Connection,
+        parents: Select[Any] | Sequence[int],
+        tables: Mapping[str, tuple[type[Base], str]] = CHILDREN,
+    ) -> dict[str, dict[int, list[Mapping[str, Any]]]]:
+        """Return the child rows of some parents: by table, then by parent."""
+        return {
+            name: _grouped(connection, table, parent, parents)
+            for name, (table, parent) in tables.items()
+        }
+
+    def missing_triggers(self, connection: Connection) -> list[str]:
+        """Return the names of the triggers that ought to keep the tables append-only but do not."""
+        if connection.dialect.name == "sqlite":
+            found = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        else:
+            found = (
+                "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')"
+            )
+        present = set(connection.execute(text(found)).scalars())
+        return sorted(expected_triggers(connection.dialect.name) - present)
+
+    # Aliases, retirement, garbage
+
+    def set_alias(self, connection: Connection, task: str, alias: str, version: int | None) -> None:
+        """Let an alias name a version from now on, or nothing; the step is kept in its history.
+
+        Raises:
+            InputError: if the alias is not a usable name.
+            ConflictError: if the version is retired.
+        """
+        check_name(alias, "alias")
+        if alias.isdecimal():
+            raise InputError(f"alias {alias!r} is not usable: {NO_ALIAS_OF_DIGITS}")
+        task_id = connection.execute(
+            select(TaskRow.id).where(TaskRow.name == task).with_for_update()
+        ).scalar_one()
+        if version is not None and _is_retired(connection, task_id, version):
+            raise ConflictError(f"{task}@{version} is retired: name a version in use; {_see(task)}")
+        values = {"task_id": task_id, "name": alias, "version": version, "set_at": now()}
+        _insert(connection, AliasRow, values)
+
+    def aliases(self, task: str) -> tuple[AliasRecord, ...]:
+        """Return every step in the history of a task's aliases, oldest first."""
+        query = (
+            select(AliasRow.name, AliasRow.version, AliasRow.set_at)
+            .join(TaskRow, TaskRow.id == AliasRow.task_id)
+            .where(TaskRow.name == task)
+            .order_by(AliasRow.id)
+        )
+        with reading(self.engine) as connection:
+            return tuple(AliasRecord(task, *row) for row in connection.execute(query))
+
+    def retire(self, connection: Connection, record: AdapterRecord) -> None:
+        """Put an adapter out of use.
+
+        Raises:
+            ConflictError: if it is retired already, or an alias names it.
+        """
+        task_id = connection.execute(
+            select(TaskRow.id).where(TaskRow.name == record.task).with_for_update()
+        ).scalar_one()
+        if _is_retired(connection, task_id, record.version):
+            raise ConflictError(f"{record.ref} is retired already")
+        latest = select(func.max(AliasRow.id)).where(AliasRow.task_id == task_id)
+        naming = connection.execute(
+            select(AliasRow.name)
+            .where(AliasRow.id.in_(latest.group_by(AliasRow.name)))
+            .where(AliasRow.version == record.version)
+            .order_by(AliasRow.name)
+        ).scalars()
+        for alias in naming:
+            raise ConflictError(
+                f"{record.ref} is what the alias {alias!r} names: move it first with "
+                f"taskbank alias {record.task}@VERSION {alias}, or drop it with "
+                f"taskbank alias {record.task} {alias} --drop"
+            )
+        values = {
+            "task_id": task_id,
+            "version": record.version,
+            "digest": record.digest,
+            "retired_at": now(),
+        }
+        _insert(connection, RetirementRow, values)
+
+    def delete_retired(self, connection: Connection) -> None:
+        """Delete the rows of every retired adapter, and splits that no adapter has any more."""
+        ids = connection.execute(
+            select(AdapterRow.id).join(RetirementRow, _retires_adapter())
+        ).scalars()
+        for adapter_id in ids.all():
+            connection.execute(insert(GcPermitRow), {"adapter_id": adapter_id})
+            for table, parent in CHILDREN.values():
+                connection.execute(delete(table).where(getattr(table, parent) == adapter_id))
+            connection.execute(delete(AdapterRow).where(AdapterRow.id == adapter_id))
+        connection.execute(delete(GcPermitRow))
+        in_use = select(PredictionRow.split_digest)
+        connection.execute(delete(SplitRow).where(SplitRow.digest.not_in(in_use)))
+
+    def digests_in_use(self, connection: Connection, *, retired: bool = True) -> set[str]:
+        """Return the digest of every blob that some row needs.
+
+        Args:
+            connection: the transaction to look in.
+            retired: count the needs of retired adapters too.
+        """
+        adapters = select(AdapterRow.digest).select_from(AdapterRow)
+        predictions = select(PredictionRow.digest, PredictionRow.split_digest).join(
+            AdapterRow, AdapterRow.id == PredictionRow.adapter_id
+        )
+        if not retired:
+            live = RetirementRow.id.is_(None)
+            adapters = adapters.outerjoin(RetirementRow, _retires_adapter()).where(live)
+            predictions = predictions.outerjoin(RetirementRow, _retires_adapter()).where(live)
+        found = set(connection.execute(adapters).scalars())
+        for logits, split in connection.execute(predictions):
+            found |= {logits, split}
+        return found
+
+    # Verifications
+
+    def add_verification(
+        self,
+        connection: Connection,
+        values: Mapping[str, Json],
+        results: Sequence[Mapping[str, Json]],
+        findings: Sequence[Mapping[str, Json]],
+    ) -> int:
+        """Record one verification with its results and findings; return its id."""
+        children = {"results": results, "findings": findings}
+        digests = {name: contents(rows, "verification_id") for name, rows in children.items()}
+        own = _insert(connection, VerificationRow, {**values, "contents": digests})
+        for name, rows in children.items():
+            if rows:
+                connection.execute(
+                    insert(VERIFICATION_CHILDREN[name][0]),
+                    [{**row, "verification_id": own} for row in rows],
+                )
+        return own
+
+    def verifications(self) -> list[dict[str, Json]]:
+        """Return every recorded verification with its results and findings, oldest first."""
+        with reading(self.engine) as connection:
+            query = select(VerificationRow.__table__).order_by(VerificationRow.id)
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+            everyone = select(VerificationRow.id)
+            children = self.children(connection, everyone, VERIFICATION_CHILDREN)
+        for row in rows:
+            row |= {name: groups.get(row["id"], []) for name, groups in children.items()}
+        return rows
+
+
+def row_damage(table: str, row: Mapping[Any, Any]) -> str | None:
+    """Return what is wrong with a sealed row, or none.
+
+    Args:
+        table: the table's name, for the message.
+        row: all its columns by name.
+    """
+    try:
+        found = seal(row)
+    except ValueError as error:
+        return f"row {row['id']} of table {table!r} holds what cannot be: {error}"
+    if found == row["seal"]:
+        return None
+    return (
+        f"row {row['id']} of table {table!r} was changed: its content has the digest {found}, "
+        f"its seal says {row['seal']}"
+    )
+
+
+def children_damage(
+    row: Mapping[Any, Any], children: Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]]
+) -> Iterator[str]:
+    """Give what is wrong with the rows that belong to a parent row.
+
+    Args:
+        row: the parent, whose `contents` says what its child rows should be.
+        children: child rows by table, then by parent.
+    """
+    parent = {**CHILDREN, **VERIFICATION_CHILDREN}
+    for name, recorded in row["contents"].items():
+        found = contents(children[name].get(row["id"], []), parent[name][1])
+        if found != recorded:
+            yield (
+                f"the rows of table {name!r} for row {row['id']} were changed, lost or added to: "
+                f"together they have the digest {found}, recorded was {recorded}"
+            )
+
+
+def expected_triggers(dialect: str) -> set[str]:
+    """Return the names of the triggers that keep a bank append-only.
+
+    Args:
+        dialect: `sqlite` or `postgresql`.
+    """
+    kinds = ("update", "delete", "replace" if dialect == "sqlite" else "truncate")
+    tables = set(Base.metadata.tables) - {"gc_permits"}
+    names = {f"{table}_no_{kind}" for table in tables for kind in kinds}
+    return names | {"gc_permits_only_retired", "gc_permits_no_update"}
+
+
+def check_addable(name: str, kind: str, existing: str | None, *, new_version: bool) -> None:
+    """Raise unless an adapter of a kind may be added under a name.
+
+    Args:
+        name: the task.
+        kind: of the adapter to be added.
+        existing: the kind of the task in the bank, or none if it is not there.
+        new_version: whether a new version was asked for.
+
+    Raises:
+        ConflictError: if the task is there and no new version was asked for, or is of
+            another kind.
+    """
+    if existing is None:
+        return
+    if not new_version:
+        raise ConflictError(
+            f"the bank already has a task {name!r}: add a version to it with --new-version, "
+            f"or choose another name; {_see(name)}"
+        )
+    if existing != kind:
+        raise ConflictError(
+            f"task {name!r} is of kind {existing!r}, not {kind!r}: give the new kind another name"
+        )
+
+
+def _insert(connection: Connection, table: type[Base], values: Mapping[str, Any]) -> int:
+    sealed = {**values, "seal": seal(values)}
+    result = connection.execute(insert(table).returning(_table(table).c.id), [sealed])
+    return int(result.scalar_one())
+
+
+def _table(model: type[Base]) -> Table:
+    table = model.__table__
+    assert isinstance(table, Table)  # noqa: S101 - for the type checker
+    return table
+
+
+def _children_of(new: NewAdapter) -> dict[str, list[dict[str, Json]]]:
+    return {
+        "tags": [{"key": key, "value": value} for key, value in sorted(new.tags.items())],
+        "metrics": [dict(vars(measured)) for measured in new.metrics],
+        "predictions": [
+            {
+                "split": split.name,
+                "origin": split.origin,
+                "split_digest": digest_bytes(split.examples),
+                "digest": digest_bytes(split.logits),
+                "rows": split.rows,
+            }
+            for split in new.splits
+        ],
+    }
+
+
+def _retires_adapter() -> ColumnElement[bool]:
+    return and_(
+        RetirementRow.task_id == AdapterRow.task_id, RetirementRow.version == AdapterRow.version
+    )
+
+
+def _is_retired(connection: Connection, task_id: int, version: int) -> bool:
+    query = select(RetirementRow.id).where(
+        RetirementRow.task_id == task_id, RetirementRow.version == version
+    )
+    return connection.execute(query).scalar() is not None
+
+
+def _adapters_query() -> Select[Any]:
+    return (
+        select(
+            AdapterRow.__table__,
+            TaskRow.name.label("task"),
+            TaskRow.kind.label("kind"),
+            BackboneRow.fingerprint.label("backbone"),
+            RetirementRow.id.label("retirement"),
+        )
+        .join(TaskRow, TaskRow.id == AdapterRow.task_id)
+        .join(BackboneRow, BackboneRow.id == AdapterRow.backbone_id)
+        .outerjoin(RetirementRow, _retires_adapter())
+        .order_by(AdapterRow.id)
+    )
+
+
+def _grouped(
+    connection: Connection, table: type[Base], parent: str, parents: Select[Any] | Sequence[int]
+) -> dict[int, list[Mapping[str, Any]]]:
+    columns = _table(table)
+    query = select(columns).where(columns.c[parent].in_(parents)).order_by(columns.c.id)
+    groups: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in connection.execute(query).mappings():
+        groups[row[parent]].append(dict(row))
+    return groups
+
+
+def _backbone(row: Mapping[Any, Any]) -> BackboneRecord:
+    names = BackboneIdentity.__dataclass_fields__
+    identity = BackboneIdentity(**{name: row[name] for name in names})
+    return BackboneRecord(identity, row["fingerprint"], row["created_at"])
+
+
+def _see(name: str) -> str:
+    return f"taskbank query 'task = \"{name}\"' shows what is there"

@@ -1,0 +1,327 @@
+"""The tables of a bank. Knows nothing of torch, files or what the rows are used for.
+
+Every table but `gc_permits` only ever grows: triggers in the database reject UPDATE,
+and DELETE of anything that a permitted garbage collection does not cover (see the
+migrations). Each row that is not named by the digest of its own bytes carries a
+*seal*, the digest of all its other columns, and an adapter's row carries the digests
+of the rows that belong to it, so that a changed value is found wherever it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# Constraint names that are the same on every database, so that migrations can name them.
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# The revision this code reads and writes, last; a test pins it to the migrations' head.
+SCHEMA_REVISIONS = ("0001",)
+SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
+
+Digest = String(71)  # "sha256:" and 64 hex digits
+Moment = String(32)  # ISO 8601 in UTC, which sorts as text and is the same on every database
+
+
+class Base(DeclarativeBase):
+    """Base of all tables; the annotations map to portable column types."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        str: Text(),
+        dict[str, Any]: JSON(),
+        list[str]: JSON(),
+    }
+
+
+class BankRow(Base):
+    """The bank itself: one row."""
+
+    __tablename__ = "bank"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uuid: Mapped[str] = mapped_column(String(36))
+    blobs: Mapped[str]  # "catalog", or the URL of the blob store
+    created_at: Mapped[str] = mapped_column(Moment)
+    created_with: Mapped[str]
+    seal: Mapped[str] = mapped_column(Digest)
+
+
+class BackboneRow(Base):
+    """A frozen model and its tokenizer, by fingerprint."""
+
+    __tablename__ = "backbones"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(Digest, unique=True)
+    spec: Mapped[str]
+    model_type: Mapped[str]
+    pooling: Mapped[str]
+    parameters: Mapped[int] = mapped_column(BigInteger)
+    hidden_size: Mapped[int]
+    layers: Mapped[int]
+    max_length: Mapped[int]
+    weights: Mapped[str] = mapped_column(Digest)
+    config: Mapped[str] = mapped_column(Digest)
+    tokenizer: Mapped[str] = mapped_column(Digest)
+    created_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
+
+
+class TaskRow(Base):
+    """A task: a name and a kind; its versions are adapters."""
+
+    __tablename__ = "tasks"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    kind: Mapped[str]
+    created_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
+
+
+class AdapterRow(Base):
+    """One stored version of a task, complete but for its child rows."""
+
+    __tablename__ = "adapters"
+    __table_args__ = (
+        UniqueConstraint("task_id", "version"),
+        Index(None, "backbone_id"),
+        Index(None, "digest"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"))
+    version: Mapped[int]
+    backbone_id: Mapped[int] = mapped_column(ForeignKey("backbones.id"))
+    method: Mapped[str]
+    options: Mapped[dict[str, Any]]
+    options_digest: Mapped[str] = mapped_column(Digest)
+    training: Mapped[dict[str, Any]]
+    training_digest: Mapped[str] = mapped_column(Digest)
+    labels: Mapped[list[str]]
+    description: Mapped[str]
+    metric: Mapped[str]
+    score: Mapped[float]
+    split: Mapped[str]
+    parameters: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[str] = mapped_column(Digest)  # of the weights
+    environment: Mapped[dict[str, Any]]
+    created_at: Mapped[str] = mapped_column(Moment)
+    contents: Mapped[dict[str, Any]]  # digest of the rows in each child table
+    seal: Mapped[str] = mapped_column(Digest)
+
+
+class TagRow(Base):
+    """A key and a value given to an adapter when it was added."""
+
+    __tablename__ = "tags"
+    __table_args__ = (
+        UniqueConstraint("adapter_id", "key"),
+        Index(None, "key", "value"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    adapter_id: Mapped[int] = mapped_column(ForeignKey("adapters.id"))
+    key: Mapped[str] = mapped_column(String(100))
+    value: Mapped[str]
+
+
+class MetricRow(Base):
+    """A metric's value and standard error on one of an adapter's splits."""
+
+    __tablename__ = "metrics"
+    __table_args__ = (
+        UniqueConstraint("adapter_id", "split", "name"),
+        Index(None, "name", "value"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    adapter_id: Mapped[int] = mapped_column(ForeignKey("adapters.id"))
+    split: Mapped[str] = mapped_column(String(100))
+    name: Mapped[str] = mapped_column(String(100))
+    value: Mapped[float]
+    standard_error: Mapped[float]
+    count: Mapped[int]
+
+
+class SplitRow(Base):
+    """An evaluation data set, by the digest of its bytes; many adapters may share it."""
+
+    __tablename__ = "splits"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(Digest, unique=True)
+    rows: Mapped[int]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
+
+
+class PredictionRow(Base):
+    """An adapter's reference predictions on a split: float32 logits in a blob."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (
+        UniqueConstraint("adapter_id", "split"),
+        Index(None, "split_digest"),
+        Index(None, "digest"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    adapter_id: Mapped[int] = mapped_column(ForeignKey("adapters.id"))
+    split: Mapped[str] = mapped_column(String(100))
+    origin: Mapped[str]
+    split_digest: Mapped[str] = mapped_column(Digest, ForeignKey("splits.digest"))
+    digest: Mapped[str] = mapped_column(Digest)  # of the logits
+    rows: Mapped[int]
+
+
+class AliasRow(Base):
+    """One step in the history of an alias: what it named from then on."""
+
+    __tablename__ = "aliases"
+    __table_args__ = (Index(None, "task_id", "name", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"))
+    name: Mapped[str] = mapped_column(String(100))
+    version: Mapped[int | None]  # none: the alias was dropped
+    set_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
+
+
+class RetirementRow(Base):
+    """An adapter out of use; the row outlives the adapter, so its number is never given again."""
+
+    __tablename__ = "retirements"
+    __table_args__ = (UniqueConstraint("task_id", "version"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"))
+    version: Mapped[int]
+    digest: Mapped[str] = mapped_column(Digest)
+    retired_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
+
+
+class VerificationRow(Base):
+    """One run of the checks."""
+
+    __tablename__ = "verifications"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    level: Mapped[str]
+    ok: Mapped[bool]
+    checked: Mapped[int]
+    tolerance: Mapped[float]
+    environment: Mapped[dict[str, Any]]
+    started_at: Mapped[str] = mapped_column(Moment)
+    finished_at: Mapped[str] = mapped_column(Moment)
+    contents: Mapped[dict[str, Any]]  # digest of its results and of its findings
+    seal: Mapped[str] = mapped_column(Digest)
+
+
+class ResultRow(Base):
+    """What a verification says of one adapter."""
+
+    __tablename__ = "results"
+    __table_args__ = (
+        Index(None, "verification_id"),
+        Index(None, "task", "version"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    verification_id: Mapped[int] = mapped_column(ForeignKey("verifications.id"))
+    task: Mapped[str] = mapped_column(String(100))
+    version: Mapped[int]
+    status: Mapped[str]
+    metric: Mapped[str | None]
+    recorded: Mapped[float | None]
+    observed: Mapped[float | None]
+    flips: Mapped[int | None]
+    examples: Mapped[int | None]
+    shift: Mapped[float | None]
+
+
+class FindingRow(Base):
+    """One thing a verification noticed."""
+
+    __tablename__ = "findings"
+    __table_args__ = (Index(None, "verification_id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    verification_id: Mapped[int] = mapped_column(ForeignKey("verifications.id"))
+    task: Mapped[str | None] = mapped_column(String(100))
+    version: Mapped[int | None]
+    check: Mapped[str]
+    message: Mapped[str]
+
+
+class BlobRow(Base):
+    """Content-addressed bytes, where the catalog itself is the blob store."""
+
+    __tablename__ = "blobs"
+
+    digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class GcPermitRow(Base):
+    """The one door: a retired adapter that the running garbage collection may delete."""
+
+    __tablename__ = "gc_permits"
+
+    adapter_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+
+
+SEALED = (
+    BankRow,
+    BackboneRow,
+    TaskRow,
+    AdapterRow,
+    SplitRow,
+    AliasRow,
+    RetirementRow,
+    VerificationRow,
+)
+# child table -> the column that names its parent
+CHILDREN: dict[str, tuple[type[Base], str]] = {
+    "tags": (TagRow, "adapter_id"),
+    "metrics": (MetricRow, "adapter_id"),
+    "predictions": (PredictionRow, "adapter_id"),
+}
+VERIFICATION_CHILDREN: dict[str, tuple[type[Base], str]] = {
+    "results": (ResultRow, "verification_id"),
+    "findings": (FindingRow, "verification_id"),
+}

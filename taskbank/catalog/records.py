@@ -1,0 +1,282 @@
+"""The frozen records that go into a bank and come out of it. Knows nothing of SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from taskbank.errors import InputError, MissingExtraError
+from taskbank.specs import BackboneIdentity, Json, MethodSpec, TrainingSpec
+
+if TYPE_CHECKING:
+    import pandas
+    import torch
+
+Blob = bytes  # inside a record, `bytes` is the field
+
+
+@dataclass(frozen=True)
+class MetricRecord:
+    """A metric's value on one split.
+
+    Attributes:
+        split: `validation` or `test`.
+        name: such as `accuracy`.
+        value: the metric.
+        standard_error: of the value over examples.
+        count: number of examples.
+    """
+
+    split: str
+    name: str
+    value: float
+    standard_error: float
+    count: int
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """A stored split of an adapter and its reference predictions.
+
+    Attributes:
+        name: `validation` or `test`.
+        origin: where the examples came from, for people.
+        rows: number of examples.
+        digest: of the stored examples.
+        predictions: digest of the stored logits.
+    """
+
+    name: str
+    origin: str
+    rows: int
+    digest: str
+    predictions: str
+
+
+@dataclass(frozen=True)
+class NewSplit:
+    """A split to be stored: its examples and the logits that were predicted for them."""
+
+    name: str
+    origin: str
+    rows: int
+    examples: bytes
+    logits: bytes
+
+
+@dataclass(frozen=True)
+class NewAdapter:
+    """Everything that makes an adapter, ready to be stored whole."""
+
+    task: str
+    kind: str
+    backbone: BackboneIdentity
+    method: MethodSpec
+    training: TrainingSpec
+    labels: tuple[str, ...]
+    metric: str
+    split: str
+    metrics: tuple[MetricRecord, ...]
+    splits: tuple[NewSplit, ...]
+    parameters: int
+    weights: bytes
+    environment: Mapping[str, Json]
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        """The value of the task's metric on its split."""
+        for measured in self.metrics:
+            if (measured.split, measured.name) == (self.split, self.metric):
+                return measured.value
+        raise InputError(f"{self.task} has no {self.metric} on {self.split} among its metrics")
+
+
+@dataclass(frozen=True)
+class BackboneRecord:
+    """A backbone as the bank knows it."""
+
+    identity: BackboneIdentity
+    fingerprint: str
+    created_at: str
+
+
+@dataclass(frozen=True)
+class AdapterRecord:
+    """One stored version of a task.
+
+    Attributes:
+        task: the task's name.
+        version: 1, 2, …
+        kind: shape of the task: `single` or `pair`.
+        method: how it was adapted, such as `houlsby`.
+        metric: name of the task's own metric.
+        score: its value on `split`.
+        split: the split that the score is of: `test` where there is one, else `validation`.
+        parameters: number of trained parameters.
+        bytes: size of the stored weights.
+        digest: of the stored weights.
+        backbone: fingerprint of the backbone it belongs to.
+        created_at: when it was recorded, ISO 8601 in UTC.
+        options: every option of the method.
+        training: every hyperparameter of the training.
+        labels: names of the classes, in the order of the logits.
+        description: free text.
+        environment: versions, device, seed and duration of the training.
+        tags: keys and values given when it was added.
+        metrics: every metric on every split.
+        splits: the stored splits.
+        retired: whether it is out of use, and will be destroyed by `gc`.
+    """
+
+    task: str
+    version: int
+    kind: str
+    method: str
+    metric: str
+    score: float
+    split: str
+    parameters: int
+    bytes: int
+    digest: str
+    backbone: str
+    created_at: str
+    options: Mapping[str, Json]
+    training: Mapping[str, Json]
+    labels: tuple[str, ...]
+    description: str
+    environment: Mapping[str, Json]
+    tags: Mapping[str, str]
+    metrics: tuple[MetricRecord, ...]
+    splits: tuple[SplitRecord, ...]
+    retired: bool
+    read_blob: Callable[[str], Blob] = field(repr=False, compare=False)
+
+    @property
+    def ref(self) -> str:
+        """The adapter's full name: `sst2@3`."""
+        return f"{self.task}@{self.version}"
+
+    def weights(self) -> Blob:
+        """Return the stored safetensors bytes, checked against their digest.
+
+        Raises:
+            DamagedError: if they are gone or are not the bytes that were recorded.
+        """
+        return self.read_blob(self.digest)
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the stored tensors by name: adapter, LayerNorms and head.
+
+        Raises:
+            DamagedError: if the bytes are gone or are not what was recorded.
+        """
+        from safetensors.torch import load
+
+        tensors: dict[str, torch.Tensor] = load(self.weights())
+        return tensors
+
+    def summary(self) -> dict[str, Json]:
+        """Return what `taskbank list --json` prints of an adapter."""
+        return {name: getattr(self, name) for name in SUMMARY}
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what `taskbank show --json` prints: everything but the bytes."""
+        return self.summary() | {
+            "options": dict(self.options),
+            "training": dict(self.training),
+            "labels": list(self.labels),
+            "description": self.description,
+            "tags": dict(self.tags),
+            "metrics": [vars(measured) for measured in self.metrics],
+            "splits": [vars(split) for split in self.splits],
+            "environment": dict(self.environment),
+            "retired": self.retired,
+        }
+
+
+SUMMARY = (
+    "task",
+    "version",
+    "kind",
+    "method",
+    "metric",
+    "score",
+    "split",
+    "parameters",
+    "bytes",
+    "digest",
+    "backbone",
+    "created_at",
+)
+
+
+class Records(tuple[AdapterRecord, ...]):
+    """Adapters as a bank gave them: an immutable sequence that sorts, filters and tabulates."""
+
+    __slots__ = ()
+
+    def sort(self, by: str, *, descending: bool = False) -> Records:
+        """Return the records ordered by one field.
+
+        Args:
+            by: a field such as `score` or `created_at`.
+            descending: largest first.
+
+        Raises:
+            InputError: if a record has no such field, or its values cannot be ordered.
+        """
+        if by not in SUMMARY:
+            raise InputError(f"records cannot be sorted by {by!r}: use one of {', '.join(SUMMARY)}")
+        return Records(sorted(self, key=lambda record: getattr(record, by), reverse=descending))
+
+    def filter(self, keep: Callable[[AdapterRecord], bool]) -> Records:
+        """Return the records for which a function is true, in the same order."""
+        return Records(record for record in self if keep(record))
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a frame with a row an adapter: fields, `metric.*`, `tag.*` and `training.*`.
+
+        Raises:
+            MissingExtraError: if pandas is not installed.
+        """
+        try:
+            import pandas
+        except ModuleNotFoundError:
+            raise MissingExtraError(
+                "a frame needs pandas: install it with pip install 'taskbank[pandas]'"
+            ) from None
+        return pandas.DataFrame.from_records([_flat(record) for record in self])
+
+
+def _flat(record: AdapterRecord) -> dict[str, Any]:
+    groups: Iterable[tuple[str, Iterable[tuple[str, Any]]]] = (
+        ("metric", ((f"{m.split}.{m.name}", m.value) for m in record.metrics)),
+        ("tag", record.tags.items()),
+        ("training", record.training.items()),
+        ("options", record.options.items()),
+    )
+    return record.summary() | {
+        f"{group}.{name}": value for group, pairs in groups for name, value in pairs
+    }
+
+
+@dataclass(frozen=True)
+class AliasRecord:
+    """One step in an alias's history; version none means that it was dropped."""
+
+    task: str
+    alias: str
+    version: int | None
+    set_at: str
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What a garbage collection destroys, or would."""
+
+    adapters: tuple[str, ...]
+    blobs: int
+    bytes: int

@@ -1,0 +1,52 @@
+"""`taskbank alias`: movable names for versions, and their history."""
+
+from __future__ import annotations
+
+import click
+
+from taskbank.cli.common import Settings, complete_task, data_options, print_json, print_table
+from taskbank.errors import InputError
+
+
+@click.command()
+@click.argument("ref", metavar="NAME[@VERSION]", shell_complete=complete_task)
+@click.argument("alias", required=False)
+@click.option("--drop", is_flag=True, help="Let the alias name nothing from now on.")
+@data_options
+@click.pass_obj
+def alias(settings: Settings, ref: str, alias: str | None, drop: bool) -> None:
+    """Let ALIAS name a version: taskbank alias sst2@3 production.
+
+    Without ALIAS, show the history of a task's aliases. A moved alias keeps its history.
+    """
+    from taskbank.bank import open_bank
+
+    name, at, _ = ref.partition("@")
+    with open_bank(settings.bank) as bank:
+        if alias is not None and drop:
+            bank.drop_alias(name, alias)
+        elif alias is not None and at:
+            bank.alias(ref, alias)
+        elif alias is not None:
+            raise InputError(
+                f"{ref} names no version: write {ref}@VERSION, or --drop to drop the alias"
+            )
+        elif drop:
+            raise InputError("name the alias to drop: taskbank alias NAME ALIAS --drop")
+        history = [step for step in bank.aliases(name) if alias in (None, step.alias)]
+    if settings.json:
+        print_json([vars(step) for step in history])
+    elif not history:
+        settings.say(f"task {name!r} has no aliases")
+    else:
+        print_table(
+            ("alias", "names", "since"),
+            [
+                (
+                    step.alias,
+                    "nothing" if step.version is None else f"{name}@{step.version}",
+                    step.set_at,
+                )
+                for step in history
+            ],
+        )

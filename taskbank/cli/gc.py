@@ -1,0 +1,28 @@
+"""`taskbank gc`: destroy what is retired and what nothing needs."""
+
+from __future__ import annotations
+
+import click
+
+from taskbank.cli.common import Settings, data_options, print_json, size
+
+
+@click.command()
+@click.option("--confirm", is_flag=True, help="Really destroy it.")
+@data_options
+@click.pass_obj
+def gc(settings: Settings, confirm: bool) -> None:
+    """Say which retired adapters and unneeded blobs would be destroyed; --confirm does it."""
+    from taskbank.bank import open_bank
+
+    with open_bank(settings.bank) as bank:
+        garbage = bank.gc(confirm=confirm)
+    if settings.json:
+        print_json({"confirmed": confirm, **vars(garbage)})
+        return
+    verb = "destroyed" if confirm else "would destroy"
+    settings.say(
+        f"{verb} {len(garbage.adapters)} adapters ({', '.join(garbage.adapters) or 'none'}) "
+        f"and {garbage.blobs} blobs of {size(garbage.bytes)}"
+        + ("" if confirm or not garbage.blobs else "; taskbank gc --confirm does it")
+    )

@@ -1,0 +1,44 @@
+"""`taskbank init`: make a bank and record a backbone."""
+
+from __future__ import annotations
+
+import click
+
+from taskbank.cli.common import Settings, data_options, print_fields, print_json
+
+
+@click.command()
+@click.option(
+    "--backbone",
+    required=True,
+    metavar="SPEC",
+    help="A hub id (optionally @revision), a folder, or package:NAME/FOLDER.",
+)
+@click.option("--blobs", metavar="URL", help="A folder or fsspec URL for weights and splits.")
+@data_options
+@click.pass_obj
+def init(settings: Settings, backbone: str, blobs: str | None) -> None:
+    """Make a bank, or open the one that is there, and record a backbone in it.
+
+    Weights are kept in the catalog unless --blobs names another place.
+    """
+    from taskbank.catalog.engine import shown
+    from taskbank.pipeline import init as make
+
+    recorded = make(settings.bank, backbone, blobs=blobs)
+    identity = recorded.identity
+    fields: dict[str, object] = {
+        "bank": shown(settings.bank),
+        "backbone": identity.spec,
+        "fingerprint": recorded.fingerprint,
+        "model_type": identity.model_type,
+        "parameters": identity.parameters,
+        "hidden_size": identity.hidden_size,
+        "layers": identity.layers,
+        "max_length": identity.max_length,
+        "pooling": identity.pooling,
+    }
+    if settings.json:
+        print_json(fields)
+    elif not settings.quiet:
+        print_fields(fields | {"parameters": f"{identity.parameters:,}"})

@@ -1,0 +1,70 @@
+"""`taskbank list`: what is in the bank."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from taskbank.cli.common import Settings, data_options, print_json, print_table, size
+
+if TYPE_CHECKING:
+    from taskbank.catalog.records import Records
+
+
+@click.command("list")
+@click.option("--limit", type=click.IntRange(min=0), help="The newest so many; 0 means all.")
+@click.option("--retired", is_flag=True, help="Also adapters that are out of use.")
+@data_options
+@click.pass_obj
+def list_(settings: Settings, limit: int | None, retired: bool) -> None:
+    """List the adapters of the bank, oldest first.
+
+    A table shows the newest 50 unless --limit says otherwise, JSON all of them.
+    """
+    from taskbank.bank import open_bank
+
+    shown = limit if limit is not None else 0 if settings.json else 50
+    with open_bank(settings.bank) as bank:
+        records = bank.adapters(retired=retired, newest=shown or None)
+        print_records(settings, records)
+        if shown and len(records) == shown and len(bank) > shown:
+            settings.say(f"the newest {shown} of {len(bank):,}; --limit 0 lists all")
+
+
+def print_records(settings: Settings, records: Records) -> None:
+    """Print adapters as a table, or as JSON if that was asked for."""
+    if settings.json:
+        print_json([record.summary() for record in records])
+        return
+    if not records:
+        settings.say("no adapters: add one with taskbank add-task NAME --train DATA")
+        return
+    columns = (
+        "adapter",
+        "kind",
+        "method",
+        "metric",
+        ">score",
+        "split",
+        ">params",
+        ">size",
+        "added",
+    )
+    print_table(
+        columns,
+        [
+            (
+                record.ref + (" (retired)" if record.retired else ""),
+                record.kind,
+                record.method,
+                record.metric,
+                f"{record.score:.4f}",
+                record.split,
+                f"{record.parameters:,}",
+                size(record.bytes),
+                record.created_at[:16].replace("T", " "),
+            )
+            for record in records
+        ],
+    )

@@ -1,0 +1,26 @@
+"""`taskbank remove`: retire an adapter."""
+
+from __future__ import annotations
+
+import click
+
+from taskbank.cli.common import Settings, complete_task, data_options, print_json
+from taskbank.errors import InputError
+
+
+@click.command()
+@click.argument("ref", metavar="NAME@VERSION", shell_complete=complete_task)
+@data_options
+@click.pass_obj
+def remove(settings: Settings, ref: str) -> None:
+    """Retire one version: it is no longer listed or verified, until gc --confirm destroys it."""
+    from taskbank.bank import open_bank
+
+    if "@" not in ref:
+        raise InputError(f"{ref!r} names no version: write {ref}@VERSION")
+    with open_bank(settings.bank) as bank:
+        record = bank.remove(ref)
+    if settings.json:
+        print_json({"task": record.task, "version": record.version, "retired": True})
+    else:
+        settings.say(f"{record.ref} is retired; taskbank gc says what gc --confirm would destroy")

@@ -1,0 +1,93 @@
+"""A labelled data set in memory, and the bytes by which a bank stores it.
+
+Knows nothing of files, kinds or torch. The stored form is canonical JSON lines, so equal
+data sets have equal digests wherever they came from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from taskbank.errors import DamagedError
+from taskbank.specs import canonical_json, digest_bytes
+
+SHOWN_LINE = 60
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A data set held as columns, in order.
+
+    Attributes:
+        columns: texts and labels by canonical name: `text` or `text_a` and `text_b`, and
+            `label`; all of one length.
+        origin: where it came from, for people.
+    """
+
+    columns: Mapping[str, tuple[str, ...]]
+    origin: str
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def rows(self) -> Iterator[dict[str, str]]:
+        """Give each example as a dictionary, in order."""
+        for values in zip(*self.columns.values(), strict=True):
+            yield dict(zip(self.columns, values, strict=True))
+
+    def select(self, rows: Iterable[int], origin: str) -> Examples:
+        """Return the examples at some positions, from 0, in the order given."""
+        chosen = list(rows)
+        return Examples(
+            {name: tuple(column[row] for row in chosen) for name, column in self.columns.items()},
+            origin,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the examples as canonical JSON lines in UTF-8."""
+        return "".join(canonical_json(row) + "\n" for row in self.rows()).encode()
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the stored form."""
+        return digest_bytes(self.to_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes, origin: str) -> Examples:
+        """Return the examples that some bytes hold.
+
+        Args:
+            data: as `to_bytes` gives them.
+            origin: where they came from.
+
+        Raises:
+            DamagedError: naming the first line that is not an example like the others.
+        """
+        try:
+            lines = data.decode().removesuffix("\n").split("\n")
+        except UnicodeDecodeError as error:
+            raise DamagedError(f"the examples of {origin} are not UTF-8: {error}") from None
+        columns: dict[str, list[str]] = {}
+        for number, line in enumerate(lines, start=1):
+            row = _parse(line)
+            if row is None or (columns and row.keys() != columns.keys()):
+                raise DamagedError(
+                    f"line {number} of the examples of {origin} is no example like the others: "
+                    f"{line[:SHOWN_LINE]!r}"
+                )
+            for name, value in row.items():
+                columns.setdefault(name, []).append(value)
+        return cls({name: tuple(values) for name, values in columns.items()}, origin)
+
+
+def _parse(line: str) -> dict[str, str] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or not row:
+        return None
+    return row if all(isinstance(value, str) for value in row.values()) else None

@@ -1,0 +1,1 @@
+"""The methods of adaptation: what is put onto a frozen backbone and trained."""

@@ -1,0 +1,120 @@
+"""A task's model: the frozen backbone with one task's adapter and head on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from taskbank import plugins
+from taskbank.backbone import Backbone
+from taskbank.errors import DamagedError
+from taskbank.methods.method import Attachment
+from taskbank.specs import Json
+
+if TYPE_CHECKING:
+    from taskbank.kinds.kind import Kind
+    from taskbank.methods.method import Method
+
+HEAD_DROPOUT = 0.1  # on a text's vector, as the paper's code has it
+
+
+class TaskModel(torch.nn.Module):
+    """Texts to logits: backbone, adapter, head. Made by `task_model`.
+
+    Args:
+        backbone: with the attachment on.
+        attachment: what the task's method has put onto it.
+        head: from a text's vector to logits.
+    """
+
+    def __init__(self, backbone: Backbone, attachment: Attachment, head: torch.nn.Module) -> None:
+        super().__init__()
+        self.encoder = backbone.model
+        self.attached = attachment.modules
+        self.dropout = torch.nn.Dropout(HEAD_DROPOUT)
+        self.head = head
+        self._vectors = backbone.vectors
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the logits of a batch.
+
+        Args:
+            input_ids: of shape [batch, tokens].
+            attention_mask: of the same shape, 0 where there is padding.
+            token_type_ids: of the same shape, for backbones that tell two texts apart by it.
+
+        Returns:
+            a tensor of shape [batch, outputs].
+        """
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        logits: torch.Tensor = self.head(self.dropout(self._vectors(**inputs)))
+        return logits
+
+    def trained(self) -> dict[str, torch.Tensor]:
+        """Return everything that is trained and stored, by its stored name."""
+        found = {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
+        return self.attached.state_dict() | found
+
+    def load_trained(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Take over stored values.
+
+        Args:
+            tensors: by stored name, exactly those that `trained` gives.
+
+        Raises:
+            DamagedError: naming what is missing, unexpected, or of another shape or type.
+        """
+        own = self.trained()
+        missing, unexpected = sorted(own.keys() - tensors), sorted(tensors.keys() - own)
+        if missing or unexpected:
+            raise DamagedError(
+                f"the stored tensors do not fit the model: missing {missing or 'none'}, "
+                f"unexpected {unexpected or 'none'}"
+            )
+        for name, tensor in tensors.items():
+            found, wanted = (tensor.dtype, *tensor.shape), (own[name].dtype, *own[name].shape)
+            if found != wanted:
+                raise DamagedError(f"stored tensor {name!r} is {found}, the model has {wanted}")
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                own[name].copy_(tensor)
+
+
+@contextmanager
+def task_model(
+    backbone: Backbone,
+    kind: Kind,
+    labels: int,
+    method: str,
+    options: Mapping[str, Json],
+    seed: int,
+) -> Iterator[TaskModel]:
+    """Put an untrained task onto a backbone, and take it off at the end whatever happens.
+
+    Args:
+        backbone: frozen, and carrying nothing; exactly as before afterwards.
+        kind: of the task.
+        labels: size of its label space.
+        method: how it is adapted.
+        options: of the method, complete.
+        seed: of the initial values.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    chosen: Method = plugins.load("methods", method)
+    head = kind.head(backbone.identity.hidden_size, labels, generator).to(backbone.device)
+    attachment = chosen.attach(backbone, options, generator)
+    try:
+        yield TaskModel(backbone, attachment, head)
+    finally:
+        attachment.detach()
+        backbone.model.eval()

@@ -1,0 +1,60 @@
+"""Names to code: the tables of kinds, methods and architectures, and their plugins.
+
+The only dynamic import of the project. A name is looked up in the built-in table
+first, then among the installed entry points of the group `taskbank.<group>`, so an
+installed package can add to a table but never replace what is in it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from taskbank.errors import InputError
+
+TABLES: dict[str, dict[str, str]] = {
+    "kinds": {
+        "single": "taskbank.kinds.single:SINGLE",
+        "pair": "taskbank.kinds.pair:PAIR",
+    },
+    "methods": {
+        "houlsby": "taskbank.methods.houlsby:HOULSBY",
+    },
+    "architectures": {
+        "bert": "taskbank.architectures:BERT",
+        "roberta": "taskbank.architectures:ROBERTA",
+        "xlm-roberta": "taskbank.architectures:ROBERTA",
+        "electra": "taskbank.architectures:BERT",
+        "deberta-v2": "taskbank.architectures:BERT",
+        "distilbert": "taskbank.architectures:DISTILBERT",
+        "modernbert": "taskbank.architectures:MODERNBERT",
+    },
+}
+
+
+def names(group: str) -> list[str]:
+    """Return every name known in a group, built-in and installed, sorted."""
+    return sorted({*TABLES[group], *(point.name for point in _installed(group))})
+
+
+def load(group: str, name: str) -> Any:
+    """Return the object that a name stands for.
+
+    Raises:
+        InputError: if no table and no installed plugin knows the name.
+    """
+    if name in TABLES[group]:
+        module, _, attribute = TABLES[group][name].partition(":")
+        return getattr(import_module(module), attribute)
+    for point in _installed(group):
+        if point.name == name:
+            return point.load()
+    raise InputError(
+        f"{group.rstrip('s')} {name!r} is unknown: taskbank knows {', '.join(names(group))}; "
+        f"a package can add one through the entry point group 'taskbank.{group}'"
+    )
+
+
+def _installed(group: str) -> Any:
+    return entry_points(group=f"taskbank.{group}")

@@ -1,0 +1,172 @@
+"""The frozen descriptions that identify things: backbones, methods, trainings.
+
+A specification is plain data. It is stored as canonical JSON and named by the
+digest of that JSON, so two specifications are equal exactly when their digests
+are. Nothing here knows of torch, files or databases.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from taskbank.errors import InputError
+
+Json = Any  # what json.loads returns: None, bool, int, float, str, list, dict
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def canonical_json(value: Json) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
+
+    Raises:
+        ValueError: for NaN or an infinity, which JSON does not have.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def digest_bytes(data: bytes | memoryview) -> str:
+    """Return the tagged SHA-256 of some bytes, `sha256:` and 64 hex digits."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def digest_json(value: Json) -> str:
+    """Return the tagged SHA-256 of a value's canonical JSON."""
+    return digest_bytes(canonical_json(value).encode())
+
+
+def check_name(name: str, what: str) -> str:
+    """Return the name if it is safe everywhere a name goes, or raise.
+
+    Args:
+        name: a task name, an alias or a tag key.
+        what: the word for it in the error.
+
+    Raises:
+        InputError: if it is not 1 to 100 letters, digits, `.`, `_` or `-`, the
+            first of them a letter or a digit.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"{what} {name!r} is not usable: write 1 to 100 letters, digits, '.', '_' or '-', "
+            "starting with a letter or a digit"
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class BackboneIdentity:
+    """What makes a backbone the one it is.
+
+    Attributes:
+        spec: where it came from: a hub id, a folder, or `package:NAME/FOLDER`.
+        model_type: the architecture's name in transformers, such as `bert`.
+        pooling: how a text becomes one vector: `pooler`, `first` or `mean`.
+        parameters: number of parameters, all frozen.
+        hidden_size: width of a hidden state.
+        layers: number of transformer layers.
+        max_length: the longest input in tokens.
+        weights: digest of every parameter and buffer.
+        config: digest of the model's configuration.
+        tokenizer: digest of vocabulary and tokenisation rules.
+    """
+
+    spec: str
+    model_type: str
+    pooling: str
+    parameters: int
+    hidden_size: int
+    layers: int
+    max_length: int
+    weights: str
+    config: str
+    tokenizer: str
+
+    @property
+    def fingerprint(self) -> str:
+        """One digest of weights, configuration, tokenizer and pooling."""
+        parts = (self.weights, self.config, self.tokenizer, self.pooling)
+        return digest_json(list(parts))
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """How a task is adapted: a method's name and its complete options.
+
+    Attributes:
+        name: the method, such as `houlsby`.
+        options: every option of the method with its value, defaults included.
+    """
+
+    name: str
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the name and the options."""
+        return digest_json({"name": self.name, "options": dict(self.options)})
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """How an adapter is trained: section 3.1 of Houlsby et al. 2019.
+
+    Attributes:
+        epochs: passes over the training data, at most.
+        learning_rate: the peak, reached after the warm-up.
+        batch_size: examples a step.
+        max_length: tokens an input is cut to.
+        seed: of initialisation, order and dropout.
+        patience: epochs without a better validation score before training ends
+            early; none means that all epochs are run.
+        weight_decay: of AdamW, on matrices only; the paper has none, its code 0.01.
+        warmup: share of the steps over which the rate rises, then falls to zero.
+        clip: the gradient's largest norm.
+    """
+
+    epochs: int = 10
+    learning_rate: float = 1e-3
+    batch_size: int = 32
+    max_length: int = 128
+    seed: int = 0
+    patience: int | None = None
+    weight_decay: float = 0.0
+    warmup: float = 0.1
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        at_least_one: Iterable[str] = ("epochs", "batch_size")
+        for name in at_least_one:
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if self.max_length < 3:
+            raise InputError(f"max_length is {self.max_length}: an input needs at least 3 tokens")
+        if self.patience is not None and self.patience < 1:
+            raise InputError(f"patience is {self.patience}: it must be at least 1, or left out")
+        if not 0 < self.learning_rate < 1:
+            raise InputError(f"learning_rate is {self.learning_rate}: it must be between 0 and 1")
+        if not 0 <= self.weight_decay < 1:
+            raise InputError(f"weight_decay is {self.weight_decay}: it must be from 0 to below 1")
+        if not 0 <= self.warmup <= 1:
+            raise InputError(f"warmup is {self.warmup}: it is a share, from 0 to 1")
+        if not self.clip > 0:
+            raise InputError(f"clip is {self.clip}: it must be above 0")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed is {self.seed}: it must be from 0 to {2**32 - 1}")
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the specification as a plain dictionary."""
+        return asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """Digest of every field."""
+        return digest_json(self.to_json())

@@ -1,0 +1,1 @@
+"""Verification: the checks, and the report that they give. Checks only look."""
