@@ -256,7 +256,8 @@ def _check_whole(spec: str, model: Any, tokenizer: Any, loading: dict[str, Any])
             f"{', …' if len(missing) > 5 else ''}; save or download it again"
         )
     rows = model.get_input_embeddings().weight.shape[0]
-    if not 0 < len(tokenizer) <= rows:
+    # Where there are no tokenizer files, transformers makes one of special tokens alone.
+    if not len(tokenizer.all_special_tokens) < len(tokenizer) <= rows:
         raise InputError(
             f"backbone {spec!r} has a tokenizer of {len(tokenizer):,} tokens and embeddings for "
             f"{rows:,}: the tokenizer is missing or of another model"

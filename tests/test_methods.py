@@ -1,0 +1,323 @@
+"""The contract that every method keeps on every architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from taskbank import plugins
+from taskbank.backbone import Backbone, load_backbone
+from taskbank.data.batches import encode
+from taskbank.errors import DamagedError, InputError
+from taskbank.kinds.single import SINGLE
+from taskbank.methods.houlsby import ACTIVATIONS, HOULSBY, Adapter
+from taskbank.model import TaskModel, task_model
+from tests.tiny import MODEL_TYPES, make_backbone, sentences
+
+METHODS = plugins.names("methods")
+OPTIONS = {"houlsby": {"size": 4}}
+
+
+@pytest.fixture(scope="module", params=MODEL_TYPES)
+def any_backbone(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Backbone:
+    """A tiny backbone of each architecture in turn."""
+    place = tmp_path_factory.mktemp("architectures") / request.param
+    return load_backbone(str(make_backbone(place, request.param)))
+
+
+@pytest.fixture(params=METHODS)
+def method(request: pytest.FixtureRequest) -> str:
+    """Each method in turn."""
+    return str(request.param)
+
+
+def options_of(method: str) -> dict[str, Any]:
+    """Return small complete options of a method."""
+    found: dict[str, Any] = plugins.load("methods", method).options(OPTIONS.get(method, {}))
+    return found
+
+
+def inputs_of(backbone: Backbone) -> dict[str, torch.Tensor]:
+    """Return a batch of eight sentences."""
+    texts = [row["text"] for row in sentences(8)]
+    return encode(backbone.tokenizer, {"text": texts}, ("text",), 32).batch(np.arange(8))
+
+
+def frozen_state(backbone: Backbone) -> dict[str, torch.Tensor]:
+    """Return a copy of every tensor of a backbone."""
+    return {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}
+
+
+def steps(model: TaskModel, inputs: dict[str, torch.Tensor], count: int = 3) -> None:
+    """Train a model for some steps."""
+    model.train()
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, lr=0.01)
+    targets = torch.arange(8) % 3
+    for _ in range(count):
+        optimizer.zero_grad()
+        SINGLE.loss(model(**inputs), targets).backward()
+        optimizer.step()
+    model.eval()
+
+
+@pytest.fixture
+def plain(any_backbone: Backbone) -> Iterator[torch.Tensor]:
+    """The bare backbone's vectors of the batch; checked to be the same bits afterwards."""
+    inputs, before = inputs_of(any_backbone), frozen_state(any_backbone)
+    modules = {name: id(module) for name, module in any_backbone.model.named_modules()}
+    with torch.no_grad():
+        vectors = any_backbone.vectors(**inputs)
+    yield vectors
+    after = any_backbone.model.state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert modules == {name: id(module) for name, module in any_backbone.model.named_modules()}
+    assert not any(module._forward_hooks for module in any_backbone.model.modules())
+    assert not any(p.requires_grad for p in any_backbone.model.parameters())
+    with torch.no_grad():
+        assert torch.equal(any_backbone.vectors(**inputs), vectors)
+
+
+def test_training_moves_what_is_stored_and_no_bit_of_the_backbone(
+    any_backbone: Backbone, method: str, plain: torch.Tensor
+) -> None:
+    """Three steps change every stored tensor, none of the frozen ones, and taking the task off
+    restores modules, hooks and outputs exactly (checked by the fixture)."""
+    with task_model(any_backbone, SINGLE, 3, method, options_of(method), seed=0) as model:
+        before = {name: tensor.clone() for name, tensor in model.trained().items()}
+        own = {tensor.data_ptr() for tensor in model.trained().values()}
+        frozen = {
+            n: t.clone() for n, t in model.encoder.state_dict().items() if t.data_ptr() not in own
+        }
+        steps(model, inputs_of(any_backbone))
+        unmoved = [n for n, t in model.trained().items() if torch.equal(t, before[n])]
+        after = model.encoder.state_dict()
+        assert all(torch.equal(after[name], tensor) for name, tensor in frozen.items())
+    assert unmoved == []
+
+
+def test_an_untrained_task_leaves_the_vectors_as_good_as_unchanged(
+    any_backbone: Backbone, method: str, plain: torch.Tensor
+) -> None:
+    """The near-identity start moves a vector by less than a hundredth of its length."""
+    with (
+        task_model(any_backbone, SINGLE, 3, method, options_of(method), seed=0) as model,
+        torch.no_grad(),
+    ):
+        model.eval()
+        vectors = any_backbone.vectors(**inputs_of(any_backbone))
+    moved = (vectors - plain).norm(dim=1) / plain.norm(dim=1)
+    assert 0 < moved.max() < 0.01
+
+
+def test_saving_and_loading_gives_the_same_predictions_bit_for_bit(
+    any_backbone: Backbone, method: str, plain: torch.Tensor
+) -> None:
+    """Stored bytes put onto the backbone again predict exactly what was predicted before."""
+    inputs = inputs_of(any_backbone)
+    with task_model(any_backbone, SINGLE, 3, method, options_of(method), seed=0) as model:
+        steps(model, inputs)
+        data = save({name: t.contiguous() for name, t in model.trained().items()})
+        with torch.no_grad():
+            expected = model(**inputs)
+    with task_model(any_backbone, SINGLE, 3, method, options_of(method), seed=1) as model:
+        model.load_trained(load(data))
+        model.eval()
+        with torch.no_grad():
+            assert torch.equal(model(**inputs), expected)
+
+
+def test_the_seed_decides_the_start_and_no_other_source_of_chance_does(
+    backbone: Backbone, method: str
+) -> None:
+    """Equal seeds start equal whatever the global generator's state, and leave that alone."""
+    starts = []
+    for seed in (0, 0, 1):
+        state = torch.random.get_rng_state()
+        with task_model(backbone, SINGLE, 3, method, options_of(method), seed) as model:
+            starts.append(save({n: t.contiguous() for n, t in model.trained().items()}))
+        assert torch.equal(torch.random.get_rng_state(), state)
+        torch.rand(1)
+    assert starts[0] == starts[1] != starts[2]
+
+
+def _fail_in_training(model: TaskModel) -> None:
+    model.train()
+    raise RuntimeError
+
+
+def test_a_backbone_is_restored_when_its_use_fails(backbone: Backbone, method: str) -> None:
+    """An exception inside takes the task off too, so that the next one can come on."""
+    before = dict(backbone.model.named_modules())
+    with (
+        pytest.raises(RuntimeError),
+        task_model(backbone, SINGLE, 2, method, options_of(method), seed=0) as model,
+    ):
+        _fail_in_training(model)
+    assert dict(backbone.model.named_modules()) == before
+    assert not backbone.model.training
+    with task_model(backbone, SINGLE, 2, method, options_of(method), seed=0):
+        pass
+
+
+def test_a_backbone_carries_one_task_at_a_time(backbone: Backbone, method: str) -> None:
+    """Attaching a second task is refused, and the first stays on."""
+    options = options_of(method)
+    with task_model(backbone, SINGLE, 2, method, options, seed=0) as first:
+        carried = backbone.carries
+        with (
+            pytest.raises(InputError, match="carries another task"),
+            task_model(backbone, SINGLE, 2, method, options, seed=0),
+        ):
+            pass
+        assert backbone.carries is carried is not None
+        assert first(**inputs_of(backbone)).shape == (8, 2)
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected", "shape", "type"])
+def test_tensors_that_do_not_fit_are_named(backbone: Backbone, method: str, change: str) -> None:
+    """A missing, unexpected, misshapen or mistyped tensor is an error with its name, and no
+    tensor is taken over before that."""
+    with task_model(backbone, SINGLE, 2, method, options_of(method), seed=0) as model:
+        tensors = {name: torch.ones_like(tensor) for name, tensor in model.trained().items()}
+        if change == "missing":
+            del tensors["head.bias"]
+        elif change == "unexpected":
+            tensors["head.other"] = torch.zeros(1)
+        elif change == "shape":
+            tensors["head.bias"] = torch.ones(3)
+        else:
+            tensors["head.bias"] = torch.ones(2, dtype=torch.float64)
+        with pytest.raises(DamagedError, match=r"head\."):
+            model.load_trained(tensors)
+        assert not torch.equal(model.trained()["head.weight"], tensors["head.weight"])
+
+
+def test_houlsby_trains_what_the_papers_formula_says(any_backbone: Backbone) -> None:
+    """Two adapters of 2md + d + m a layer, every LayerNorm, and the head: nothing else."""
+    d, m, layers, labels = 32, 4, 2, 3
+    norms = [mod for mod in any_backbone.model.modules() if isinstance(mod, torch.nn.LayerNorm)]
+    expected = (
+        layers * 2 * (2 * m * d + d + m)
+        + sum(p.numel() for norm in norms for p in norm.parameters())
+        + labels * d
+        + labels
+    )
+    options = HOULSBY.options({"size": m})
+    with task_model(any_backbone, SINGLE, labels, "houlsby", options, seed=0) as model:
+        assert sum(t.numel() for t in model.trained().values()) == expected
+        trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        assert trainable == expected
+
+
+PLACES = {
+    "bert": ("attention.output.LayerNorm", "output.LayerNorm"),
+    "distilbert": ("sa_layer_norm", "output_layer_norm"),
+    "modernbert": ("mlp_norm", None),
+}
+for same in ("roberta", "electra", "deberta-v2"):
+    PLACES[same] = PLACES["bert"]
+
+
+def test_houlsby_adapters_sit_before_the_residual_and_the_layernorm(
+    any_backbone: Backbone,
+) -> None:
+    """An adapter that adds a constant to a sublayer moves what is added to the residual by just
+    that constant: the input of the next LayerNorm, seen from outside, and no other."""
+    after_attention, after_ffn = PLACES[any_backbone.identity.model_type]
+    layer = any_backbone.model.get_submodule(any_backbone.architecture.layers)[0]
+    inputs = inputs_of(any_backbone)
+    constant = torch.linspace(-1, 1, 32)
+
+    def residual_sums(add: str | None) -> dict[str, torch.Tensor]:
+        options = HOULSBY.options({"size": 4, "init_std": 1e-20})
+        with task_model(any_backbone, SINGLE, 2, "houlsby", options, seed=0) as model:
+            model.eval()
+            if add is not None:
+                model.trained()[f"adapter.0.{add}.up.bias"].copy_(constant)
+            seen: dict[str, torch.Tensor] = {}
+            hooks = []
+            for place, name in (("attention", after_attention), ("feed_forward", after_ffn)):
+                if name is not None:
+                    hooks.append(
+                        layer.get_submodule(name).register_forward_pre_hook(
+                            lambda _m, args, place=place: seen.__setitem__(place, args[0])
+                        )
+                    )
+            if after_ffn is None:  # a pre-norm layer gives the residual sum itself
+                hooks.append(
+                    layer.register_forward_hook(
+                        lambda _m, _i, out: seen.__setitem__("feed_forward", out)
+                    )
+                )
+            with torch.no_grad():
+                any_backbone.vectors(**inputs)
+            for hook in hooks:
+                hook.remove()
+        return seen
+
+    bare, attention, ffn = (residual_sums(add) for add in (None, "attention", "feed_forward"))
+    torch.testing.assert_close(
+        attention["attention"] - bare["attention"], constant.expand_as(bare["attention"])
+    )
+    torch.testing.assert_close(ffn["attention"], bare["attention"])
+    torch.testing.assert_close(
+        ffn["feed_forward"] - bare["feed_forward"], constant.expand_as(bare["feed_forward"])
+    )
+
+
+def test_an_adapter_computes_what_figure_2_draws() -> None:
+    """The output is x + up(gelu(down(x))), computed here by hand."""
+    adapter = Adapter(6, 3, 0.5, ACTIVATIONS["gelu"], torch.Generator().manual_seed(0))
+    x = torch.randn(2, 5, 6)
+    down = x @ adapter.down.weight.T + adapter.down.bias
+    inner = 0.5 * down * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (down + 0.044715 * down**3)))
+    torch.testing.assert_close(adapter(x), x + inner @ adapter.up.weight.T + adapter.up.bias)
+
+
+def test_the_start_is_a_normal_cut_at_two_standard_deviations() -> None:
+    """Weights have the spread that was asked for and none lies beyond two of it; biases are 0."""
+    adapter = Adapter(256, 64, 0.01, ACTIVATIONS["gelu"], torch.Generator().manual_seed(0))
+    weights = torch.cat([adapter.down.weight.flatten(), adapter.up.weight.flatten()])
+    assert weights.abs().max() <= 0.02
+    # A normal cut at two standard deviations has 0.88 of its spread.
+    assert weights.std().item() == pytest.approx(0.0088, rel=0.03)
+    assert not adapter.down.bias.any()
+    assert not adapter.up.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"size": 0}, "size is 0"),
+        ({"size": -4}, "size is -4"),
+        ({"size": 8.0}, "size is 8.0"),
+        ({"size": True}, "size is True"),
+        ({"size": 10**9}, "size is 1000000000"),
+        ({"init_std": 0}, "init_std is 0"),
+        ({"init_std": "big"}, "init_std is 'big'"),
+        ({"activation": "swish"}, "activation is 'swish'"),
+        ({"rank": 4}, "no option 'rank'"),
+    ],
+)
+def test_options_out_of_range_are_refused(given: dict[str, Any], says: str) -> None:
+    """An option that is unknown or makes no sense is an error with its name and value."""
+    with pytest.raises(InputError, match=says):
+        HOULSBY.options(given)
+
+
+def test_heads_of_different_sizes_come_and_go_on_one_backbone(backbone: Backbone) -> None:
+    """Tasks of two and of seven labels give their own logits, in turn and again."""
+    inputs = inputs_of(backbone)
+    options = HOULSBY.options({"size": 4})
+    shapes = []
+    for labels in (2, 7, 2):
+        with task_model(backbone, SINGLE, labels, "houlsby", options, seed=0) as model:
+            shapes.append(model(**inputs).shape[1])
+    assert shapes == [2, 7, 2]

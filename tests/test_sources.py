@@ -1,0 +1,253 @@
+"""Reading labelled text: every format, every way it can be wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pytest
+from pyarrow import feather, ipc, parquet
+
+from taskbank.data.sources import hold_out, read_examples, read_texts
+from taskbank.errors import DataError
+
+ROWS = [
+    {"text": "007 is a name", "label": "film"},
+    {"text": "NA", "label": "data"},
+    {"text": 'she said "no",\nand left', "label": "book"},
+    {"text": "ünïcödé ✓", "label": "null"},
+]
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> str:
+    """Write rows in the format of a path's ending and return the path as text."""
+    table = pa.Table.from_pylist(rows)
+    if path.suffix in (".csv", ".tsv"):
+        with path.open("w", newline="", encoding="utf-8") as file:
+            style = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if path.suffix == ".tsv" else {}
+            writer = csv.DictWriter(file, list(rows[0]), **style)  # type: ignore[arg-type]
+            writer.writeheader()
+            writer.writerows(rows)
+    elif path.suffix in (".jsonl", ".json"):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    elif path.suffix == ".parquet":
+        parquet.write_table(table, path)
+    elif path.suffix == ".feather":
+        feather.write_feather(table, path)
+    elif path.suffix == ".arrow":
+        with ipc.new_stream(path, table.schema) as stream:
+            stream.write_table(table)
+    else:
+        datasets.Dataset.from_list(rows).save_to_disk(path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.parquet", "a.arrow", "a.feather", "saved"]
+)
+def test_every_format_gives_the_same_examples_and_digest(tmp_path: Path, name: str) -> None:
+    """Texts come out letter for letter as they went in, whatever the format."""
+    rows = [row for row in ROWS if "\n" not in row["text"]] if name == "a.tsv" else ROWS
+    examples = read_examples(write(tmp_path / name, rows))
+    assert list(examples.rows()) == rows
+    same = read_examples(write(tmp_path / "same.jsonl", rows))
+    assert examples.digest == same.digest
+
+
+def test_an_arrow_file_reads_as_an_arrow_stream_does(tmp_path: Path) -> None:
+    """Both shapes of Arrow data are read."""
+    table = pa.Table.from_pylist(ROWS)
+    with ipc.new_file(tmp_path / "a.arrow", table.schema) as file:
+        file.write_table(table)
+    assert list(read_examples(str(tmp_path / "a.arrow")).rows()) == ROWS
+
+
+def test_a_tsv_has_no_quotes(tmp_path: Path) -> None:
+    """A text that begins with a quote does not swallow the rows after it."""
+    (tmp_path / "a.tsv").write_text('text\tlabel\n"open\tx\nnext\ty\n')
+    assert read_examples(str(tmp_path / "a.tsv")).columns["text"] == ('"open', "next")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column_name(tmp_path: Path) -> None:
+    """A CSV file saved by a spreadsheet reads as any other."""
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbftext,label\nx,a\ny,b\n")
+    assert read_examples(str(tmp_path / "a.csv")).columns["label"] == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([3, 1], ("3", "1")), ([True, False], ("true", "false"))],
+)
+def test_labels_of_other_types_become_their_names(
+    tmp_path: Path, values: list[Any], expected: tuple[str, ...]
+) -> None:
+    """Whole numbers and truth values are classes by name."""
+    rows = [{"text": "x", "label": value} for value in values]
+    assert read_examples(write(tmp_path / "a.parquet", rows)).columns["label"] == expected
+
+
+def test_class_labels_of_a_saved_data_set_are_read_by_name(tmp_path: Path) -> None:
+    """A ClassLabel column gives its names, and its -1 of an unlabelled split is refused."""
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}
+    )
+    saved = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 0]}, features=features)
+    saved.save_to_disk(tmp_path / "saved")
+    assert read_examples(str(tmp_path / "saved")).columns["label"] == ("yes", "no")
+    hidden = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [-1, -1]}, features=features)
+    hidden.save_to_disk(tmp_path / "hidden")
+    with pytest.raises(DataError, match="not labelled"):
+        read_examples(str(tmp_path / "hidden"))
+
+
+def test_a_split_of_a_saved_data_set_is_chosen_after_a_colon(tmp_path: Path) -> None:
+    """`FOLDER:SPLIT` names a split, `train` is the default, and a wrong one lists them."""
+    one, two = (datasets.Dataset.from_list([{"text": t, "label": t}] * 2) for t in "ab")
+    datasets.DatasetDict({"train": one, "dev": two}).save_to_disk(tmp_path / "saved")
+    assert read_examples(f"{tmp_path}/saved").columns["text"] == ("a", "a")
+    assert read_examples(f"{tmp_path}/saved:dev").columns["text"] == ("b", "b")
+    with pytest.raises(DataError, match="one of train, dev"):
+        read_examples(f"{tmp_path}/saved:test")
+
+
+def test_other_columns_are_named_by_options(tmp_path: Path) -> None:
+    """Columns of any name become the canonical ones."""
+    path = write(tmp_path / "a.csv", [{"q1": "a", "q2": "b", "same": "1"}] * 2)
+    examples = read_examples(
+        path, text="q1", text_pair="q2", label="same", kind_columns=("text_a", "text_b")
+    )
+    assert next(examples.rows()) == {"text_a": "a", "text_b": "b", "label": "1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "is not there|cannot be read"),
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
+        (b"text,label\n", "has no rows"),
+        (b"text,class\nx,a\n", "no column 'label'; its columns are text, class.*--label"),
+        (b"body,label\nx,a\n", "no column 'text'.*--text"),
+        (b"text,label\nx,a\n,b\n  ,c\n", "2 rows .* have no text .*row 2, 3"),
+        (b"text,label\nx,a\ny,\n", "1 rows .* have no label .*row 2"),
+        (b"text,label\nx,a\nlonely\n", "cannot be read"),
+        (b"text,label\nx,a,too,many\n", "cannot be read"),
+        (b"text,text,label\nx,y,a\n", "more than one column 'text'"),
+        (b"text,label\n\xe9t\xe9,a\n", "not UTF-8"),
+        (b"text,label\na\x00b,a\n", "NUL"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "not UTF-8"),
+    ],
+)
+def test_a_csv_file_that_is_not_usable_says_why(
+    tmp_path: Path, content: bytes | None, says: str
+) -> None:
+    """Each defect of a CSV file is an error that names the file, the place and the way out."""
+    path = tmp_path / "a.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=says) as caught:
+        read_examples(str(path))
+    assert "a.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ('{"text": "x", "label": "a"}\n[1]\n', "line 2 .* one object a line"),
+        ('{"text": "x", "label": "a"}\n{"text": \n', "line 2 .* is not JSON"),
+        ("[" * 100_000 + "\n", "is not JSON"),
+        ('{"text": "x", "label": 0.5}\n', "holds fractions"),
+        ('{"text": "x", "label": NaN}\n', "holds fractions"),
+        ('{"text": 5, "label": "a"}\n', "not text"),
+        ('{"text": "x", "label": ["a"]}\n', "not one class a row"),
+        ('{"text": "x", "label": "a"}\n{"text": "y", "label": 1}\n', "one type in every row"),
+        ('{"text": "x"}\n{"label": "a"}\n', "have no text"),
+        ('{"text": "\\ud800", "label": "a"}\n', "row 1 .* half a surrogate"),
+        ('{"text": null, "label": "a"}\n', "have no text"),
+    ],
+)
+def test_json_lines_that_are_not_usable_say_why(tmp_path: Path, lines: str, says: str) -> None:
+    """Each defect of a JSON Lines file is an error that names the line or row."""
+    (tmp_path / "a.jsonl").write_text(lines)
+    with pytest.raises(DataError, match=says):
+        read_examples(str(tmp_path / "a.jsonl"))
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.feather", "a.jsonl", "a.csv"])
+@pytest.mark.parametrize("spoil", ["rubbish", "truncated"])
+def test_rubbish_in_any_format_is_no_traceback(tmp_path: Path, name: str, spoil: str) -> None:
+    """Random bytes and files cut in the middle give one clear error."""
+    path = tmp_path / name
+    write(path, [{"text": "word " * 50, "label": "a"}] * 50)
+    whole = path.read_bytes()
+    path.write_bytes(bytes(range(256)) * 8 if spoil == "rubbish" else whole[: len(whole) // 2 - 5])
+    with pytest.raises(DataError, match=name):
+        read_examples(str(path))
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("a.xlsx", "is not there"),
+        ("notes.md", r"ending '.md'"),
+        ("hf:", "write hf:NAME"),
+        ("hf:a/b/c/d", "write hf:NAME"),
+        ("hf:no-such-data-set-here", "cannot be loaded from the hub"),
+        ("empty-folder", "save_to_disk"),
+    ],
+)
+def test_other_sources_that_are_not_usable_say_why(tmp_path: Path, source: str, says: str) -> None:
+    """An unknown ending, a folder of something else and a wrong hub name are named."""
+    (tmp_path / "notes.md").write_text("x")
+    (tmp_path / "empty-folder").mkdir()
+    with pytest.raises(DataError, match=says):
+        read_examples(source)
+
+
+def test_a_pair_option_for_a_single_text_is_refused(tmp_path: Path) -> None:
+    """Second texts are not silently ignored."""
+    path = write(tmp_path / "a.jsonl", ROWS)
+    with pytest.raises(DataError, match="--kind pair"):
+        read_examples(path, text_pair="label")
+
+
+def test_texts_to_predict_come_from_lines_or_columns(tmp_path: Path) -> None:
+    """A .txt file gives a text a line, every other format its text column without labels."""
+    (tmp_path / "a.txt").write_text("first\nsecond\n")
+    assert read_texts(str(tmp_path / "a.txt")) == [("first",), ("second",)]
+    path = write(tmp_path / "a.csv", [{"text": "x"}, {"text": "y"}])
+    assert read_texts(path) == [("x",), ("y",)]
+    (tmp_path / "gap.txt").write_text("first\n\nthird\n")
+    with pytest.raises(DataError, match="row 2"):
+        read_texts(str(tmp_path / "gap.txt"))
+
+
+def test_held_out_examples_are_stratified_seeded_and_disjoint(tmp_path: Path) -> None:
+    """A tenth of each class is held out, the same for the same seed, and nothing is lost."""
+    rows = [{"text": f"t{i}", "label": "abc"[min(i // 50, 2)]} for i in range(200)]
+    rows.append({"text": "alone", "label": "rare"})
+    examples = read_examples(write(tmp_path / "a.jsonl", rows))
+    train, validation = hold_out(examples, 0.1, seed=0)
+    assert sorted([*train.columns["text"], *validation.columns["text"]]) == sorted(
+        examples.columns["text"]
+    )
+    assert [validation.columns["label"].count(name) for name in ("a", "b", "c", "rare")] == [
+        5,
+        5,
+        10,
+        0,
+    ]
+    again, other = (hold_out(examples, 0.1, seed)[1] for seed in (0, 1))
+    assert again == validation != other
+    assert "10% held out, seed 0" in validation.origin
+
+
+def test_too_few_examples_to_hold_out_are_refused(tmp_path: Path) -> None:
+    """Where each class has one example, nothing can be held out, and that is said."""
+    examples = read_examples(write(tmp_path / "a.jsonl", ROWS))
+    with pytest.raises(DataError, match="--validation"):
+        hold_out(examples, 0.1, seed=0)
