@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from taskbank.bank import create_bank as create
     from taskbank.bank import open_bank as open
     from taskbank.errors import TaskbankError as TaskbankError
-    from taskbank.pipeline import add_task as add_task
-    from taskbank.pipeline import init as init
     from taskbank.inference import attach as attach
     from taskbank.inference import predict as predict
+    from taskbank.pipeline import add_task as add_task
+    from taskbank.pipeline import init as init
     from taskbank.transfer import export_adapter as export_adapter
     from taskbank.transfer import import_adapter as import_adapter
     from taskbank.verify.verify import verify_all as verify_all

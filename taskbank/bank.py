@@ -16,6 +16,7 @@ from taskbank.catalog.catalog import Catalog
 from taskbank.catalog.engine import (
     check_revision,
     connect,
+    connected,
     prepare_sqlite,
     reading,
     revision_of,
@@ -293,12 +294,11 @@ def create_bank(url: str, blobs: str | None = None) -> Bank:
         InputError: if a URL is not usable or the database holds something else.
         ConflictError: if the bank is there with other blobs.
     """
-    store = canonical_blobs_url(blobs or IN_CATALOG)
-    engine = connect(url)
-    if store != IN_CATALOG:
-        blob_store(store, engine)
-    if revision_of(engine) is None:
-        _create(engine, store)
+    store = canonical_blobs_url(blobs if blobs is not None else IN_CATALOG)
+    with connected(url) as engine:
+        blob_store(store, engine)  # says now that it cannot be opened
+        if revision_of(engine) is None:
+            _create(engine, store)
     bank = Bank(url)
     recorded = bank.catalog.bank()["blobs"]
     if blobs is not None and recorded != store:
@@ -315,10 +315,10 @@ def schema_of(url: str) -> str:
     Raises:
         NotFoundError: if there is no bank.
     """
-    engine = connect(url)
-    revision = revision_of(engine)
-    if revision is None:
-        check_revision(engine)
+    with connected(url) as engine:
+        revision = revision_of(engine)
+        if revision is None:
+            check_revision(engine)
     return str(revision)
 
 
@@ -330,12 +330,12 @@ def upgrade_bank(url: str) -> str:
     """
     from taskbank.catalog.schema import upgrade
 
-    engine = connect(url)
     before = schema_of(url)
-    if before not in SCHEMA_REVISIONS:
-        check_revision(engine)
-    with writing(engine, alone=True) as connection:
-        upgrade(connection)
+    with connected(url) as engine:
+        if before not in SCHEMA_REVISIONS:
+            check_revision(engine)
+        with writing(engine, alone=True) as connection:
+            upgrade(connection)
     return before
 
 

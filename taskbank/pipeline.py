@@ -7,6 +7,7 @@ and the bank does not change before the task is complete.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from taskbank import plugins
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.bank import Bank, create_bank
 from taskbank.catalog.catalog import check_addable
-from taskbank.catalog.engine import connect, revision_of
+from taskbank.catalog.engine import connected, revision_of
 from taskbank.catalog.records import AdapterRecord, BackboneRecord, NewAdapter, NewSplit
 from taskbank.data.batches import Encoded, encode
 from taskbank.data.examples import Examples
@@ -26,8 +27,8 @@ from taskbank.data.sources import hold_out, read_examples
 from taskbank.environment import environment, pick_device
 from taskbank.errors import InputError
 from taskbank.evaluate import measure, predict_logits
-from taskbank.model import TaskModel, task_model
 from taskbank.inference import check_backbone, load_recorded
+from taskbank.model import TaskModel, task_model
 from taskbank.specs import Json, MethodSpec, TrainingSpec, check_name
 from taskbank.train import Training, train
 from taskbank.verify.report import Report
@@ -36,7 +37,6 @@ from taskbank.verify.verify import verify_all
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
-DEFAULT_MAX_LENGTH = 128
 HELD_OUT = 0.1  # share of train that becomes validation where none is given
 
 
@@ -86,12 +86,12 @@ def init(
         InputError: if a URL or the backbone is not usable.
         BackboneMismatchError: if the bank knows another backbone from the same place.
     """
-    engine = connect(url)
-    revision_of(engine)  # says now, not after a long load, that the URL is no bank's
-    engine.dispose()
+    with connected(url) as engine:
+        revision_of(engine)  # says now, not after a long load, that the URL is no bank's
     loaded = load_backbone(backbone, pick_device(device))
     with create_bank(url, blobs) as bank:
-        return _record_backbone(bank, loaded)
+        _check_place(bank, loaded)
+        return bank.add_backbone(loaded.identity)
 
 
 def add_task(
@@ -147,34 +147,43 @@ def add_task(
     found_tags = _checked_tags(tags or {})
     the_kind: Kind = plugins.load("kinds", kind)
     method_spec = MethodSpec(method, plugins.load("methods", method).options(options or {}))
-    spec = TrainingSpec(**{"max_length": DEFAULT_MAX_LENGTH, **(training or {})})
-    opened = bank if isinstance(bank, Bank) else _open_if_there(bank, backbone)
-    if opened is not None:
-        check_addable(name, kind, opened.catalog.kind_of(name), new_version=new_version)
-    columns = {"text": text, "text_pair": text_pair, "label": label}
-    data = _read(the_kind, (train_data, validation, test), columns, spec.seed)
-    loaded = _load_backbone(opened, backbone, device)
-    spec = _fitted(spec, loaded, asked="max_length" in (training or {}))
+    spec = _training(training or {})
+    with ExitStack() as stack:
+        opened = bank if isinstance(bank, Bank) else _open_if_there(bank, backbone, stack)
+        if opened is not None:
+            check_addable(name, kind, opened.catalog.kind_of(name), new_version=new_version)
+        columns = {"text": text, "text_pair": text_pair, "label": label}
+        data = _read(the_kind, (train_data, validation, test), columns, spec.seed)
+        loaded = _load_backbone(opened, backbone, device)
+        spec = _fitted(spec, loaded, asked="max_length" in (training or {}))
+        if opened is None:
+            opened = stack.enter_context(create_bank(str(bank)))
+            opened.add_backbone(loaded.identity)
+        _check_place(opened, loaded)
+        with task_model(
+            loaded, the_kind, len(data.labels), method, method_spec.options, spec.seed
+        ) as model:
+            new, trained = _train(
+                model, loaded, the_kind, data, name, method_spec, spec, progress=progress
+            )
+        new = replace(new, description=description, tags=found_tags)
+        record = opened.put(new, new_version=new_version)
+        return Added(record, trained, verify_all(opened, level="integrity", progress=progress))
 
-    if opened is None:
-        opened = create_bank(str(bank))
-    _record_backbone(opened, loaded)
-    with task_model(
-        loaded, the_kind, len(data.labels), method, method_spec.options, spec.seed
-    ) as model:
-        new, trained = _train(
-            model, loaded, the_kind, data, name, method_spec, spec, progress=progress
-        )
-    record = opened.put(
-        replace(new, description=description, tags=found_tags), new_version=new_version
-    )
-    return Added(record, trained, verify_all(opened, level="integrity", progress=progress))
+
+def _open_if_there(url: str, backbone: str | None, stack: ExitStack) -> Bank | None:
+    with connected(url) as engine:
+        if backbone is not None and revision_of(engine) is None:
+            return None
+    return stack.enter_context(Bank(url))
 
 
-def _open_if_there(url: str, backbone: str | None) -> Bank | None:
-    if backbone is not None and revision_of(connect(url)) is None:
-        return None
-    return Bank(url)
+def _training(given: Mapping[str, Json]) -> TrainingSpec:
+    names = TrainingSpec.__dataclass_fields__
+    unknown = sorted(set(given) - set(names))
+    if unknown:
+        raise InputError(f"training has no {unknown[0]!r}: it has {', '.join(names)}")
+    return TrainingSpec(**given)
 
 
 def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
@@ -218,13 +227,11 @@ def _load_backbone(bank: Bank | None, spec: str | None, device: str | None) -> B
     )
 
 
-def _record_backbone(bank: Bank, backbone: Backbone) -> BackboneRecord:
-    known = bank.backbones()
-    for recorded in known:
-        # The same place holding another model would make the older one's tasks unusable.
+def _check_place(bank: Bank, backbone: Backbone) -> None:
+    # The same place holding another model would make the older one's tasks unusable.
+    for recorded in bank.backbones():
         if recorded.identity.spec == backbone.identity.spec:
             check_backbone(backbone, recorded)
-    return bank.add_backbone(backbone.identity)
 
 
 def _fitted(spec: TrainingSpec, backbone: Backbone, *, asked: bool) -> TrainingSpec:

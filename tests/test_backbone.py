@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.data.batches import encode
 from taskbank.errors import InputError
-from tests.tiny import MODEL_TYPES, make_backbone
+from tests.tiny import MODEL_TYPES, make_backbone, make_tokenizer
 
 TEXTS = {"text": ["the film was good", "a very sad book today and that was all"]}
 
@@ -58,7 +58,8 @@ def test_each_part_of_the_fingerprint_notices_its_own_change(folder: Path, tmp_p
     config = changed("config")
     saved = json.loads((config / "config.json").read_text())
     (config / "config.json").write_text(json.dumps(saved | {"layer_norm_eps": 1e-5}))
-    casing = make_backbone(tmp_path / "casing", lowercase=False)
+    casing = changed("casing")
+    make_tokenizer(lowercase=False).save_pretrained(casing)
     for place, part in ((weights, "weights"), (config, "config"), (casing, "tokenizer")):
         after = load_backbone(str(place)).identity
         differing = [
@@ -85,17 +86,16 @@ def test_what_the_library_writes_into_a_configuration_is_not_part_of_it(
     )
 
 
-def test_pooling_follows_what_the_model_says(folder: Path, tmp_path: Path) -> None:
+def test_pooling_follows_what_the_model_says(tmp_path: Path) -> None:
     """A trained pooler is used, a sentence model's mean goes before it, a missing one gives the
     first token and never a random layer."""
-    assert load_backbone(str(folder)).identity.pooling == "pooler"
+    bare = make_backbone(tmp_path / "bare")
+    assert load_backbone(str(bare)).identity.pooling == "pooler"
     sentence = tmp_path / "sentence"
-    shutil.copytree(folder, sentence)
+    shutil.copytree(bare, sentence)
     (sentence / "1_Pooling").mkdir()
     (sentence / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
     assert load_backbone(str(sentence)).identity.pooling == "mean"
-    bare = tmp_path / "bare"
-    shutil.copytree(folder, bare)
     tensors = {k: v for k, v in load_file(bare / "model.safetensors").items() if "pooler" not in k}
     save_file(tensors, bare / "model.safetensors", {"format": "pt"})
     loaded = load_backbone(str(bare))
@@ -103,13 +103,10 @@ def test_pooling_follows_what_the_model_says(folder: Path, tmp_path: Path) -> No
     assert loaded.model.pooler is None
 
 
-def test_mean_pooling_ignores_padding(tmp_path: Path, folder: Path) -> None:
+def test_mean_pooling_ignores_padding(folder: Path) -> None:
     """A text's mean vector is the same alone and beside a longer one."""
-    sentence = tmp_path / "sentence"
-    shutil.copytree(folder, sentence)
-    (sentence / "1_Pooling").mkdir()
-    (sentence / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean"}')
-    loaded = load_backbone(str(sentence))
+    loaded = load_backbone(str(folder))
+    assert loaded.identity.pooling == "mean"
     encoded = encode(loaded.tokenizer, TEXTS, ("text",), 32)
     import numpy as np
 

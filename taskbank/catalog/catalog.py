@@ -277,13 +277,15 @@ class Catalog:
                     f"the bank has no task {name!r}: taskbank list shows what is there"
                 )
             if at and which.isdecimal():
+                if len(which) > 9:  # more than the databases' integers hold
+                    raise NotFoundError(f"task {name!r} has no version {which}: {_see(name)}")
                 known = [
                     connection.execute(
                         select(row.id).where(row.task_id == task_id, row.version == int(which))
                     ).scalar()
                     for row in (AdapterRow, RetirementRow)
                 ]
-                if len(which) > 9 or not any(known):
+                if not any(known):
                     raise NotFoundError(f"task {name!r} has no version {which}: {_see(name)}")
                 return name, int(which)
             if at:

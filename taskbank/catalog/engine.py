@@ -44,7 +44,7 @@ def parse_url(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # The text is not repeated: what does not parse may still hold a password.
         raise InputError(
             "the bank URL cannot be read: write sqlite:///FILE or "
@@ -125,6 +125,20 @@ def prepare_sqlite(engine: Engine) -> None:
         raise InputError(f"the folder {path.parent} cannot be written to: give another bank URL")
     with translated(engine), closing(engine.raw_connection()) as connection:
         connection.execute("PRAGMA journal_mode = WAL")  # kept in the file from now on
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Engine]:
+    """Give an engine for a bank's URL, every connection closed at the end.
+
+    Raises:
+        InputError: if the URL is not one of a bank.
+    """
+    engine = connect(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:

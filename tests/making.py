@@ -1,0 +1,59 @@
+"""Makes adapters without training, for tests of what is stored rather than what is learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from taskbank.catalog.records import MetricRecord, NewAdapter, NewSplit
+from taskbank.data.examples import Examples
+from taskbank.kinds.single import SINGLE
+from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec, digest_bytes
+
+LABELS = ("bad", "good")
+HIDDEN = 4
+
+
+def identity(name: str = "one") -> BackboneIdentity:
+    """Return the identity of a backbone that is nowhere."""
+    digests = [digest_bytes(f"{name} {part}".encode()) for part in ("weights", "config", "words")]
+    return BackboneIdentity(f"./{name}", "bert", "mean", 1000, HIDDEN, 2, 64, *digests)
+
+
+def new_adapter(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewAdapter:
+    """Return an adapter with weights, a test split and predictions that fit together."""
+    generator = np.random.default_rng(seed)
+    weights = {
+        "head.weight": generator.normal(size=(2, HIDDEN)).astype(np.float32),
+        "head.bias": np.zeros(2, dtype=np.float32),
+    }
+    texts = tuple(f"text {seed} {number}" for number in range(10))
+    targets = generator.integers(0, 2, 10)
+    examples = Examples({"text": texts, "label": tuple(LABELS[t] for t in targets)}, "test.csv")
+    logits = generator.normal(size=(10, 2)).astype(np.float32)
+    metrics = tuple(
+        MetricRecord("test", name, found.value, found.standard_error, found.count)
+        for name, found in SINGLE.metrics(logits, targets).items()
+    )
+    values: dict[str, Any] = {
+        "task": task,
+        "kind": "single",
+        "backbone": identity(),
+        "method": MethodSpec("houlsby", {"size": 8, "init_std": 0.01, "activation": "gelu"}),
+        "training": TrainingSpec(),
+        "labels": LABELS,
+        "metric": "accuracy",
+        "split": "test",
+        "metrics": metrics,
+        "splits": (
+            NewSplit("test", "test.csv", 10, examples.to_bytes(), save({"logits": logits})),
+        ),
+        "parameters": sum(tensor.size for tensor in weights.values()),
+        "weights": save(weights),
+        "environment": {"torch": "2.0", "seconds": 1.5},
+        "description": "is it good?",
+        "tags": {"team": "search"},
+    }
+    return NewAdapter(**(values | changes))
