@@ -6,13 +6,13 @@ the URL and the schema before they return.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, select
 
 from taskbank.blobs.store import IN_CATALOG, blob_store, canonical_blobs_url
-from taskbank.catalog.catalog import Catalog
+from taskbank.catalog.catalog import Catalog, row_damage
 from taskbank.catalog.engine import (
     check_revision,
     connect,
@@ -35,7 +35,7 @@ from taskbank.catalog.records import (
     SplitRecord,
 )
 from taskbank.data.examples import Examples
-from taskbank.errors import ConflictError, NotFoundError
+from taskbank.errors import ConflictError, DamagedError, NotFoundError
 from taskbank.specs import BackboneIdentity
 from taskbank.version import __version__
 
@@ -52,7 +52,14 @@ class Bank:
         self.engine = connect(url)
         check_revision(self.engine)
         self.catalog = Catalog(self.engine, self._read_blob)
-        self.blobs = blob_store(self.catalog.bank()["blobs"], self.engine)
+        self.blobs = blob_store(self._own_row()["blobs"], self.engine)
+
+    def _own_row(self) -> Mapping[str, Any]:
+        row = self.catalog.bank()
+        damage = row_damage("bank", row)
+        if damage:
+            raise DamagedError(f"{damage}: restore the bank from a copy")
+        return row
 
     def __repr__(self) -> str:
         return f"Bank({shown(self.url)!r})"

@@ -56,7 +56,7 @@ def backbone(folder: Path) -> Backbone:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `train`, `validation`, `test` and `pairs` as JSON lines."""
     place = tmp_path_factory.mktemp("data")
-    write_jsonl(place / "train.jsonl", sentences(480, seed=1))
+    write_jsonl(place / "train.jsonl", sentences(640, seed=1))
     write_jsonl(place / "validation.jsonl", sentences(24, seed=2))
     write_jsonl(place / "test.jsonl", sentences(32, seed=3))
     write_jsonl(place / "pairs.jsonl", pairs(64, seed=4))

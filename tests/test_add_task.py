@@ -43,7 +43,7 @@ def test_the_held_out_part_is_said_to_be_one(trained: tuple[Path, Added]) -> Non
     """Without a validation set the bank says that a tenth of train was held out, and from where."""
     split = trained[1].record.splits[0]
     assert "train.jsonl (10% held out, seed 0)" in split.origin
-    assert split.rows == 48
+    assert split.rows == 64
 
 
 def test_adding_on_either_database_gives_the_same_bytes(url: str, folder: Path, data: Path) -> None:

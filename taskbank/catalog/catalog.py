@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -62,6 +63,23 @@ NO_ALIAS_OF_DIGITS = "an alias must not be a number: NAME@3 means version 3"
 def now() -> str:
     """Return the time in UTC as ISO 8601 text, as every table holds it."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+# What reading a value raises that is not UTF-8, or not JSON.
+UNREADABLE = (ValueError, OperationalError)
+
+
+@dataclass(frozen=True)
+class StoredRow:
+    """A row as it is stored, whether it can be read or not.
+
+    Attributes:
+        values: what can be read, by column.
+        unreadable: the columns that cannot.
+    """
+
+    values: Mapping[str, Any]
+    unreadable: tuple[str, ...]
 
 
 class Catalog:
@@ -369,19 +387,16 @@ class Catalog:
 
     # Evidence
 
-    def sealed_rows(
-        self, connection: Connection, model: type[Base]
-    ) -> Iterator[tuple[int, Mapping[str, Any] | None]]:
-        """Give every row of a sealed table by id, none for one that cannot be read."""
+    def sealed_rows(self, connection: Connection, model: type[Base]) -> Iterator[StoredRow]:
+        """Give every row of a sealed table, with the columns that cannot be read left out."""
         table = _table(model)
         ids = connection.execute(select(table.c.id).order_by(table.c.id)).scalars().all()
         for row_id in ids:
+            own = select(table).where(table.c.id == row_id)
             try:
-                row = connection.execute(select(table).where(table.c.id == row_id)).mappings().one()
-            except (ValueError, OperationalError):  # not UTF-8, or not JSON
-                yield row_id, None
-            else:
-                yield row_id, dict(row)
+                yield StoredRow(dict(connection.execute(own).mappings().one()), ())
+            except UNREADABLE:
+                yield _read_by_column(connection, own)
 
     def children(
         self,
@@ -534,6 +549,16 @@ class Catalog:
         for row in rows:
             row |= {name: groups.get(row["id"], []) for name, groups in children.items()}
         return rows
+
+
+def _read_by_column(connection: Connection, own: Select[Any]) -> StoredRow:
+    values, unreadable = {}, []
+    for column in own.selected_columns:
+        try:
+            values[column.name] = connection.execute(own.with_only_columns(column)).scalar()
+        except UNREADABLE:
+            unreadable.append(column.name)
+    return StoredRow(values, tuple(unreadable))
 
 
 def row_damage(table: str, row: Mapping[Any, Any]) -> str | None:

@@ -95,7 +95,7 @@ def _row(result: TaskResult) -> tuple[object, ...]:
     return (
         f"{result.task}@{result.version}",
         result.status,
-        result.metric,
+        result.metric or "",
         number(result.recorded),
         number(result.observed),
         "" if result.flips is None else result.flips,

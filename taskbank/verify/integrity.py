@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
 from tqdm import tqdm
 
 from taskbank import plugins
 from taskbank.bank import Bank
-from taskbank.catalog.catalog import children_damage, row_damage
+from taskbank.catalog.catalog import UNREADABLE, StoredRow, children_damage, row_damage
 from taskbank.catalog.engine import reading
 from taskbank.catalog.models import SEALED, VERIFICATION_CHILDREN
 from taskbank.verify.report import Finding
@@ -25,10 +24,10 @@ from taskbank.verify.stored import SeenSplits, stored_damage
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
-UNREADABLE = "holds a value that cannot be read (not UTF-8, or not JSON)"
+NOT_READABLE = "cannot be read (not UTF-8, or not JSON)"
 RESTORE = "restore the bank from a copy, or remove the task and add it again"
 
-Row = Mapping[str, Any]
+Tables = dict[str, dict[int, StoredRow]]  # by name, then by id
 
 
 @dataclass
@@ -38,15 +37,17 @@ class Checked:
     Attributes:
         task: the task's name, as its row has it now.
         version: of the task.
-        metric: the task's own metric.
+        metric: the task's own metric; none if it cannot be read.
         score: its recorded value.
+        retired: whether it is out of use; then only its rows are checked.
         damaged: whether anything of it is not what was recorded.
     """
 
     task: str
     version: int
-    metric: str
+    metric: str | None
     score: float
+    retired: bool
     damaged: bool = False
 
 
@@ -56,7 +57,7 @@ class Integrity:
 
     Attributes:
         findings: everything that was noticed.
-        adapters: every adapter in use that was looked at, by the id of its row.
+        adapters: every adapter that was looked at, by the id of its row.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -89,14 +90,16 @@ def check_integrity(
     with reading(bank.engine) as connection:
         for trigger in bank.catalog.missing_triggers(connection):
             found.note([], "triggers", f"trigger {trigger!r} is missing or switched off: {RESTORE}")
-        tables = {
-            model.__tablename__: dict(bank.catalog.sealed_rows(connection, model))
+        tables: Tables = {
+            model.__tablename__: {
+                row.values["id"]: row for row in bank.catalog.sealed_rows(connection, model)
+            }
             for model in SEALED
         }
-        found.adapters = _in_use(tables, wanted)
+        found.adapters = _adapters(tables, wanted)
         for table, rows in tables.items():
-            for row_id, row in rows.items():
-                _check_row(found, tables, table, row_id, row)
+            for row in rows.values():
+                _check_row(found, tables, table, row)
         _check_verifications(bank, connection, found, tables["verifications"])
         splits: SeenSplits = {}
         for row_id, adapter in tqdm(
@@ -105,60 +108,61 @@ def check_integrity(
             unit="adapter",
             disable=None if progress else True,
         ):
-            row = tables["adapters"][row_id]
-            if row is not None:
-                _check_adapter(bank, connection, found, adapter, row, tables, splits)
+            _check_adapter(bank, connection, found, adapter, row_id, tables, splits)
     return found
 
 
-def _in_use(
-    tables: Mapping[str, Mapping[int, Row | None]], wanted: Callable[[str, int], bool]
-) -> dict[int, Checked]:
-    retired = {(row["task_id"], row["version"]) for row in tables["retirements"].values() if row}
+def _adapters(tables: Tables, wanted: Callable[[str, int], bool]) -> dict[int, Checked]:
+    retired = {
+        (row.values.get("task_id"), row.values.get("version"))
+        for row in tables["retirements"].values()
+    }
     adapters = {}
-    for row_id, row in tables["adapters"].items():
-        if row is None or (row["task_id"], row["version"]) in retired:
-            continue
+    for row_id, stored in tables["adapters"].items():
+        row = stored.values
         task = tables["tasks"].get(row["task_id"])
-        name = task["name"] if task else f"task row {row['task_id']}"
+        name = task.values.get("name") if task else None
+        name = f"(task {row['task_id']})" if name is None else name
         if wanted(name, row["version"]):
-            adapters[row_id] = Checked(name, row["version"], row["metric"], row["score"])
+            adapters[row_id] = Checked(
+                name,
+                row["version"],
+                row.get("metric"),
+                row["score"],
+                retired=(row["task_id"], row["version"]) in retired,
+            )
     return adapters
 
 
-def _check_row(
-    found: Integrity,
-    tables: Mapping[str, Mapping[int, Row | None]],
-    table: str,
-    row_id: int,
-    row: Row | None,
-) -> None:
-    damage = (
-        f"row {row_id} of table {table!r} {UNREADABLE}" if row is None else row_damage(table, row)
-    )
+def _check_row(found: Integrity, tables: Tables, table: str, stored: StoredRow) -> None:
+    row_id = stored.values["id"]
+    if stored.unreadable:
+        columns = ", ".join(stored.unreadable)
+        damage: str | None = f"row {row_id} of table {table!r}: column {columns} {NOT_READABLE}"
+    else:
+        damage = row_damage(table, stored.values)
     if damage is None:
         return
-    parent = {"tasks": "task_id", "backbones": "backbone_id"}.get(table)
+    parent = {"tasks": "task_id", "backbones": "backbone_id", "adapters": "id"}.get(table)
     concerned = [
         adapter
         for adapter_id, adapter in found.adapters.items()
-        if (table == "adapters" and adapter_id == row_id)
-        or (parent and (tables["adapters"][adapter_id] or {}).get(parent) == row_id)
+        if parent and tables["adapters"][adapter_id].values[parent] == row_id
     ]
     found.note(concerned, "row", f"{damage}: {RESTORE}")
 
 
 def _check_verifications(
-    bank: Bank, connection: Connection, found: Integrity, rows: Mapping[int, Row | None]
+    bank: Bank, connection: Connection, found: Integrity, rows: Mapping[int, StoredRow]
 ) -> None:
-    for row_id, row in rows.items():
-        if row is None:
+    for row_id, stored in rows.items():
+        if stored.unreadable:  # said already
             continue
         try:
             children = bank.catalog.children(connection, [row_id], VERIFICATION_CHILDREN)
-            damages = list(children_damage(row, children))
-        except (ValueError, OperationalError):
-            damages = [f"a row that belongs to verification {row_id} {UNREADABLE}"]
+            damages = list(children_damage(stored.values, children))
+        except UNREADABLE:
+            damages = [f"a value that belongs to verification {row_id} {NOT_READABLE}"]
         for damage in damages:
             found.note([], "contents", f"{damage}: {RESTORE}")
 
@@ -168,27 +172,26 @@ def _check_adapter(
     connection: Connection,
     found: Integrity,
     adapter: Checked,
-    row: Row,
-    tables: Mapping[str, Mapping[int, Row | None]],
+    row_id: int,
+    tables: Tables,
     splits: SeenSplits,
 ) -> None:
-    try:
-        children = bank.catalog.children(connection, [row["id"]])
-        damages = list(children_damage(row, children))
-    except (ValueError, OperationalError):
-        found.note([adapter], "contents", f"a row that belongs to it {UNREADABLE}: {RESTORE}")
-        return
-    for damage in damages:
-        found.note([adapter], "contents", f"{damage}: {RESTORE}")
-    task = tables["tasks"].get(row["task_id"])
-    backbone = tables["backbones"].get(row["backbone_id"])
-    if task is None or backbone is None:
-        missing = "tasks" if task is None else "backbones"
-        found.note([adapter], "row", f"its row of table {missing!r} is missing: {RESTORE}")
-        return
     if adapter.damaged:  # what follows would only say the same again
         return
-    kind: Kind = plugins.load("kinds", task["kind"])
-    predictions = children["predictions"].get(row["id"], [])
+    row = tables["adapters"][row_id].values
+    try:
+        children = bank.catalog.children(connection, [row_id])
+        damages = list(children_damage(row, children))
+    except UNREADABLE:
+        damages = [f"a value that belongs to it {NOT_READABLE}"]
+    for damage in damages:
+        found.note([adapter], "contents", f"{damage}: {RESTORE}")
+    for parent, column in (("tasks", "task_id"), ("backbones", "backbone_id")):
+        if row[column] not in tables[parent]:
+            found.note([adapter], "row", f"its row of table {parent!r} is missing: {RESTORE}")
+    if adapter.damaged or adapter.retired:
+        return
+    kind: Kind = plugins.load("kinds", tables["tasks"][row["task_id"]].values["kind"])
+    predictions = children["predictions"].get(row_id, [])
     for check, message in stored_damage(bank.blobs.get, row, predictions, kind, splits):
         found.note([adapter], check, f"{message}: {RESTORE}")

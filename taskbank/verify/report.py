@@ -61,7 +61,7 @@ class TaskResult:
         version: of the task.
         status: `ok`; `regressed`: it predicts worse or differently; `damaged`: what is stored
             is not what was recorded; `unverifiable`: it could not be checked.
-        metric: the task's own metric.
+        metric: the task's own metric; none if it cannot be read.
         recorded: its value when the task was added.
         observed: its value now; none if nothing was predicted.
         flips: examples whose predicted label changed, over all stored splits.
@@ -74,7 +74,7 @@ class TaskResult:
     task: str
     version: int
     status: Status
-    metric: str
+    metric: str | None
     recorded: float
     observed: float | None = None
     flips: int | None = None

@@ -97,13 +97,14 @@ def _results(integrity: Integrity) -> list[TaskResult]:
     return [
         TaskResult(one.task, one.version, "damaged" if one.damaged else "ok", one.metric, one.score)
         for one in integrity.adapters.values()
+        if not one.retired
     ]
 
 
 def _readable(bank: Bank, integrity: Integrity, findings: list[Finding]) -> list[AdapterRecord]:
     records = []
     for one in integrity.adapters.values():
-        if one.damaged:
+        if one.damaged or one.retired:
             continue
         try:
             records.append(bank[f"{one.task}@{one.version}"])
