@@ -26,6 +26,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import OperationalError
 
 from taskbank.catalog.engine import reading
@@ -123,13 +124,8 @@ class Catalog:
 
     def add_backbone(self, connection: Connection, identity: BackboneIdentity) -> int:
         """Record a backbone unless its fingerprint is there already; return its row's id."""
-        fingerprint = identity.fingerprint
-        known = select(BackboneRow.id).where(BackboneRow.fingerprint == fingerprint)
-        found = connection.execute(known).scalar()
-        if found is not None:
-            return found
-        values = vars(identity) | {"fingerprint": fingerprint, "created_at": now()}
-        return _insert(connection, BackboneRow, values)
+        values = vars(identity) | {"fingerprint": identity.fingerprint, "created_at": now()}
+        return _insert_once(connection, BackboneRow, "fingerprint", values)[0]
 
     def backbones(self) -> tuple[BackboneRecord, ...]:
         """Return every recorded backbone, oldest first."""
@@ -193,21 +189,19 @@ class Catalog:
         return self._records(connection, AdapterRow.id == adapter_id)[0]
 
     def _task(self, connection: Connection, name: str, kind: str, *, new_version: bool) -> int:
+        values = {"name": check_name(name, "task name"), "kind": kind, "created_at": now()}
+        task_id, made = _insert_once(connection, TaskRow, "name", values)
         # The row is locked, so that two new versions of one task get numbers in turn.
         found = connection.execute(
-            select(TaskRow.id, TaskRow.kind).where(TaskRow.name == name).with_for_update()
-        ).first()
-        if found is None:
-            values = {"name": check_name(name, "task name"), "kind": kind, "created_at": now()}
-            return _insert(connection, TaskRow, values)
-        check_addable(name, kind, found.kind, new_version=new_version)
-        return int(found.id)
+            select(TaskRow.kind).where(TaskRow.id == task_id).with_for_update()
+        ).scalar_one()
+        if not made:
+            check_addable(name, kind, found, new_version=new_version)
+        return task_id
 
     def _split(self, connection: Connection, digest: str, rows: int, size: int) -> None:
-        known = select(SplitRow.id).where(SplitRow.digest == digest)
-        if connection.execute(known).scalar() is None:
-            values = {"digest": digest, "rows": rows, "bytes": size, "created_at": now()}
-            _insert(connection, SplitRow, values)
+        values = {"digest": digest, "rows": rows, "bytes": size, "created_at": now()}
+        _insert_once(connection, SplitRow, "digest", values)
 
     def kind_of(self, task: str) -> str | None:
         """Return the kind of a task, or none if there is no such task."""
@@ -641,6 +635,25 @@ def _insert(connection: Connection, table: type[Base], values: Mapping[str, Any]
     sealed = {**values, "seal": seal(values)}
     result = connection.execute(insert(table).returning(_table(table).c.id), [sealed])
     return int(result.scalar_one())
+
+
+def _insert_once(
+    connection: Connection, model: type[Base], key: str, values: Mapping[str, Any]
+) -> tuple[int, bool]:
+    """Insert a row unless its key is there; return the row's id, and whether it is new."""
+    table = _table(model)
+    known = select(table.c.id).where(table.c[key] == values[key])
+    found = connection.execute(known).scalar()
+    if found is not None:
+        return int(found), False
+    if connection.dialect.name == "sqlite":  # whose one writer nobody can come before
+        return _insert(connection, model, values), True
+    sealed = {**values, "seal": seal(values)}
+    statement = postgresql.insert(table).on_conflict_do_nothing().returning(table.c.id)
+    made = connection.execute(statement, [sealed]).scalar()
+    if made is not None:
+        return int(made), True
+    return int(connection.execute(known).scalar_one()), False
 
 
 def _table(model: type[Base]) -> Table:
