@@ -52,7 +52,7 @@ def topics() -> list[dict[str, str]]:
 def main(folder: Path) -> None:
     """Write train and test of both sets."""
     for name, rows in (("news", news()), ("topics", topics())):
-        random.Random(0).shuffle(rows)  # noqa: S311 - a split, not a secret
+        random.Random(0).shuffle(rows)
         tested = int(TEST_SHARE * len(rows))
         for split, part in (("test", rows[:tested]), ("train", rows[tested:])):
             lines = "".join(json.dumps(row) + "\n" for row in part)

@@ -32,6 +32,8 @@ _HOMES = {
     "init": "taskbank.pipeline:init",
     "open": "taskbank.bank:open_bank",
     "predict": "taskbank.inference:predict",
+    "schema_of": "taskbank.bank:schema_of",
+    "upgrade": "taskbank.bank:upgrade_bank",
     "verify_all": "taskbank.verify.verify:verify_all",
 }
 
@@ -47,6 +49,8 @@ __all__ = [
     "init",
     "open",
     "predict",
+    "schema_of",
+    "upgrade",
     "verify_all",
 ]
 

@@ -21,6 +21,7 @@ from taskbank.environment import pick_device
 from taskbank.errors import BackboneMismatchError, DataError
 from taskbank.evaluate import predict_logits
 from taskbank.model import TaskModel, task_model
+from taskbank.specs import check_text
 
 if TYPE_CHECKING:
     from taskbank.bank import Bank
@@ -171,7 +172,9 @@ def _columns(kind: Kind, texts: Sequence[str | tuple[str, ...]]) -> dict[str, tu
     width = len(kind.columns)
     rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
     for number, row in enumerate(rows, start=1):
-        if len(row) != width or not all(isinstance(t, str) and t.strip() for t in row):
+        if len(row) != width or not all(
+            isinstance(t, str) and check_text(t, "text").strip() for t in row
+        ):
             wanted = "one text" if width == 1 else f"{width} texts"
             raise DataError(
                 f"input {number} is {texts[number - 1]!r}: a task of kind {kind.name!r} takes "

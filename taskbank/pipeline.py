@@ -29,7 +29,7 @@ from taskbank.errors import InputError
 from taskbank.evaluate import measure, predict_logits
 from taskbank.inference import check_backbone, load_recorded
 from taskbank.model import TaskModel, task_model
-from taskbank.specs import Json, MethodSpec, TrainingSpec, check_name
+from taskbank.specs import Json, MethodSpec, TrainingSpec, check_name, check_text
 from taskbank.train import Training, train
 from taskbank.verify.report import Report
 from taskbank.verify.verify import verify_all
@@ -144,6 +144,7 @@ def add_task(
         TrainingError: if training gave no usable adapter.
     """
     check_name(name, "task name")
+    check_text(description, "description")
     found_tags = _checked_tags(tags or {})
     the_kind: Kind = plugins.load("kinds", kind)
     method_spec = MethodSpec(method, plugins.load("methods", method).options(options or {}))
@@ -189,8 +190,7 @@ def _training(given: Mapping[str, Json]) -> TrainingSpec:
 def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
     for key, value in tags.items():
         check_name(key, "tag")
-        if not value.isprintable():
-            raise InputError(f"tag {key} has the value {value!r}: leave out control characters")
+        check_text(value, f"tag {key}")
     return dict(tags)
 
 
@@ -262,9 +262,8 @@ def _train(
         return encoded, kind.targets(examples.columns["label"], data.labels, examples.origin)
 
     evaluated = {split: prepared(examples) for split, examples in data.evaluated.items()}
-    trained = train(
-        model, kind, prepared(data.train), evaluated["validation"], spec, progress=progress
-    )
+    inputs = prepared(data.train)
+    trained = train(model, kind, inputs, evaluated["validation"], spec, progress=progress)
     metrics, splits = [], []
     for split, (encoded, targets) in evaluated.items():
         logits = predict_logits(model, encoded)
@@ -293,18 +292,22 @@ def _train(
         splits=tuple(splits),
         parameters=sum(tensor.numel() for tensor in tensors.values()),
         weights=save_tensors(tensors),
-        environment=environment(str(backbone.device)) | _course(data, trained),
+        environment=environment(str(backbone.device))
+        | _course(data.train, inputs[0], spec, trained),
     )
     return new, trained
 
 
-def _course(data: _Data, trained: Training) -> dict[str, Json]:
+def _course(
+    data: Examples, encoded: Encoded, spec: TrainingSpec, trained: Training
+) -> dict[str, Json]:
     return {
         "seconds": round(trained.seconds, 3),
         "train": {
-            "origin": data.train.origin,
-            "rows": len(data.train),
-            "digest": data.train.digest,
+            "origin": data.origin,
+            "rows": len(data),
+            "digest": data.digest,
+            "at_max_length": int((encoded.lengths >= spec.max_length).sum()),
         },
         "best_epoch": trained.best.number,
         "epochs": [vars(epoch) for epoch in trained.epochs],

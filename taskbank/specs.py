@@ -62,6 +62,21 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
+def check_text(text: str, what: str) -> str:
+    """Return a text if every database and file can hold it, or raise.
+
+    Args:
+        text: free text from the user.
+        what: the word for it in the error.
+
+    Raises:
+        InputError: if it holds a NUL, or bytes that were no UTF-8 where it came from.
+    """
+    if "\x00" in text or text != text.encode(errors="ignore").decode():
+        raise InputError(f"{what} {text!r} holds a NUL or is not UTF-8: leave that out")
+    return text
+
+
 @dataclass(frozen=True)
 class BackboneIdentity:
     """What makes a backbone the one it is.

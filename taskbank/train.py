@@ -99,6 +99,7 @@ def train(
 
     with _seeded(spec.seed, device), _bar(steps, progress) as bar:
         for number in range(1, spec.epochs + 1):
+            bar.set_description(f"epoch {number}/{spec.epochs}")
             model.train()
             total = torch.zeros((), device=device)
             batches = training_batches(encoded.lengths, spec.batch_size, spec.seed, number)
@@ -117,8 +118,7 @@ def train(
             epoch = _assess(model, kind, number, float(total) / len(batches), validation)
             epochs.append(epoch)
             bar.set_postfix_str(
-                f"epoch {number}/{spec.epochs}, loss {epoch.loss:.3f}, "
-                f"validation {kind.metric} {epoch.score:.4f}"
+                f"loss {epoch.loss:.3f}, validation {kind.metric} {epoch.score:.4f}"
             )
             if best is None or _rank(epoch) > _rank(best):
                 best = epoch

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
+from taskbank.bank import Bank
+from taskbank.catalog.catalog import now
+from taskbank.catalog.engine import writing
 from taskbank.catalog.records import MetricRecord, NewAdapter, NewSplit
 from taskbank.data.examples import Examples
 from taskbank.kinds.single import SINGLE
@@ -57,3 +60,12 @@ def new_adapter(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewAdap
         "tags": {"team": "search"},
     }
     return NewAdapter(**(values | changes))
+
+
+def record_finding(bank: Bank) -> None:
+    """Record a verification that found something in every way a finding can be."""
+    finding = {"task": "mood", "version": 1, "check": "row", "message": "made by a test"}
+    values = {"level": "full", "ok": False, "checked": 0, "tolerance": 0.0, "environment": {}}
+    moments = {"started_at": now(), "finished_at": now()}
+    with writing(bank.engine) as connection:
+        bank.catalog.add_verification(connection, values | moments, [], [finding])

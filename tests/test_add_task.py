@@ -33,6 +33,8 @@ def test_a_task_is_recorded_whole(trained: tuple[Path, Added]) -> None:
     assert record.environment["device"] == "cpu"
     assert record.environment["best_epoch"] == added.training.best.number
     assert record.environment["seconds"] > 0
+    assert record.environment["train"]["rows"] == 576
+    assert record.environment["train"]["at_max_length"] == 0
     assert record.parameters == sum(t.numel() for t in record.state_dict().values())
     assert added.unchanged.ok
     with Bank(f"sqlite:///{place}") as bank:
@@ -130,7 +132,9 @@ STRANGE = [*sentences(30), {"text": "hm", "label": "so-so"}]
         ({"name": "é"}, "task name"),
         ({"name": "x" * 101}, "task name"),
         ({"tags": {"a b": "c"}}, "tag 'a b' is not usable"),
-        ({"tags": {"a": "c\nd"}}, "control characters"),
+        ({"tags": {"a": "c\x00d"}}, "holds a NUL"),
+        ({"description": "\udcff"}, "is not UTF-8"),
+        ({"training": {"speed": 9}}, "training has no 'speed'"),
         ({"kind": "triple"}, "kind 'triple' is unknown: taskbank knows pair, single"),
         ({"method": "magic"}, "method 'magic' is unknown: taskbank knows houlsby"),
         ({"options": {"size": 0}}, "size is 0"),
@@ -273,6 +277,8 @@ def test_predictions_name_label_and_probabilities(mood: Bank) -> None:
     assert sum(good["probabilities"].values()) == pytest.approx(1)
     with pytest.raises(InputError, match="input 2"):
         taskbank.predict(mood, "mood", ["fine", "  "])
+    with pytest.raises(InputError, match="not UTF-8"):
+        taskbank.predict(mood, "mood", ["\udcff"])
     with pytest.raises(InputError, match="no text"):
         taskbank.predict(mood, "mood", [])
 

@@ -7,12 +7,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from taskbank.bank import Bank
-from taskbank.catalog.catalog import now
-from taskbank.catalog.engine import writing
 from taskbank.catalog.models import Base
 from taskbank.errors import ConflictError
 from taskbank.verify.verify import verify_all
-from tests.making import new_adapter
+from tests.making import new_adapter, record_finding
 
 TABLES = sorted(set(Base.metadata.tables) - {"gc_permits"})
 # Rows that a filled bank has no reason to lock: what nothing refers to may go.
@@ -27,11 +25,7 @@ def filled(bank: Bank) -> Bank:
     bank.alias("mood@2", "production")
     bank.remove("mood@1")
     verify_all(bank, level="integrity")
-    finding = {"task": "mood", "version": 1, "check": "row", "message": "made by a test"}
-    values = {"level": "full", "ok": False, "checked": 0, "tolerance": 0.0, "environment": {}}
-    moments = {"started_at": now(), "finished_at": now()}
-    with writing(bank.engine) as connection:
-        bank.catalog.add_verification(connection, values | moments, [], [finding])
+    record_finding(bank)
     return bank
 
 

@@ -9,10 +9,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event, text
 
 from taskbank.bank import Bank, create_bank
+from taskbank.errors import BankError, InputError
 from taskbank.verify.verify import verify_all
 from tests.making import new_adapter
 
@@ -137,3 +140,46 @@ def test_equal_bytes_written_at_once_are_stored_once(url: str) -> None:
         assert len(bank) == 4
         assert len(list(bank.blobs.sizes())) == 3
         assert verify_all(bank, level="integrity").ok
+
+
+def test_a_full_disk_stops_a_writer_and_harms_nothing(tmp_path: Path) -> None:
+    """Where the file cannot grow, recording fails with one clear error and the bank is as it was."""
+    with create_bank(f"sqlite:///{tmp_path}/bank.db") as bank:
+        bank.put(new_adapter("before"))
+
+        def no_room(connection: Any, _record: Any, _proxy: Any) -> None:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages + 4}")
+
+        event.listen(bank.engine, "checkout", no_room)
+        with pytest.raises(BankError, match="full"):
+            bank.put(new_adapter("after", seed=1, description="x" * 500_000))
+        event.remove(bank.engine, "checkout", no_room)
+    with Bank(bank.url) as bank:
+        assert [record.ref for record in bank] == ["before@1"]
+        assert verify_all(bank, level="integrity").ok
+        bank.put(new_adapter("after", seed=1))
+
+
+def test_a_lost_connection_leaves_nothing_half_done(
+    new_database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that drops the connection in the middle of recording gives one clear error, and
+    the bank goes on with the next connection."""
+    with create_bank(new_database()) as bank:
+        bank.put(new_adapter("before"))
+        real = type(bank.blobs).put
+
+        def cut_off(store: Any, data: bytes, connection: Any) -> str:
+            with bank.engine.connect() as other:
+                own = connection.connection.driver_connection.info.backend_pid
+                other.execute(text(f"SELECT pg_terminate_backend({own})"))
+            return str(real(store, data, connection))
+
+        monkeypatch.setattr(type(bank.blobs), "put", cut_off)
+        with pytest.raises(InputError, match="cannot be reached"):
+            bank.put(new_adapter("after", seed=1))
+        monkeypatch.undo()
+        assert [record.ref for record in bank] == ["before@1"]
+        assert verify_all(bank, level="integrity").ok
+        assert bank.put(new_adapter("after", seed=1)).version == 1

@@ -384,6 +384,15 @@ class Catalog:
     def sealed_rows(self, connection: Connection, model: type[Base]) -> Iterator[StoredRow]:
         """Give every row of a sealed table, with the columns that cannot be read left out."""
         table = _table(model)
+        try:
+            rows = connection.execute(select(table).order_by(table.c.id)).mappings().all()
+        except UNREADABLE:
+            yield from self._rows_one_by_one(connection, table)
+        else:
+            for row in rows:
+                yield StoredRow(dict(row), ())
+
+    def _rows_one_by_one(self, connection: Connection, table: Table) -> Iterator[StoredRow]:
         ids = connection.execute(select(table.c.id).order_by(table.c.id)).scalars().all()
         for row_id in ids:
             own = select(table).where(table.c.id == row_id)

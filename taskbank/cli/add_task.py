@@ -93,6 +93,12 @@ def _print(added: Added) -> None:
         fields[f"{measured.split} {measured.name}"] = (
             f"{measured.value:.4f} ± {measured.standard_error:.4f}"
         )
+    cut = record.environment["train"]["at_max_length"]
+    if cut:
+        fields["cut"] = (
+            f"{cut:,} of {record.environment['train']['rows']:,} training inputs reach "
+            f"{record.training['max_length']} tokens: what is beyond is not read (--max-length)"
+        )
     fields |= {
         "best epoch": f"{best.number} of {len(added.training.epochs)} run",
         "trained": f"{added.training.seconds:.1f} s",

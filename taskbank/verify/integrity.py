@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 from tqdm import tqdm
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 NOT_READABLE = "cannot be read (not UTF-8, or not JSON)"
 RESTORE = "restore the bank from a copy, or remove the task and add it again"
 
+CHUNK = 1000  # adapters whose child rows are read at once
+
+Children = dict[str, dict[int, list[Mapping[str, Any]]]]  # rows by table, then by parent
 Tables = dict[str, dict[int, StoredRow]]  # by name, then by id
 
 
@@ -102,13 +105,14 @@ def check_integrity(
                 _check_row(found, tables, table, row)
         _check_verifications(bank, connection, found, tables["verifications"])
         splits: SeenSplits = {}
+        children = _children(bank, connection, list(found.adapters))
         for row_id, adapter in tqdm(
             found.adapters.items(),
             desc="checking",
             unit="adapter",
             disable=None if progress else True,
         ):
-            _check_adapter(bank, connection, found, adapter, row_id, tables, splits)
+            _check_adapter(bank, connection, found, adapter, row_id, tables, children, splits)
     return found
 
 
@@ -167,6 +171,19 @@ def _check_verifications(
             found.note([], "contents", f"{damage}: {RESTORE}")
 
 
+def _children(bank: Bank, connection: Connection, adapters: Sequence[int]) -> Children | None:
+    """Return the child rows of every adapter at once; none if a value cannot be read."""
+    found: Children = {}
+    try:
+        for start in range(0, len(adapters), CHUNK):
+            part = bank.catalog.children(connection, adapters[start : start + CHUNK])
+            for table, groups in part.items():
+                found.setdefault(table, {}).update(groups)
+    except UNREADABLE:
+        return None
+    return found
+
+
 def _check_adapter(
     bank: Bank,
     connection: Connection,
@@ -174,13 +191,14 @@ def _check_adapter(
     adapter: Checked,
     row_id: int,
     tables: Tables,
+    known: Children | None,
     splits: SeenSplits,
 ) -> None:
     if adapter.damaged:  # what follows would only say the same again
         return
     row = tables["adapters"][row_id].values
     try:
-        children = bank.catalog.children(connection, [row_id])
+        children = known or bank.catalog.children(connection, [row_id])
         damages = list(children_damage(row, children))
     except UNREADABLE:
         damages = [f"a value that belongs to it {NOT_READABLE}"]
