@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, select
 
-from taskbank.blobs.store import IN_CATALOG, blob_store, canonical_blobs_url
-from taskbank.catalog.catalog import Catalog, row_damage
+from taskbank.blobs.url import IN_CATALOG, blob_store, canonical_blobs_url
+from taskbank.catalog.catalog import Catalog
 from taskbank.catalog.engine import (
     check_revision,
     connect,
@@ -34,6 +34,7 @@ from taskbank.catalog.records import (
     Records,
     SplitRecord,
 )
+from taskbank.catalog.seals import row_damage
 from taskbank.data.examples import Examples
 from taskbank.errors import ConflictError, DamagedError, NotFoundError
 from taskbank.specs import BackboneIdentity

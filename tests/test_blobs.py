@@ -10,7 +10,8 @@ import pytest
 
 from taskbank.bank import create_bank
 from taskbank.blobs.folder import FolderBlobs
-from taskbank.blobs.store import canonical_blobs_url, file_name
+from taskbank.blobs.store import file_name
+from taskbank.blobs.url import canonical_blobs_url
 from taskbank.errors import BankError, DamagedError
 from taskbank.specs import digest_bytes
 from taskbank.verify.verify import verify_all

@@ -143,7 +143,7 @@ def test_equal_bytes_written_at_once_are_stored_once(url: str) -> None:
 
 
 def test_a_full_disk_stops_a_writer_and_harms_nothing(tmp_path: Path) -> None:
-    """Where the file cannot grow, recording fails with one clear error and the bank is as it was."""
+    """Where the file cannot grow, recording fails with one clear error; the bank is as it was."""
     with create_bank(f"sqlite:///{tmp_path}/bank.db") as bank:
         bank.put(new_adapter("before"))
 

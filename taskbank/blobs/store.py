@@ -1,19 +1,14 @@
-"""What a blob store can do, and which one a bank's URL means. Knows nothing of what bytes mean."""
+"""What a blob store can do, and what all of them check. Knows nothing of what bytes mean."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
-from taskbank.errors import DamagedError, InputError
+from taskbank.errors import DamagedError
 from taskbank.specs import DIGEST, digest_bytes
-
-IN_CATALOG = "catalog"
 
 
 class BlobStore(Protocol):
@@ -42,48 +37,6 @@ class BlobStore(Protocol):
 
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Give the digest and the size of every blob."""
-
-
-def canonical_blobs_url(url: str) -> str:
-    """Return the text by which a bank remembers its blob store.
-
-    Args:
-        url: `catalog`, a folder, or an fsspec URL such as `s3://bucket/folder`.
-
-    Raises:
-        InputError: if it holds a user name or a password, which the catalog must not.
-    """
-    parts = urlsplit(url)
-    if url == IN_CATALOG:
-        return url
-    if not url.strip():
-        raise InputError(
-            "the blobs URL is empty: give a folder or a URL such as s3://bucket/folder"
-        )
-    if parts.username or parts.password:
-        raise InputError(
-            "the blobs URL holds a user name or a password, and the catalog keeps no secrets: "
-            "give them through the environment, as the store's fsspec driver documents"
-        )
-    if parts.scheme in ("", "file"):
-        path = url2pathname(parts.path) if parts.scheme else url
-        return str(Path(path).expanduser().resolve())
-    return url.rstrip("/")
-
-
-def blob_store(url: str, engine: Engine) -> BlobStore:
-    """Return the store that a bank's `blobs` column names."""
-    if url == IN_CATALOG:
-        from taskbank.blobs.catalog import CatalogBlobs
-
-        return CatalogBlobs(engine)
-    if urlsplit(url).scheme:
-        from taskbank.blobs.remote import RemoteBlobs
-
-        return RemoteBlobs(url)
-    from taskbank.blobs.folder import FolderBlobs
-
-    return FolderBlobs(Path(url))
 
 
 def checked(digest: str, data: bytes | None, where: str) -> bytes:

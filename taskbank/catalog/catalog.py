@@ -54,7 +54,7 @@ from taskbank.catalog.records import (
     Records,
     SplitRecord,
 )
-from taskbank.catalog.seals import contents, seal
+from taskbank.catalog.seals import children_damage, contents, row_damage, seal
 from taskbank.errors import ConflictError, DamagedError, InputError, NotFoundError
 from taskbank.specs import BackboneIdentity, Json, check_name, digest_bytes
 
@@ -562,44 +562,6 @@ def _read_by_column(connection: Connection, own: Select[Any]) -> StoredRow:
         except UNREADABLE:
             unreadable.append(column.name)
     return StoredRow(values, tuple(unreadable))
-
-
-def row_damage(table: str, row: Mapping[Any, Any]) -> str | None:
-    """Return what is wrong with a sealed row, or none.
-
-    Args:
-        table: the table's name, for the message.
-        row: all its columns by name.
-    """
-    try:
-        found = seal(row)
-    except ValueError as error:
-        return f"row {row['id']} of table {table!r} holds what cannot be: {error}"
-    if found == row["seal"]:
-        return None
-    return (
-        f"row {row['id']} of table {table!r} was changed: its content has the digest {found}, "
-        f"its seal says {row['seal']}"
-    )
-
-
-def children_damage(
-    row: Mapping[Any, Any], children: Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]]
-) -> Iterator[str]:
-    """Give what is wrong with the rows that belong to a parent row.
-
-    Args:
-        row: the parent, whose `contents` says what its child rows should be.
-        children: child rows by table, then by parent.
-    """
-    parent = {**CHILDREN, **VERIFICATION_CHILDREN}
-    for name, recorded in row["contents"].items():
-        found = contents(children[name].get(row["id"], []), parent[name][1])
-        if found != recorded:
-            yield (
-                f"the rows of table {name!r} for row {row['id']} were changed, lost or added to: "
-                f"together they have the digest {found}, recorded was {recorded}"
-            )
 
 
 def expected_triggers(dialect: str) -> set[str]:

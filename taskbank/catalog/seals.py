@@ -8,9 +8,10 @@ parent's `contents`, so that a row that was changed, lost or added shows as well
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from taskbank.catalog.models import CHILDREN, VERIFICATION_CHILDREN
 from taskbank.specs import canonical_json, digest_bytes, digest_json
 
 
@@ -31,3 +32,41 @@ def contents(rows: Iterable[Mapping[str, Any]], parent: str) -> str:
         for row in rows
     )
     return digest_bytes("\n".join(texts).encode())
+
+
+def row_damage(table: str, row: Mapping[Any, Any]) -> str | None:
+    """Return what is wrong with a sealed row, or none.
+
+    Args:
+        table: the table's name, for the message.
+        row: all its columns by name.
+    """
+    try:
+        found = seal(row)
+    except ValueError as error:
+        return f"row {row['id']} of table {table!r} holds what cannot be: {error}"
+    if found == row["seal"]:
+        return None
+    return (
+        f"row {row['id']} of table {table!r} was changed: its content has the digest {found}, "
+        f"its seal says {row['seal']}"
+    )
+
+
+def children_damage(
+    row: Mapping[Any, Any], children: Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]]
+) -> Iterator[str]:
+    """Give what is wrong with the rows that belong to a parent row.
+
+    Args:
+        row: the parent, whose `contents` says what its child rows should be.
+        children: child rows by table, then by parent.
+    """
+    parents = {name: parent for name, (_, parent) in (CHILDREN | VERIFICATION_CHILDREN).items()}
+    for name, recorded in row["contents"].items():
+        found = contents(children[name].get(row["id"], []), parents[name])
+        if found != recorded:
+            yield (
+                f"the rows of table {name!r} for row {row['id']} were changed, lost or added to: "
+                f"together they have the digest {found}, recorded was {recorded}"
+            )

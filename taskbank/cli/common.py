@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import click
@@ -20,7 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class Settings:
     """The global options, given before the command or after it."""
 
-    bank: str = DEFAULT_BANK
+    bank: str = field(default_factory=lambda: os.environ.get("TASKBANK_BANK") or DEFAULT_BANK)
     json: bool = False
     quiet: bool = False
 
@@ -42,7 +43,7 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
 
 
 def bank_options(command: Command) -> Command:
-    """Let a command take `--bank` and `--quiet`, after its name too."""
+    """Let a command take `--bank` and `--quiet`, so that they may come after its name too."""
     for option in (
         click.option(
             "--quiet",
@@ -57,7 +58,8 @@ def bank_options(command: Command) -> Command:
             metavar="URL",
             callback=_keep,
             expose_value=False,
-            help="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE.",
+            help="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE.  "
+            f"[default: TASKBANK_BANK in the environment, else {DEFAULT_BANK}]",
         ),
     ):
         command = option(command)

@@ -14,7 +14,7 @@ import click
 
 from taskbank.cli.add_task import add_task
 from taskbank.cli.alias import alias
-from taskbank.cli.common import DEFAULT_BANK, Settings, _keep
+from taskbank.cli.common import Settings, data_options
 from taskbank.cli.completion import completion
 from taskbank.cli.db import db
 from taskbank.cli.gc import gc
@@ -34,26 +34,7 @@ BUG = 70  # what sysexits.h calls EX_SOFTWARE
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--bank",
-    metavar="URL",
-    envvar="TASKBANK_BANK",
-    callback=_keep,
-    expose_value=False,
-    help=f"The bank: sqlite:///FILE or postgresql+psycopg://…  [default: {DEFAULT_BANK}; "
-    "environment: TASKBANK_BANK]",
-)
-@click.option(
-    "--json", is_flag=True, default=None, callback=_keep, expose_value=False, help="Print JSON."
-)
-@click.option(
-    "--quiet",
-    is_flag=True,
-    default=None,
-    callback=_keep,
-    expose_value=False,
-    help="Print results and errors only: no remarks, no progress.",
-)
+@data_options
 @click.version_option(__version__, prog_name="taskbank")
 @click.pass_context
 def cli(context: click.Context) -> None:

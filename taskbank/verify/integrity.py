@@ -15,9 +15,10 @@ from tqdm import tqdm
 
 from taskbank import plugins
 from taskbank.bank import Bank
-from taskbank.catalog.catalog import UNREADABLE, StoredRow, children_damage, row_damage
+from taskbank.catalog.catalog import UNREADABLE, StoredRow
 from taskbank.catalog.engine import reading
 from taskbank.catalog.models import SEALED, VERIFICATION_CHILDREN
+from taskbank.catalog.seals import children_damage, row_damage
 from taskbank.verify.report import Finding
 from taskbank.verify.stored import SeenSplits, stored_damage
 
