@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from taskbank.data.batches import Encoded, encode, evaluation_batches, training_batches
-from taskbank.errors import InputError
+from taskbank.errors import DataError, InputError
 from tests.tiny import make_tokenizer, sentences
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, size=1000)
@@ -78,6 +78,35 @@ def test_batches_waste_little_on_padding_and_stay_random() -> None:
 def test_evaluation_batches_hold_every_example_once() -> None:
     """No example is left out or seen twice."""
     assert sorted(np.concatenate(evaluation_batches(LENGTHS, 64))) == list(range(len(LENGTHS)))
+
+
+@pytest.mark.parametrize(("names", "least"), [(("a",), 3), (("a", "b"), 5)])
+def test_every_text_keeps_a_token(names: tuple[str, ...], least: int) -> None:
+    """A length that would cut a text off whole is refused, with the least that is not."""
+    columns = {name: ["good good good"] for name in names}
+    assert encode(make_tokenizer(), columns, names, least).lengths.tolist() == [least]
+    with pytest.raises(InputError, match=f"needs at least {least}"):
+        encode(make_tokenizer(), columns, names, least - 1)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_encoding_leaves_the_tokenizer_as_it_was(cut: bool) -> None:
+    """What a tokenizer saves, and so its identity, does not depend on what it has encoded."""
+    tokenizer = make_tokenizer()
+    if cut:
+        tokenizer.backend_tokenizer.enable_truncation(99)
+        tokenizer.backend_tokenizer.enable_padding(length=99)
+    before = tokenizer.backend_tokenizer.to_str()
+    assert encode(tokenizer, {"text": ["good " * 30]}, ("text",), 8).lengths.tolist() == [8]
+    assert tokenizer.backend_tokenizer.to_str() == before
+
+
+def test_a_text_without_tokens_is_refused() -> None:
+    """An input that the model could not see is named by its row."""
+    tokenizer = make_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = None
+    with pytest.raises(DataError, match="row 2 has no tokens"):
+        encode(tokenizer, {"text": ["good", "\u200b"]}, ("text",), 8)
 
 
 def test_a_tokenizer_without_padding_is_refused() -> None:

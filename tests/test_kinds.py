@@ -33,6 +33,7 @@ def test_a_kind_goes_by_its_own_name(kind: Kind) -> None:
         (["10", "9", "-1"], ("-1", "9", "10")),
         (["10", "9", "x"], ("10", "9", "x")),
         (["1.5 stars", "2.5 stars"], ("1.5 stars", "2.5 stars")),
+        (["9" * 5000, "1"], ("1", "9" * 5000)),
     ],
 )
 def test_classes_are_in_the_order_people_expect(
@@ -48,6 +49,9 @@ def test_classes_are_in_the_order_people_expect(
         (["a", "a"], "every label of here is 'a'"),
         (["0.5", "1"], "fractions such as 0.5"),
         (["1e-3", "nan"], "fractions such as 1e-3"),
+        (["1", "-inf"], "fractions such as -inf"),
+        (["a", "b", "a "], "'a' and 'a ' of here differ only in the space"),
+        (["x" * 999] * 2, "every label of here is '[x]{40}'…"),
         ([f"id {i}" for i in range(30)], "label of its own"),
     ],
 )

@@ -102,6 +102,30 @@ def test_class_labels_of_a_saved_data_set_are_read_by_name(tmp_path: Path) -> No
     hidden.save_to_disk(tmp_path / "hidden")
     with pytest.raises(DataError, match="not labelled"):
         read_examples(str(tmp_path / "hidden"))
+    assert read_texts(str(tmp_path / "hidden")) == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_class_labels_are_read_by_name_from_a_file_too(tmp_path: Path, name: str) -> None:
+    """The same data gives the same labels from a file as from a saved folder."""
+    names = datasets.ClassLabel(names=["no", "yes"])
+    features = datasets.Features({"text": datasets.Value("string"), "label": names})
+
+    def saved(numbers: list[int]) -> str:
+        table = pa.table({"text": ["x"] * len(numbers), "label": numbers})
+        table = table.replace_schema_metadata(features.arrow_schema.metadata)
+        if name == "a.parquet":
+            parquet.write_table(table, tmp_path / name)
+        else:
+            with ipc.new_stream(tmp_path / name, table.schema) as stream:
+                stream.write_table(table)
+        return str(tmp_path / name)
+
+    assert read_examples(saved([1, 0])).columns["label"] == ("yes", "no")
+    with pytest.raises(DataError, match=r"1 rows have -1 .* row 2"):
+        read_examples(saved([0, -1]))
+    with pytest.raises(DataError, match=r"row 3 .* class 2 .* only 2 classes"):
+        read_examples(saved([0, 1, 2]))
 
 
 def test_a_split_of_a_saved_data_set_is_chosen_after_a_colon(tmp_path: Path) -> None:
@@ -134,8 +158,13 @@ def test_other_columns_are_named_by_options(tmp_path: Path) -> None:
         (b"body,label\nx,a\n", "no column 'text'.*--text"),
         (b"text,label\nx,a\n,b\n  ,c\n", "2 rows .* have no text .*row 2, 3"),
         (b"text,label\nx,a\ny,\n", "1 rows .* have no label .*row 2"),
-        (b"text,label\nx,a\nlonely\n", "cannot be read"),
-        (b"text,label\nx,a,too,many\n", "cannot be read"),
+        (b"text,label\nx,a\nlonely\n", "row 2 .* has 1 values and the header 2.*'lonely'"),
+        (b"text,label\nx,a,too,many\n", "row 1 .* has 4 values and the header 2"),
+        (b'text,label\nx,a\n"y\nz",b\nu,"open\nv,c\n', "never closed.* line 5"),
+        (b'text,label\n"a"b,x\n', "begins on line 2"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"one\x1b[31m,label\nx,a\n", r"its columns are 'one\\x1b\[31m', label"),
+        (b"word " * 999 + b",label\nx,a\n", "its columns are '[word ]{40}'…, label"),
         (b"text,text,label\nx,y,a\n", "more than one column 'text'"),
         (b"text,label\n\xe9t\xe9,a\n", "not UTF-8"),
         (b"text,label\na\x00b,a\n", "NUL"),
@@ -168,6 +197,9 @@ def test_a_csv_file_that_is_not_usable_says_why(
         ('{"text": "x"}\n{"label": "a"}\n', "have no text"),
         ('{"text": "\\ud800", "label": "a"}\n', "row 1 .* half a surrogate"),
         ('{"text": null, "label": "a"}\n', "have no text"),
+        ('{"text": "x", "text": "y", "label": "a"}\n', "line 1 .* 'text' twice"),
+        ('{"text": "x", "label": "a\\u0000"}\n', "row 1 .* NUL"),
+        (f'{{"text": "x", "label": {2**70}}}\n', "'label' .* cannot be read"),
     ],
 )
 def test_json_lines_that_are_not_usable_say_why(tmp_path: Path, lines: str, says: str) -> None:
@@ -175,6 +207,67 @@ def test_json_lines_that_are_not_usable_say_why(tmp_path: Path, lines: str, says
     (tmp_path / "a.jsonl").write_text(lines)
     with pytest.raises(DataError, match=says):
         read_examples(str(tmp_path / "a.jsonl"))
+
+
+def test_columns_that_are_not_asked_for_may_hold_anything(tmp_path: Path) -> None:
+    """A column of mixed types, huge numbers or broken text does not stop its neighbours."""
+    others = ["1", "0.5", str(2**70), '{"k": "\\ud800"}', '[1, "a"]']
+    lines = [f'{{"text": "x", "label": "a", "o": {o}, "\\udc00": 1}}\n' for o in others]
+    (tmp_path / "a.jsonl").write_text("".join(lines))
+    assert len(read_examples(str(tmp_path / "a.jsonl"))) == len(others)
+
+
+def test_a_blank_line_is_a_missing_text_only_where_a_row_is_one_value(tmp_path: Path) -> None:
+    """No text to predict is lost without a word, and blank lines between rows do no harm."""
+    (tmp_path / "two.csv").write_text("\ntext,label\nx,a\n\ny,b\n\n")
+    assert read_examples(str(tmp_path / "two.csv")).columns["text"] == ("x", "y")
+    (tmp_path / "one.csv").write_text("text\nx\n\ny\n")
+    with pytest.raises(DataError, match="row 2"):
+        read_texts(str(tmp_path / "one.csv"))
+
+
+def test_a_value_of_any_length_is_read(tmp_path: Path) -> None:
+    """A text longer than Python's usual limit for CSV is read, and the limit is as before."""
+    usual = csv.field_size_limit()
+    path = write(tmp_path / "a.csv", [{"text": "word " * 40_000, "label": "a"}])
+    assert len(read_examples(path).columns["text"][0]) == 200_000
+    assert csv.field_size_limit() == usual
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_values_that_are_not_utf8_are_found_in_typed_files(tmp_path: Path, name: str) -> None:
+    """Arrow itself does not look, so a damaged text would otherwise surface later."""
+    offsets = pa.array([0, 1, 2], pa.int32()).buffers()[1]
+    texts = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"\xff\xfe")])
+    table = pa.table({"text": texts, "label": ["a", "b"]})
+    if name == "a.parquet":
+        parquet.write_table(table, tmp_path / name)
+    else:
+        with ipc.new_file(tmp_path / name, table.schema) as file:
+            file.write_table(table)
+    with pytest.raises(DataError, match=f"column 'text' of .*{name} is damaged"):
+        read_examples(str(tmp_path / name))
+
+
+def test_a_column_name_that_is_not_utf8_is_found(tmp_path: Path) -> None:
+    """A name that cannot be shown is an error of the file, not of the program."""
+    path = tmp_path / "a.arrow"
+    write(path, [{"more": "x", "text": "y", "label": "a"}])
+    path.write_bytes(path.read_bytes().replace(b"more", b"mo\xff\xfe"))
+    with pytest.raises(DataError, match=r"a.arrow cannot be read as .arrow"):
+        read_examples(str(path))
+
+
+def test_an_arrow_dictionary_that_points_outside_is_found(tmp_path: Path) -> None:
+    """Labels by number into a list of names are checked against the list."""
+    labels = pa.DictionaryArray.from_arrays(
+        pa.array([0, 9], pa.int32()), pa.array(["a", "b"]), safe=False
+    )
+    table = pa.table({"text": ["x", "y"], "label": labels})
+    with ipc.new_file(tmp_path / "a.arrow", table.schema) as file:
+        file.write_table(table)
+    with pytest.raises(DataError, match=r"column 'label' of .* is damaged"):
+        read_examples(str(tmp_path / "a.arrow"))
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.feather", "a.jsonl", "a.csv"])
@@ -196,6 +289,9 @@ def test_rubbish_in_any_format_is_no_traceback(tmp_path: Path, name: str, spoil:
         ("notes.md", r"ending '.md'"),
         ("hf:", "write hf:NAME"),
         ("hf:a/b/c/d", "write hf:NAME"),
+        ("hf:csv", "names a file format"),
+        ("x" * 5000 + ".csv", "cannot be read"),
+        ("a\x00.csv", "cannot be read"),
         ("hf:no-such-data-set-here", "cannot be loaded from the hub"),
         ("empty-folder", "save_to_disk"),
     ],
@@ -205,6 +301,18 @@ def test_other_sources_that_are_not_usable_say_why(tmp_path: Path, source: str, 
     (tmp_path / "notes.md").write_text("x")
     (tmp_path / "empty-folder").mkdir()
     with pytest.raises(DataError, match=says):
+        read_examples(source)
+
+
+@pytest.mark.parametrize("source", ["hf:reviews", "hf:reviews/plain:test", "hf:../here/reviews"])
+def test_a_hub_name_never_reads_what_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """A folder of the same name is not taken for the hub's data set."""
+    (tmp_path / "here" / "reviews" / "plain").mkdir(parents=True)
+    write(tmp_path / "here" / "reviews" / "train.csv", ROWS)
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(DataError, match="also here"):
         read_examples(source)
 
 
@@ -224,6 +332,20 @@ def test_texts_to_predict_come_from_lines_or_columns(tmp_path: Path) -> None:
     (tmp_path / "gap.txt").write_text("first\n\nthird\n")
     with pytest.raises(DataError, match="row 2"):
         read_texts(str(tmp_path / "gap.txt"))
+
+
+def test_lines_of_text_are_only_that(tmp_path: Path) -> None:
+    """A .txt file keeps what is in a line, and is refused where columns are needed."""
+    path = tmp_path / "a.TXT"
+    path.write_bytes(b"\xef\xbb\xbffirst\tone\r\nsecond\xe2\x80\xa8line")
+    assert read_texts(str(path)) == [("first\tone",), ("second\u2028line",)]
+    with pytest.raises(DataError, match="leave out --text 'body'"):
+        read_texts(str(path), text="body")
+    with pytest.raises(DataError, match="columns text_a, text_b"):
+        read_texts(str(path), kind_columns=("text_a", "text_b"))
+    path.write_text("\n")
+    with pytest.raises(DataError, match="is empty"):
+        read_texts(str(path))
 
 
 def test_held_out_examples_are_stratified_seeded_and_disjoint(tmp_path: Path) -> None:

@@ -6,14 +6,16 @@ training batches stay random because only a bucket of some dozen batches is sort
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 
-from taskbank.errors import InputError
+from taskbank.errors import DataError, InputError
 
 BUCKET = 32  # batches of training data that are sorted by length together
 CHUNK = 4096  # texts tokenised at once
@@ -74,40 +76,73 @@ def encode(
     """Tokenise every example once.
 
     Args:
-        tokenizer: of the backbone.
+        tokenizer: of the backbone; it is left as it was.
         columns: texts by column.
         names: the one or two columns that make an input.
         max_length: tokens an input is cut to; of a pair, the longer text is cut first.
 
     Raises:
-        InputError: if the tokenizer has no padding token.
+        InputError: if the tokenizer has no padding token, or `max_length` leaves no room for a
+            token of each text.
+        DataError: naming the row of an input that has no tokens.
     """
     if tokenizer.pad_token_id is None:
         raise InputError(
             "the backbone's tokenizer has no padding token: set pad_token in its "
             "tokenizer_config.json"
         )
+    needed = tokenizer.num_special_tokens_to_add(pair=len(names) > 1) + len(names)
+    if max_length < needed:
+        raise InputError(
+            f"max_length is {max_length}: with the tokens that the backbone adds, an input of "
+            f"{len(names)} text{'s' if len(names) > 1 else ''} needs at least {needed}"
+        )
     texts = [list(columns[name]) for name in names]
     parts: dict[str, list[np.ndarray]] = {}
     lengths: list[int] = []
-    for start in range(0, len(texts[0]), CHUNK):
-        found = tokenizer(
-            *(column[start : start + CHUNK] for column in texts),
-            truncation="longest_first",
-            max_length=max_length,
-            return_attention_mask=False,
+    with _left_alone(tokenizer):
+        for start in range(0, len(texts[0]), CHUNK):
+            found = tokenizer(
+                *(column[start : start + CHUNK] for column in texts),
+                truncation="longest_first",
+                max_length=max_length,
+                return_attention_mask=False,
+            )
+            lengths += [len(ids) for ids in found["input_ids"]]
+            for name in ("input_ids", "token_type_ids"):
+                if name in found:
+                    flat = np.fromiter(chain.from_iterable(found[name]), dtype=np.int32)
+                    parts.setdefault(name, []).append(flat)
+    if 0 in lengths:
+        raise DataError(
+            f"row {lengths.index(0) + 1} has no tokens: the backbone's tokenizer knows nothing in "
+            "it; leave it out"
         )
-        lengths += [len(ids) for ids in found["input_ids"]]
-        for name in ("input_ids", "token_type_ids"):
-            if name in found:
-                flat = [token for ids in found[name] for token in ids]
-                parts.setdefault(name, []).append(np.array(flat, dtype=np.int32))
     padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
     return Encoded(
         {name: np.concatenate(chunks) for name, chunks in parts.items()},
-        np.concatenate([[0], np.cumsum(lengths)]),
+        np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
         padding,
     )
+
+
+@contextmanager
+def _left_alone(tokenizer: Any) -> Iterator[None]:
+    # A call leaves its truncation and padding behind in a fast tokenizer, and in what it saves.
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        yield
+        return
+    truncation, padding = backend.truncation, backend.padding
+    try:
+        yield
+    finally:
+        backend.no_truncation()
+        backend.no_padding()
+        if truncation is not None:
+            backend.enable_truncation(**truncation)
+        if padding is not None:
+            backend.enable_padding(**padding)
 
 
 def training_batches(

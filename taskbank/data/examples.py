@@ -60,14 +60,14 @@ class Examples:
         """Return the examples that some bytes hold.
 
         Args:
-            data: as `to_bytes` gives them.
+            data: as `to_bytes` gives them: in another form, equal data would have another digest.
             origin: where they came from.
 
         Raises:
             DamagedError: naming the first line that is not an example like the others.
         """
         try:
-            lines = data.decode().removesuffix("\n").split("\n")
+            *lines, rest = data.decode().split("\n")
         except UnicodeDecodeError as error:
             raise DamagedError(f"the examples of {origin} are not UTF-8: {error}") from None
         columns: dict[str, list[str]] = {}
@@ -80,6 +80,11 @@ class Examples:
                 )
             for name, value in row.items():
                 columns.setdefault(name, []).append(value)
+        if rest or not lines:
+            raise DamagedError(
+                f"line {len(lines) + 1} of the examples of {origin} is cut off: "
+                f"{rest[:SHOWN_LINE]!r}"
+            )
         return cls({name: tuple(values) for name, values in columns.items()}, origin)
 
 
@@ -90,4 +95,6 @@ def _parse(line: str) -> dict[str, str] | None:
         return None
     if not isinstance(row, dict) or not row:
         return None
-    return row if all(isinstance(value, str) for value in row.values()) else None
+    if not all(isinstance(value, str) for value in row.values()):
+        return None
+    return row if canonical_json(row) == line else None

@@ -1,7 +1,8 @@
 """Reads labelled text from files, saved data sets and the hub, and checks every row.
 
     FILE.csv             header, quotes as usual; every value is text as written
-    FILE.tsv             header, no quotes: a tab ends a value, a line end a row
+    FILE.tsv             header, no quotes: a tab ends a value, a line end a row;
+                         neither has a row in a blank line, unless it has one column only
     FILE.jsonl, .json    one JSON object a line
     FILE.parquet
     FILE.arrow, .feather an Arrow file or stream
@@ -10,21 +11,27 @@
                          unless it is said. Of two parts, NAME/CONFIG is tried where the
                          hub has no OWNER/NAME.
 
+Labels may be text, whole numbers, truth values (`true` and `false`), or what `datasets` calls
+a ClassLabel, which is read by name wherever its names were saved with it.
+
 Knows nothing of torch. What is wrong is said with the file, the row (from 1, without the
 header) and the value, before anything expensive starts.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv, feather, ipc, parquet
+from pyarrow import feather, ipc, parquet
 
 from taskbank.data.examples import Examples
 from taskbank.errors import DataError
@@ -37,6 +44,8 @@ OPTIONS = {
     "text_b": "--text-pair",
     LABEL: "--label",
 }
+SHOWN = 40  # characters of a value, and
+MANY = 20  # columns, that an error shows
 
 
 def read_examples(
@@ -59,11 +68,14 @@ def read_examples(
     Raises:
         DataError: if the source cannot be read or a row is not usable.
     """
-    table = _read(source)
-    columns = _texts(source, table, text, text_pair, kind_columns)
-    name = _column_name(source, table, LABEL, label)
-    labels = _checked(source, name, "label", _labels(source, name, table[name]))
-    return Examples(columns | {LABEL: labels}, source)
+    names = _names(text, text_pair, kind_columns)
+    wanted = LABEL if label is None else label
+    table = _read(source, {*names.values(), wanted})
+    columns = _texts(source, table, names)
+    labels = _labels(source, wanted, table, _column(source, table, LABEL, wanted))
+    labelled = columns | {LABEL: _checked(source, wanted, "label", labels)}
+    # A file's name may hold bytes that are no UTF-8; what is recorded of it may not.
+    return Examples(labelled, source.encode(errors="backslashreplace").decode())
 
 
 def read_texts(
@@ -84,12 +96,11 @@ def read_texts(
     Raises:
         DataError: if the source cannot be read or a row is not usable.
     """
-    if source.endswith(".txt"):
-        lines = _bytes_of(Path(source)).removesuffix(b"\n").split(b"\n")
-        table = pa.table({kind_columns[0]: [_decoded(source, line) for line in lines]})
+    names = _names(text, text_pair, kind_columns)
+    if Path(source).suffix.lower() == ".txt":
+        columns = _lines(source, names)
     else:
-        table = _read(source)
-    columns = _texts(source, table, text, text_pair, kind_columns)
+        columns = _texts(source, _read(source, names.values()), names)
     return list(zip(*columns.values(), strict=True))
 
 
@@ -107,7 +118,9 @@ def hold_out(examples: Examples, share: float, seed: int) -> tuple[Examples, Exa
     Raises:
         DataError: if there are too few examples to hold any out.
     """
-    labels = np.array(examples.columns[LABEL])
+    # Positions in the sorted classes: an array of texts would be as wide as the longest label.
+    place = {name: i for i, name in enumerate(sorted(set(examples.columns[LABEL])))}
+    labels = np.array([place[label] for label in examples.columns[LABEL]])
     generator = np.random.default_rng(np.random.SeedSequence([seed, 0]))
     wanted = max(1, round(share * len(labels)))
     # Largest remainders: whole numbers that add up, and at least one of each class stays.
@@ -142,31 +155,62 @@ def hold_out(examples: Examples, share: float, seed: int) -> tuple[Examples, Exa
 # Columns
 
 
-def _texts(
-    source: str, table: pa.Table, text: str | None, text_pair: str | None, names: Sequence[str]
-) -> dict[str, tuple[str, ...]]:
-    if text_pair is not None and len(names) < 2:
+def _names(text: str | None, text_pair: str | None, kind_columns: Sequence[str]) -> dict[str, str]:
+    """Return what the columns of texts are called in the source, by canonical name."""
+    if text_pair is not None and len(kind_columns) < 2:
         raise DataError(
             f"--text-pair {text_pair!r} names second texts, which this kind does not have: "
             "use --kind pair"
         )
+    return {
+        name: name if given is None else given
+        for name, given in zip(kind_columns, (text, text_pair), strict=False)
+    }
+
+
+def _texts(source: str, table: pa.Table, names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     columns = {}
-    for name, given in zip(names, (text, text_pair), strict=False):
-        found = _column_name(source, table, name, given)
-        columns[name] = _checked(source, found, "text", _strings(source, found, table[found]))
+    for name, wanted in names.items():
+        column = _column(source, table, name, wanted)
+        columns[name] = _checked(source, wanted, "text", _strings(source, wanted, column))
     return columns
 
 
-def _column_name(source: str, table: pa.Table, name: str, given: str | None) -> str:
-    wanted = given if given is not None else name
+def _lines(source: str, names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    if len(names) > 1:
+        raise DataError(
+            f"{source} has one text a line, and this kind takes {len(names)}: give a .tsv, .csv "
+            f"or .jsonl file with the columns {', '.join(names)}"
+        )
+    ((name, wanted),) = names.items()
+    if wanted != name:
+        raise DataError(f"{source} has lines and no columns: leave out --text {wanted!r}")
+    text = _decoded(source, _bytes_of(Path(source)))
+    if not text.strip():
+        raise DataError(f"{source} is empty")
+    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    return {name: _checked(source, name, "text", lines)}
+
+
+def _column(source: str, table: pa.Table, name: str, wanted: str) -> pa.ChunkedArray:
     there = table.column_names.count(wanted)
-    if there == 1:
-        return wanted
-    problem = "more than one column" if there else "no column"
-    raise DataError(
-        f"{source} has {problem} {wanted!r}; its columns are {', '.join(table.column_names)}. "
-        f"Name the right one with {OPTIONS[name]} COL"
-    )
+    if there != 1:
+        problem = "more than one column" if there else "no column"
+        known = ", ".join(
+            column if column.isprintable() and len(column) <= SHOWN else _shown(column)
+            for column in table.column_names[:MANY]
+        )
+        raise DataError(
+            f"{source} has {problem} {wanted!r}; its columns are {known}"
+            f"{', …' if table.num_columns > MANY else ''}. "
+            f"Name the right one with {OPTIONS[name]} COL"
+        )
+    column = table[wanted]
+    try:
+        column.validate(full=True)  # reading checks neither UTF-8 nor where values begin and end
+    except pa.ArrowException as error:
+        raise DataError(f"column {wanted!r} of {source} is damaged: {_reason(error)}") from None
+    return column
 
 
 def _strings(source: str, name: str, column: pa.ChunkedArray) -> list[str | None]:
@@ -178,7 +222,7 @@ def _strings(source: str, name: str, column: pa.ChunkedArray) -> list[str | None
     return list(column.to_pylist())
 
 
-def _labels(source: str, name: str, column: pa.ChunkedArray) -> list[str | None]:
+def _labels(source: str, name: str, table: pa.Table, column: pa.ChunkedArray) -> list[str | None]:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         raise DataError(
@@ -196,9 +240,42 @@ def _labels(source: str, name: str, column: pa.ChunkedArray) -> list[str | None]
             "name another column with --label COL"
         )
     values = column.to_pylist()
+    classes = _class_names(table, name)
+    if classes is not None and pa.types.is_integer(kind):
+        return _named_classes(source, name, values, classes)
     if pa.types.is_boolean(kind):
         return [None if value is None else str(value).lower() for value in values]
     return [None if value is None else str(value) for value in values]
+
+
+def _class_names(table: pa.Table, name: str) -> list[str] | None:
+    # `datasets` writes what its columns are into the table's metadata, whatever the file format.
+    stored = (table.schema.metadata or {}).get(b"huggingface", b"null")
+    try:
+        names = json.loads(stored)["info"]["features"][name]["names"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        return None
+    return names
+
+
+def _named_classes(
+    source: str, name: str, numbers: Sequence[int | None], classes: Sequence[str]
+) -> list[str | None]:
+    unlabelled = [row for row, number in enumerate(numbers, start=1) if number == -1]
+    if unlabelled:
+        raise DataError(
+            f"{source} is not labelled: {len(unlabelled):,} rows have -1 in column {name!r}, "
+            f"row {_some(unlabelled)}; choose another split"
+        )
+    for row, number in enumerate(numbers, start=1):
+        if number is not None and not 0 <= number < len(classes):
+            raise DataError(
+                f"row {row} of {source} has class {number} in column {name!r}, which names only "
+                f"{len(classes)} classes, from 0: save the data set again"
+            )
+    return [None if number is None else classes[number] for number in numbers]
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -220,7 +297,7 @@ def _checked(source: str, name: str, what: str, values: Sequence[str | None]) ->
     for row, value in enumerate(found, start=1):
         if "\x00" in value:
             raise DataError(
-                f"row {row} of {source} has a NUL character in column {name!r}: {value[:40]!r}"
+                f"row {row} of {source} has a NUL character in column {name!r}: {_shown(value)}"
             )
     return tuple(found)
 
@@ -233,6 +310,10 @@ def _encodable(value: str) -> bool:
     return True
 
 
+def _shown(value: str) -> str:
+    return repr(value[:SHOWN]) + ("…" if len(value) > SHOWN else "")
+
+
 def _some(rows: Sequence[int]) -> str:
     shown = ", ".join(f"{row:,}" for row in rows[:5])
     return shown + (", …" if len(rows) > 5 else "")
@@ -241,18 +322,17 @@ def _some(rows: Sequence[int]) -> str:
 # Sources
 
 
-def _read(source: str) -> pa.Table:
+def _read(source: str, wanted: Collection[str]) -> pa.Table:
+    """Return the table of a source, in which at least the wanted columns can be used."""
     if source.startswith(HUB):
         return _read_hub(source)
     path = Path(source)
-    if path.is_dir():
+    if _is(path.is_dir):
         return _read_folder(source, path, None)
     folder, colon, split = source.rpartition(":")
-    if colon and not path.exists() and Path(folder).is_dir():
+    if colon and not _is(path.exists) and _is(Path(folder).is_dir):
         return _read_folder(source, Path(folder), split)
-    if path.suffix.lower() not in READERS:
-        if not path.exists():
-            raise DataError(f"{source} is not there: give a file, a folder or hf:NAME")
+    if path.suffix.lower() not in READERS and _is(path.exists):
         raise DataError(
             f"{source} has the ending {path.suffix!r}: taskbank reads {', '.join(READERS)}, "
             "a folder that datasets saved, and hf:NAME"
@@ -261,78 +341,120 @@ def _read(source: str) -> pa.Table:
     if not data.strip():
         raise DataError(f"{source} is empty")
     try:
-        table = READERS[path.suffix.lower()](source, data)
+        table = READERS[path.suffix.lower()](source, data, wanted)
+        names = Counter(table.column_names)  # which may be no UTF-8
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(f"{source} cannot be read as {path.suffix}: {reason}") from None
-    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+        raise DataError(f"{source} cannot be read as {path.suffix}: {_reason(error)}") from None
+    twice = [name for name, count in names.items() if count > 1]
     if twice:
-        raise DataError(f"{source} has more than one column {twice[0]!r}: rename one")
+        raise DataError(f"{source} has more than one column {_shown(twice[0])}: rename one")
     if table.num_rows == 0:
         raise DataError(f"{source} has no rows")
     return table
 
 
+def _is(question: Callable[[], bool]) -> bool:
+    try:
+        return question()
+    except OSError:  # too long for a name, or in a folder that may not be entered
+        return False
+
+
 def _bytes_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path} is not there: give a file, a folder or hf:NAME") from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        raise DataError(f"{_shown(str(path))} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a NUL in the name
+        raise DataError(f"{_shown(str(path))} cannot be read: {error}") from None
 
 
 def _decoded(source: str, data: bytes) -> str:
     try:
-        return data.removeprefix(b"\xef\xbb\xbf").decode().removesuffix("\r")
+        return data.removeprefix(b"\xef\xbb\xbf").decode()
     except UnicodeDecodeError as error:
         raise DataError(
             f"{source} is not UTF-8 ({error}): convert it, for example with iconv -t UTF-8"
         ) from None
 
 
-def _read_csv(source: str, data: bytes) -> pa.Table:
-    return _read_separated(source, data, csv.ParseOptions(newlines_in_values=True))
+def _read_csv(source: str, data: bytes, _wanted: Collection[str]) -> pa.Table:
+    return _read_separated(source, _decoded(source, data), delimiter=",", quoting=csv.QUOTE_MINIMAL)
 
 
-def _read_tsv(source: str, data: bytes) -> pa.Table:
-    return _read_separated(source, data, csv.ParseOptions(delimiter="\t", quote_char=False))
+def _read_tsv(source: str, data: bytes, _wanted: Collection[str]) -> pa.Table:
+    return _read_separated(source, _decoded(source, data), delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
-def _read_separated(source: str, data: bytes, options: csv.ParseOptions) -> pa.Table:
-    _decoded(source, data)
-    # One block: pyarrow guesses types and finds row ends a block at a time.
-    reading = csv.ReadOptions(block_size=max(len(data) + 1, 1024), use_threads=False)
-    header = csv.read_csv(
-        pa.BufferReader(data),
-        read_options=reading,
-        parse_options=options,
-        convert_options=csv.ConvertOptions(strings_can_be_null=False),
-    ).column_names
-    return csv.read_csv(
-        pa.BufferReader(data),
-        read_options=reading,
-        parse_options=options,
-        convert_options=csv.ConvertOptions(
-            column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
-        ),
-    )
+def _read_separated(source: str, text: str, **style: Any) -> pa.Table:
+    rows = _separated(source, text, style)
+    header = next((row for row in rows if row), None)
+    if header is None:
+        raise DataError(f"{source} is empty")
+    # A blank line is a row without a text where a row is one text, and no row elsewhere.
+    values = [row or [""] for row in rows[rows.index(header) + 1 :] if row or len(header) == 1]
+    for number, row in enumerate(values, start=1):
+        if len(row) != len(header):
+            raise DataError(
+                f"row {number} of {source} cannot be read: it has {len(row)} values and the "
+                f"header {len(header)}, and begins with {_shown(row[0])}; put quotes around a "
+                "value that has a separator or a line end in it"
+            )
+    columns = zip(*values, strict=True) if values else [()] * len(header)
+    return pa.Table.from_arrays([pa.array(one, pa.string()) for one in columns], names=header)
 
 
-def _read_jsonl(source: str, data: bytes) -> pa.Table:
+def _separated(source: str, text: str, style: Mapping[str, Any]) -> list[list[str]]:
+    # Python's reader and not pyarrow's, which takes a quote that is never closed for one long
+    # value, and so loses the rows after it without a word.
+    reader = csv.reader(StringIO(text, newline=""), strict=True, **style)
+    rows, begins = [], 1
+    usual = csv.field_size_limit(len(text) + 1)
+    try:
+        for row in reader:
+            rows.append(row)
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        reason = "a quote is never closed" if "end of data" in str(error) else str(error)
+        raise DataError(
+            f"{source} cannot be read: {reason}, in the row that begins on line {begins}; write "
+            'a quote inside a value twice, as in "say ""no"""'
+        ) from None
+    finally:
+        csv.field_size_limit(usual)
+    return rows
+
+
+def _read_jsonl(source: str, data: bytes, wanted: Collection[str]) -> pa.Table:
     rows = []
     for number, line in enumerate(_decoded(source, data).split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
             raise DataError(
                 f"line {number} of {source} is not JSON ({error}): write one object a line"
             ) from None
         if not isinstance(row, dict):
-            raise DataError(f"line {number} of {source} is {line[:40]!r}: write one object a line")
+            raise DataError(f"line {number} of {source} is {_shown(line)}: write one object a line")
         rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: _json_column(source, name, rows) for name in names})
+    # A column that nobody asked for may hold anything: it is there by name, for errors.
+    names = dict.fromkeys(name for row in rows for name in row if _encodable(name))
+    others = pa.nulls(len(rows))
+    return pa.table(
+        {name: _json_column(source, name, rows) if name in wanted else others for name in names}
+    )
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+        raise ValueError(f"it has {twice!r} twice")
+    return found
 
 
 def _json_column(source: str, name: str, rows: Sequence[dict[str, Any]]) -> pa.Array:
@@ -340,7 +462,7 @@ def _json_column(source: str, name: str, rows: Sequence[dict[str, Any]]) -> pa.A
     for number, value in enumerate(values, start=1):
         if isinstance(value, str) and not _encodable(value):
             raise DataError(
-                f"row {number} of {source} has half a surrogate pair in {name!r}: {value[:40]!r}"
+                f"row {number} of {source} has half a surrogate pair in {name!r}: {_shown(value)}"
             )
     types = sorted({type(value).__name__ for value in values} - {"NoneType"})
     if len(types) > 1:
@@ -350,14 +472,14 @@ def _json_column(source: str, name: str, rows: Sequence[dict[str, Any]]) -> pa.A
     try:
         return pa.array(values)
     except (pa.ArrowException, OverflowError) as error:
-        raise DataError(f"{name!r} of {source} cannot be read: {_first_line(error)}") from None
+        raise DataError(f"{name!r} of {source} cannot be read: {_reason(error)}") from None
 
 
-def _read_parquet(_source: str, data: bytes) -> pa.Table:
+def _read_parquet(_source: str, data: bytes, _wanted: Collection[str]) -> pa.Table:
     return parquet.read_table(pa.BufferReader(data))
 
 
-def _read_arrow(_source: str, data: bytes) -> pa.Table:
+def _read_arrow(_source: str, data: bytes, _wanted: Collection[str]) -> pa.Table:
     buffer = pa.BufferReader(data)
     if data.startswith(b"FEA1"):
         return feather.read_table(buffer)
@@ -366,7 +488,7 @@ def _read_arrow(_source: str, data: bytes) -> pa.Table:
     return ipc.open_stream(buffer).read_all()
 
 
-READERS: dict[str, Callable[[str, bytes], pa.Table]] = {
+READERS: dict[str, Callable[[str, bytes, Collection[str]], pa.Table]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".jsonl": _read_jsonl,
@@ -384,7 +506,7 @@ def _read_folder(source: str, folder: Path, split: str | None) -> pa.Table:
         found = datasets.load_from_disk(str(folder))
     except Exception as error:  # datasets raises many kinds for one reason
         raise DataError(
-            f"{folder} is no folder that datasets saved with save_to_disk: {_first_line(error)}"
+            f"{folder} is no folder that datasets saved with save_to_disk: {_reason(error)}"
         ) from None
     if isinstance(found, datasets.DatasetDict):
         return _table(source, _chosen(source, found, split))
@@ -416,10 +538,11 @@ def _read_hub(source: str) -> pa.Table:
         readings = [(name, None), *([(parts[0], parts[1])] if len(parts) == 2 else [])]
     problems = []
     for path, config in readings:
+        _check_only_on_hub(source, path)
         try:
             found = datasets.load_dataset(path, config, split=split or "train")
         except Exception as error:  # datasets raises many kinds: no network, no such name, …
-            problems.append(f"{path}{f' with {config}' if config else ''}: {_first_line(error)}")
+            problems.append(f"{path}{f' with {config}' if config else ''}: {_reason(error)}")
         else:
             return _table(source, found)
     raise DataError(
@@ -428,23 +551,27 @@ def _read_hub(source: str) -> pa.Table:
     )
 
 
-def _first_line(error: Exception) -> str:
+def _check_only_on_hub(source: str, path: str) -> None:
+    # `datasets` would rather read a folder of that name than the hub, and takes names such as
+    # `csv` to mean: whatever files are here.
+    if _is(Path(path).exists):
+        raise DataError(
+            f"{source} names a data set on the hub, and {path} is also here: leave out {HUB!r} "
+            "to read it, or run from another folder"
+        )
+    if path.isidentifier() and find_spec(f"datasets.packaged_modules.{path}"):
+        raise DataError(
+            f"{source} names a file format and not a data set on the hub: give the file itself"
+        )
+
+
+def _reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _table(source: str, data: Any) -> pa.Table:
-    import datasets
-
-    table = data.with_format("arrow")[:] if len(data) else data.data.table
-    for name, feature in data.features.items():
-        if isinstance(feature, datasets.ClassLabel):
-            numbers = table[name].to_pylist()
-            unlabelled = [row for row, value in enumerate(numbers, start=1) if value == -1]
-            if unlabelled:
-                raise DataError(
-                    f"{source} is not labelled: {len(unlabelled):,} rows have -1 in column "
-                    f"{name!r}, row {_some(unlabelled)}; choose another split"
-                )
-            names = [None if number is None else feature.int2str(number) for number in numbers]
-            table = table.set_column(table.column_names.index(name), name, pa.array(names))
-    return table
+    try:
+        table = data.with_format("arrow")[:] if len(data) else data.data.table
+    except Exception as error:  # datasets raises many kinds for files that are cut or rewritten
+        raise DataError(f"{source} cannot be read: {_reason(error)}") from None
+    return table.replace_schema_metadata(data.features.arrow_schema.metadata)

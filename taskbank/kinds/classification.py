@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 HEAD_STD = 0.02  # truncated at two of it, as the paper's code does
 RESAMPLES = 200  # of the bootstrap that gives macro F1's standard error
-WHOLE = re.compile(r"[+-]?\d+")
-FRACTION = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]?\d+|nan", re.I)
+WHOLE = re.compile(r"[+-]?\d{1,300}")
+FRACTION = re.compile(
+    r"[+-]?((\d+\.\d*|\.\d+)(e[+-]?\d+)?|\d+e[+-]?\d+|nan|inf|infinity)", re.IGNORECASE
+)
 ALL_DIFFERENT = 20  # more rows than this, each with a label of its own, are no classes
+SHOWN = 40  # characters of a label, and
+MANY = 10  # labels, that an error shows
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ class Classification:
         """Return the classes, sorted; as numbers if all of them are whole numbers.
 
         Raises:
-            DataError: if the labels are fractions, or all the same, or all different.
+            DataError: if the labels are fractions, or all the same, or all different, or two
+                of them look the same.
         """
         classes = set(labels)
         if all(FRACTION.fullmatch(label) or WHOLE.fullmatch(label) for label in classes) and any(
@@ -54,13 +59,21 @@ class Classification:
             )
         if len(classes) == 1:
             raise DataError(
-                f"every label of {origin} is {labels[0]!r}: a task needs at least two classes"
+                f"every label of {origin} is {_shown(labels[0])}: a task needs at least two classes"
             )
         if len(classes) == len(labels) > ALL_DIFFERENT:
             raise DataError(
                 f"each of the {len(labels):,} rows of {origin} has a label of its own, such as "
-                f"{labels[0][:40]!r}: name the column of classes with --label COL"
+                f"{_shown(labels[0])}: name the column of classes with --label COL"
             )
+        alike: dict[str, str] = {}
+        for label in sorted(classes):
+            other = alike.setdefault(label.strip(), label)
+            if other != label:
+                raise DataError(
+                    f"the labels {_shown(other)} and {_shown(label)} of {origin} differ only in "
+                    "the space around them: write them alike"
+                )
         if all(WHOLE.fullmatch(label) for label in classes):
             return tuple(sorted(classes, key=lambda label: (int(label), label)))
         return tuple(sorted(classes))
@@ -74,11 +87,11 @@ class Classification:
         positions = {label: position for position, label in enumerate(space)}
         for row, label in enumerate(labels, start=1):
             if label not in positions:
-                known = ", ".join(repr(known) for known in space[:10])
+                known = ", ".join(_shown(known) for known in space[:MANY])
                 raise DataError(
-                    f"row {row} of {origin} has the label {label!r}, which train does not have: "
-                    f"it has {known}{', …' if len(space) > 10 else ''}; correct the label, leave "
-                    "the row out, or add examples of it to train"
+                    f"row {row} of {origin} has the label {_shown(label)}, which train does not "
+                    f"have: it has {known}{', …' if len(space) > MANY else ''}; correct the "
+                    "label, leave the row out, or add examples of it to train"
                 )
         return np.array([positions[label] for label in labels], dtype=np.int64)
 
@@ -130,22 +143,24 @@ class Classification:
         }
 
 
+def _shown(label: str) -> str:
+    return repr(label[:SHOWN]) + ("…" if len(label) > SHOWN else "")
+
+
 def _f1_error(predicted: np.ndarray, targets: np.ndarray) -> float:
     # What a resample does to F1 is decided by how often each (target, predicted) cell is drawn.
     present = np.unique(np.concatenate([targets, predicted]), return_inverse=True)[1]
     size = present.max() + 1
     right, guess = present[: len(targets)], present[len(targets) :]
     cells, counts = np.unique(right * size + guess, return_counts=True)
-    generator = np.random.default_rng(0)
-    draws = generator.multinomial(len(targets), counts / len(targets), size=RESAMPLES)
     rows, columns = np.divmod(cells, size)
-    in_row, in_column = np.zeros((len(cells), size)), np.zeros((len(cells), size))
-    in_row[np.arange(len(cells)), rows] = 1
-    in_column[np.arange(len(cells)), columns] = 1
-    wanted, guessed = draws @ in_row, draws @ in_column
-    hits = draws @ (in_row * in_column)
-    either = wanted + guessed
-    f1 = np.divide(2 * hits, either, out=np.zeros_like(hits), where=either > 0)
-    # As scikit-learn does, a class counts only where it is a target or a prediction.
-    macro = f1.sum(axis=1) / np.maximum((either > 0).sum(axis=1), 1)
-    return float(macro.std(ddof=1))
+    generator = np.random.default_rng(0)
+    macros = []
+    for _ in range(RESAMPLES):
+        drawn = generator.multinomial(len(targets), counts / len(targets))
+        hits = np.bincount(rows, np.where(rows == columns, drawn, 0), minlength=size)
+        either = np.bincount(rows, drawn, minlength=size)
+        either += np.bincount(columns, drawn, minlength=size)
+        # As scikit-learn does, a class counts only where it is a target or a prediction.
+        macros.append(np.mean(2 * hits[either > 0] / either[either > 0]))
+    return float(np.std(macros, ddof=1))
