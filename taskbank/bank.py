@@ -6,7 +6,7 @@ the URL and the schema before they return.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, select
@@ -34,9 +34,8 @@ from taskbank.catalog.records import (
     Records,
     SplitRecord,
 )
-from taskbank.catalog.seals import row_damage
 from taskbank.data.examples import Examples
-from taskbank.errors import ConflictError, DamagedError, NotFoundError
+from taskbank.errors import ConflictError, NotFoundError
 from taskbank.specs import BackboneIdentity
 from taskbank.version import __version__
 
@@ -53,14 +52,7 @@ class Bank:
         self.engine = connect(url)
         check_revision(self.engine)
         self.catalog = Catalog(self.engine, self._read_blob)
-        self.blobs = blob_store(self._own_row()["blobs"], self.engine)
-
-    def _own_row(self) -> Mapping[str, Any]:
-        row = self.catalog.bank()
-        damage = row_damage("bank", row)
-        if damage:
-            raise DamagedError(f"{damage}: restore the bank from a copy")
-        return row
+        self.blobs = blob_store(self.catalog.bank()["blobs"], self.engine)
 
     def __repr__(self) -> str:
         return f"Bank({shown(self.url)!r})"

@@ -30,7 +30,7 @@ from taskbank.specs import (
     check_name,
     digest_bytes,
 )
-from taskbank.verify.stored import stored_damage
+from taskbank.verify.stored import bytes_damage
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
@@ -200,7 +200,7 @@ def _check(source: Path, new: NewAdapter, kind: Kind) -> None:
         "labels": new.labels,
     }
     _ = new.score  # raises if the task's own metric is not among its metrics
-    for check, message in stored_damage(blobs.__getitem__, row, predictions, kind, {}):
+    for check, message in bytes_damage(blobs.__getitem__, row, predictions, kind, {}):
         raise InputError(f"{source} cannot be imported, its {check} do not fit: {message}")
 
 

@@ -68,6 +68,7 @@ def now() -> str:
 
 # What reading a value raises that is not UTF-8, or not JSON.
 UNREADABLE = (ValueError, OperationalError)
+NOT_READABLE = "cannot be read (not UTF-8, or not JSON)"
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,16 @@ class Catalog:
         """Return the row of the bank itself.
 
         Raises:
-            DamagedError: if it is missing.
+            DamagedError: if it is missing, or is not what was recorded.
         """
         with reading(self.engine) as connection:
-            row = connection.execute(select(BankRow.__table__)).mappings().first()
-        if row is None:
+            (stored, *_) = [*self.sealed_rows(connection, BankRow), None]
+        if stored is None:
             raise DamagedError("the bank's own row is missing: restore the bank from a copy")
-        return dict(row)
+        damage = stored_damage(BankRow.__tablename__, stored)
+        if damage:
+            raise DamagedError(f"{damage}: restore the bank from a copy")
+        return stored.values
 
     def add_backbone(self, connection: Connection, identity: BackboneIdentity) -> int:
         """Record a backbone unless its fingerprint is there already; return its row's id."""
@@ -552,6 +556,19 @@ class Catalog:
         for row in rows:
             row |= {name: groups.get(row["id"], []) for name, groups in children.items()}
         return rows
+
+
+def stored_damage(table: str, stored: StoredRow) -> str | None:
+    """Return what is wrong with a sealed row as it is stored, or none.
+
+    Args:
+        table: the table's name, for the message.
+        stored: the row.
+    """
+    if not stored.unreadable:
+        return row_damage(table, stored.values)
+    columns = ", ".join(stored.unreadable)
+    return f"row {stored.values['id']} of table {table!r}: column {columns} {NOT_READABLE}"
 
 
 def _read_by_column(connection: Connection, own: Select[Any]) -> StoredRow:

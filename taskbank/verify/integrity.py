@@ -15,17 +15,16 @@ from tqdm import tqdm
 
 from taskbank import plugins
 from taskbank.bank import Bank
-from taskbank.catalog.catalog import UNREADABLE, StoredRow
+from taskbank.catalog.catalog import NOT_READABLE, UNREADABLE, StoredRow, stored_damage
 from taskbank.catalog.engine import reading
 from taskbank.catalog.models import SEALED, VERIFICATION_CHILDREN
-from taskbank.catalog.seals import children_damage, row_damage
+from taskbank.catalog.seals import children_damage
 from taskbank.verify.report import Finding
-from taskbank.verify.stored import SeenSplits, stored_damage
+from taskbank.verify.stored import SeenSplits, bytes_damage
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
-NOT_READABLE = "cannot be read (not UTF-8, or not JSON)"
 RESTORE = "restore the bank from a copy, or remove the task and add it again"
 
 CHUNK = 1000  # adapters whose child rows are read at once
@@ -141,11 +140,7 @@ def _adapters(tables: Tables, wanted: Callable[[str, int], bool]) -> dict[int, C
 
 def _check_row(found: Integrity, tables: Tables, table: str, stored: StoredRow) -> None:
     row_id = stored.values["id"]
-    if stored.unreadable:
-        columns = ", ".join(stored.unreadable)
-        damage: str | None = f"row {row_id} of table {table!r}: column {columns} {NOT_READABLE}"
-    else:
-        damage = row_damage(table, stored.values)
+    damage = stored_damage(table, stored)
     if damage is None:
         return
     parent = {"tasks": "task_id", "backbones": "backbone_id", "adapters": "id"}.get(table)
@@ -212,5 +207,5 @@ def _check_adapter(
         return
     kind: Kind = plugins.load("kinds", tables["tasks"][row["task_id"]].values["kind"])
     predictions = children["predictions"].get(row_id, [])
-    for check, message in stored_damage(bank.blobs.get, row, predictions, kind, splits):
+    for check, message in bytes_damage(bank.blobs.get, row, predictions, kind, splits):
         found.note([adapter], check, f"{message}: {RESTORE}")

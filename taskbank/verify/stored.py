@@ -23,7 +23,7 @@ ReadBlob = Callable[[str], bytes]
 SeenSplits = dict[str, tuple[int, set[str], set[str]]]  # digest -> rows, columns, labels
 
 
-def stored_damage(
+def bytes_damage(
     read: ReadBlob, row: Row, predictions: Sequence[Row], kind: Kind, seen: SeenSplits
 ) -> Iterator[tuple[str, str]]:
     """Give whatever of an adapter's stored bytes does not fit, as a check's name and a message.
