@@ -50,9 +50,13 @@ class Bank:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = connect(url)
-        check_revision(self.engine)
-        self.catalog = Catalog(self.engine, self._read_blob)
-        self.blobs = blob_store(self.catalog.bank()["blobs"], self.engine)
+        try:
+            check_revision(self.engine)
+            self.catalog = Catalog(self.engine, self._read_blob)
+            self.blobs = blob_store(self.catalog.bank()["blobs"], self.engine)
+        except BaseException:
+            self.engine.dispose()  # nobody else could: there is no bank to close
+            raise
 
     def __repr__(self) -> str:
         return f"Bank({shown(self.url)!r})"

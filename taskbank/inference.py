@@ -18,7 +18,7 @@ from taskbank.backbone import Backbone, load_backbone
 from taskbank.catalog.records import AdapterRecord, BackboneRecord
 from taskbank.data.batches import encode
 from taskbank.environment import pick_device
-from taskbank.errors import BackboneMismatchError, DataError
+from taskbank.errors import BackboneMismatchError, DamagedError, DataError
 from taskbank.evaluate import predict_logits
 from taskbank.model import TaskModel, task_model
 from taskbank.specs import check_text
@@ -147,7 +147,14 @@ def predict(
     loaded = load_recorded(bank.backbone(record.backbone), backbone, device)
     encoded = encode(loaded.tokenizer, columns, kind.columns, record.training["max_length"])
     with attached(record, loaded) as model:
-        probabilities = kind.probabilities(predict_logits(model, encoded))
+        logits = predict_logits(model, encoded)
+    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(broken):
+        raise DamagedError(
+            f"{record.ref} predicts what is no number for input {broken[0] + 1}: "
+            f"run taskbank verify-all --task {record.ref}"
+        )
+    probabilities = kind.probabilities(logits)
     return [
         _prediction({name: columns[name][row] for name in kind.columns}, record, shares)
         for row, shares in enumerate(probabilities)

@@ -138,14 +138,14 @@ def _assess(
     loss: float,
     validation: tuple[Encoded, np.ndarray],
 ) -> Epoch:
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"training diverged: the mean loss of epoch {number} is {loss}; try a smaller "
-            "--learning-rate. Nothing was recorded"
-        )
     encoded, targets = validation
     logits = predict_logits(model, encoded)
     validation_loss = float(kind.loss(torch.from_numpy(logits), torch.from_numpy(targets)))
+    if not (math.isfinite(loss) and math.isfinite(validation_loss)):
+        raise TrainingError(
+            f"training diverged: the mean loss of epoch {number} is {loss}, on validation "
+            f"{validation_loss}; try a smaller --learning-rate. Nothing was recorded"
+        )
     score = kind.metrics(logits, targets)[kind.metric].value
     return Epoch(number, loss, score, validation_loss)
 

@@ -19,6 +19,7 @@ from taskbank.backbone import load_backbone
 from taskbank.bank import Bank, create_bank
 from taskbank.catalog.models import Base
 from taskbank.errors import BackboneMismatchError, DamagedError, InputError, NotFoundError
+from taskbank.inference import predict
 from taskbank.pipeline import Added, add_task
 from taskbank.specs import digest_bytes
 from taskbank.verify.files import check_writable, write_html, write_junit
@@ -272,6 +273,8 @@ def test_weights_that_are_no_numbers_are_a_regression(mood: Bank) -> None:
     report = verify_all(mood)
     assert (report.tasks[0].status, report.tasks[0].flips) == ("regressed", 96)
     assert report.tasks[0].shift is None
+    with pytest.raises(DamagedError, match="no number for input 1"):
+        predict(mood, "mood", ["good"])
     assert report.id is not None
 
 
