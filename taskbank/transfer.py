@@ -200,6 +200,13 @@ def _check(source: Path, new: NewAdapter, kind: Kind) -> None:
         "labels": new.labels,
     }
     _ = new.score  # raises if the task's own metric is not among its metrics
+    splits = [split.name for split in new.splits]
+    measured = [(one.split, one.name) for one in new.metrics]
+    if new.split not in splits or any(len(set(names)) < len(names) for names in (splits, measured)):
+        raise InputError(
+            f"{source} cannot be imported: it must have split {new.split!r}, and every split and "
+            f"metric once; it has {splits} and {measured}"
+        )
     for check, message in bytes_damage(blobs.__getitem__, row, predictions, kind, {}):
         raise InputError(f"{source} cannot be imported, its {check} do not fit: {message}")
 

@@ -88,6 +88,16 @@ def _edit(**changes: Any) -> Callable[[Path], None]:
     return spoil
 
 
+def _twice(key: str) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        path = folder / "adapter.json"
+        description = json.loads(path.read_text())
+        description[key] *= 2
+        path.write_text(json.dumps(description))
+
+    return spoil
+
+
 def _edit_split(**changes: Any) -> Callable[[Path], None]:
     def spoil(folder: Path) -> None:
         path = folder / "adapter.json"
@@ -143,6 +153,10 @@ def _write(name: str, data: bytes) -> Callable[[Path], None]:
         _edit(metric="f9"),
         _edit(split="elsewhere"),
         _edit(metrics=[]),
+        _edit(splits=[]),
+        _edit(splits=[{}]),
+        _twice("splits"),
+        _twice("metrics"),
         _edit(metrics=[{"split": "test", "name": "accuracy", "value": "high"}]),
         _edit(backbone={"spec": "x"}),
         _edit(tags={"a b": "c"}),
