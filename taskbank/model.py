@@ -106,13 +106,13 @@ def task_model(
         kind: of the task.
         labels: size of its label space.
         method: how it is adapted.
-        options: of the method, complete.
+        options: of the method; what is missing has its default.
         seed: of the initial values.
     """
     generator = torch.Generator().manual_seed(seed)
     chosen: Method = plugins.load("methods", method)
     head = kind.head(backbone.identity.hidden_size, labels, generator).to(backbone.device)
-    attachment = chosen.attach(backbone, options, generator)
+    attachment = chosen.attach(backbone, chosen.options(options), generator)
     try:
         yield TaskModel(backbone, attachment, head)
     finally:

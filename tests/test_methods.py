@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,15 @@ from taskbank.backbone import Backbone, load_backbone
 from taskbank.data.batches import encode
 from taskbank.errors import DamagedError, InputError
 from taskbank.kinds.single import SINGLE
-from taskbank.methods.houlsby import ACTIVATIONS, HOULSBY, Adapter
+from taskbank.methods.bottleneck import Adapter
+from taskbank.methods.houlsby import HOULSBY
+from taskbank.methods.layers import check_layers, select_layers
 from taskbank.model import TaskModel, task_model
 from tests.tiny import MODEL_TYPES, make_backbone, sentences
 
 METHODS = plugins.names("methods")
-OPTIONS = {"houlsby": {"size": 4}}
+OPTIONS = {"houlsby": {"size": 4}, "pfeiffer": {"size": 4}, "parallel": {"size": 4}}
+NEAR = ("houlsby", "pfeiffer", "parallel")  # start near the identity; the others start as it
 
 
 @pytest.fixture(scope="module", params=MODEL_TYPES)
@@ -78,7 +82,8 @@ def plain(any_backbone: Backbone) -> Iterator[torch.Tensor]:
     assert list(before) == list(after)
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert modules == {name: id(module) for name, module in any_backbone.model.named_modules()}
-    assert not any(module._forward_hooks for module in any_backbone.model.modules())
+    hooks = ("_forward_hooks", "_forward_pre_hooks")
+    assert not any(getattr(m, h) for m in any_backbone.model.modules() for h in hooks)
     assert not any(p.requires_grad for p in any_backbone.model.parameters())
     with torch.no_grad():
         assert torch.equal(any_backbone.vectors(**inputs), vectors)
@@ -105,7 +110,8 @@ def test_training_moves_what_is_stored_and_no_bit_of_the_backbone(
 def test_an_untrained_task_leaves_the_vectors_as_good_as_unchanged(
     any_backbone: Backbone, method: str, plain: torch.Tensor
 ) -> None:
-    """The near-identity start moves a vector by less than a hundredth of its length."""
+    """The near-identity start moves a vector by less than a hundredth of its length, and the
+    methods that start from nothing do not move it by one bit."""
     with (
         task_model(any_backbone, SINGLE, 3, method, options_of(method), seed=0) as model,
         torch.no_grad(),
@@ -113,7 +119,8 @@ def test_an_untrained_task_leaves_the_vectors_as_good_as_unchanged(
         model.eval()
         vectors = any_backbone.vectors(**inputs_of(any_backbone))
     moved = (vectors - plain).norm(dim=1) / plain.norm(dim=1)
-    assert 0 < moved.max() < 0.01
+    assert moved.max() < 0.01
+    assert (moved.max() > 0) == (method in NEAR)
 
 
 def test_saving_and_loading_gives_the_same_predictions_bit_for_bit(
@@ -274,7 +281,9 @@ def test_houlsby_adapters_sit_before_the_residual_and_the_layernorm(
 
 def test_an_adapter_computes_what_figure_2_draws() -> None:
     """The output is x + up(gelu(down(x))), computed here by hand."""
-    adapter = Adapter(6, 3, 0.5, ACTIVATIONS["gelu"], torch.Generator().manual_seed(0))
+    adapter = Adapter(
+        6, HOULSBY.options({"size": 3, "init_std": 0.5}), torch.Generator().manual_seed(0)
+    )
     x = torch.randn(2, 5, 6)
     down = x @ adapter.down.weight.T + adapter.down.bias
     inner = 0.5 * down * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (down + 0.044715 * down**3)))
@@ -283,7 +292,7 @@ def test_an_adapter_computes_what_figure_2_draws() -> None:
 
 def test_the_start_is_a_normal_cut_at_two_standard_deviations() -> None:
     """Weights have the spread that was asked for and none lies beyond two of it; biases are 0."""
-    adapter = Adapter(256, 64, 0.01, ACTIVATIONS["gelu"], torch.Generator().manual_seed(0))
+    adapter = Adapter(256, HOULSBY.options({}), torch.Generator().manual_seed(0))
     weights = torch.cat([adapter.down.weight.flatten(), adapter.up.weight.flatten()])
     assert weights.abs().max() <= 0.02
     # A normal cut at two standard deviations has 0.88 of its spread.
@@ -321,3 +330,112 @@ def test_heads_of_different_sizes_come_and_go_on_one_backbone(backbone: Backbone
         with task_model(backbone, SINGLE, labels, "houlsby", options, seed=0) as model:
             shapes.append(model(**inputs).shape[1])
     assert shapes == [2, 7, 2]
+
+
+# Which layers
+
+
+@pytest.mark.parametrize(
+    ("selection", "chosen"),
+    [
+        ("all", (0, 1, 2, 3, 4, 5)),
+        ("top:2", (4, 5)),
+        ("top:6", (0, 1, 2, 3, 4, 5)),
+        ("0-2", (0, 1, 2)),
+        ("1,3-4", (1, 3, 4)),
+        ("5", (5,)),
+        (5, (5,)),
+        ("3,3", (3,)),
+    ],
+)
+def test_layers_are_selected_as_written(selection: str, chosen: tuple[int, ...]) -> None:
+    """Every way to write a selection means the layers that it says, from 0."""
+    assert select_layers(check_layers("layers", selection), 6) == chosen
+
+
+@pytest.mark.parametrize(
+    "selection", ["", "top:0", "top:-1", "2-1", "a", "1,", "-1", "top", 1.0, None]
+)
+def test_a_selection_that_cannot_be_read_is_refused(selection: Any) -> None:
+    """What is no selection is an error that shows it and says how to write one."""
+    with pytest.raises(InputError, match="write all, top:3"):
+        check_layers("layers", selection)
+
+
+@pytest.mark.parametrize("selection", ["top:3", "2", "0-2"])
+def test_layers_that_are_not_there_are_named(
+    backbone: Backbone, method: str, selection: str
+) -> None:
+    """A layer that the backbone does not have is an error, and the backbone stays as it was."""
+    options = plugins.load("methods", method).options({"layers": selection})
+    with (
+        pytest.raises(InputError, match="the backbone has 2 layers, 0 to 1"),
+        task_model(backbone, SINGLE, 2, method, options, seed=0),
+    ):
+        pass
+    assert backbone.carries is None
+
+
+def test_what_lies_below_the_lowest_adapted_layer_is_the_same_for_every_task(
+    any_backbone: Backbone, method: str, plain: torch.Tensor
+) -> None:
+    """With only the top layer adapted, a trained task gives the top layer exactly the input
+    that the bare backbone gives it."""
+    inputs = inputs_of(any_backbone)
+    top = any_backbone.architecture.layers + ".1"
+    seen: list[torch.Tensor] = []
+
+    def look() -> None:
+        hook = any_backbone.model.get_submodule(top).register_forward_pre_hook(
+            lambda _m, args, kwargs: seen.append((args or tuple(kwargs.values()))[0].clone()),
+            with_kwargs=True,
+        )
+        with torch.no_grad():
+            any_backbone.vectors(**inputs)
+        hook.remove()
+
+    look()
+    options = plugins.load("methods", method).options(OPTIONS.get(method, {}) | {"layers": "top:1"})
+    with task_model(any_backbone, SINGLE, 3, method, options, seed=0) as model:
+        steps(model, inputs)
+        look()
+        with torch.no_grad():
+            assert not torch.equal(any_backbone.vectors(**inputs), plain)
+    assert torch.equal(seen[0], seen[1])
+
+
+def test_all_layers_are_the_same_task_however_they_are_written(
+    backbone: Backbone, method: str
+) -> None:
+    """`all`, `top:N` and `0-M` train the same tensors from the same start."""
+    starts = []
+    for selection in ("all", "top:2", "0-1"):
+        options = plugins.load("methods", method).options(
+            OPTIONS.get(method, {}) | {"layers": selection}
+        )
+        with task_model(backbone, SINGLE, 2, method, options, seed=0) as model:
+            starts.append(save({n: t.contiguous() for n, t in model.trained().items()}))
+    assert starts[0] == starts[1] == starts[2]
+
+
+def test_full_trains_everything_and_top_k_the_top(backbone: Backbone) -> None:
+    """Full fine-tuning trains as many parameters as the backbone and the head have; the top
+    layer alone a layer's."""
+    head = 2 * 32 + 2
+    counts = {}
+    for method, options in (("full", {}), ("top-k", {"layers": "top:1"})):
+        with task_model(backbone, SINGLE, 2, method, options, seed=0) as model:
+            counts[method] = sum(t.numel() for t in model.trained().values())
+    layer = sum(p.numel() for p in backbone.model.get_submodule("encoder.layer.1").parameters())
+    assert counts == {"full": backbone.identity.parameters + head, "top-k": layer + head}
+
+
+def test_a_backbone_without_biases_is_refused_by_bitfit(tmp_path: Path) -> None:
+    """ModernBERT as it is published has no bias: bitfit says so."""
+    bare = load_backbone(str(make_backbone(tmp_path / "m", "modernbert", mlp_bias=False)))
+    with (
+        pytest.raises(InputError, match="has none"),
+        task_model(bare, SINGLE, 2, "bitfit", {}, seed=0),
+    ):
+        pass
+    assert bare.carries is None

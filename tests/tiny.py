@@ -57,6 +57,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "sep_token_id": 3,
         "attention_dropout": 0.1,
         "mlp_dropout": 0.1,
+        "mlp_bias": True,
         "embedding_dropout": 0.1,
     },
 }

@@ -19,10 +19,12 @@ class Attachment:
 
     Args:
         backbone: the one it is put on.
+
+    Attributes:
         modules: everything that is trained and stored, named as it is stored.
     """
 
-    def __init__(self, backbone: Backbone, modules: torch.nn.Module) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         if backbone.carries is not None:
             raise InputError(
                 f"the backbone {backbone.identity.spec!r} carries another task's adapter: leave "
@@ -30,8 +32,12 @@ class Attachment:
             )
         backbone.carries = self
         self.backbone = backbone
-        self.modules = modules.to(backbone.device)
+        self.modules = torch.nn.ModuleDict()
         self._undo: list[Callable[[], None]] = []
+
+    def add(self, name: str, module: torch.nn.Module) -> None:
+        """Take over a module that is trained and stored, under a name."""
+        self.modules[name] = module
 
     def undo_with(self, step: Callable[[], None]) -> None:
         """Remember a step that takes something off again."""
@@ -51,6 +57,10 @@ class Method(Protocol):
     def name(self) -> str:
         """The word for it, such as `houlsby`."""
 
+    @property
+    def stored(self) -> bool:
+        """Whether the bank keeps what it trains without being asked to."""
+
     def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
         """Return every option with its value, defaults filled in.
 
@@ -67,4 +77,7 @@ class Method(Protocol):
             backbone: frozen, and carrying nothing.
             options: complete, as `options` gives them.
             generator: gives the initial values; no other source of chance is used.
+
+        Raises:
+            InputError: if the backbone does not have what is to be adapted; it is as before.
         """

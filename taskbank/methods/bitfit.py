@@ -1,0 +1,102 @@
+"""The biases only: BitFit, Ben Zaken et al. 2022 (arXiv 2106.10199), section 3."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+
+from taskbank.backbone import Backbone
+from taskbank.errors import InputError
+from taskbank.methods.copies import add_nested, layer_paths, layernorm_paths, put_in_place
+from taskbank.methods.layers import select_layers
+from taskbank.methods.method import Attachment
+from taskbank.methods.options import complete, layers
+from taskbank.specs import Json
+
+OPTIONS = {"layers": layers()}
+
+
+class Bias(torch.nn.Module):
+    """The trainable copy of a module's bias.
+
+    Args:
+        original: the bias of the backbone.
+    """
+
+    def __init__(self, original: torch.Tensor) -> None:
+        super().__init__()
+        self.bias = torch.nn.Parameter(original.detach().clone())
+
+
+class Bitfit:
+    """Every bias of the selected layers."""
+
+    name = "bitfit"
+    stored = True
+
+    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
+        """Return every option with its value.
+
+        Args:
+            given: maybe `layers`.
+
+        Raises:
+            InputError: if one is unknown or out of range.
+        """
+        return complete(self.name, OPTIONS, given)
+
+    def attach(
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+    ) -> Attachment:
+        """Put trainable copies of the biases into a backbone; see `Method`.
+
+        Raises:
+            InputError: if the backbone does not have the layers, or no biases in them.
+        """
+        chosen = select_layers(options["layers"], backbone.identity.layers)
+        every = layer_paths(backbone)
+        inside = tuple(f"{every[number]}." for number in chosen)
+        norms = set(layernorm_paths(backbone, chosen))
+        paths = [
+            path
+            for path, module in backbone.model.named_modules()
+            if isinstance(getattr(module, "bias", None), torch.nn.Parameter)
+            and (path in norms or path.startswith(inside) or path in _top(backbone))
+        ]
+        if not paths:
+            raise InputError(
+                f"method bitfit trains biases, and {backbone.identity.spec!r} "
+                f"({backbone.identity.model_type}) has none: use another method"
+            )
+        attachment = Attachment(backbone)
+        biases = torch.nn.Module()
+        for path in paths:
+            original = backbone.model.get_submodule(path)
+            own = Bias(original.bias).to(backbone.device)
+            put_in_place(attachment, path, _with_bias(original, own))
+            add_nested(biases, path, own)
+        attachment.add("bias", biases)
+        return attachment
+
+
+def _top(backbone: Backbone) -> set[str]:
+    """Return the paths of modules inside what stands above the layers."""
+    return {
+        path
+        for path, _ in backbone.model.named_modules()
+        if any(path == top or path.startswith(f"{top}.") for top in backbone.architecture.top)
+    }
+
+
+def _with_bias(original: torch.nn.Module, own: Bias) -> torch.nn.Module:
+    """Return a module like another, sharing all but the bias with it."""
+    shared = copy.copy(original)
+    # A shallow copy shares the table of parameters itself: it needs one of its own.
+    shared._parameters = dict(original._parameters)
+    shared._parameters["bias"] = own.bias
+    return shared
+
+
+BITFIT = Bitfit()

@@ -1,0 +1,86 @@
+"""Trainable copies of a backbone's own modules, in their place while a task is attached.
+
+The originals are set aside untouched and put back, so a backbone is never written to.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from taskbank.backbone import Backbone
+from taskbank.methods.method import Attachment
+
+
+def layer_paths(backbone: Backbone) -> list[str]:
+    """Return the path of each layer in the model, lowest first."""
+    places = backbone.architecture
+    return [f"{places.layers}.{number}" for number in range(backbone.identity.layers)]
+
+
+def layernorm_paths(backbone: Backbone, layers: Sequence[int]) -> list[str]:
+    """Return the paths of the LayerNorms that are trained with some layers.
+
+    Those of the layers themselves and those above the last layer; those below the first, or
+    shared by all, only where every layer is adapted: what lies below the lowest adapted
+    layer is the same for every task.
+
+    Args:
+        backbone: the model they are in.
+        layers: numbers of the adapted layers.
+    """
+    every = layer_paths(backbone)
+    chosen = tuple(f"{every[number]}." for number in layers)
+    inside = tuple(f"{path}." for path in every)
+    found = [
+        name
+        for name, module in backbone.model.named_modules()
+        if isinstance(module, torch.nn.LayerNorm)
+    ]
+    if len(layers) == len(every):
+        return found
+    return [
+        path
+        for path in found
+        if path.startswith(chosen)
+        or (not path.startswith(inside) and path in backbone.architecture.top)
+    ]
+
+
+def replace_modules(attachment: Attachment, paths: Iterable[str]) -> torch.nn.Module:
+    """Put a trainable copy in the place of some modules, until the attachment is taken off.
+
+    Args:
+        attachment: of the task; remembers how to put the originals back.
+        paths: of modules, none inside another.
+
+    Returns:
+        the copies, nested as in the model, so that each has its own path there.
+    """
+    copies = torch.nn.Module()
+    for path in paths:
+        own = copy.deepcopy(attachment.backbone.model.get_submodule(path)).requires_grad_(True)
+        put_in_place(attachment, path, own)
+        add_nested(copies, path, own)
+    return copies
+
+
+def put_in_place(attachment: Attachment, path: str, module: torch.nn.Module) -> None:
+    """Put a module in the place of the backbone's own, until the attachment is taken off."""
+    model = attachment.backbone.model
+    parent_path, _, name = path.rpartition(".")
+    parent, original = model.get_submodule(parent_path), model.get_submodule(path)
+    setattr(parent, name, module)
+    attachment.undo_with(lambda: setattr(parent, name, original))
+
+
+def add_nested(root: torch.nn.Module, path: str, module: torch.nn.Module) -> None:
+    """Add a module to a tree of modules under a path, its folders made as needed."""
+    *folders, name = path.split(".")
+    for folder in folders:
+        if folder not in dict(root.named_children()):
+            root.add_module(folder, torch.nn.Module())
+        root = root.get_submodule(folder)
+    root.add_module(name, module)

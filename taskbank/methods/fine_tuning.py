@@ -1,0 +1,65 @@
+"""Fine-tuning, of all layers or of the top ones: the baselines of Houlsby et al. 2019, section 3.
+
+What is trained is a copy, so the backbone stays as it is for every other task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from taskbank.backbone import Backbone
+from taskbank.methods.copies import layer_paths, replace_modules
+from taskbank.methods.layers import select_layers
+from taskbank.methods.method import Attachment
+from taskbank.methods.options import complete
+from taskbank.methods.options import layers as layers_option
+from taskbank.specs import Json
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Copies of whole layers and of what stands above them; of everything for all layers.
+
+    Attributes:
+        name: the method's word.
+        layers: which are trained by default.
+        stored: whether the bank keeps what was trained without being asked to.
+    """
+
+    name: str
+    layers: str
+    stored: bool
+
+    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
+        """Return every option with its value.
+
+        Args:
+            given: maybe `layers`.
+
+        Raises:
+            InputError: if one is unknown or out of range.
+        """
+        return complete(self.name, {"layers": layers_option(self.layers)}, given)
+
+    def attach(
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+    ) -> Attachment:
+        """Put trainable copies into a backbone; see `taskbank.methods.method.Method`."""
+        chosen = select_layers(options["layers"], backbone.identity.layers)
+        every = layer_paths(backbone)
+        if len(chosen) == len(every):
+            paths = [name for name, _ in backbone.model.named_children()]
+        else:
+            present = dict(backbone.model.named_children())
+            above = [path for path in backbone.architecture.top if path in present]
+            paths = [*(every[number] for number in chosen), *above]
+        attachment = Attachment(backbone)
+        attachment.add("model", replace_modules(attachment, paths))
+        return attachment
+
+
+FULL = FineTuning("full", "all", stored=False)
+TOP_K = FineTuning("top-k", "top:1", stored=True)

@@ -1,0 +1,47 @@
+"""The LayerNorms only: the smallest baseline of Houlsby et al. 2019, section 3.4."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from taskbank.backbone import Backbone
+from taskbank.methods.copies import layernorm_paths, replace_modules
+from taskbank.methods.layers import select_layers
+from taskbank.methods.method import Attachment
+from taskbank.methods.options import complete, layers
+from taskbank.specs import Json
+
+OPTIONS = {"layers": layers()}
+
+
+class LayerNorm:
+    """Copies of the LayerNorms, trained."""
+
+    name = "layernorm"
+    stored = True
+
+    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
+        """Return every option with its value.
+
+        Args:
+            given: maybe `layers`.
+
+        Raises:
+            InputError: if one is unknown or out of range.
+        """
+        return complete(self.name, OPTIONS, given)
+
+    def attach(
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+    ) -> Attachment:
+        """Put copies of the LayerNorms into a backbone; see `taskbank.methods.method.Method`."""
+        chosen = select_layers(options["layers"], backbone.identity.layers)
+        attachment = Attachment(backbone)
+        norms = replace_modules(attachment, layernorm_paths(backbone, chosen))
+        attachment.add("layernorm", norms)
+        return attachment
+
+
+LAYERNORM = LayerNorm()

@@ -1,0 +1,63 @@
+"""Which layers a method adapts: `all`, `top:3`, `0-5`, `8,10,11`. Knows nothing of torch."""
+
+from __future__ import annotations
+
+import re
+
+from taskbank.errors import InputError
+from taskbank.specs import Json
+
+PART = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
+TOP = re.compile(r"top:(\d{1,4})")
+HOW = "write all, top:3 for the last three, or layers from 0 such as 0-5 or 8,10,11"
+
+
+def check_layers(name: str, value: Json) -> str:
+    """Return a selection of layers if it can be read.
+
+    Args:
+        name: of the option, for the error.
+        value: such as `all`, `top:3`, `0-5` or `8,10,11`; one layer may be a number.
+
+    Raises:
+        InputError: if it is none of these.
+    """
+    text = str(value) if type(value) is int else value
+    top = TOP.fullmatch(text) if isinstance(text, str) else None
+    if isinstance(text, str) and (text == "all" or (top and int(top[1]) > 0)):
+        return text
+    parts = [PART.fullmatch(part) for part in text.split(",")] if isinstance(text, str) else [None]
+    for part in parts:
+        if part is None or int(part[2] or part[1]) < int(part[1]):
+            raise InputError(f"{name} is {value!r}: {HOW}")
+    return str(text)
+
+
+def select_layers(selection: str, count: int) -> tuple[int, ...]:
+    """Return the numbers of the selected layers, from 0, in order.
+
+    Args:
+        selection: as `check_layers` lets pass.
+        count: the layers that the backbone has.
+
+    Raises:
+        InputError: if it names a layer that the backbone does not have.
+    """
+    if selection == "all":
+        return tuple(range(count))
+    top = TOP.fullmatch(selection)
+    if top is not None:
+        first = count - int(top[1])
+        chosen = set(range(max(first, 0), count))
+        beyond = first < 0
+    else:
+        chosen = set()
+        for part in selection.split(","):
+            first_text, _, last = part.partition("-")
+            chosen |= set(range(int(first_text), int(last or first_text) + 1))
+        beyond = max(chosen) >= count
+    if beyond:
+        raise InputError(
+            f"layers is {selection!r}: the backbone has {count} layers, 0 to {count - 1}"
+        )
+    return tuple(sorted(chosen))

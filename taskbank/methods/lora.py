@@ -1,0 +1,106 @@
+"""Low-rank updates of the projections: LoRA, Hu et al. 2022 (arXiv 2106.09685), section 4.1.
+
+A projection `W x` becomes `W x + (alpha / rank) · B A x`; B starts at zero, A as `peft` has it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from taskbank.architectures import PROJECTIONS
+from taskbank.backbone import Backbone
+from taskbank.methods.copies import add_nested
+from taskbank.methods.layers import select_layers
+from taskbank.methods.method import Attachment
+from taskbank.methods.options import Option, complete, layers, number, some_of, whole
+from taskbank.specs import Json
+
+OPTIONS = {
+    "rank": Option(8, whole(1, 4096)),
+    "alpha": Option(16.0, number(0, 65536)),
+    "dropout": Option(0.0, number(0, 0.99, least=True)),
+    "projections": Option("query,value", some_of(PROJECTIONS)),
+    "layers": layers(),
+}
+
+
+class LowRank(torch.nn.Module):
+    """The update of one projection: `scale · up(down(dropout(x)))`.
+
+    Args:
+        projection: what is updated.
+        options: complete options of `lora`.
+        generator: gives the initial values of the matrix that goes down.
+    """
+
+    def __init__(
+        self, projection: torch.nn.Linear, options: Mapping[str, Json], generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        rank = options["rank"]
+        self.down = torch.nn.Parameter(torch.empty(rank, projection.in_features))
+        self.up = torch.nn.Parameter(torch.zeros(projection.out_features, rank))
+        self.scale = options["alpha"] / rank
+        self.dropout = torch.nn.Dropout(options["dropout"])
+        torch.nn.init.kaiming_uniform_(self.down, a=math.sqrt(5), generator=generator)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return what is added to the projection of some inputs [..., in_features]."""
+        down = torch.nn.functional.linear(self.dropout(inputs), self.down)
+        update: torch.Tensor = torch.nn.functional.linear(down, self.up) * self.scale
+        return update
+
+
+class Lora:
+    """Low-rank updates of some projections of each layer."""
+
+    name = "lora"
+    stored = True
+
+    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
+        """Return every option with its value.
+
+        Args:
+            given: any of `rank` (8), `alpha` (16), `dropout` (0), `projections` (comma-separated:
+                `query`, `key`, `value`, `output` of the attention, `up` and `down` of the
+                feed-forward sublayer; default `query,value`) and `layers`.
+
+        Raises:
+            InputError: if one is unknown or out of range.
+        """
+        return complete(self.name, OPTIONS, given)
+
+    def attach(
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+    ) -> Attachment:
+        """Put untrained updates onto a backbone; see `taskbank.methods.method.Method`."""
+        places = backbone.architecture
+        chosen = select_layers(options["layers"], backbone.identity.layers)
+        attachment = Attachment(backbone)
+        updates = torch.nn.Module()
+        stack: Any = backbone.model.get_submodule(places.layers)
+        # Where an architecture computes several projections at once, they are one.
+        names = options["projections"].split(",")
+        paths = dict.fromkeys(places.projections[name] for name in names)
+        for layer_number in chosen:
+            for path in paths:
+                projection = stack[layer_number].get_submodule(path)
+                update = LowRank(projection, options, generator).to(backbone.device)
+                _hook(attachment, projection, update)
+                add_nested(updates, f"{layer_number}.{path}", update)
+        attachment.add("lora", updates)
+        return attachment
+
+
+def _hook(attachment: Attachment, projection: torch.nn.Module, update: torch.nn.Module) -> None:
+    handle = projection.register_forward_hook(
+        lambda _module, inputs, output: output + update(inputs[0])
+    )
+    attachment.undo_with(handle.remove)
+
+
+LORA = Lora()

@@ -1,0 +1,52 @@
+"""One serial adapter a layer, after the feed-forward sublayer.
+
+Pfeiffer et al. 2021, AdapterFusion (arXiv 2005.00247), appendix A, found this to do as well
+as two. The LayerNorms stay frozen, as there. The adapter stands where Houlsby's second one
+does, before the residual is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from taskbank.backbone import Backbone
+from taskbank.methods.bottleneck import attach_serial, bottleneck_options
+from taskbank.methods.layers import select_layers
+from taskbank.methods.method import Attachment
+from taskbank.methods.options import complete
+from taskbank.specs import Json
+
+OPTIONS = bottleneck_options(size=64, activation="relu")
+
+
+class Pfeiffer:
+    """One serial adapter a layer."""
+
+    name = "pfeiffer"
+    stored = True
+
+    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
+        """Return every option with its value.
+
+        Args:
+            given: any of `size` (64), `init_std` (0.01), `activation` (`relu`) and `layers`.
+
+        Raises:
+            InputError: if one is unknown or out of range.
+        """
+        return complete(self.name, OPTIONS, given)
+
+    def attach(
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+    ) -> Attachment:
+        """Put untrained adapters onto a backbone; see `taskbank.methods.method.Method`."""
+        select_layers(options["layers"], backbone.identity.layers)
+        attachment = Attachment(backbone)
+        adapters = attach_serial(attachment, ("feed_forward",), options, generator)
+        attachment.add("adapter", adapters)
+        return attachment
+
+
+PFEIFFER = Pfeiffer()
