@@ -29,7 +29,7 @@ def test_a_task_is_recorded_whole(trained: tuple[Path, Added]) -> None:
     assert {m.split for m in record.metrics} == {"validation", "test"}
     assert [s.name for s in record.splits] == ["validation", "test"]
     assert record.training["epochs"] == 8
-    assert record.options == {"size": 8, "init_std": 0.01, "activation": "gelu"}
+    assert record.options == {"size": 8, "init_std": 0.01, "activation": "gelu", "layers": "all"}
     assert record.environment["device"] == "cpu"
     assert record.environment["best_epoch"] == added.training.best.number
     assert record.environment["seconds"] > 0
@@ -136,7 +136,7 @@ STRANGE = [*sentences(30), {"text": "hm", "label": "so-so"}]
         ({"description": "\udcff"}, "is not UTF-8"),
         ({"training": {"speed": 9}}, "training has no 'speed'"),
         ({"kind": "triple"}, "kind 'triple' is unknown: taskbank knows pair, single"),
-        ({"method": "magic"}, "method 'magic' is unknown: taskbank knows houlsby"),
+        ({"method": "magic"}, "method 'magic' is unknown: taskbank knows bitfit, full, houlsby"),
         ({"options": {"size": 0}}, "size is 0"),
         ({"training": {"epochs": 0}}, "epochs is 0"),
         ({"training": {"max_length": 65}}, "max_length is 65: .* at most 64 tokens"),

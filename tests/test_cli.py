@@ -113,7 +113,7 @@ def test_a_session_from_nothing_to_verified(
         *small,
     )
     assert added["tags"] == {"team": "search", "tier": "a=b"}
-    assert added["options"] == {"size": 4, "init_std": 0.001, "activation": "gelu"}
+    assert added["options"] == {"size": 4, "init_std": 0.001, "activation": "gelu", "layers": "all"}
     assert (added["training"]["seed"], added["training"]["weight_decay"]) == (3, 0.01)
     assert added["unchanged"]["ok"]
     terminal("add-task", "mood", "--train", str(data / "train.jsonl"), *small, code=2)
