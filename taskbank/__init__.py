@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from taskbank.inference import predict as predict
     from taskbank.pipeline import add_task as add_task
     from taskbank.pipeline import init as init
+    from taskbank.suite import add_tasks as add_tasks
     from taskbank.transfer import export_adapter as export_adapter
     from taskbank.transfer import import_adapter as import_adapter
     from taskbank.verify.verify import verify_all as verify_all
@@ -25,6 +26,7 @@ _HOMES = {
     "Bank": "taskbank.bank:Bank",
     "TaskbankError": "taskbank.errors:TaskbankError",
     "add_task": "taskbank.pipeline:add_task",
+    "add_tasks": "taskbank.suite:add_tasks",
     "attach": "taskbank.inference:attach",
     "create": "taskbank.bank:create_bank",
     "export_adapter": "taskbank.transfer:export_adapter",
@@ -42,6 +44,7 @@ __all__ = [
     "TaskbankError",
     "__version__",
     "add_task",
+    "add_tasks",
     "attach",
     "create",
     "export_adapter",

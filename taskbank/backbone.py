@@ -92,6 +92,18 @@ class Backbone:
         mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
         return (states * mask).sum(dim=1) / mask.sum(dim=1)
 
+    def states(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """Return one vector a token.
+
+        Args:
+            inputs: as for `vectors`.
+
+        Returns:
+            a tensor of shape [batch, tokens, hidden_size].
+        """
+        states: torch.Tensor = self.model(**inputs).last_hidden_state
+        return states
+
 
 def load_backbone(spec: str, device: str = "cpu") -> Backbone:
     """Load a backbone, frozen, in float32.

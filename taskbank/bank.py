@@ -31,8 +31,10 @@ from taskbank.catalog.records import (
     BackboneRecord,
     Garbage,
     NewAdapter,
+    NewTrial,
     Records,
     SplitRecord,
+    TrialRecord,
 )
 from taskbank.data.examples import Examples
 from taskbank.errors import ConflictError, NotFoundError
@@ -135,6 +137,14 @@ class Bank:
         condition = compile_query(query, self.engine.dialect.name)
         return self.catalog.adapters(condition, retired=retired)
 
+    def trials(self, task: str | None = None) -> tuple[TrialRecord, ...]:
+        """Return every training that was recorded, of one task or of all, oldest first.
+
+        Raises:
+            DamagedError: if a row is not what was recorded.
+        """
+        return self.catalog.trials(task)
+
     def backbones(self) -> tuple[BackboneRecord, ...]:
         """Return every backbone that the bank knows, oldest first."""
         return self.catalog.backbones()
@@ -164,7 +174,7 @@ class Bank:
         """Return the reference predictions of an adapter on its split.
 
         Returns:
-            float32 logits, an array of shape [examples, labels].
+            float32, an array of the shape that the task's kind says.
 
         Raises:
             NotFoundError: if the adapter has no such split.
@@ -182,12 +192,15 @@ class Bank:
             self.catalog.add_backbone(connection, identity)
         return self.backbone(identity.fingerprint)
 
-    def put(self, new: NewAdapter, *, new_version: bool = False) -> AdapterRecord:
+    def put(
+        self, new: NewAdapter, *, new_version: bool = False, trial: NewTrial | None = None
+    ) -> AdapterRecord:
         """Store an adapter whole, or not at all.
 
         Args:
             new: the adapter with its weights, evidence and description.
             new_version: whether the task may be there already.
+            trial: the training that gave it, recorded with it.
 
         Raises:
             ConflictError: if the task is there and no new version was asked for, or is of
@@ -202,7 +215,18 @@ class Bank:
             record = self.catalog.add_adapter(connection, new, new_version=new_version)
             for data in blobs:
                 self.blobs.put(data, connection)
+            if trial is not None:
+                self.catalog.add_trial(connection, trial)
         return record
+
+    def put_trial(self, new: NewTrial) -> None:
+        """Record one training of a task, with its weights if it has them."""
+        if new.weights is not None:
+            self.blobs.stage(new.weights)
+        with writing(self.engine) as connection:
+            self.catalog.add_trial(connection, new)
+            if new.weights is not None:
+                self.blobs.put(new.weights, connection)
 
     def alias(self, ref: str, alias: str) -> AdapterRecord:
         """Let an alias name an adapter from now on; its history is kept.

@@ -39,6 +39,13 @@ def pick_device(name: str | None) -> str:
     )
 
 
+def numerics(device: str) -> dict[str, Json]:
+    """Return what the last bits of a result depend on: versions and the type of device."""
+    names = ("torch", "transformers", "tokenizers")
+    versions = {name: value for name, value in environment().items() if name in names}
+    return versions | {"taskbank": __version__, "device": device.partition(":")[0]}
+
+
 def environment(device: str | None = None) -> dict[str, Json]:
     """Return the versions, and the device and threads that were computed on.
 

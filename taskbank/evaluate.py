@@ -6,6 +6,7 @@ one computed on another day.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,49 +15,100 @@ import torch
 from taskbank.catalog.records import MetricRecord
 from taskbank.data.batches import Encoded, evaluation_batches
 from taskbank.model import TaskModel
+from taskbank.specs import Definition
 
 if TYPE_CHECKING:
-    from taskbank.kinds.kind import Kind
+    from taskbank.kinds.kind import Columns, Kind
 
 EVALUATION_BATCH = 64
 
+Loss = Callable[[torch.Tensor, dict[str, torch.Tensor]], torch.Tensor]
 
-@torch.inference_mode()
-def predict_logits(model: TaskModel, encoded: Encoded) -> np.ndarray:
-    """Return the logits of a task model.
+
+def predict_examples(model: TaskModel, kind: Kind, encoded: Encoded) -> np.ndarray:
+    """Return the predictions of a task model.
 
     Args:
         model: the backbone with a task's adapter and head on.
-        encoded: the inputs, [examples] of them.
+        kind: of the task.
+        encoded: the inputs, as the kind has encoded them.
 
     Returns:
-        float32 logits in the order of the inputs, an array of shape [examples, outputs].
+        float32 predictions in the order of the examples, of the shape that the kind says.
     """
+    return kind.predictions(predict_outputs(model, encoded), encoded)
+
+
+def predict_outputs(model: TaskModel, encoded: Encoded) -> np.ndarray:
+    """Return the outputs of a task model.
+
+    Args:
+        model: the backbone with a task's adapter and head on.
+        encoded: the inputs.
+
+    Returns:
+        float32 outputs in the order of the inputs, an array of shape [inputs, outputs], or
+        [all tokens, outputs] where the head is on tokens.
+    """
+    return _run(model, encoded, None)[0]
+
+
+def outputs_and_loss(
+    model: TaskModel, kind: Kind, encoded: Encoded, weights: torch.Tensor | None
+) -> tuple[np.ndarray, float]:
+    """Return the outputs of a task model, as `predict_outputs`, and the mean loss over inputs.
+
+    Args:
+        model: the backbone with a task's adapter and head on.
+        kind: of the task; gives the loss.
+        encoded: the inputs, with what the loss is told.
+        weights: of the classes, or none.
+    """
+    return _run(model, encoded, lambda outputs, told: kind.loss(outputs, told, weights))
+
+
+@torch.inference_mode()
+def _run(model: TaskModel, encoded: Encoded, loss: Loss | None) -> tuple[np.ndarray, float]:
     training = model.training
     model.eval()
     device = next(model.parameters()).device
-    batches = evaluation_batches(encoded.lengths, EVALUATION_BATCH)
-    parts = []
-    for rows in batches:
-        inputs = {name: tensor.to(device) for name, tensor in encoded.batch(rows).items()}
-        parts.append(model(**inputs).float())
+    flat: np.ndarray | None = None
+    total = 0.0
+    for rows in evaluation_batches(encoded.lengths, EVALUATION_BATCH):
+        outputs = model(**_to(encoded.batch(rows), device)).float()
+        if loss is not None:
+            total += float(loss(outputs, _to(encoded.supervision(rows), device))) * len(rows)
+        found = outputs.cpu().numpy()
+        if flat is None:
+            count = len(encoded) if found.ndim == 2 else int(encoded.offsets[-1])
+            flat = np.empty((count, found.shape[-1]), dtype=np.float32)
+        if found.ndim == 2:
+            flat[rows] = found
+        else:
+            index, inside = encoded.index(rows)
+            flat[index[inside]] = found[inside]
     model.train(training)
-    order = np.concatenate(batches)
-    logits = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
-    logits[order] = torch.cat(parts).cpu().numpy()
-    return logits
+    assert flat is not None  # noqa: S101 - no kind encodes to nothing
+    return flat, total / len(encoded)
 
 
-def measure(kind: Kind, split: str, logits: np.ndarray, targets: np.ndarray) -> list[MetricRecord]:
-    """Return every metric of a kind on a split's logits, with standard errors.
+def _to(tensors: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+
+def measure(
+    kind: Kind, split: str, predictions: np.ndarray, columns: Columns, definition: Definition
+) -> list[MetricRecord]:
+    """Return every metric of a kind on a split's predictions, with standard errors.
 
     Args:
         kind: of the task.
         split: the split's name.
-        logits: of shape [examples, outputs].
-        targets: of shape [examples].
+        predictions: of the shape that the kind says.
+        columns: of the split's examples.
+        definition: of the task.
     """
     return [
         MetricRecord(split, name, found.value, found.standard_error, found.count)
-        for name, found in kind.metrics(logits, targets).items()
+        for name, found in kind.metrics(predictions, columns, definition).items()
     ]

@@ -6,22 +6,20 @@ bytes to be what was recorded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from taskbank import plugins
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.catalog.records import AdapterRecord, BackboneRecord
-from taskbank.data.batches import encode
 from taskbank.environment import pick_device
 from taskbank.errors import BackboneMismatchError, DamagedError, DataError
-from taskbank.evaluate import predict_logits
+from taskbank.evaluate import predict_examples
 from taskbank.model import TaskModel, task_model
-from taskbank.specs import check_text
+from taskbank.specs import Json
 
 if TYPE_CHECKING:
     from taskbank.bank import Bank
@@ -80,7 +78,7 @@ def attached(record: AdapterRecord, backbone: Backbone) -> Iterator[TaskModel]:
     """
     kind: Kind = plugins.load("kinds", record.kind)
     with task_model(
-        backbone, kind, len(record.labels), record.method, dict(record.options), seed=0
+        backbone, kind, record.definition, record.method, dict(record.options), seed=0
     ) as model:
         model.load_trained(record.state_dict())
         model.eval()
@@ -94,8 +92,9 @@ def attach(
     """Give a plain torch module with one task's adapter and head on the frozen backbone.
 
     The module takes `input_ids`, `attention_mask` and, where the tokenizer makes them,
-    `token_type_ids`, each of shape [batch, tokens], and gives logits of shape
-    [batch, labels].
+    `token_type_ids`, each of shape [batch, tokens], and gives outputs of shape
+    [batch, outputs]: for classes the logits. Where the kind labels words or finds spans they
+    are of shape [batch, tokens, outputs].
 
     Args:
         bank: an open bank.
@@ -117,76 +116,57 @@ def attach(
 def predict(
     bank: Bank,
     ref: str,
-    texts: Sequence[str | tuple[str, ...]],
+    inputs: Sequence[Json],
     *,
     backbone: str | None = None,
     device: str | None = None,
-) -> list[dict[str, Any]]:
-    """Predict the label of texts with a stored task.
+) -> list[dict[str, Json]]:
+    """Predict with a stored task.
 
     Args:
         bank: an open bank.
         ref: `NAME`, `NAME@VERSION` or `NAME@ALIAS`.
-        texts: the texts; pairs of them where the task's kind is `pair`.
+        inputs: texts; pairs of them where the task takes two, such as a question and its
+            context; texts or lists of words where it tags words.
         backbone: where to load the backbone from, if not from where it was recorded.
         device: to compute on; none means the best there is.
 
     Returns:
-        a dictionary a text: `text` (and `text_pair`), `label`, `score` (its probability) and
-        `probabilities` by label.
+        a dictionary an input: `text` (and `text_pair`), `label`, `score` and what else the kind
+        says: `probabilities` by label for classes, `value` for a number, `labels` for several,
+        `answer`, `start` and `end` for a span, `entities` with their places for words.
 
     Raises:
         NotFoundError: if there is no such adapter.
-        DataError: if the texts do not fit the task's kind.
+        DataError: if the inputs do not fit the task's kind.
         BackboneMismatchError: if the backbone is not the recorded one.
         DamagedError: if stored rows or bytes are not what was recorded.
     """
     record = bank[ref]
     kind: Kind = plugins.load("kinds", record.kind)
-    columns = _columns(kind, texts)
+    rows = [one if isinstance(one, tuple) else (one,) for one in inputs]
+    if not rows:
+        raise DataError("there is nothing to predict: give at least one text")
+    columns = kind.parse(rows, record.definition)
     loaded = load_recorded(bank.backbone(record.backbone), backbone, device)
-    encoded = encode(loaded.tokenizer, columns, kind.columns, record.training["max_length"])
+    encoded = kind.encode(
+        loaded.tokenizer,
+        columns,
+        record.definition,
+        record.training["max_length"],
+        labelled=False,
+    )
     with attached(record, loaded) as model:
-        logits = predict_logits(model, encoded)
-    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
-    if len(broken):
+        predictions = predict_examples(model, kind, encoded)
+    # What is no number is a change even from itself.
+    broken = kind.changes(predictions, predictions, columns, record.definition).changed
+    if broken.any():
         raise DamagedError(
-            f"{record.ref} predicts what is no number for input {broken[0] + 1}: "
+            f"{record.ref} predicts what is no number for input {broken.argmax() + 1}: "
             f"run taskbank verify-all --task {record.ref}"
         )
-    probabilities = kind.probabilities(logits)
+    answers = kind.answers(predictions, columns, record.definition)
     return [
-        _prediction({name: columns[name][row] for name in kind.columns}, record, shares)
-        for row, shares in enumerate(probabilities)
+        dict(zip(("text", "text_pair"), row, strict=False)) | answer
+        for row, answer in zip(rows, answers, strict=True)
     ]
-
-
-def _prediction(
-    inputs: Mapping[str, str], record: AdapterRecord, shares: np.ndarray
-) -> dict[str, Any]:
-    keys = ("text", "text_pair")
-    best = int(shares.argmax())
-    return dict(zip(keys, inputs.values(), strict=False)) | {
-        "label": record.labels[best],
-        "score": float(shares[best]),
-        "probabilities": {
-            label: float(share) for label, share in zip(record.labels, shares, strict=True)
-        },
-    }
-
-
-def _columns(kind: Kind, texts: Sequence[str | tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    width = len(kind.columns)
-    rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
-    for number, row in enumerate(rows, start=1):
-        if len(row) != width or not all(
-            isinstance(t, str) and check_text(t, "text").strip() for t in row
-        ):
-            wanted = "one text" if width == 1 else f"{width} texts"
-            raise DataError(
-                f"input {number} is {texts[number - 1]!r}: a task of kind {kind.name!r} takes "
-                f"{wanted} that is not empty"
-            )
-    if not rows:
-        raise DataError("there is no text to predict: give at least one")
-    return dict(zip(kind.columns, zip(*rows, strict=True), strict=True))

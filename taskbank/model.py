@@ -12,31 +12,40 @@ from taskbank import plugins
 from taskbank.backbone import Backbone
 from taskbank.errors import DamagedError
 from taskbank.methods.method import Attachment
-from taskbank.specs import Json
+from taskbank.specs import Definition, Json
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
     from taskbank.methods.method import Method
 
-HEAD_DROPOUT = 0.1  # on a text's vector, as the paper's code has it
+HEAD_DROPOUT = 0.1  # on what the head reads, and its initial scale, as in the paper's code
+HEAD_STD = 0.02
 
 
 class TaskModel(torch.nn.Module):
-    """Texts to logits: backbone, adapter, head. Made by `task_model`.
+    """Texts to outputs: backbone, adapter, head. Made by `task_model`.
 
     Args:
         backbone: with the attachment on.
         attachment: what the task's method has put onto it.
-        head: from a text's vector to logits.
+        head: from a vector to outputs.
+        per_token: whether every token's state has outputs, and not the text's vector.
     """
 
-    def __init__(self, backbone: Backbone, attachment: Attachment, head: torch.nn.Module) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        attachment: Attachment,
+        head: torch.nn.Module,
+        *,
+        per_token: bool = False,
+    ) -> None:
         super().__init__()
         self.encoder = backbone.model
         self.attached = attachment.modules
         self.dropout = torch.nn.Dropout(HEAD_DROPOUT)
         self.head = head
-        self._vectors = backbone.vectors
+        self._read = backbone.states if per_token else backbone.vectors
 
     def forward(
         self,
@@ -44,7 +53,7 @@ class TaskModel(torch.nn.Module):
         attention_mask: torch.Tensor,
         token_type_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return the logits of a batch.
+        """Return the outputs of a batch.
 
         Args:
             input_ids: of shape [batch, tokens].
@@ -52,13 +61,13 @@ class TaskModel(torch.nn.Module):
             token_type_ids: of the same shape, for backbones that tell two texts apart by it.
 
         Returns:
-            a tensor of shape [batch, outputs].
+            a tensor of shape [batch, outputs], or [batch, tokens, outputs] where per token.
         """
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
-        logits: torch.Tensor = self.head(self.dropout(self._vectors(**inputs)))
-        return logits
+        outputs: torch.Tensor = self.head(self.dropout(self._read(**inputs)))
+        return outputs
 
     def trained(self) -> dict[str, torch.Tensor]:
         """Return everything that is trained and stored, by its stored name."""
@@ -94,7 +103,7 @@ class TaskModel(torch.nn.Module):
 def task_model(
     backbone: Backbone,
     kind: Kind,
-    labels: int,
+    definition: Definition,
     method: str,
     options: Mapping[str, Json],
     seed: int,
@@ -104,17 +113,28 @@ def task_model(
     Args:
         backbone: frozen, and carrying nothing; exactly as before afterwards.
         kind: of the task.
-        labels: size of its label space.
+        definition: of the task.
         method: how it is adapted.
         options: of the method; what is missing has its default.
         seed: of the initial values.
     """
     generator = torch.Generator().manual_seed(seed)
     chosen: Method = plugins.load("methods", method)
-    head = kind.head(backbone.identity.hidden_size, labels, generator).to(backbone.device)
+    head = _head(backbone.identity.hidden_size, kind.outputs(definition), generator)
+    head.to(backbone.device)
     attachment = chosen.attach(backbone, chosen.options(options), generator)
     try:
-        yield TaskModel(backbone, attachment, head)
+        yield TaskModel(backbone, attachment, head, per_token=kind.per_token)
     finally:
         attachment.detach()
         backbone.model.eval()
+
+
+def _head(hidden_size: int, outputs: int, generator: torch.Generator) -> torch.nn.Linear:
+    head = torch.nn.Linear(hidden_size, outputs, device="meta").to_empty(device="cpu")
+    with torch.no_grad():
+        torch.nn.init.trunc_normal_(
+            head.weight, 0.0, HEAD_STD, -2 * HEAD_STD, 2 * HEAD_STD, generator=generator
+        )
+        head.bias.zero_()
+    return head

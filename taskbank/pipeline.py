@@ -1,74 +1,63 @@
-"""Adds a task: data, training, evaluation, storage, verification, in this order.
+"""Adds a task: data, trials, evaluation, storage, verification, in this order.
 
 Everything that can be wrong with the arguments is found before anything expensive starts,
-and the bank does not change before the task is complete.
+and no adapter is in the bank before it is complete.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
 
-from taskbank import plugins
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.bank import Bank, create_bank
 from taskbank.catalog.catalog import check_addable
 from taskbank.catalog.engine import connected, revision_of
-from taskbank.catalog.records import AdapterRecord, BackboneRecord, NewAdapter, NewSplit
-from taskbank.data.batches import Encoded, encode
-from taskbank.data.examples import Examples
-from taskbank.data.sources import hold_out, read_examples
-from taskbank.environment import environment, pick_device
+from taskbank.catalog.records import (
+    AdapterRecord,
+    BackboneRecord,
+    NewAdapter,
+    NewSplit,
+    NewTrial,
+    TrialRecord,
+)
+from taskbank.environment import pick_device
 from taskbank.errors import InputError
-from taskbank.evaluate import measure, predict_logits
 from taskbank.inference import check_backbone, load_recorded
-from taskbank.model import TaskModel, task_model
-from taskbank.specs import Json, MethodSpec, TrainingSpec, check_name, check_text
-from taskbank.train import Training, train
+from taskbank.plan import TaskPlan, is_stored, plan_task
+from taskbank.specs import Json
+from taskbank.task_data import Sources
+from taskbank.train import Training
+from taskbank.trials import Trainer
+from taskbank.tuning import fitted, tune
 from taskbank.verify.report import Report
 from taskbank.verify.verify import verify_all
-
-if TYPE_CHECKING:
-    from taskbank.kinds.kind import Kind
-
-HELD_OUT = 0.1  # share of train that becomes validation where none is given
 
 
 @dataclass(frozen=True)
 class Added:
-    """A task that was added.
+    """A task that was added, or measured.
 
     Attributes:
-        record: the adapter as the bank has it.
-        training: every epoch, and which was best.
-        unchanged: the integrity check of every adapter that was there before.
+        record: the adapter as the bank has it; none where the method is only for measuring and
+            its weights were not asked to be kept.
+        trial: the trial that it is of.
+        trials: every trial that was run for it, in order.
+        training: every epoch of that trial, and which was best.
+        unchanged: the integrity check of the bank.
     """
 
-    record: AdapterRecord
+    record: AdapterRecord | None
+    trial: TrialRecord
+    trials: tuple[TrialRecord, ...]
     training: Training
     unchanged: Report
-
-
-@dataclass(frozen=True)
-class _Data:
-    """The labelled data of one task, checked against each other."""
-
-    train: Examples
-    validation: Examples
-    test: Examples | None
-    labels: tuple[str, ...]
-
-    @property
-    def evaluated(self) -> dict[str, Examples]:
-        """The splits that are scored and stored, by name."""
-        splits = {"validation": self.validation}
-        return splits if self.test is None else splits | {"test": self.test}
 
 
 def init(
@@ -105,14 +94,23 @@ def add_task(
     text: str | None = None,
     text_pair: str | None = None,
     label: str | None = None,
+    rows: int | None = None,
+    metric: str | None = None,
+    positive: str | None = None,
     method: str = "houlsby",
     options: Mapping[str, Json] | None = None,
     training: Mapping[str, Json] | None = None,
+    search: Mapping[str, Sequence[Json]] | None = None,
+    seeds: int = 1,
+    trials: int | None = None,
+    keep_trials: bool = False,
+    keep_weights: bool = False,
     backbone: str | None = None,
     new_version: bool = False,
     description: str = "",
     tags: Mapping[str, str] | None = None,
     device: str | None = None,
+    resume: bool = False,
     progress: bool = False,
 ) -> Added:
     """Train a task on labelled text and record it in a bank.
@@ -123,18 +121,28 @@ def add_task(
         train_data: a file, a folder or `hf:NAME[/CONFIG][:SPLIT]`; see `taskbank.data.sources`.
         validation: the same; none means that a stratified tenth of train is held out.
         test: the same, scored once at the end; none means that validation is the score.
-        kind: `single` or `pair`.
-        text: the column of texts, where it is not called `text` (`text_a` for pairs).
-        text_pair: the column of second texts, where it is not called `text_b`.
-        label: the column of labels, where it is not called `label`.
+        kind: `single`, `pair`, `regression`, `multilabel`, `span` or `tagging`.
+        text: the first column of the input, where it is not called as the kind calls it.
+        text_pair: the second, likewise.
+        label: the column of what is to be predicted, likewise.
+        rows: rows of train that are used, a stratified sample; none means all.
+        metric: what the task is chosen and checked by; none means the kind's usual one.
+        positive: of two classes, the one that F1 is about; none means the last.
         method: how the task is adapted.
         options: options of the method that differ from its defaults.
-        training: fields of `TrainingSpec` that differ from its defaults.
+        training: fields of `TrainingSpec` that differ from what is recommended.
+        search: values to try, by training field or option of the method; the best trial by
+            validation is recorded.
+        seeds: how many seeds each setting is tried from.
+        trials: how many settings a sampler picks (extra `search`); none means every one.
+        keep_trials: store the weights of every trial, and not only its scores.
+        keep_weights: store weights also where the method is only for measuring (`full`).
         backbone: where the backbone is; none means the only one that the bank knows.
         new_version: whether the task may be there already.
         description: free text.
         tags: keys and values to find it by.
         device: to compute on; none means the best there is.
+        resume: go on from what an interrupted run of the same left.
         progress: show bars, if the error stream is a terminal.
 
     Raises:
@@ -143,78 +151,106 @@ def add_task(
         BackboneMismatchError: if the backbone is not the recorded one.
         TrainingError: if training gave no usable adapter.
     """
-    check_name(name, "task name")
-    check_text(description, "description")
-    found_tags = _checked_tags(tags or {})
-    the_kind: Kind = plugins.load("kinds", kind)
-    method_spec = MethodSpec(method, plugins.load("methods", method).options(options or {}))
-    spec = _training(training or {})
     with ExitStack() as stack:
-        opened = bank if isinstance(bank, Bank) else _open_if_there(bank, backbone, stack)
-        if opened is not None:
+        opened = bank if isinstance(bank, Bank) else open_if_there(bank, backbone, stack)
+        if opened is not None and is_stored(method, keep_weights=keep_weights):
             check_addable(name, kind, opened.catalog.kind_of(name), new_version=new_version)
-        columns = {"text": text, "text_pair": text_pair, "label": label}
-        data = _read(the_kind, (train_data, validation, test), columns, spec.seed)
-        loaded = _load_backbone(opened, backbone, device)
-        spec = _fitted(spec, loaded, asked="max_length" in (training or {}))
+        plan = plan_task(
+            name,
+            Sources(train_data, validation, test, text, text_pair, label, rows),
+            kind=kind,
+            metric=metric,
+            positive=positive,
+            method=method,
+            options=options,
+            training=training,
+            search=search,
+            seeds=seeds,
+            trials=trials,
+            keep_trials=keep_trials,
+            keep_weights=keep_weights,
+            new_version=new_version,
+            description=description,
+            tags=tags,
+        )
+        loaded = backbone_for(opened, backbone, device)
+        fitted(plan, loaded)  # says now that inputs are too long for it
         if opened is None:
             opened = stack.enter_context(create_bank(str(bank)))
             opened.add_backbone(loaded.identity)
-        _check_place(opened, loaded)
-        with task_model(
-            loaded, the_kind, len(data.labels), method, method_spec.options, spec.seed
-        ) as model:
-            new, trained = _train(
-                model, loaded, the_kind, data, name, method_spec, spec, progress=progress
-            )
-        new = replace(new, description=description, tags=found_tags)
-        record = opened.put(new, new_version=new_version)
-        return Added(record, trained, verify_all(opened, level="integrity", progress=progress))
+        return carry_out(opened, loaded, plan, resume=resume, progress=progress)
 
 
-def _open_if_there(url: str, backbone: str | None, stack: ExitStack) -> Bank | None:
+def carry_out(
+    bank: Bank,
+    backbone: Backbone,
+    plan: TaskPlan,
+    *,
+    resume: bool = False,
+    progress: bool = False,
+) -> Added:
+    """Train a planned task on a loaded backbone, and record it.
+
+    Args:
+        bank: an open bank.
+        backbone: frozen, and carrying nothing.
+        plan: what was asked for.
+        resume: go on from what an interrupted run of the same left.
+        progress: show bars, if the error stream is a terminal.
+
+    Raises:
+        InputError: if the inputs asked for are longer than the backbone takes.
+        ConflictError: if the task is there and no new version was asked for.
+        BackboneMismatchError: if the bank knows another backbone from the same place.
+        TrainingError: if training gave no usable adapter.
+    """
+    _check_place(bank, backbone)
+    trainer = Trainer(bank, backbone, plan, resume=resume, progress=progress)
+    tuned = tune(trainer, fitted(plan, backbone))
+    predictions, metrics = trainer.evaluate(tuned.trained)
+    trial = replace(tuned.trained.new, metrics=metrics)
+    record = None
+    if plan.stored:
+        new = _new_adapter(plan, trial, tuned.trained.weights, predictions)
+        record = bank.put(new, new_version=plan.new_version, trial=trial)
+    else:
+        bank.put_trial(trial)
+    for one in tuned.trials:  # one that was resumed may have left a state as well
+        trainer.forget(one)
+    recorded = {one.specification: one for one in bank.trials(plan.name)}
+    return Added(
+        record,
+        recorded[tuned.best.specification],
+        tuple(recorded[one.specification] for one in tuned.trials),
+        tuned.trained.training,
+        verify_all(bank, level="integrity", progress=progress),
+    )
+
+
+def open_if_there(url: str, backbone: str | None, stack: ExitStack) -> Bank | None:
+    """Return a bank, or none if it is not there and can be made for a backbone.
+
+    Args:
+        url: of the bank.
+        backbone: where the backbone is, if it was said.
+        stack: that closes the bank.
+
+    Raises:
+        NotFoundError: if there is no bank, and no backbone to make one for.
+    """
     with connected(url) as engine:
         if backbone is not None and revision_of(engine) is None:
             return None
     return stack.enter_context(Bank(url))
 
 
-def _training(given: Mapping[str, Json]) -> TrainingSpec:
-    names = TrainingSpec.__dataclass_fields__
-    unknown = sorted(set(given) - set(names))
-    if unknown:
-        raise InputError(f"training has no {unknown[0]!r}: it has {', '.join(names)}")
-    return TrainingSpec(**given)
+def backbone_for(bank: Bank | None, spec: str | None, device: str | None) -> Backbone:
+    """Load the backbone that was named, or the only one that a bank knows.
 
-
-def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    for key, value in tags.items():
-        check_name(key, "tag")
-        check_text(value, f"tag {key}")
-    return dict(tags)
-
-
-def _read(
-    kind: Kind,
-    sources: tuple[str, str | None, str | None],
-    columns: Mapping[str, str | None],
-    seed: int,
-) -> _Data:
-    train_data, *others = (
-        source and read_examples(source, **columns, kind_columns=kind.columns) for source in sources
-    )
-    assert isinstance(train_data, Examples)  # noqa: S101 - its source is not optional
-    validation, test = others
-    labels = kind.label_space(train_data.columns["label"], train_data.origin)
-    if not validation:
-        train_data, validation = hold_out(train_data, HELD_OUT, seed)
-    data = _Data(train_data, validation, test or None, labels)
-    for examples in data.evaluated.values():  # says now that a label is unknown
-        kind.targets(examples.columns["label"], labels, examples.origin)
-    return data
-
-
-def _load_backbone(bank: Bank | None, spec: str | None, device: str | None) -> Backbone:
+    Raises:
+        InputError: if none was named and there is not exactly one, or it cannot be loaded.
+        BackboneMismatchError: if the only one is not what was recorded.
+    """
     if spec is not None:
         return load_backbone(spec, pick_device(device))
     known = bank.backbones() if bank is not None else ()
@@ -234,81 +270,36 @@ def _check_place(bank: Bank, backbone: Backbone) -> None:
             check_backbone(backbone, recorded)
 
 
-def _fitted(spec: TrainingSpec, backbone: Backbone, *, asked: bool) -> TrainingSpec:
-    longest = backbone.identity.max_length
-    if spec.max_length <= longest:
-        return spec
-    if asked:
-        raise InputError(
-            f"max_length is {spec.max_length}: the backbone {backbone.identity.spec!r} takes "
-            f"at most {longest} tokens"
+def _new_adapter(
+    plan: TaskPlan,
+    trial: NewTrial,
+    weights: Mapping[str, torch.Tensor],
+    predictions: Mapping[str, np.ndarray],
+) -> NewAdapter:
+    splits = tuple(
+        NewSplit(
+            name,
+            examples.origin,
+            len(examples),
+            examples.to_bytes(),
+            save_arrays({"logits": predictions[name]}),
         )
-    return replace(spec, max_length=longest)
-
-
-def _train(
-    model: TaskModel,
-    backbone: Backbone,
-    kind: Kind,
-    data: _Data,
-    name: str,
-    method: MethodSpec,
-    spec: TrainingSpec,
-    *,
-    progress: bool,
-) -> tuple[NewAdapter, Training]:
-    def prepared(examples: Examples) -> tuple[Encoded, np.ndarray]:
-        encoded = encode(backbone.tokenizer, examples.columns, kind.columns, spec.max_length)
-        return encoded, kind.targets(examples.columns["label"], data.labels, examples.origin)
-
-    evaluated = {split: prepared(examples) for split, examples in data.evaluated.items()}
-    inputs = prepared(data.train)
-    trained = train(model, kind, inputs, evaluated["validation"], spec, progress=progress)
-    metrics, splits = [], []
-    for split, (encoded, targets) in evaluated.items():
-        logits = predict_logits(model, encoded)
-        metrics += measure(kind, split, logits, targets)
-        examples = data.evaluated[split]
-        splits.append(
-            NewSplit(
-                split,
-                examples.origin,
-                len(examples),
-                examples.to_bytes(),
-                save_arrays({"logits": logits}),
-            )
-        )
-    tensors = {key: tensor.cpu().contiguous() for key, tensor in model.trained().items()}
-    new = NewAdapter(
-        task=name,
-        kind=kind.name,
-        backbone=backbone.identity,
-        method=method,
-        training=spec,
-        labels=data.labels,
-        metric=kind.metric,
-        split=splits[-1].name,
-        metrics=tuple(metrics),
-        splits=tuple(splits),
-        parameters=sum(tensor.numel() for tensor in tensors.values()),
-        weights=save_tensors(tensors),
-        environment=environment(str(backbone.device))
-        | _course(data.train, inputs[0], spec, trained),
+        for name, examples in plan.data.evaluated.items()
     )
-    return new, trained
-
-
-def _course(
-    data: Examples, encoded: Encoded, spec: TrainingSpec, trained: Training
-) -> dict[str, Json]:
-    return {
-        "seconds": round(trained.seconds, 3),
-        "train": {
-            "origin": data.origin,
-            "rows": len(data),
-            "digest": data.digest,
-            "at_max_length": int((encoded.lengths >= spec.max_length).sum()),
-        },
-        "best_epoch": trained.best.number,
-        "epochs": [vars(epoch) for epoch in trained.epochs],
-    }
+    return NewAdapter(
+        task=plan.name,
+        kind=trial.kind,
+        backbone=trial.backbone,
+        method=trial.method,
+        training=trial.training,
+        definition=trial.definition,
+        metric=trial.metric,
+        split=splits[-1].name,
+        metrics=trial.metrics,
+        splits=splits,
+        parameters=trial.parameters,
+        weights=save_tensors(dict(weights)),
+        environment=trial.environment,
+        description=plan.description,
+        tags=plan.tags,
+    )

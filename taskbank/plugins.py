@@ -17,6 +17,10 @@ TABLES: dict[str, dict[str, str]] = {
     "kinds": {
         "single": "taskbank.kinds.single:SINGLE",
         "pair": "taskbank.kinds.pair:PAIR",
+        "regression": "taskbank.kinds.regression:REGRESSION",
+        "multilabel": "taskbank.kinds.multilabel:MULTILABEL",
+        "span": "taskbank.kinds.span:SPAN",
+        "tagging": "taskbank.kinds.tagging:TAGGING",
     },
     "methods": {
         "houlsby": "taskbank.methods.houlsby:HOULSBY",

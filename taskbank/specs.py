@@ -113,6 +113,19 @@ class BackboneIdentity:
 
 
 @dataclass(frozen=True)
+class Definition:
+    """What a task's training data has fixed: how its outputs are read.
+
+    Attributes:
+        labels: names of the classes, in the order of the outputs; none where there are none.
+        settings: what else the kind needs to know, such as thresholds.
+    """
+
+    labels: tuple[str, ...] = ()
+    settings: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class MethodSpec:
     """How a task is adapted: a method's name and its complete options.
 
@@ -145,6 +158,10 @@ class TrainingSpec:
         weight_decay: of AdamW, on matrices only; the paper has none, its code 0.01.
         warmup: share of the steps over which the rate rises, then falls to zero.
         clip: the gradient's largest norm.
+        class_weight: `balanced` lets every class count alike in the loss, however rare it is;
+            none lets every example count alike.
+        precision: of the products in training, `float32` or `bfloat16`; none means the first on
+            a CPU and the second on a GPU. Weights and predictions are float32 in any case.
     """
 
     epochs: int = 10
@@ -156,6 +173,8 @@ class TrainingSpec:
     weight_decay: float = 0.0
     warmup: float = 0.1
     clip: float = 1.0
+    class_weight: str | None = None
+    precision: str | None = None
 
     def __post_init__(self) -> None:
         at_least_one: Iterable[str] = ("epochs", "batch_size")
@@ -174,6 +193,14 @@ class TrainingSpec:
             raise InputError(f"warmup is {self.warmup}: it is a share, from 0 to 1")
         if not self.clip > 0:
             raise InputError(f"clip is {self.clip}: it must be above 0")
+        if self.class_weight not in (None, "balanced"):
+            raise InputError(
+                f"class_weight is {self.class_weight!r}: write 'balanced', or leave it out"
+            )
+        if self.precision not in (None, "float32", "bfloat16"):
+            raise InputError(
+                f"precision is {self.precision!r}: write 'float32' or 'bfloat16', or leave it out"
+            )
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed is {self.seed}: it must be from 0 to {2**32 - 1}")
 

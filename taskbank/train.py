@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,14 +19,16 @@ import torch
 from tqdm import tqdm
 from transformers import get_linear_schedule_with_warmup
 
+from taskbank.checkpoint import Checkpoint, State
 from taskbank.data.batches import Encoded, training_batches
 from taskbank.errors import TrainingError
-from taskbank.evaluate import predict_logits
+from taskbank.evaluate import outputs_and_loss
+from taskbank.kinds.kind import better
 
 if TYPE_CHECKING:
-    from taskbank.kinds.kind import Kind
+    from taskbank.kinds.kind import Columns, Kind
     from taskbank.model import TaskModel
-    from taskbank.specs import TrainingSpec
+    from taskbank.specs import Definition, TrainingSpec
 
 
 @dataclass(frozen=True)
@@ -52,106 +55,239 @@ class Training:
     Attributes:
         epochs: every epoch that was run.
         best: the one whose weights the model was left with.
-        seconds: how long it took.
+        seconds: how long it took, all sittings together.
+        definition: of the task, with what was chosen on validation.
+        predictions: of the best epoch for validation.
+        pruned: whether it was given up before its end.
     """
 
     epochs: tuple[Epoch, ...]
     best: Epoch
     seconds: float
+    definition: Definition
+    predictions: np.ndarray
+    pruned: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A split, ready for the model.
+
+    Attributes:
+        encoded: its inputs, with what the loss is told.
+        columns: of its examples.
+    """
+
+    encoded: Encoded
+    columns: Columns
 
 
 def train(
     model: TaskModel,
     kind: Kind,
-    data: tuple[Encoded, np.ndarray],
-    validation: tuple[Encoded, np.ndarray],
+    definition: Definition,
+    data: Prepared,
+    validation: Prepared,
     spec: TrainingSpec,
+    metric: str,
     *,
+    checkpoint: Checkpoint | None = None,
+    give_up: Callable[[Epoch], bool] | None = None,
     progress: bool = False,
+    about: str = "",
 ) -> Training:
     """Train a task model in place and leave it with the weights of its best epoch.
 
-    The best epoch has the highest score on validation; of equal ones, the lowest loss there,
-    then the earliest.
+    The best epoch has the best score on validation; of equal ones, the lowest loss there, then
+    the earliest.
 
     Args:
         model: the backbone with an untrained adapter and head.
-        kind: of the task; gives loss and metric.
-        data: training inputs and their targets, an array of shape [examples].
-        validation: the same for the held-out part.
+        kind: of the task; gives loss and metrics.
+        definition: of the task.
+        data: what is learned.
+        validation: what the epoch is chosen on.
         spec: the hyperparameters.
+        metric: the one that the epoch is chosen by.
+        checkpoint: where the state is kept after every epoch, and maybe resumed from.
+        give_up: asked after every epoch whether to end.
         progress: show a bar, if the error stream is a terminal.
+        about: what the bar says before the epoch, such as which of many trials it is.
 
     Raises:
         TrainingError: if the loss is not a finite number.
     """
-    started = time.perf_counter()
-    encoded, targets = data
-    device = next(model.parameters()).device
-    steps = spec.epochs * math.ceil(len(encoded) / spec.batch_size)
-    optimizer = torch.optim.AdamW(_groups(model, spec.weight_decay), lr=spec.learning_rate)
-    schedule = get_linear_schedule_with_warmup(optimizer, int(spec.warmup * steps), steps)
-    trainable = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    all_targets = torch.from_numpy(targets).to(device)
-    epochs: list[Epoch] = []
-    best: Epoch | None = None
-    kept: dict[str, torch.Tensor] = {}
-
-    with _seeded(spec.seed, device), _bar(steps, progress) as bar:
-        for number in range(1, spec.epochs + 1):
-            bar.set_description(f"epoch {number}/{spec.epochs}")
-            model.train()
-            total = torch.zeros((), device=device)
-            batches = training_batches(encoded.lengths, spec.batch_size, spec.seed, number)
-            for rows in batches:
-                inputs = {name: t.to(device) for name, t in encoded.batch(rows).items()}
-                wanted = all_targets[torch.from_numpy(rows).to(device)]
-                with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
-                    loss = kind.loss(model(**inputs), wanted)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(trainable, spec.clip)
-                optimizer.step()
-                schedule.step()
-                total += loss.detach()
-                bar.update()
-            epoch = _assess(model, kind, number, float(total) / len(batches), validation)
-            epochs.append(epoch)
-            bar.set_postfix_str(
-                f"loss {epoch.loss:.3f}, validation {kind.metric} {epoch.score:.4f}"
-            )
-            if best is None or _rank(epoch) > _rank(best):
-                best = epoch
-                kept = {name: t.detach().clone() for name, t in model.trained().items()}
-            if spec.patience is not None and number - best.number >= spec.patience:
-                break
-    assert best is not None  # noqa: S101 - a specification has at least one epoch
-    model.load_trained(kept)
-    model.eval()
-    return Training(tuple(epochs), best, time.perf_counter() - started)
+    run = _Run(model, kind, definition, data, validation, spec, metric)
+    device = run.device
+    pruned = False
+    with _seeded(spec.seed, device), _bar(run.steps, progress) as bar:
+        state = checkpoint.load() if checkpoint else None
+        if state is not None:
+            run.restore(state)
+            bar.update(len(run.epochs) * run.steps // spec.epochs)
+        while not run.finished and not pruned:
+            number = len(run.epochs) + 1
+            epoch_of = f"epoch {number}/{spec.epochs}"
+            bar.set_description(f"{about}, {epoch_of}" if about else epoch_of)
+            epoch = run.epoch(number, bar)
+            bar.set_postfix_str(f"loss {epoch.loss:.3f}, validation {metric} {epoch.score:.4f}")
+            if checkpoint is not None:
+                checkpoint.save(run.state())
+            pruned = give_up is not None and give_up(epoch)
+    return run.ended(pruned=pruned)
 
 
-def _assess(
-    model: TaskModel,
-    kind: Kind,
-    number: int,
-    loss: float,
-    validation: tuple[Encoded, np.ndarray],
-) -> Epoch:
-    encoded, targets = validation
-    logits = predict_logits(model, encoded)
-    validation_loss = float(kind.loss(torch.from_numpy(logits), torch.from_numpy(targets)))
-    if not (math.isfinite(loss) and math.isfinite(validation_loss)):
-        raise TrainingError(
-            f"training diverged: the mean loss of epoch {number} is {loss}, on validation "
-            f"{validation_loss}; try a smaller --learning-rate. Nothing was recorded"
+class _Run:
+    """A training in progress."""
+
+    def __init__(
+        self,
+        model: TaskModel,
+        kind: Kind,
+        definition: Definition,
+        data: Prepared,
+        validation: Prepared,
+        spec: TrainingSpec,
+        metric: str,
+    ) -> None:
+        self.model, self.kind, self.definition = model, kind, definition
+        self.data, self.validation = data, validation
+        self.spec, self.metric = spec, metric
+        self.device = next(model.parameters()).device
+        self.steps = spec.epochs * math.ceil(len(data.encoded) / spec.batch_size)
+        self.optimizer = torch.optim.AdamW(_groups(model, spec.weight_decay), lr=spec.learning_rate)
+        self.schedule = get_linear_schedule_with_warmup(
+            self.optimizer, int(spec.warmup * self.steps), self.steps
         )
-    score = kind.metrics(logits, targets)[kind.metric].value
-    return Epoch(number, loss, score, validation_loss)
+        self.trainable = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.weights = _class_weights(kind, data.columns, definition, spec, self.device)
+        self.epochs: list[Epoch] = []
+        self.best: Epoch | None = None
+        self.kept: dict[str, torch.Tensor] = {}
+        self.earlier = 0.0  # seconds of the sittings before this one
+        self.started = time.perf_counter()
+
+    @property
+    def finished(self) -> bool:
+        if len(self.epochs) == self.spec.epochs:
+            return True
+        patience = self.spec.patience
+        if patience is None or self.best is None:
+            return False
+        return len(self.epochs) - self.best.number >= patience
+
+    def epoch(self, number: int, bar: tqdm[None]) -> Epoch:
+        """Pass over the training data once, and score what came of it."""
+        self.model.train()
+        encoded, spec = self.data.encoded, self.spec
+        total = torch.zeros((), device=self.device)
+        batches = training_batches(encoded.lengths, spec.batch_size, spec.seed, number)
+        usual = "bfloat16" if self.device.type == "cuda" else "float32"
+        reduced = (spec.precision or usual) == "bfloat16"
+        bfloat16 = torch.autocast(self.device.type, torch.bfloat16, enabled=reduced)
+        for rows in batches:
+            inputs = {name: t.to(self.device) for name, t in encoded.batch(rows).items()}
+            told = {name: t.to(self.device) for name, t in encoded.supervision(rows).items()}
+            with bfloat16:
+                loss = self.kind.loss(self.model(**inputs), told, self.weights)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self.trainable, spec.clip)
+            self.optimizer.step()
+            self.schedule.step()
+            total += loss.detach()
+            bar.update()
+        epoch = self._assess(number, float(total) / len(batches))
+        self.epochs.append(epoch)
+        if self.best is None or self._rank(epoch) > self._rank(self.best):
+            self.best = epoch
+            self.kept = {name: t.detach().clone() for name, t in self.model.trained().items()}
+        return epoch
+
+    def _assess(self, number: int, loss: float) -> Epoch:
+        predictions, validation_loss = self._predict()
+        if not (math.isfinite(loss) and math.isfinite(validation_loss)):
+            raise TrainingError(
+                f"training diverged: the mean loss of epoch {number} is {loss}, on validation "
+                f"{validation_loss}; try a smaller --learning-rate. Nothing was recorded"
+            )
+        columns = self.validation.columns
+        tuned = self.kind.tune(predictions, columns, self.definition)
+        score = self.kind.scores(predictions, columns, tuned)[self.metric]
+        return Epoch(number, loss, score, validation_loss)
+
+    def _predict(self) -> tuple[np.ndarray, float]:
+        encoded = self.validation.encoded
+        outputs, loss = outputs_and_loss(self.model, self.kind, encoded, self.weights)
+        return self.kind.predictions(outputs, encoded), loss
+
+    def _rank(self, epoch: Epoch) -> tuple[float, float]:
+        return better(self.metric, epoch.score), -epoch.validation_loss
+
+    def ended(self, *, pruned: bool) -> Training:
+        """Give the model the weights of the best epoch, and return what came of it all."""
+        assert self.best is not None  # noqa: S101 - a specification has at least one epoch
+        seconds = self.seconds
+        self.model.load_trained(self.kept)
+        self.model.eval()
+        predictions, _ = self._predict()
+        tuned = self.kind.tune(predictions, self.validation.columns, self.definition)
+        return Training(tuple(self.epochs), self.best, seconds, tuned, predictions, pruned)
+
+    @property
+    def seconds(self) -> float:
+        return self.earlier + time.perf_counter() - self.started
+
+    # Resuming
+
+    def state(self) -> State:
+        """Return everything that the next epoch depends on."""
+        optimizer = self.optimizer.state_dict()
+        tensors = {f"now.{name}": t for name, t in self.model.trained().items()}
+        tensors |= {f"best.{name}": t for name, t in self.kept.items()}
+        for number, values in optimizer["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": t for name, t in values.items()}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        values = {
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "best": self.best.number if self.best else 0,
+            "groups": optimizer["param_groups"],
+            "schedule": {k: v for k, v in self.schedule.state_dict().items() if k != "lr_lambdas"},
+            "seconds": self.seconds,
+        }
+        return State(tensors, values)
+
+    def restore(self, state: State) -> None:
+        """Go on from where another sitting was."""
+        parts: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
+        for name, tensor in state.tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        self.model.load_trained(parts["now"])
+        self.kept = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
+        moments: dict[int, dict[str, torch.Tensor]] = defaultdict(dict)
+        for name, tensor in parts["optimizer"].items():
+            number, _, rest = name.partition(".")
+            moments[int(number)][rest] = tensor
+        values = state.values
+        self.optimizer.load_state_dict({"state": dict(moments), "param_groups": values["groups"]})
+        lambdas = self.schedule.state_dict()["lr_lambdas"]
+        self.schedule.load_state_dict({**values["schedule"], "lr_lambdas": lambdas})
+        self.epochs = [Epoch(**epoch) for epoch in values["epochs"]]
+        self.best = self.epochs[values["best"] - 1]
+        self.earlier = values["seconds"]
+        torch.set_rng_state(parts["random"]["cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(parts["random"]["cuda"], self.device)
 
 
-def _rank(epoch: Epoch) -> tuple[float, float]:
-    return epoch.score, -epoch.validation_loss
+def _class_weights(
+    kind: Kind, columns: Columns, definition: Definition, spec: TrainingSpec, device: torch.device
+) -> torch.Tensor | None:
+    weights = kind.balance(columns, definition) if spec.class_weight == "balanced" else None
+    return None if weights is None else torch.from_numpy(weights).to(device)
 
 
 def _groups(model: TaskModel, weight_decay: float) -> list[dict[str, object]]:

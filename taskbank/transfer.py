@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import OrderedDict
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from taskbank.errors import InputError
 from taskbank.specs import (
     DIGEST,
     BackboneIdentity,
+    Definition,
     Json,
     MethodSpec,
     TrainingSpec,
@@ -129,6 +131,7 @@ def _parse(source: Path, description: dict[str, Any], name: str | None) -> NewAd
     method = str(description["method"])
     options = plugins.load("methods", method).options(description["options"])
     labels = tuple(description["labels"])
+    settings = dict(description.get("settings", {}))
     if not all(isinstance(label, str) for label in labels) or len(set(labels)) != len(labels):
         raise ValueError("labels are not distinct texts")
     splits = tuple(_parse_split(source, split) for split in description["splits"])
@@ -138,7 +141,7 @@ def _parse(source: Path, description: dict[str, Any], name: str | None) -> NewAd
         backbone=backbone,
         method=MethodSpec(method, options),
         training=TrainingSpec(**description["training"]),
-        labels=labels,
+        definition=Definition(labels, settings),
         metric=str(description["metric"]),
         split=str(description["split"]),
         metrics=tuple(_parse_metric(metric) for metric in description["metrics"]),
@@ -197,7 +200,8 @@ def _check(source: Path, new: NewAdapter, kind: Kind) -> None:
     row: dict[str, Json] = {
         "digest": digest_bytes(new.weights),
         "parameters": new.parameters,
-        "labels": new.labels,
+        "labels": new.definition.labels,
+        "settings": new.definition.settings,
     }
     _ = new.score  # raises if the task's own metric is not among its metrics
     splits = [split.name for split in new.splits]
@@ -207,7 +211,7 @@ def _check(source: Path, new: NewAdapter, kind: Kind) -> None:
             f"{source} cannot be imported: it must have split {new.split!r}, and every split and "
             f"metric once; it has {splits} and {measured}"
         )
-    for check, message in bytes_damage(blobs.__getitem__, row, predictions, kind, {}):
+    for check, message in bytes_damage(blobs.__getitem__, row, predictions, kind, OrderedDict()):
         raise InputError(f"{source} cannot be imported, its {check} do not fit: {message}")
 
 

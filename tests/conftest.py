@@ -35,6 +35,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Run every test in a folder of its own, without a hub and without the user's settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TASKBANK_BANK", raising=False)
+    monkeypatch.setenv("TASKBANK_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="session")

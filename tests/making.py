@@ -10,12 +10,14 @@ from safetensors.numpy import save
 from taskbank.bank import Bank
 from taskbank.catalog.catalog import now
 from taskbank.catalog.engine import writing
-from taskbank.catalog.records import MetricRecord, NewAdapter, NewSplit
+from taskbank.catalog.records import NewAdapter, NewSplit, NewTrial
 from taskbank.data.examples import Examples
+from taskbank.evaluate import measure
 from taskbank.kinds.single import SINGLE
-from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec, digest_bytes
+from taskbank.specs import BackboneIdentity, Definition, MethodSpec, TrainingSpec, digest_bytes
 
 LABELS = ("bad", "good")
+DEFINITION = Definition(LABELS, {"positive": "good"})
 HIDDEN = 4
 
 
@@ -36,17 +38,14 @@ def new_adapter(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewAdap
     targets = generator.integers(0, 2, 10)
     examples = Examples({"text": texts, "label": tuple(LABELS[t] for t in targets)}, "test.csv")
     logits = generator.normal(size=(10, 2)).astype(np.float32)
-    metrics = tuple(
-        MetricRecord("test", name, found.value, found.standard_error, found.count)
-        for name, found in SINGLE.metrics(logits, targets).items()
-    )
+    metrics = tuple(measure(SINGLE, "test", logits, examples.columns, DEFINITION))
     values: dict[str, Any] = {
         "task": task,
         "kind": "single",
         "backbone": identity(),
         "method": MethodSpec("houlsby", {"size": 8, "init_std": 0.01, "activation": "gelu"}),
         "training": TrainingSpec(),
-        "labels": LABELS,
+        "definition": DEFINITION,
         "metric": "accuracy",
         "split": "test",
         "metrics": metrics,
@@ -60,6 +59,29 @@ def new_adapter(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewAdap
         "tags": {"team": "search"},
     }
     return NewAdapter(**(values | changes))
+
+
+def new_trial(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewTrial:
+    """Return a trial with its weights kept; equal seeds give equal specifications."""
+    adapter = new_adapter(task, seed=seed)
+    values: dict[str, Any] = {
+        "task": task,
+        "kind": "single",
+        "backbone": adapter.backbone,
+        "specification": digest_bytes(f"{task} {seed}".encode()),
+        "method": adapter.method,
+        "training": TrainingSpec(seed=seed),
+        "data": {"train": {"origin": "train.csv", "rows": 90, "digest": digest_bytes(b"train")}},
+        "definition": DEFINITION,
+        "status": "complete",
+        "metric": "accuracy",
+        "score": adapter.score,
+        "metrics": adapter.metrics,
+        "parameters": adapter.parameters,
+        "weights": adapter.weights,
+        "environment": {"asked": digest_bytes(b"asked"), "seconds": 1.5},
+    }
+    return NewTrial(**(values | changes))
 
 
 def record_finding(bank: Bank) -> None:

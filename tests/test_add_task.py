@@ -135,7 +135,7 @@ STRANGE = [*sentences(30), {"text": "hm", "label": "so-so"}]
         ({"tags": {"a": "c\x00d"}}, "holds a NUL"),
         ({"description": "\udcff"}, "is not UTF-8"),
         ({"training": {"speed": 9}}, "training has no 'speed'"),
-        ({"kind": "triple"}, "kind 'triple' is unknown: taskbank knows pair, single"),
+        ({"kind": "triple"}, "kind 'triple' is unknown: taskbank knows multilabel, pair"),
         ({"method": "magic"}, "method 'magic' is unknown: taskbank knows bitfit, full, houlsby"),
         ({"options": {"size": 0}}, "size is 0"),
         ({"training": {"epochs": 0}}, "epochs is 0"),
@@ -179,7 +179,7 @@ def test_bad_input_is_refused_before_training_and_leaves_the_bank_as_it_was(
         config = json.loads((tmp_path / "gpt2" / "config.json").read_text())
         config["model_type"] = "gpt2"
         (tmp_path / "gpt2" / "config.json").write_text(json.dumps(config))
-    monkeypatch.setattr("taskbank.pipeline.train", lambda *a, **k: pytest.fail("training started"))
+    monkeypatch.setattr("taskbank.trials.train", lambda *a, **k: pytest.fail("training started"))
     before = mood.adapters(), mood.backbones(), sorted(mood.blobs.sizes())
     with pytest.raises(InputError, match=says) as caught:
         add_task(mood, **(arguments | given))
@@ -245,7 +245,7 @@ def test_an_interrupted_training_leaves_the_bank_as_it_was(
     def interrupt(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("taskbank.pipeline.train", interrupt)
+    monkeypatch.setattr("taskbank.trials.train", interrupt)
     with pytest.raises(KeyboardInterrupt):
         add_task(mood, "new", str(data / "train.jsonl"))
     assert [record.ref for record in mood] == ["mood@1"]
@@ -279,7 +279,7 @@ def test_predictions_name_label_and_probabilities(mood: Bank) -> None:
         taskbank.predict(mood, "mood", ["fine", "  "])
     with pytest.raises(InputError, match="not UTF-8"):
         taskbank.predict(mood, "mood", ["\udcff"])
-    with pytest.raises(InputError, match="no text"):
+    with pytest.raises(InputError, match="at least one text"):
         taskbank.predict(mood, "mood", [])
 
 

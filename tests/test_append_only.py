@@ -10,7 +10,7 @@ from taskbank.bank import Bank
 from taskbank.catalog.models import Base
 from taskbank.errors import ConflictError
 from taskbank.verify.verify import verify_all
-from tests.making import new_adapter, record_finding
+from tests.making import new_adapter, new_trial, record_finding
 
 TABLES = sorted(set(Base.metadata.tables) - {"gc_permits"})
 # Rows that a filled bank has no reason to lock: what nothing refers to may go.
@@ -24,6 +24,7 @@ def filled(bank: Bank) -> Bank:
     bank.put(new_adapter("mood", seed=1), new_version=True)
     bank.alias("mood@2", "production")
     bank.remove("mood@1")
+    bank.put_trial(new_trial(seed=9))
     verify_all(bank, level="integrity")
     record_finding(bank)
     return bank
@@ -90,18 +91,19 @@ def test_only_a_retired_adapter_gets_a_permit_to_be_deleted(filled: Bank) -> Non
 
 def test_gc_destroys_what_is_retired_and_nothing_else(filled: Bank) -> None:
     """A dry run changes nothing; a confirmed one takes the retired adapter, its bytes and its
-    split, leaves the other whole, and never gives its number again."""
+    split, leaves the other and the trial's weights, and never gives its number again."""
     live = filled["mood@2"]
     dry = filled.gc()
     assert (dry.adapters, dry.blobs) == (("mood@1",), 3)
-    assert len(rows(filled, "blobs")) == 6
+    assert len(rows(filled, "blobs")) == 7
     assert filled.gc(confirm=True) == dry
-    assert len(rows(filled, "blobs")) == len(list(filled.blobs.sizes())) == 3
+    assert len(rows(filled, "blobs")) == len(list(filled.blobs.sizes())) == 4
     assert rows(filled, "gc_permits") == []
     assert filled["mood@2"] == live
     assert live.weights() == new_adapter("mood", seed=1).weights
     assert filled.put(new_adapter("mood", seed=2), new_version=True).version == 3
     assert filled.gc().adapters == ()
+    assert filled.trials("mood")[0].state_dict().keys() == {"head.weight", "head.bias"}
     assert verify_all(filled, level="integrity").findings == ()
 
 

@@ -14,6 +14,7 @@ import click
 import pytest
 
 from taskbank.bank import Bank
+from taskbank.catalog.models import SCHEMA_REVISION
 from taskbank.cli.main import cli, run
 from tests.making import new_adapter
 from tests.tiny import make_backbone
@@ -162,8 +163,8 @@ def test_a_session_from_nothing_to_verified(
     exported = str(tmp_path / "out")
     terminal("export", "mood", "--output", exported)
     assert terminal.json("import", exported, "--name", "again")["task"] == "again"
-    assert terminal.json("db", "current") == {"bank": "0001", "taskbank": "0001"}
-    assert terminal.json("db", "upgrade")["after"] == "0001"
+    assert terminal.json("db", "current") == {"bank": SCHEMA_REVISION, "taskbank": SCHEMA_REVISION}
+    assert terminal.json("db", "upgrade")["after"] == SCHEMA_REVISION
 
 
 def test_tables_are_for_people(terminal: Terminal) -> None:
@@ -179,7 +180,7 @@ def test_tables_are_for_people(terminal: Terminal) -> None:
     assert "nothing" in terminal("alias", "mood", "production", "--drop")
     assert "all is well" in terminal("verify-all")
     assert "would destroy 0 adapters" in terminal("gc")
-    assert "this taskbank reads 0001" in terminal("db", "current")
+    assert f"this taskbank reads {SCHEMA_REVISION}" in terminal("db", "current")
     assert "nothing to do" in terminal("db", "upgrade")
 
 
@@ -294,7 +295,7 @@ def test_exit_code_3_says_that_the_bank_is_of_another_schema(
     rewrite(mood, "UPDATE alembic_version SET version_num = '9999'")
     for command in (["list"], ["verify-all"], ["gc"], ["db", "upgrade"]):
         terminal(*command, code=3)
-    assert terminal.json("db", "current") == {"bank": "9999", "taskbank": "0001"}
+    assert terminal.json("db", "current") == {"bank": "9999", "taskbank": SCHEMA_REVISION}
 
 
 def test_exit_code_4_says_that_the_backbone_does_not_match(

@@ -38,7 +38,7 @@ def test_the_sessions_of_the_readme_run(tmp_path: Path) -> None:
     }
     commands = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
     found = blocks("run")
-    assert len(found) == 3
+    assert len(found) == 4
     for language, code in found:
         done = subprocess.run(
             [*commands[language], code],
@@ -58,9 +58,15 @@ def test_commands_that_are_not_run_exist_with_their_options() -> None:
     for _, code in found:
         for line in code.replace("\\\n", " ").splitlines():
             words = line.split()
-            command = cli.commands[words[1]]
-            options = {o for p in command.params if isinstance(p, click.Option) for o in p.opts}
+            if words[0] == "taskbank":
+                command = cli.commands[words[1]]
+                options = {o for p in command.params if isinstance(p, click.Option) for o in p.opts}
+            else:
+                script = (ROOT / words[1]).read_text(encoding="utf-8")
+                options = set(re.findall(r'"(--[a-z-]+)"', script))
             assert {word for word in words if word.startswith("--")} <= options
+            files = [word for word in words if word.startswith("scripts/")]
+            assert all((ROOT / word).is_file() for word in files)
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -16,10 +16,12 @@ from taskbank.backbone import Backbone, load_backbone
 from taskbank.data.batches import encode
 from taskbank.errors import DamagedError, InputError
 from taskbank.kinds.single import SINGLE
+from taskbank.kinds.tagging import TAGGING
 from taskbank.methods.bottleneck import Adapter
 from taskbank.methods.houlsby import HOULSBY
 from taskbank.methods.layers import check_layers, select_layers
 from taskbank.model import TaskModel, task_model
+from taskbank.specs import Definition
 from tests.tiny import MODEL_TYPES, make_backbone, sentences
 
 METHODS = plugins.names("methods")
@@ -39,6 +41,11 @@ def any_backbone(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Backb
 def method(request: pytest.FixtureRequest) -> str:
     """Each method in turn."""
     return str(request.param)
+
+
+def classes(count: int) -> Definition:
+    """Return a task of so many classes."""
+    return Definition(tuple("abcdefgh"[:count]))
 
 
 def options_of(method: str) -> dict[str, Any]:
@@ -64,10 +71,10 @@ def steps(model: TaskModel, inputs: dict[str, torch.Tensor], count: int = 3) -> 
     model.train()
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=0.01)
-    targets = torch.arange(8) % 3
+    told = {"targets": torch.arange(8) % 3}
     for _ in range(count):
         optimizer.zero_grad()
-        SINGLE.loss(model(**inputs), targets).backward()
+        SINGLE.loss(model(**inputs), told, None).backward()
         optimizer.step()
     model.eval()
 
@@ -96,7 +103,7 @@ def test_training_moves_what_is_stored_and_no_bit_of_the_backbone(
 ) -> None:
     """Three steps change every stored tensor, none of the frozen ones, and taking the task off
     restores modules, hooks and outputs exactly (checked by the fixture)."""
-    with task_model(any_backbone, SINGLE, 3, method, options_of(method), seed=0) as model:
+    with task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=0) as model:
         before = {name: tensor.clone() for name, tensor in model.trained().items()}
         own = {tensor.data_ptr() for tensor in model.trained().values()}
         frozen = {
@@ -115,7 +122,7 @@ def test_an_untrained_task_leaves_the_vectors_as_good_as_unchanged(
     """The near-identity start moves a vector by less than a hundredth of its length, and the
     methods that start from nothing do not move it by one bit."""
     with (
-        task_model(any_backbone, SINGLE, 3, method, options_of(method), seed=0) as model,
+        task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=0) as model,
         torch.no_grad(),
     ):
         model.eval()
@@ -130,12 +137,12 @@ def test_saving_and_loading_gives_the_same_predictions_bit_for_bit(
 ) -> None:
     """Stored bytes put onto the backbone again predict exactly what was predicted before."""
     inputs = inputs_of(any_backbone)
-    with task_model(any_backbone, SINGLE, 3, method, options_of(method), seed=0) as model:
+    with task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=0) as model:
         steps(model, inputs)
         data = save({name: t.contiguous() for name, t in model.trained().items()})
         with torch.no_grad():
             expected = model(**inputs)
-    with task_model(any_backbone, SINGLE, 3, method, options_of(method), seed=1) as model:
+    with task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=1) as model:
         model.load_trained(load(data))
         model.eval()
         with torch.no_grad():
@@ -149,7 +156,7 @@ def test_the_seed_decides_the_start_and_no_other_source_of_chance_does(
     starts = []
     for seed in (0, 0, 1):
         state = torch.random.get_rng_state()
-        with task_model(backbone, SINGLE, 3, method, options_of(method), seed) as model:
+        with task_model(backbone, SINGLE, classes(3), method, options_of(method), seed) as model:
             starts.append(save({n: t.contiguous() for n, t in model.trained().items()}))
         assert torch.equal(torch.random.get_rng_state(), state)
         torch.rand(1)
@@ -166,23 +173,23 @@ def test_a_backbone_is_restored_when_its_use_fails(backbone: Backbone, method: s
     before = dict(backbone.model.named_modules())
     with (
         pytest.raises(RuntimeError),
-        task_model(backbone, SINGLE, 2, method, options_of(method), seed=0) as model,
+        task_model(backbone, SINGLE, classes(2), method, options_of(method), seed=0) as model,
     ):
         _fail_in_training(model)
     assert dict(backbone.model.named_modules()) == before
     assert not backbone.model.training
-    with task_model(backbone, SINGLE, 2, method, options_of(method), seed=0):
+    with task_model(backbone, SINGLE, classes(2), method, options_of(method), seed=0):
         pass
 
 
 def test_a_backbone_carries_one_task_at_a_time(backbone: Backbone, method: str) -> None:
     """Attaching a second task is refused, and the first stays on."""
     options = options_of(method)
-    with task_model(backbone, SINGLE, 2, method, options, seed=0) as first:
+    with task_model(backbone, SINGLE, classes(2), method, options, seed=0) as first:
         carried = backbone.carries
         with (
             pytest.raises(InputError, match="carries another task"),
-            task_model(backbone, SINGLE, 2, method, options, seed=0),
+            task_model(backbone, SINGLE, classes(2), method, options, seed=0),
         ):
             pass
         assert backbone.carries is carried is not None
@@ -193,7 +200,7 @@ def test_a_backbone_carries_one_task_at_a_time(backbone: Backbone, method: str) 
 def test_tensors_that_do_not_fit_are_named(backbone: Backbone, method: str, change: str) -> None:
     """A missing, unexpected, misshapen or mistyped tensor is an error with its name, and no
     tensor is taken over before that."""
-    with task_model(backbone, SINGLE, 2, method, options_of(method), seed=0) as model:
+    with task_model(backbone, SINGLE, classes(2), method, options_of(method), seed=0) as model:
         tensors = {name: torch.ones_like(tensor) for name, tensor in model.trained().items()}
         if change == "missing":
             del tensors["head.bias"]
@@ -208,6 +215,24 @@ def test_tensors_that_do_not_fit_are_named(backbone: Backbone, method: str, chan
         assert not torch.equal(model.trained()["head.weight"], tensors["head.weight"])
 
 
+def test_a_head_on_tokens_is_trained_as_one_on_texts_is(
+    any_backbone: Backbone, method: str, plain: torch.Tensor
+) -> None:
+    """A kind that labels words has outputs for every token, and the method adapts what it reads."""
+    inputs = inputs_of(any_backbone)
+    with task_model(any_backbone, TAGGING, classes(3), method, options_of(method), 0) as model:
+        model.eval()
+        with torch.no_grad():
+            states = any_backbone.states(**inputs)
+            expected = states @ model.head.weight.T + model.head.bias
+            torch.testing.assert_close(model(**inputs), expected)
+        assert states.shape == (*inputs["input_ids"].shape, 32)
+        told = {"targets": inputs["input_ids"] % 3 + 1}
+        TAGGING.loss(model(**inputs), told, None).backward()
+        trained = [p for p in model.attached.parameters() if p.requires_grad]
+        assert any(p.grad is not None and p.grad.any() for p in trained)
+
+
 def test_houlsby_trains_what_the_papers_formula_says(any_backbone: Backbone) -> None:
     """Two adapters of 2md + d + m a layer, every LayerNorm, and the head: nothing else."""
     d, m, layers, labels = 32, 4, 2, 3
@@ -219,7 +244,7 @@ def test_houlsby_trains_what_the_papers_formula_says(any_backbone: Backbone) -> 
         + labels
     )
     options = HOULSBY.options({"size": m})
-    with task_model(any_backbone, SINGLE, labels, "houlsby", options, seed=0) as model:
+    with task_model(any_backbone, SINGLE, classes(labels), "houlsby", options, seed=0) as model:
         assert sum(t.numel() for t in model.trained().values()) == expected
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         assert trainable == expected
@@ -246,7 +271,7 @@ def test_houlsby_adapters_sit_before_the_residual_and_the_layernorm(
 
     def residual_sums(add: str | None) -> dict[str, torch.Tensor]:
         options = HOULSBY.options({"size": 4, "init_std": 1e-20})
-        with task_model(any_backbone, SINGLE, 2, "houlsby", options, seed=0) as model:
+        with task_model(any_backbone, SINGLE, classes(2), "houlsby", options, seed=0) as model:
             model.eval()
             if add is not None:
                 model.trained()[f"adapter.0.{add}.up.bias"].copy_(constant)
@@ -329,7 +354,7 @@ def test_heads_of_different_sizes_come_and_go_on_one_backbone(backbone: Backbone
     options = HOULSBY.options({"size": 4})
     shapes = []
     for labels in (2, 7, 2):
-        with task_model(backbone, SINGLE, labels, "houlsby", options, seed=0) as model:
+        with task_model(backbone, SINGLE, classes(labels), "houlsby", options, seed=0) as model:
             shapes.append(model(**inputs).shape[1])
     assert shapes == [2, 7, 2]
 
@@ -372,7 +397,7 @@ def test_layers_that_are_not_there_are_named(
     options = plugins.load("methods", method).options({"layers": selection})
     with (
         pytest.raises(InputError, match="the backbone has 2 layers, 0 to 1"),
-        task_model(backbone, SINGLE, 2, method, options, seed=0),
+        task_model(backbone, SINGLE, classes(2), method, options, seed=0),
     ):
         pass
     assert backbone.carries is None
@@ -398,7 +423,7 @@ def test_what_lies_below_the_lowest_adapted_layer_is_the_same_for_every_task(
 
     look()
     options = plugins.load("methods", method).options(OPTIONS.get(method, {}) | {"layers": "top:1"})
-    with task_model(any_backbone, SINGLE, 3, method, options, seed=0) as model:
+    with task_model(any_backbone, SINGLE, classes(3), method, options, seed=0) as model:
         steps(model, inputs)
         look()
         with torch.no_grad():
@@ -415,7 +440,7 @@ def test_all_layers_are_the_same_task_however_they_are_written(
         options = plugins.load("methods", method).options(
             OPTIONS.get(method, {}) | {"layers": selection}
         )
-        with task_model(backbone, SINGLE, 2, method, options, seed=0) as model:
+        with task_model(backbone, SINGLE, classes(2), method, options, seed=0) as model:
             starts.append(save({n: t.contiguous() for n, t in model.trained().items()}))
     assert starts[0] == starts[1] == starts[2]
 
@@ -426,7 +451,7 @@ def test_full_trains_everything_and_top_k_the_top(backbone: Backbone) -> None:
     head = 2 * 32 + 2
     counts = {}
     for method, options in (("full", {}), ("top-k", {"layers": "top:1"})):
-        with task_model(backbone, SINGLE, 2, method, options, seed=0) as model:
+        with task_model(backbone, SINGLE, classes(2), method, options, seed=0) as model:
             counts[method] = sum(t.numel() for t in model.trained().values())
     layer = sum(p.numel() for p in backbone.model.get_submodule("encoder.layer.1").parameters())
     assert counts == {"full": backbone.identity.parameters + head, "top-k": layer + head}
@@ -437,7 +462,7 @@ def test_a_backbone_without_biases_is_refused_by_bitfit(tmp_path: Path) -> None:
     bare = load_backbone(str(make_backbone(tmp_path / "m", "modernbert", mlp_bias=False)))
     with (
         pytest.raises(InputError, match="has none"),
-        task_model(bare, SINGLE, 2, "bitfit", {}, seed=0),
+        task_model(bare, SINGLE, classes(2), "bitfit", {}, seed=0),
     ):
         pass
     assert bare.carries is None

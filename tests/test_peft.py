@@ -14,8 +14,10 @@ from taskbank.backbone import Backbone, load_backbone
 from taskbank.data.batches import encode
 from taskbank.kinds.single import SINGLE
 from taskbank.model import task_model
+from taskbank.specs import Definition
 from tests.tiny import sentences
 
+TWO_CLASSES = Definition(("bad", "good"))
 # our stored name -> the name that peft has for it
 NAMES = {
     "lora": {
@@ -64,7 +66,7 @@ def test_outputs_and_gradients_equal_those_of_peft(
     inputs = encode(own.tokenizer, {"text": texts}, ("text",), 32).batch(np.arange(8))
     peft = theirs(method, folder, options).eval()
     chance = torch.Generator().manual_seed(0)
-    with task_model(own, SINGLE, 2, method, options, seed=0) as model:
+    with task_model(own, SINGLE, TWO_CLASSES, method, options, seed=0) as model:
         model.eval()
         pairs = []
         for name, tensor in model.attached.named_parameters():
@@ -97,7 +99,7 @@ def test_bitfit_trains_the_biases_that_peft_trains(own: Backbone, folder: Path) 
         if name.endswith("bias")
     }
     chance = torch.Generator().manual_seed(0)
-    with task_model(own, SINGLE, 2, "bitfit", {}, seed=0) as model:
+    with task_model(own, SINGLE, TWO_CLASSES, "bitfit", {}, seed=0) as model:
         model.eval()
         ours = {
             name.removeprefix("bias."): parameter

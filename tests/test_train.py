@@ -5,43 +5,43 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from taskbank.backbone import Backbone
-from taskbank.data.batches import Encoded, encode
 from taskbank.errors import InputError, TrainingError
-from taskbank.evaluate import predict_logits
+from taskbank.evaluate import predict_examples, predict_outputs
 from taskbank.kinds.single import SINGLE
 from taskbank.methods.houlsby import HOULSBY
 from taskbank.model import TaskModel, task_model
-from taskbank.specs import TrainingSpec
-from taskbank.train import Training, train
-from tests.tiny import sentences
+from taskbank.specs import Definition, TrainingSpec
+from taskbank.train import Epoch, Prepared, Training, train
+from tests.tiny import labelled, prepared
 
 SPEC = TrainingSpec(epochs=4, learning_rate=0.02, batch_size=16)
-Data = tuple[Encoded, np.ndarray]
+MOOD = Definition(("bad", "good"), {"positive": "good"})
 
 
-def data_of(backbone: Backbone, count: int, seed: int) -> Data:
-    """Return encoded sentences and their targets."""
-    rows = sentences(count, seed)
-    encoded = encode(backbone.tokenizer, {"text": [r["text"] for r in rows]}, ("text",), 32)
-    return encoded, SINGLE.targets([r["label"] for r in rows], ("bad", "good"), "here")
+def data_of(backbone: Backbone, count: int, seed: int) -> Prepared:
+    """Return encoded sentences with their labels."""
+    return prepared(backbone, SINGLE, MOOD, labelled("single", count, seed))
 
 
-def run(backbone: Backbone, spec: TrainingSpec = SPEC) -> tuple[Training, np.ndarray, bytes]:
+def run(
+    backbone: Backbone, spec: TrainingSpec = SPEC, metric: str = "accuracy", **further: Any
+) -> tuple[Training, np.ndarray, bytes]:
     """Train once; return the course, the logits on validation and every trained byte."""
     validation = data_of(backbone, 24, 2)
-    with task_model(
-        backbone, SINGLE, 2, "houlsby", HOULSBY.options({"size": 8}), spec.seed
-    ) as model:
-        course = train(model, SINGLE, data_of(backbone, 320, 1), validation, spec)
+    options = HOULSBY.options({"size": 8})
+    with task_model(backbone, SINGLE, MOOD, "houlsby", options, spec.seed) as model:
+        data = data_of(backbone, 320, 1)
+        course = train(model, SINGLE, MOOD, data, validation, spec, metric, **further)
         assert not model.training
         parts = [t.detach().numpy().tobytes() for _, t in sorted(model.trained().items())]
-        return course, predict_logits(model, validation[0]), b"".join(parts)
+        return course, predict_examples(model, SINGLE, validation.encoded), b"".join(parts)
 
 
 def test_a_task_is_learned(backbone: Backbone) -> None:
@@ -49,8 +49,9 @@ def test_a_task_is_learned(backbone: Backbone) -> None:
     course, logits, _ = run(backbone)
     assert course.best.score >= 0.9
     assert course.epochs[-1].loss < course.epochs[0].loss
-    targets = data_of(backbone, 24, 2)[1]
+    targets = data_of(backbone, 24, 2).encoded.rows["targets"]
     assert (logits.argmax(axis=1) == targets).mean() == course.best.score
+    assert np.array_equal(course.predictions, logits)
 
 
 def test_training_twice_gives_the_same_bytes(backbone: Backbone) -> None:
@@ -80,6 +81,54 @@ def test_the_best_epoch_is_what_stays(backbone: Backbone, monkeypatch: pytest.Mo
     assert 1 < course.best.number < 6, "this test needs a run that gets better, then worse"
     kept_at_best = calls[sum(r == max(ranks[: i + 1]) for i, r in enumerate(ranks)) - 1]
     assert calls[-1] == kept_at_best
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "matthews"])
+def test_the_best_epoch_is_the_best_by_the_metric_asked_for(
+    backbone: Backbone, metric: str
+) -> None:
+    """A loss is the better the lower it is, every other metric the higher."""
+    course, logits, _ = run(backbone, replace(SPEC, epochs=6, learning_rate=0.05), metric)
+    scores = [epoch.score for epoch in course.epochs]
+    assert course.best.score == (min(scores) if metric == "log_loss" else max(scores))
+    columns = labelled("single", 24, 2)
+    assert course.best.score == SINGLE.scores(logits, columns, MOOD)[metric]
+
+
+def test_a_training_that_is_given_up_keeps_its_best_epoch(backbone: Backbone) -> None:
+    """Who watches the epochs can end a training, which says so."""
+    seen: list[Epoch] = []
+
+    def give_up(epoch: Epoch) -> bool:
+        seen.append(epoch)
+        return len(seen) == 2
+
+    course, *_ = run(backbone, replace(SPEC, epochs=9), give_up=give_up)
+    assert (course.epochs, course.pruned) == (tuple(seen), True)
+    assert course.best in seen
+    whole, *_ = run(backbone, replace(SPEC, epochs=2), give_up=lambda epoch: False)
+    assert not whole.pruned
+
+
+def test_balanced_classes_count_alike_in_the_loss(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With balanced weights, every loss is told them; without, none is."""
+    seen: list[torch.Tensor | None] = []
+    real = type(SINGLE).loss
+
+    def spying(kind: object, outputs: torch.Tensor, told: object, weights: Any) -> torch.Tensor:
+        seen.append(weights)
+        return real(kind, outputs, told, weights)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(SINGLE), "loss", spying)
+    run(backbone, replace(SPEC, epochs=1))
+    assert all(weights is None for weights in seen)
+    seen.clear()
+    run(backbone, replace(SPEC, epochs=1, class_weight="balanced"))
+    assert len(seen) > 20
+    expected = SINGLE.balance(labelled("single", 320, 1), MOOD)
+    assert all(weights is not None and np.array_equal(weights, expected) for weights in seen)
 
 
 def test_patience_ends_a_training_that_gets_no_better(backbone: Backbone) -> None:
@@ -133,7 +182,7 @@ def test_weight_decay_pulls_matrices_only(backbone: Backbone) -> None:
     """Decay is for matrices; LayerNorms and biases are left out."""
     from taskbank.train import _groups
 
-    with task_model(backbone, SINGLE, 2, "houlsby", HOULSBY.options({"size": 4}), 0) as model:
+    with task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"size": 4}), 0) as model:
         matrices, others = _groups(model, 0.01)
         assert matrices["weight_decay"] == 0.01
         assert others["weight_decay"] == 0
@@ -145,12 +194,13 @@ def test_a_training_that_diverges_is_an_error(backbone: Backbone) -> None:
     """A loss that is not a number ends the training with an error, not with an adapter."""
     spec = TrainingSpec(epochs=3, learning_rate=0.99, clip=1e30)
     with (
-        task_model(backbone, SINGLE, 2, "houlsby", HOULSBY.options({"init_std": 1}), 0) as model,
+        task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"init_std": 1}), 0) as model,
         torch.no_grad(),
     ):
         model.trained()["head.weight"].fill_(float("nan"))
+        data, validation = data_of(backbone, 32, 1), data_of(backbone, 8, 2)
         with torch.enable_grad(), pytest.raises(TrainingError, match="diverged"):
-            train(model, SINGLE, data_of(backbone, 32, 1), data_of(backbone, 8, 2), spec)
+            train(model, SINGLE, MOOD, data, validation, spec, "accuracy")
 
 
 @pytest.mark.parametrize(
@@ -166,20 +216,21 @@ def test_a_training_that_diverges_is_an_error(backbone: Backbone) -> None:
         {"warmup": 2},
         {"clip": 0},
         {"seed": -1},
+        {"class_weight": "even"},
     ],
 )
-def test_a_hyperparameter_out_of_range_is_refused(wrong: dict[str, float]) -> None:
+def test_a_hyperparameter_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     """Each hyperparameter has a range, and its error names it and the value."""
     (name,) = wrong
     with pytest.raises(InputError, match=f"{name} is"):
-        TrainingSpec(**wrong)  # type: ignore[arg-type]
+        TrainingSpec(**wrong)
 
 
 def test_predictions_do_not_depend_on_the_company_of_a_batch(backbone: Backbone) -> None:
     """A text's logits are the same alone and among longer ones, but for rounding."""
-    encoded, _ = data_of(backbone, 40, 5)
-    with task_model(backbone, SINGLE, 2, "houlsby", HOULSBY.options({"size": 4}), 0) as model:
-        together = predict_logits(model, encoded)
+    encoded = data_of(backbone, 40, 5).encoded
+    with task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"size": 4}), 0) as model:
+        together = predict_outputs(model, encoded)
         model.eval()
         with torch.inference_mode():
             alone = [model(**encoded.batch(np.array([row]))).numpy()[0] for row in range(40)]
@@ -190,7 +241,8 @@ def test_no_bar_is_drawn_where_there_is_no_terminal(
     backbone: Backbone, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """With progress asked for, an error stream that is a file stays empty."""
-    with task_model(backbone, SINGLE, 2, "houlsby", HOULSBY.options({"size": 4}), 0) as model:
+    with task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"size": 4}), 0) as model:
+        data, validation = data_of(backbone, 32, 1), data_of(backbone, 8, 2)
         spec = TrainingSpec(epochs=1)
-        train(model, SINGLE, data_of(backbone, 32, 1), data_of(backbone, 8, 2), spec, progress=True)
+        train(model, SINGLE, MOOD, data, validation, spec, "accuracy", progress=True)
     assert capfd.readouterr().err == ""

@@ -25,7 +25,7 @@ from taskbank.specs import digest_bytes
 from taskbank.verify.files import check_writable, write_html, write_junit
 from taskbank.verify.report import Report
 from taskbank.verify.verify import verify_all
-from tests.making import identity, new_adapter, record_finding
+from tests.making import identity, new_adapter, new_trial, record_finding
 from tests.tiny import make_backbone
 
 JSON_KEYS = {"ok", "level", "checked", "findings", "tasks"}
@@ -118,6 +118,7 @@ def test_a_flipped_byte_in_any_text_column_is_found(
         bank.alias("one@1", "production")
         bank.put(new_adapter("gone", seed=2))
         bank.remove("gone@1")
+        bank.put_trial(new_trial(seed=3))
         assert verify_all(bank, level="integrity").ok
         record_finding(bank)
         with sqlite3.connect(tmp_path / "bank.db") as connection:

@@ -43,6 +43,7 @@ from taskbank.catalog.models import (
     RetirementRow,
     SplitRow,
     TaskRow,
+    TrialRow,
     VerificationRow,
 )
 from taskbank.catalog.records import (
@@ -51,8 +52,10 @@ from taskbank.catalog.records import (
     BackboneRecord,
     MetricRecord,
     NewAdapter,
+    NewTrial,
     Records,
     SplitRecord,
+    TrialRecord,
 )
 from taskbank.catalog.seals import children_damage, contents, row_damage, seal
 from taskbank.errors import ConflictError, DamagedError, InputError, NotFoundError
@@ -169,7 +172,8 @@ class Catalog:
                 "options_digest": new.method.digest,
                 "training": new.training.to_json(),
                 "training_digest": new.training.digest,
-                "labels": list(new.labels),
+                "labels": list(new.definition.labels),
+                "settings": dict(new.definition.settings),
                 "description": new.description,
                 "metric": new.metric,
                 "score": new.score,
@@ -368,6 +372,7 @@ class Catalog:
             options=row["options"],
             training=row["training"],
             labels=tuple(row["labels"]),
+            settings=row["settings"],
             description=row["description"],
             environment=row["environment"],
             tags={tag["key"]: tag["value"] for tag in children["tags"].get(own, [])},
@@ -523,7 +528,58 @@ class Catalog:
         found = set(connection.execute(adapters).scalars())
         for logits, split in connection.execute(predictions):
             found |= {logits, split}
-        return found
+        kept = select(TrialRow.digest).where(TrialRow.digest.is_not(None))
+        return found | {digest for digest in connection.execute(kept).scalars() if digest}
+
+    # Trials
+
+    def add_trial(self, connection: Connection, new: NewTrial) -> None:
+        """Record one training of a task; its weights, if kept, must be stored already."""
+        names = ("task", "kind", "specification", "status", "metric", "score", "parameters")
+        values = {name: getattr(new, name) for name in names} | {
+            "backbone_id": self.add_backbone(connection, new.backbone),
+            "method": new.method.name,
+            "options": dict(new.method.options),
+            "training": new.training.to_json(),
+            "data": dict(new.data),
+            "labels": list(new.definition.labels),
+            "settings": dict(new.definition.settings),
+            "metrics": [dict(vars(measured)) for measured in new.metrics],
+            "digest": None if new.weights is None else digest_bytes(new.weights),
+            "environment": dict(new.environment),
+            "created_at": now(),
+        }
+        _insert(connection, TrialRow, values)
+
+    def trials(self, task: str | None = None) -> tuple[TrialRecord, ...]:
+        """Return the trainings of one task or of all, oldest first.
+
+        Raises:
+            DamagedError: if a row is not what was recorded.
+        """
+        table = _table(TrialRow)
+        query = select(table, BackboneRow.fingerprint.label("backbone")).join(
+            BackboneRow, BackboneRow.id == TrialRow.backbone_id
+        )
+        if task is not None:
+            query = query.where(TrialRow.task == task)
+        found: dict[tuple[str, str], TrialRecord] = {}
+        with reading(self.engine) as connection:
+            for row in connection.execute(query.order_by(TrialRow.id)).mappings():
+                damage = row_damage(table.name, {c.name: row[c.name] for c in table.columns})
+                if damage:
+                    raise DamagedError(f"{damage}: restore the bank from a copy")
+                found[row["task"], row["specification"]] = self._trial(row)
+        return tuple(found.values())
+
+    def _trial(self, row: Mapping[Any, Any]) -> TrialRecord:
+        changed: dict[str, Any] = {
+            "labels": tuple(row["labels"]),
+            "metrics": tuple(MetricRecord(**measured) for measured in row["metrics"]),
+            "read_blob": self.read_blob,
+        }
+        names = set(TrialRecord.__dataclass_fields__) - changed.keys()
+        return TrialRecord(**{name: row[name] for name in names}, **changed)
 
     # Verifications
 

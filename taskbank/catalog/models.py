@@ -34,7 +34,7 @@ NAMING = {
 }
 
 # The revision this code reads and writes, last; a test pins it to the migrations' head.
-SCHEMA_REVISIONS = ("0001",)
+SCHEMA_REVISIONS = ("0001", "0002")
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
 
 Digest = String(71)  # "sha256:" and 64 hex digits
@@ -49,6 +49,7 @@ class Base(DeclarativeBase):
         str: Text(),
         dict[str, Any]: JSON(),
         list[str]: JSON(),
+        list[Any]: JSON(),
     }
 
 
@@ -122,6 +123,7 @@ class AdapterRow(Base):
     training: Mapped[dict[str, Any]]
     training_digest: Mapped[str] = mapped_column(Digest)
     labels: Mapped[list[str]]
+    settings: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     description: Mapped[str]
     metric: Mapped[str]
     score: Mapped[float]
@@ -287,6 +289,38 @@ class FindingRow(Base):
     message: Mapped[str]
 
 
+class TrialRow(Base):
+    """One training of a task, recorded or not; of equal specifications the last row counts."""
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        Index(None, "task", "specification"),
+        Index(None, "digest"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task: Mapped[str] = mapped_column(String(100))
+    kind: Mapped[str]
+    backbone_id: Mapped[int] = mapped_column(ForeignKey("backbones.id"))
+    specification: Mapped[str] = mapped_column(Digest)  # of everything that decides its bytes
+    method: Mapped[str]
+    options: Mapped[dict[str, Any]]
+    training: Mapped[dict[str, Any]]
+    data: Mapped[dict[str, Any]]  # origin, rows and digest of each split
+    labels: Mapped[list[str]]
+    settings: Mapped[dict[str, Any]]
+    status: Mapped[str]
+    metric: Mapped[str]
+    score: Mapped[float]  # on validation
+    metrics: Mapped[list[Any]]
+    parameters: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[str | None] = mapped_column(Digest)  # of the weights, where they were kept
+    environment: Mapped[dict[str, Any]]
+    created_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
+
+
 class BlobRow(Base):
     """Content-addressed bytes, where the catalog itself is the blob store."""
 
@@ -314,6 +348,7 @@ SEALED = (
     AliasRow,
     RetirementRow,
     VerificationRow,
+    TrialRow,
 )
 # child table -> the column that names its parent
 CHILDREN: dict[str, tuple[type[Base], str]] = {

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from taskbank.errors import InputError, MissingExtraError
-from taskbank.specs import BackboneIdentity, Json, MethodSpec, TrainingSpec
+from taskbank.errors import InputError, MissingExtraError, NotFoundError
+from taskbank.specs import BackboneIdentity, Definition, Json, MethodSpec, TrainingSpec
 
 if TYPE_CHECKING:
     import pandas
@@ -74,7 +74,7 @@ class NewAdapter:
     backbone: BackboneIdentity
     method: MethodSpec
     training: TrainingSpec
-    labels: tuple[str, ...]
+    definition: Definition
     metric: str
     split: str
     metrics: tuple[MetricRecord, ...]
@@ -95,6 +95,103 @@ class NewAdapter:
 
 
 @dataclass(frozen=True)
+class NewTrial:
+    """One training of a task, ready to be recorded.
+
+    Attributes:
+        task: the task's name.
+        kind: of the task.
+        backbone: the one it was trained on.
+        specification: digest of everything that decides its bytes.
+        method: how the task was adapted.
+        training: every hyperparameter.
+        data: origin, rows and digest of each split.
+        definition: of the task, with what was chosen on validation.
+        status: `complete`; `collapsed`: it learned nothing; `pruned`: given up early.
+        metric: what it is judged by.
+        score: its value on validation.
+        metrics: every metric on the splits that it was scored on.
+        parameters: number of trained parameters.
+        weights: where they are kept.
+        environment: versions, device, duration, and how the epochs went.
+    """
+
+    task: str
+    kind: str
+    backbone: BackboneIdentity
+    specification: str
+    method: MethodSpec
+    training: TrainingSpec
+    data: Mapping[str, Json]
+    definition: Definition
+    status: str
+    metric: str
+    score: float
+    metrics: tuple[MetricRecord, ...]
+    parameters: int
+    weights: bytes | None
+    environment: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One training of a task as the bank has it; the attributes are those of `NewTrial`.
+
+    Attributes:
+        digest: of the stored weights; none where they were not kept.
+        created_at: when it was recorded, ISO 8601 in UTC.
+    """
+
+    task: str
+    kind: str
+    backbone: str
+    specification: str
+    method: str
+    options: Mapping[str, Json]
+    training: Mapping[str, Json]
+    data: Mapping[str, Json]
+    labels: tuple[str, ...]
+    settings: Mapping[str, Json]
+    status: str
+    metric: str
+    score: float
+    metrics: tuple[MetricRecord, ...]
+    parameters: int
+    digest: str | None
+    environment: Mapping[str, Json]
+    created_at: str
+    read_blob: Callable[[str], Blob] = field(repr=False, compare=False)
+
+    def value(self, split: str, metric: str | None = None) -> float | None:
+        """Return a metric on a split, by default its own; none if it was not measured."""
+        wanted = (split, metric or self.metric)
+        return next((m.value for m in self.metrics if (m.split, m.name) == wanted), None)
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the stored tensors by name.
+
+        Raises:
+            NotFoundError: if its weights were not kept.
+            DamagedError: if the bytes are gone or are not what was recorded.
+        """
+        from safetensors.torch import load
+
+        if self.digest is None:
+            raise NotFoundError(
+                f"the weights of this trial of {self.task!r} were not kept: train it again with "
+                "--keep-trials"
+            )
+        tensors: dict[str, torch.Tensor] = load(self.read_blob(self.digest))
+        return tensors
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what `taskbank trials --json` prints: everything but the bytes."""
+        names = (name for name in self.__dataclass_fields__ if name != "read_blob")
+        plain = {name: getattr(self, name) for name in names}
+        return plain | {"metrics": [vars(measured) for measured in self.metrics]}
+
+
+@dataclass(frozen=True)
 class BackboneRecord:
     """A backbone as the bank knows it."""
 
@@ -110,7 +207,7 @@ class AdapterRecord:
     Attributes:
         task: the task's name.
         version: 1, 2, …
-        kind: shape of the task: `single` or `pair`.
+        kind: shape of the task, such as `single` or `pair`.
         method: how it was adapted, such as `houlsby`.
         metric: name of the task's own metric.
         score: its value on `split`.
@@ -122,7 +219,8 @@ class AdapterRecord:
         created_at: when it was recorded, ISO 8601 in UTC.
         options: every option of the method.
         training: every hyperparameter of the training.
-        labels: names of the classes, in the order of the logits.
+        labels: names of the classes, in the order of the outputs.
+        settings: what else its kind needs to know, such as thresholds.
         description: free text.
         environment: versions, device, seed and duration of the training.
         tags: keys and values given when it was added.
@@ -146,6 +244,7 @@ class AdapterRecord:
     options: Mapping[str, Json]
     training: Mapping[str, Json]
     labels: tuple[str, ...]
+    settings: Mapping[str, Json]
     description: str
     environment: Mapping[str, Json]
     tags: Mapping[str, str]
@@ -158,6 +257,11 @@ class AdapterRecord:
     def ref(self) -> str:
         """The adapter's full name: `sst2@3`."""
         return f"{self.task}@{self.version}"
+
+    @property
+    def definition(self) -> Definition:
+        """Labels and settings: how the task's outputs are read."""
+        return Definition(self.labels, self.settings)
 
     def weights(self) -> Blob:
         """Return the stored safetensors bytes, checked against their digest.
@@ -188,6 +292,7 @@ class AdapterRecord:
             "options": dict(self.options),
             "training": dict(self.training),
             "labels": list(self.labels),
+            "settings": dict(self.settings),
             "description": self.description,
             "tags": dict(self.tags),
             "metrics": [vars(measured) for measured in self.metrics],

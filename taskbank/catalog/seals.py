@@ -16,8 +16,17 @@ from taskbank.specs import canonical_json, digest_bytes, digest_json
 
 
 def seal(values: Mapping[str, Any]) -> str:
-    """Return the seal of a row, given all its columns by name."""
-    return digest_json({key: value for key, value in values.items() if key not in ("id", "seal")})
+    """Return the seal of a row, given all its columns by name.
+
+    Empty settings are left out: an adapter from before there were settings has none.
+    """
+    return digest_json(
+        {
+            key: value
+            for key, value in values.items()
+            if key not in ("id", "seal") and (key, value) != ("settings", {})
+        }
+    )
 
 
 def contents(rows: Iterable[Mapping[str, Any]], parent: str) -> str:

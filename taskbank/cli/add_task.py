@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from taskbank.cli.common import Settings, data_options, pairs, print_fields, print_json, size
+from taskbank.cli.common import (
+    Settings,
+    data_options,
+    literal,
+    pairs,
+    print_fields,
+    print_json,
+    size,
+)
 
 if TYPE_CHECKING:
     from taskbank.pipeline import Added
 
+TEXT = "text; text_a, question or words, by kind"
+PAIR = "text_b, or context"
+LABEL = "label; labels, answers or tags, by kind"
+METHODS = "houlsby, pfeiffer, parallel, lora, ia3, bitfit, layernorm; to measure: top-k, full."
+TRAINING = (
+    "epochs",
+    "learning_rate",
+    "batch_size",
+    "max_length",
+    "weight_decay",
+    "class_weight",
+    "seed",
+    "patience",
+    "precision",
+)
 DATA = "A .csv, .tsv, .jsonl, .parquet or .arrow file, a saved folder, or hf:NAME[/CONFIG][:SPLIT]."
 
 
@@ -20,20 +42,42 @@ DATA = "A .csv, .tsv, .jsonl, .parquet or .arrow file, a saved folder, or hf:NAM
 @click.option("--train", "train_data", required=True, metavar="DATA", help=DATA)
 @click.option("--validation", metavar="DATA", help="Chooses the epoch; default: a tenth of train.")
 @click.option("--test", metavar="DATA", help="Scored once, at the end.")
-@click.option("--kind", default="single", show_default=True, help="single or pair.")
-@click.option("--text", metavar="COL", help="Column of texts.  [default: text, or text_a]")
-@click.option("--text-pair", metavar="COL", help="Column of second texts.  [default: text_b]")
-@click.option("--label", metavar="COL", help="Column of labels.  [default: label]")
-@click.option("--method", default="houlsby", show_default=True, help="How the task is adapted.")
+@click.option(
+    "--kind",
+    default="single",
+    show_default=True,
+    help="single, pair, regression, multilabel, span or tagging.",
+)
+@click.option("--text", metavar="COL", help=f"Column of texts.  [default: {TEXT}]")
+@click.option("--text-pair", metavar="COL", help=f"Column of second texts.  [default: {PAIR}]")
+@click.option("--label", metavar="COL", help=f"Column of labels.  [default: {LABEL}]")
+@click.option("--rows", type=int, help="Use so many rows of train, a stratified sample.")
+@click.option("--metric", help="What the task is chosen and checked by.  [default: the kind's]")
+@click.option("--positive", metavar="LABEL", help="Of two classes, the one that F1 is about.")
+@click.option("--method", default="houlsby", show_default=True, help=METHODS)
 @click.option("--size", type=int, help="Width of the adapter's bottleneck.  [default: 64]")
+@click.option("--layers", metavar="WHICH", help="all, top:3, 0-5 or 8,10,11.  [default: all]")
 @click.option("--option", "options", multiple=True, metavar="K=V", help="Another of the method's.")
 @click.option("--epochs", type=int, help="Passes over train, at most.")
 @click.option("--learning-rate", type=float, help="Peak of the schedule.")
 @click.option("--batch-size", type=int, help="Examples a step.  [default: 32]")
-@click.option("--max-length", type=int, help="Tokens an input is cut to.  [default: 128]")
+@click.option("--max-length", type=int, help="Tokens an input, or a window of it, is cut to.")
 @click.option("--weight-decay", type=float, help="On matrices.  [default: 0, as in the paper]")
+@click.option("--class-weight", metavar="balanced", help="Let every class count alike.")
 @click.option("--seed", type=int, help="Of initialisation, order and dropout.  [default: 0]")
 @click.option("--patience", type=int, help="Stop after so many epochs without a better one.")
+@click.option("--precision", help="float32 or bfloat16.  [default: bfloat16 on a GPU only]")
+@click.option(
+    "--search",
+    multiple=True,
+    metavar="K=V,V,…",
+    help="Values to try of a hyperparameter or a method's option; repeatable.",
+)
+@click.option("--seeds", type=int, default=1, help="Train each setting from so many seeds.")
+@click.option("--trials", type=int, help="Let a sampler pick so many settings of the search.")
+@click.option("--keep-trials", is_flag=True, help="Store the weights of every trial.")
+@click.option("--keep-weights", is_flag=True, help="Store what a baseline trains: whole layers.")
+@click.option("--resume", is_flag=True, help="Go on from what an interrupted run left.")
 @click.option("--backbone", metavar="SPEC", help="Which backbone; makes the bank if need be.")
 @click.option("--new-version", is_flag=True, help="Add a version to a task that is there.")
 @click.option("--description", default="", metavar="T", help="Free text.")
@@ -47,7 +91,9 @@ def add_task(
     name: str,
     train_data: str,
     size: int | None,
+    layers: str | None,
     options: tuple[str, ...],
+    search: tuple[str, ...],
     tags: tuple[str, ...],
     **given: Any,
 ) -> int:
@@ -55,68 +101,92 @@ def add_task(
 
     Only an adapter, the LayerNorms and a head are trained; the backbone stays as it is. The
     best epoch on validation is kept, and everything that was in the bank is checked after.
+
+    With --search, every setting is tried, or as many as --trials says, and the best by
+    validation is recorded; taskbank trials shows them all.
     """
     from taskbank.pipeline import add_task as add
 
-    method_options = {key: _literal(text) for key, text in pairs(options, "--option").items()}
-    if size is not None:
-        method_options["size"] = size
-    names = ("epochs", "learning_rate", "batch_size", "max_length", "weight_decay", "seed")
-    training = {key: given.pop(key) for key in (*names, "patience")}
+    method_options = {key: literal(text) for key, text in pairs(options, "--option").items()}
+    method_options |= {
+        key: value for key, value in (("size", size), ("layers", layers)) if value is not None
+    }
+    training = {key: given.pop(key) for key in TRAINING}
     added = add(
         settings.bank,
         name,
         train_data,
         options=method_options,
         training={key: value for key, value in training.items() if value is not None},
+        search={
+            key.replace("-", "_"): [literal(value) for value in text.split(",")]
+            for key, text in pairs(search, "--search").items()
+        },
         tags=pairs(tags, "--tag"),
         progress=settings.progress,
         **given,
     )
     if settings.json:
-        print_json(added.record.to_json() | {"unchanged": added.unchanged.to_json()})
+        print_json(as_json(added))
     elif not settings.quiet:
         _print(added)
     return 0 if added.unchanged.ok else 1
 
 
-def _print(added: Added) -> None:
-    record, best = added.record, added.training.best
-    fields: dict[str, object] = {
-        "task": record.ref,
-        "kind": f"{record.kind}, {len(record.labels)} labels",
-        "method": record.method,
+def as_json(added: Added) -> dict[str, Any]:
+    """Return what `--json` prints: the adapter, or the trial where none is stored, and the rest."""
+    found = added.trial if added.record is None else added.record
+    return found.to_json() | {
+        "stored": added.record is not None,
+        "trials": [trial.to_json() for trial in added.trials],
+        "unchanged": added.unchanged.to_json(),
     }
-    for split in record.splits:
-        fields[split.name] = f"{split.rows:,} examples of {split.origin}"
-    for measured in record.metrics:
+
+
+def _print(added: Added) -> None:
+    from taskbank.cli.trials import print_spread, print_trials
+
+    trial, best = added.trial, added.training.best
+    if len(added.trials) > 1:
+        print_trials(added.trials)
+        print_spread(added.trials)
+    fields: dict[str, object] = {
+        "task": trial.task if added.record is None else added.record.ref,
+        "kind": f"{trial.kind}, {len(trial.labels)} labels" if trial.labels else trial.kind,
+        "method": trial.method,
+    }
+    for name in filter(trial.data.get, ("train", "validation", "test")):
+        split = trial.data[name]
+        fields[name] = f"{split['rows']:,} examples of {split['origin']}"
+    for measured in trial.metrics:
         fields[f"{measured.split} {measured.name}"] = (
             f"{measured.value:.4f} ± {measured.standard_error:.4f}"
         )
-    cut = record.environment["train"]["at_max_length"]
+    cut = trial.environment["train"]["at_max_length"]
     if cut:
         fields["cut"] = (
-            f"{cut:,} of {record.environment['train']['rows']:,} training inputs reach "
-            f"{record.training['max_length']} tokens: what is beyond is not read (--max-length)"
+            f"{cut:,} training inputs reach {trial.training['max_length']} tokens: what is beyond "
+            "is not read, or read in another window (--max-length)"
         )
     fields |= {
         "best epoch": f"{best.number} of {len(added.training.epochs)} run",
         "trained": f"{added.training.seconds:.1f} s",
-        "parameters": f"{record.parameters:,}",
-        "stored": f"{size(record.bytes)}, {record.digest}",
+        "parameters": f"{trial.parameters:,}",
+        "stored": "nothing but this trial: --keep-weights stores what was trained"
+        if added.record is None
+        else f"{size(added.record.bytes)}, {added.record.digest}",
     }
     print_fields(fields)
-    others = added.unchanged.checked - 1
+    if trial.status == "collapsed":
+        click.echo(
+            f"warning: no trial learned anything: {trial.metric} is {trial.score:.4f} on "
+            "validation, no better than predictions that look at no input; try another "
+            "--learning-rate, more epochs or more data",
+            err=True,
+        )
+    others = added.unchanged.checked - (added.record is not None)
     if added.unchanged.ok:
         click.echo(f"the {others} other adapters of the bank are unchanged (rows and bytes)")
     else:
         for finding in added.unchanged.findings:
             click.echo(f"found: {finding.task}@{finding.version} {finding.message}", err=True)
-
-
-def _literal(text: str) -> Any:
-    # A number or true/false where it reads as one, text otherwise.
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -141,6 +141,14 @@ def pairs(values: Sequence[str], option: str) -> dict[str, str]:
     return found
 
 
+def literal(text: str) -> Any:
+    """Return a number or truth value where a text reads as one, the text otherwise."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def complete_task(context: click.Context, _parameter: object, start: str) -> list[str]:
     """Return the names of tasks that begin with what was typed, for shell completion."""
     from taskbank.bank import open_bank

@@ -13,6 +13,7 @@ import traceback
 import click
 
 from taskbank.cli.add_task import add_task
+from taskbank.cli.add_tasks import add_tasks
 from taskbank.cli.alias import alias
 from taskbank.cli.common import Settings, data_options
 from taskbank.cli.completion import completion
@@ -25,6 +26,7 @@ from taskbank.cli.query import query
 from taskbank.cli.remove import remove
 from taskbank.cli.show import show
 from taskbank.cli.transfer import export, import_
+from taskbank.cli.trials import trials
 from taskbank.cli.verify_all import verify_all
 from taskbank.errors import TaskbankError
 from taskbank.version import __version__
@@ -50,10 +52,12 @@ def cli(context: click.Context) -> None:
 for command in (
     init,
     add_task,
+    add_tasks,
     verify_all,
     list_,
     show,
     query,
+    trials,
     predict,
     alias,
     remove,

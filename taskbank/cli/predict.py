@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,29 +31,31 @@ def predict(
     backbone: str | None,
     device: str | None,
 ) -> None:
-    """Predict the label of each TEXT, or of each row of --file, with task NAME.
+    """Predict each TEXT, or each row of --file, with task NAME.
 
-    NAME may carry a version or an alias: NAME@3, NAME@production. For a task of kind pair,
-    two texts in turn are one input.
+    NAME may carry a version or an alias: NAME@3, NAME@production. Where a task takes two texts
+    (a pair; a question and its context), two in turn are one input.
     """
     if bool(texts) == bool(file):
         raise InputError("give texts, or a file of them with --file: one of the two")
     from taskbank import plugins
     from taskbank.bank import open_bank
-    from taskbank.inference import predict as predict_texts
+    from taskbank.inference import predict as predict_inputs
+    from taskbank.kinds.kind import input_fields
 
     with open_bank(settings.bank) as bank:
-        columns = plugins.load("kinds", bank[ref].kind).columns
-        width = len(columns)
+        record = bank[ref]
+        fields = input_fields(plugins.load("kinds", record.kind), record.definition)
+        width = len(fields)
         if file is not None:
-            from taskbank.data.sources import read_texts
+            from taskbank.data.sources import read_inputs
 
-            rows = read_texts(str(file), text=text, text_pair=text_pair, kind_columns=columns)
+            rows = read_inputs(str(file), fields, text=text, text_pair=text_pair)
         elif len(texts) % width:
             raise InputError(f"{len(texts)} texts were given: {ref} takes {width} an input")
         else:
             rows = [texts[i : i + width] for i in range(0, len(texts), width)]
-        predictions = predict_texts(bank, ref, rows, backbone=backbone, device=device)
+        predictions = predict_inputs(bank, ref, rows, backbone=backbone, device=device)
     if settings.json:
         print_json(predictions)
         return
@@ -62,7 +65,8 @@ def predict(
     )
 
 
-def _short(prediction: dict[str, str]) -> str:
-    texts = [prediction[key] for key in ("text", "text_pair") if key in prediction]
+def _short(prediction: dict[str, Any]) -> str:
+    inputs = [prediction[key] for key in ("text", "text_pair") if key in prediction]
+    texts = (one if isinstance(one, str) else " ".join(one) for one in inputs)
     joined = " | ".join(" ".join(text.split()) for text in texts)
     return joined if len(joined) <= 80 else joined[:79] + "…"

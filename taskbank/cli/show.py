@@ -51,5 +51,11 @@ def show(settings: Settings, ref: str) -> None:
     fields |= {f"training {key}": value for key, value in record.training.items()}
     environment = {k: v for k, v in record.environment.items() if not isinstance(v, dict | list)}
     fields["environment"] = ", ".join(f"{key} {value}" for key, value in environment.items())
-    fields["labels"] = ", ".join(record.labels)
+    fields |= {f"setting {key}": _plain(value) for key, value in record.settings.items()}
+    if record.labels:
+        fields["labels"] = ", ".join(record.labels)
     print_fields(fields)
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

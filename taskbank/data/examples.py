@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from taskbank.errors import DamagedError
-from taskbank.specs import canonical_json, digest_bytes
+from taskbank.specs import Json, canonical_json, digest_bytes
 
 SHOWN_LINE = 60
 
@@ -22,18 +22,18 @@ class Examples:
     """A data set held as columns, in order.
 
     Attributes:
-        columns: texts and labels by canonical name: `text` or `text_a` and `text_b`, and
-            `label`; all of one length.
+        columns: inputs and labels by canonical name, such as `text` and `label`, as plain JSON
+            values; all of one length.
         origin: where it came from, for people.
     """
 
-    columns: Mapping[str, tuple[str, ...]]
+    columns: Mapping[str, tuple[Json, ...]]
     origin: str
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
-    def rows(self) -> Iterator[dict[str, str]]:
+    def rows(self) -> Iterator[dict[str, Json]]:
         """Give each example as a dictionary, in order."""
         for values in zip(*self.columns.values(), strict=True):
             yield dict(zip(self.columns, values, strict=True))
@@ -70,7 +70,7 @@ class Examples:
             *lines, rest = data.decode().split("\n")
         except UnicodeDecodeError as error:
             raise DamagedError(f"the examples of {origin} are not UTF-8: {error}") from None
-        columns: dict[str, list[str]] = {}
+        columns: dict[str, list[Json]] = {}
         for number, line in enumerate(lines, start=1):
             row = _parse(line)
             if row is None or (columns and row.keys() != columns.keys()):
@@ -88,13 +88,16 @@ class Examples:
         return cls({name: tuple(values) for name, values in columns.items()}, origin)
 
 
-def _parse(line: str) -> dict[str, str] | None:
+def _parse(line: str) -> dict[str, Json] | None:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return None
     if not isinstance(row, dict) or not row:
         return None
-    if not all(isinstance(value, str) for value in row.values()):
+    if any(value is None for value in row.values()):
         return None
-    return row if canonical_json(row) == line else None
+    try:
+        return row if canonical_json(row) == line else None
+    except ValueError:  # NaN, which JSON does not have and Python reads
+        return None

@@ -11,19 +11,17 @@
                          unless it is said. Of two parts, NAME/CONFIG is tried where the
                          hub has no OWNER/NAME.
 
-Labels may be text, whole numbers, truth values (`true` and `false`), or what `datasets` calls
-a ClassLabel, which is read by name wherever its names were saved with it.
-
-Knows nothing of torch. What is wrong is said with the file, the row (from 1, without the
-header) and the value, before anything expensive starts.
+Knows nothing of torch. What is wrong is said with the file and the place in it, before
+anything expensive starts.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -33,94 +31,98 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import feather, ipc, parquet
 
+from taskbank.data.columns import Field, read_column, shown
 from taskbank.data.examples import Examples
 from taskbank.errors import DataError
+from taskbank.specs import Json
 
 HUB = "hf:"
-LABEL = "label"
-OPTIONS = {
-    "text": "--text",
-    "text_a": "--text",
-    "text_b": "--text-pair",
-    LABEL: "--label",
-}
-SHOWN = 40  # characters of a value, and
-MANY = 20  # columns, that an error shows
+
+Inputs = Sequence[Field]  # the columns that make one input
 
 
 def read_examples(
     source: str,
+    inputs: Sequence[Inputs],
+    label: Field,
     *,
     text: str | None = None,
     text_pair: str | None = None,
-    label: str | None = None,
-    kind_columns: Sequence[str] = ("text",),
+    label_column: str | None = None,
 ) -> Examples:
     """Return the labelled examples of a source, every row checked.
 
     Args:
         source: a file, a folder or a hub name, as the module describes.
-        text: the column of texts, where it has another name than the kind's.
-        text_pair: the column of second texts, likewise.
-        label: the column of labels, likewise.
-        kind_columns: the kind's names of its texts: `text`, or `text_a` and `text_b`.
+        inputs: what an input may be made of, such as one text, or two.
+        label: what is to be predicted.
+        text: the first column of the input, where it has another name than its field.
+        text_pair: the second, likewise.
+        label_column: the column of the label, likewise.
 
     Raises:
         DataError: if the source cannot be read or a row is not usable.
     """
-    names = _names(text, text_pair, kind_columns)
-    wanted = LABEL if label is None else label
-    table = _read(source, {*names.values(), wanted})
-    columns = _texts(source, table, names)
-    labels = _labels(source, wanted, table, _column(source, table, LABEL, wanted))
-    labelled = columns | {LABEL: _checked(source, wanted, "label", labels)}
+    given = (text, text_pair)
+    table = _read(source, {*_names(inputs, given).values(), label_column or label.name})
+    chosen = _choose(inputs, given, table.column_names)
+    columns = {
+        field.name: read_column(source, table, field, name)
+        for field, name in zip(chosen, _columns(chosen, given), strict=True)
+    }
+    columns[label.name] = read_column(source, table, label, label_column or label.name)
     # A file's name may hold bytes that are no UTF-8; what is recorded of it may not.
-    return Examples(labelled, source.encode(errors="backslashreplace").decode())
+    return Examples(columns, source.encode(errors="backslashreplace").decode())
 
 
-def read_texts(
+def read_inputs(
     source: str,
+    inputs: Inputs,
     *,
     text: str | None = None,
     text_pair: str | None = None,
-    kind_columns: Sequence[str] = ("text",),
-) -> list[tuple[str, ...]]:
-    """Return the unlabelled texts of a source, a tuple a row.
+) -> list[tuple[Json, ...]]:
+    """Return the unlabelled inputs of a source, a tuple a row.
 
     Args:
         source: as for `read_examples`, or a `.txt` file with a text a line.
-        text: the column of texts, where it has another name than the kind's.
-        text_pair: the column of second texts, likewise.
-        kind_columns: the kind's names of its texts: `text`, or `text_a` and `text_b`.
+        inputs: the columns that make an input.
+        text: the first, where it has another name than its field.
+        text_pair: the second, likewise.
 
     Raises:
         DataError: if the source cannot be read or a row is not usable.
     """
-    names = _names(text, text_pair, kind_columns)
+    names = _columns(_choose([inputs], (text, text_pair), ()), (text, text_pair))
     if Path(source).suffix.lower() == ".txt":
-        columns = _lines(source, names)
-    else:
-        columns = _texts(source, _read(source, names.values()), names)
-    return list(zip(*columns.values(), strict=True))
+        return [(line,) for line in _lines(source, inputs, text)]
+    table = _read(source, names)
+    columns = [
+        read_column(source, table, field, name) for field, name in zip(inputs, names, strict=True)
+    ]
+    return list(zip(*columns, strict=True))
 
 
-def hold_out(examples: Examples, share: float, seed: int) -> tuple[Examples, Examples]:
+def hold_out(
+    examples: Examples, strata: Sequence[Hashable], share: float, seed: int
+) -> tuple[Examples, Examples]:
     """Split examples into a larger part for training and a smaller one for validation.
 
-    Every class keeps its share of both, as nearly as whole numbers allow; a class with a
+    Every stratum (class) keeps its share of both, as nearly as whole numbers allow; one with a
     single example stays in training.
 
     Args:
-        examples: with a `label` column.
-        share: of each class that is held out, from 0 to 1.
+        examples: the labelled examples.
+        strata: what each belongs to, one value an example.
+        share: of each stratum that is held out, from 0 to 1.
         seed: of the choice; the order within both parts is that of the examples.
 
     Raises:
         DataError: if there are too few examples to hold any out.
     """
-    # Positions in the sorted classes: an array of texts would be as wide as the longest label.
-    place = {name: i for i, name in enumerate(sorted(set(examples.columns[LABEL])))}
-    labels = np.array([place[label] for label in examples.columns[LABEL]])
+    # Positions in the sorted strata: an array of texts would be as wide as the longest one.
+    place = {name: i for i, name in enumerate(sorted(set(strata), key=str))}
+    labels = np.array([place[name] for name in strata])
     generator = np.random.default_rng(np.random.SeedSequence([seed, 0]))
     wanted = max(1, round(share * len(labels)))
     # Largest remainders: whole numbers that add up, and at least one of each class stays.
@@ -155,168 +157,53 @@ def hold_out(examples: Examples, share: float, seed: int) -> tuple[Examples, Exa
 # Columns
 
 
-def _names(text: str | None, text_pair: str | None, kind_columns: Sequence[str]) -> dict[str, str]:
-    """Return what the columns of texts are called in the source, by canonical name."""
-    if text_pair is not None and len(kind_columns) < 2:
-        raise DataError(
-            f"--text-pair {text_pair!r} names second texts, which this kind does not have: "
-            "use --kind pair"
-        )
+def _names(inputs: Sequence[Inputs], given: Sequence[str | None]) -> dict[str, str]:
+    """Return what every field that may be wanted is called in the source."""
     return {
-        name: name if given is None else given
-        for name, given in zip(kind_columns, (text, text_pair), strict=False)
+        field.name: column
+        for fields in inputs
+        for field, column in zip(fields, _columns(fields, given), strict=True)
     }
 
 
-def _texts(source: str, table: pa.Table, names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    columns = {}
-    for name, wanted in names.items():
-        column = _column(source, table, name, wanted)
-        columns[name] = _checked(source, wanted, "text", _strings(source, wanted, column))
-    return columns
+def _columns(fields: Inputs, given: Sequence[str | None]) -> list[str]:
+    return [
+        field.name if column is None else column
+        for field, column in zip(fields, given, strict=False)
+    ]
 
 
-def _lines(source: str, names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    if len(names) > 1:
+def _choose(inputs: Sequence[Inputs], given: Sequence[str | None], there: Sequence[str]) -> Inputs:
+    """Return what the input is made of: as many fields as the options or the columns say."""
+    text, text_pair = given
+    widest = max(inputs, key=len)
+    if text_pair is not None:
+        if len(widest) < 2:
+            raise DataError(
+                f"--text-pair {text_pair!r} names second texts, which this kind does not have: "
+                "use --kind pair"
+            )
+        return widest
+    for fields in inputs:
+        if text is None and all(field.name in there for field in fields):
+            return fields
+    return inputs[0]
+
+
+def _lines(source: str, inputs: Inputs, wanted: str | None) -> Sequence[Json]:
+    if len(inputs) > 1:
         raise DataError(
-            f"{source} has one text a line, and this kind takes {len(names)}: give a .tsv, .csv "
-            f"or .jsonl file with the columns {', '.join(names)}"
+            f"{source} has one text a line, and this kind takes {len(inputs)}: give a .tsv, .csv "
+            f"or .jsonl file with the columns {', '.join(field.name for field in inputs)}"
         )
-    ((name, wanted),) = names.items()
-    if wanted != name:
+    if wanted is not None:
         raise DataError(f"{source} has lines and no columns: leave out --text {wanted!r}")
     text = _decoded(source, _bytes_of(Path(source)))
     if not text.strip():
         raise DataError(f"{source} is empty")
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-    return {name: _checked(source, name, "text", lines)}
-
-
-def _column(source: str, table: pa.Table, name: str, wanted: str) -> pa.ChunkedArray:
-    there = table.column_names.count(wanted)
-    if there != 1:
-        problem = "more than one column" if there else "no column"
-        known = ", ".join(
-            column if column.isprintable() and len(column) <= SHOWN else _shown(column)
-            for column in table.column_names[:MANY]
-        )
-        raise DataError(
-            f"{source} has {problem} {wanted!r}; its columns are {known}"
-            f"{', …' if table.num_columns > MANY else ''}. "
-            f"Name the right one with {OPTIONS[name]} COL"
-        )
-    column = table[wanted]
-    try:
-        column.validate(full=True)  # reading checks neither UTF-8 nor where values begin and end
-    except pa.ArrowException as error:
-        raise DataError(f"column {wanted!r} of {source} is damaged: {_reason(error)}") from None
-    return column
-
-
-def _strings(source: str, name: str, column: pa.ChunkedArray) -> list[str | None]:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if not (_is_text(kind) or pa.types.is_null(kind)):
-        raise DataError(f"column {name!r} of {source} holds {kind}, not text: name another column")
-    return list(column.to_pylist())
-
-
-def _labels(source: str, name: str, table: pa.Table, column: pa.ChunkedArray) -> list[str | None]:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        raise DataError(
-            f"label column {name!r} of {source} holds fractions ({kind}), not classes: name "
-            "another column with --label COL, or write the classes as names or whole numbers"
-        )
-    if not (
-        _is_text(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_null(kind)
-    ):
-        raise DataError(
-            f"label column {name!r} of {source} holds {kind}, not one class a row: "
-            "name another column with --label COL"
-        )
-    values = column.to_pylist()
-    classes = _class_names(table, name)
-    if classes is not None and pa.types.is_integer(kind):
-        return _named_classes(source, name, values, classes)
-    if pa.types.is_boolean(kind):
-        return [None if value is None else str(value).lower() for value in values]
-    return [None if value is None else str(value) for value in values]
-
-
-def _class_names(table: pa.Table, name: str) -> list[str] | None:
-    # `datasets` writes what its columns are into the table's metadata, whatever the file format.
-    stored = (table.schema.metadata or {}).get(b"huggingface", b"null")
-    try:
-        names = json.loads(stored)["info"]["features"][name]["names"]
-    except (ValueError, RecursionError, LookupError, TypeError):
-        return None
-    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
-        return None
-    return names
-
-
-def _named_classes(
-    source: str, name: str, numbers: Sequence[int | None], classes: Sequence[str]
-) -> list[str | None]:
-    unlabelled = [row for row, number in enumerate(numbers, start=1) if number == -1]
-    if unlabelled:
-        raise DataError(
-            f"{source} is not labelled: {len(unlabelled):,} rows have -1 in column {name!r}, "
-            f"row {_some(unlabelled)}; choose another split"
-        )
-    for row, number in enumerate(numbers, start=1):
-        if number is not None and not 0 <= number < len(classes):
-            raise DataError(
-                f"row {row} of {source} has class {number} in column {name!r}, which names only "
-                f"{len(classes)} classes, from 0: save the data set again"
-            )
-    return [None if number is None else classes[number] for number in numbers]
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
-
-
-def _checked(source: str, name: str, what: str, values: Sequence[str | None]) -> tuple[str, ...]:
-    if not values:
-        raise DataError(f"{source} has no rows")
-    empty = [row for row, value in enumerate(values, start=1) if not (value or "").strip()]
-    if empty:
-        raise DataError(
-            f"{len(empty):,} rows of {source} have no {what} in column {name!r}: row "
-            f"{_some(empty)}; fill them in or leave them out"
-        )
-    found = [value for value in values if value is not None]
-    for row, value in enumerate(found, start=1):
-        if "\x00" in value:
-            raise DataError(
-                f"row {row} of {source} has a NUL character in column {name!r}: {_shown(value)}"
-            )
-    return tuple(found)
-
-
-def _encodable(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _shown(value: str) -> str:
-    return repr(value[:SHOWN]) + ("…" if len(value) > SHOWN else "")
-
-
-def _some(rows: Sequence[int]) -> str:
-    shown = ", ".join(f"{row:,}" for row in rows[:5])
-    return shown + (", …" if len(rows) > 5 else "")
+    field = Field("text", "text", "--text")
+    return read_column(source, pa.table({"text": pa.array(lines, pa.string())}), field, "text")
 
 
 # Sources
@@ -343,11 +230,11 @@ def _read(source: str, wanted: Collection[str]) -> pa.Table:
     try:
         table = READERS[path.suffix.lower()](source, data, wanted)
         names = Counter(table.column_names)  # which may be no UTF-8
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{source} cannot be read as {path.suffix}: {_reason(error)}") from None
     twice = [name for name, count in names.items() if count > 1]
     if twice:
-        raise DataError(f"{source} has more than one column {_shown(twice[0])}: rename one")
+        raise DataError(f"{source} has more than one column {shown(twice[0])}: rename one")
     if table.num_rows == 0:
         raise DataError(f"{source} has no rows")
     return table
@@ -366,9 +253,9 @@ def _bytes_of(path: Path) -> bytes:
     except FileNotFoundError:
         raise DataError(f"{path} is not there: give a file, a folder or hf:NAME") from None
     except OSError as error:
-        raise DataError(f"{_shown(str(path))} cannot be read: {error.strerror}") from None
+        raise DataError(f"{shown(str(path))} cannot be read: {error.strerror}") from None
     except ValueError as error:  # a NUL in the name
-        raise DataError(f"{_shown(str(path))} cannot be read: {error}") from None
+        raise DataError(f"{shown(str(path))} cannot be read: {error}") from None
 
 
 def _decoded(source: str, data: bytes) -> str:
@@ -399,7 +286,7 @@ def _read_separated(source: str, text: str, **style: Any) -> pa.Table:
         if len(row) != len(header):
             raise DataError(
                 f"row {number} of {source} cannot be read: it has {len(row)} values and the "
-                f"header {len(header)}, and begins with {_shown(row[0])}; put quotes around a "
+                f"header {len(header)}, and begins with {shown(row[0])}; put quotes around a "
                 "value that has a separator or a line end in it"
             )
     columns = zip(*values, strict=True) if values else [()] * len(header)
@@ -439,7 +326,7 @@ def _read_jsonl(source: str, data: bytes, wanted: Collection[str]) -> pa.Table:
                 f"line {number} of {source} is not JSON ({error}): write one object a line"
             ) from None
         if not isinstance(row, dict):
-            raise DataError(f"line {number} of {source} is {_shown(line)}: write one object a line")
+            raise DataError(f"line {number} of {source} is {shown(line)}: write one object a line")
         rows.append(row)
     # A column that nobody asked for may hold anything: it is there by name, for errors.
     names = dict.fromkeys(name for row in rows for name in row if _encodable(name))
@@ -459,20 +346,53 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 def _json_column(source: str, name: str, rows: Sequence[dict[str, Any]]) -> pa.Array:
     values = [row.get(name) for row in rows]
+    first: tuple[int, Any] | None = None
     for number, value in enumerate(values, start=1):
-        if isinstance(value, str) and not _encodable(value):
+        if value is None:
+            continue
+        if not _encodable(value):
             raise DataError(
-                f"row {number} of {source} has half a surrogate pair in {name!r}: {_shown(value)}"
+                f"row {number} of {source} has half a surrogate pair in {name!r}: {shown(value)}"
             )
-    types = sorted({type(value).__name__ for value in values} - {"NoneType"})
-    if len(types) > 1:
-        raise DataError(
-            f"{name!r} of {source} is now {types[0]}, now {types[1]}: write one type in every row"
-        )
+        first = first or (number, value)
+        if _json_type(value) != _json_type(first[1]):
+            raise DataError(
+                f"{name!r} of {source} is {shown(first[1])} in row {first[0]} and {shown(value)} "
+                f"in row {number}: write one type in every row"
+            )
     try:
         return pa.array(values)
     except (pa.ArrowException, OverflowError) as error:
-        raise DataError(f"{name!r} of {source} cannot be read: {_reason(error)}") from None
+        row = _first_unusable(values)
+        raise DataError(
+            f"row {row} of {source} has {shown(values[row - 1])} in {name!r}, which cannot be read "
+            f"together with the rows before it: {_reason(error)}"
+        ) from None
+
+
+def _encodable(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _json_type(value: Any) -> str:
+    return "number" if type(value) in (int, float) else type(value).__name__
+
+
+def _first_unusable(values: Sequence[Any]) -> int:
+    """Return the row (from 1) up to which values do not make one Arrow column."""
+
+    def unusable(count: int) -> bool:
+        try:
+            pa.array(values[:count])
+        except (pa.ArrowException, OverflowError):
+            return True
+        return False
+
+    return bisect_left(range(1, len(values) + 1), True, key=unusable) + 1
 
 
 def _read_parquet(_source: str, data: bytes, _wanted: Collection[str]) -> pa.Table:

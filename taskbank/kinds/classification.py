@@ -4,163 +4,325 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taskbank.errors import DataError
-from taskbank.kinds.kind import Measurement
+from taskbank.data.columns import Field, shown
+from taskbank.errors import DataError, InputError
+from taskbank.kinds.kind import (
+    Changes,
+    Columns,
+    Measurement,
+    check_settings,
+    check_wishes,
+    moved_by,
+    noise_of,
+)
+from taskbank.kinds.resampling import RESAMPLES, of_mean
+from taskbank.kinds.text import TextKind
+from taskbank.specs import Definition, Json
 
 if TYPE_CHECKING:
     import torch
 
-HEAD_STD = 0.02  # truncated at two of it, as the paper's code does
-RESAMPLES = 200  # of the bootstrap that gives macro F1's standard error
 WHOLE = re.compile(r"[+-]?\d{1,300}")
 FRACTION = re.compile(
     r"[+-]?((\d+\.\d*|\.\d+)(e[+-]?\d+)?|\d+e[+-]?\d+|nan|inf|infinity)", re.IGNORECASE
 )
 ALL_DIFFERENT = 20  # more rows than this, each with a label of its own, are no classes
-SHOWN = 40  # characters of a label, and
-MANY = 10  # labels, that an error shows
+MANY = 10  # labels that an error shows
+LABEL = Field("label", "class", "--label")
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(TextKind):
     """A kind in which an example belongs to exactly one class.
 
     Attributes:
         name: the kind's word.
-        columns: canonical names of the texts that make an input.
+        inputs: what an input is made of.
         metric: the metric that a task is chosen and checked by.
     """
 
     name: str
-    columns: tuple[str, ...]
+    inputs: tuple[tuple[Field, ...], ...]
     metric: str = "accuracy"
+    label: Field = field(default=LABEL)
 
-    def label_space(self, labels: Sequence[str], origin: str) -> tuple[str, ...]:
-        """Return the classes, sorted; as numbers if all of them are whole numbers.
+    def define(self, columns: Columns, origin: str, wishes: Mapping[str, Json]) -> Definition:
+        """Return the classes; see `label_space`.
 
-        Raises:
-            DataError: if the labels are fractions, or all the same, or all different, or two
-                of them look the same.
-        """
-        classes = set(labels)
-        if all(FRACTION.fullmatch(label) or WHOLE.fullmatch(label) for label in classes) and any(
-            FRACTION.fullmatch(label) for label in classes
-        ):
-            shown = next(label for label in labels if FRACTION.fullmatch(label))
-            raise DataError(
-                f"the labels of {origin} are fractions such as {shown}, not classes: name another "
-                "column with --label COL, or write the classes as names or whole numbers"
-            )
-        if len(classes) == 1:
-            raise DataError(
-                f"every label of {origin} is {_shown(labels[0])}: a task needs at least two classes"
-            )
-        if len(classes) == len(labels) > ALL_DIFFERENT:
-            raise DataError(
-                f"each of the {len(labels):,} rows of {origin} has a label of its own, such as "
-                f"{_shown(labels[0])}: name the column of classes with --label COL"
-            )
-        alike: dict[str, str] = {}
-        for label in sorted(classes):
-            other = alike.setdefault(label.strip(), label)
-            if other != label:
-                raise DataError(
-                    f"the labels {_shown(other)} and {_shown(label)} of {origin} differ only in "
-                    "the space around them: write them alike"
-                )
-        if all(WHOLE.fullmatch(label) for label in classes):
-            return tuple(sorted(classes, key=lambda label: (int(label), label)))
-        return tuple(sorted(classes))
-
-    def targets(self, labels: Sequence[str], space: Sequence[str], origin: str) -> np.ndarray:
-        """Return the position of each label in the label space, int64 of shape [examples].
+        Args:
+            columns: of the training data.
+            origin: where it came from, for errors.
+            wishes: maybe `positive`: of two classes, the one that F1 is about.
 
         Raises:
-            DataError: naming the row of a label that the space does not have.
+            DataError: if the labels do not make a task of this kind.
+            InputError: if `positive` is not one of two classes.
         """
-        positions = {label: position for position, label in enumerate(space)}
-        for row, label in enumerate(labels, start=1):
-            if label not in positions:
-                known = ", ".join(_shown(known) for known in space[:MANY])
+        check_wishes(self.name, wishes, ("positive",))
+        labels = label_space(columns["label"], origin)
+        if "positive" not in wishes:
+            return Definition(labels, {"positive": labels[-1]} if len(labels) == 2 else {})
+        if len(labels) != 2 or wishes["positive"] not in labels:
+            raise InputError(
+                f"positive is {wishes['positive']!r}: it names one of two classes, and "
+                f"{origin} has {', '.join(shown(one) for one in labels[:MANY])}"
+                f"{', …' if len(labels) > MANY else ''}"
+            )
+        return Definition(labels, {"positive": wishes["positive"]})
+
+    def check(self, columns: Columns, definition: Definition, origin: str) -> None:
+        """Raise unless every label is one of the task's.
+
+        Raises:
+            DataError: naming the row and the label, or a setting.
+        """
+        known = set(definition.labels)
+        # An adapter from before there was F1 has no such setting.
+        check_settings(
+            self.name,
+            definition,
+            {"positive": lambda name: name is None or name in definition.labels},
+        )
+        for row, label in enumerate(columns["label"], start=1):
+            if label not in known:
+                some = ", ".join(shown(one) for one in definition.labels[:MANY])
                 raise DataError(
-                    f"row {row} of {origin} has the label {_shown(label)}, which train does not "
-                    f"have: it has {known}{', …' if len(space) > MANY else ''}; correct the "
+                    f"row {row} of {origin} has the label {shown(label)}, which train does not "
+                    f"have: it has {some}{', …' if len(known) > MANY else ''}; correct the "
                     "label, leave the row out, or add examples of it to train"
                 )
-        return np.array([positions[label] for label in labels], dtype=np.int64)
 
-    def outputs(self, labels: int) -> int:
-        """Return how many logits an example has: one a class."""
-        return labels
+    def strata(self, columns: Columns) -> Sequence[Hashable]:
+        """Return each example's class."""
+        return columns["label"]
 
-    def head(self, hidden_size: int, labels: int, generator: torch.Generator) -> torch.nn.Linear:
-        """Return an untrained linear layer: truncated normal weights, zero biases."""
+    def outputs(self, definition: Definition) -> int:
+        """Return how many numbers the head gives: one a class."""
+        return len(definition.labels)
+
+    def targets(self, columns: Columns, definition: Definition) -> np.ndarray:
+        """Return the position of each label among the classes, int64 of shape [examples]."""
+        positions = {label: position for position, label in enumerate(definition.labels)}
+        return np.array([positions[label] for label in columns["label"]], dtype=np.int64)
+
+    def loss(
+        self,
+        outputs: torch.Tensor,
+        supervision: Mapping[str, torch.Tensor],
+        weights: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Return the mean cross-entropy of logits [batch, classes]."""
         import torch
 
-        head = torch.nn.Linear(hidden_size, labels, device="meta").to_empty(device="cpu")
-        with torch.no_grad():
-            torch.nn.init.trunc_normal_(
-                head.weight, 0.0, HEAD_STD, -2 * HEAD_STD, 2 * HEAD_STD, generator=generator
-            )
-            head.bias.zero_()
-        return head
+        targets = supervision["targets"]
+        return torch.nn.functional.cross_entropy(outputs.float(), targets, weights)
 
-    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the mean cross-entropy of logits [batch, classes] against targets [batch]."""
-        import torch
+    def balance(self, columns: Columns, definition: Definition) -> np.ndarray:
+        """Return a weight a class, inversely to its share: 1 for a class of the mean size."""
+        targets = self.targets(columns, definition)
+        counts = np.bincount(targets, minlength=len(definition.labels))
+        return np.asarray(len(targets) / (len(counts) * np.maximum(counts, 1)), dtype=np.float32)
 
-        return torch.nn.functional.cross_entropy(logits.float(), targets)
+    def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:
+        """Return the shape of predictions: examples, classes."""
+        return len(columns["label"]), len(definition.labels)
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Return the softmax of logits, in float64, of shape [examples, classes]."""
-        shifted = logits.astype(np.float64)
-        shifted -= shifted.max(axis=1, keepdims=True)
-        exponentials = np.exp(shifted)
-        shares: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return shares
+    def scores(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> dict[str, float]:
+        """Return accuracy, macro F1, Matthews' coefficient, log loss and, of two classes, F1.
 
-    def metrics(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, Measurement]:
-        """Return accuracy and macro F1 of logits [examples, classes] against targets [examples].
-
-        The standard error of accuracy is the binomial one; of macro F1 a bootstrap's over
-        examples, from a fixed seed.
+        F1 is about the class that the setting `positive` names.
         """
-        from sklearn.metrics import accuracy_score, f1_score
+        from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-        predicted = logits.argmax(axis=1)
-        count = len(targets)
-        accuracy = float(accuracy_score(targets, predicted))
-        macro = float(f1_score(targets, predicted, average="macro", zero_division=0))
-        return {
-            "accuracy": Measurement(accuracy, math.sqrt(accuracy * (1 - accuracy) / count), count),
-            "f1_macro": Measurement(macro, _f1_error(predicted, targets), count),
+        targets, predicted = self.targets(columns, definition), predictions.argmax(axis=1)
+        alike = (targets == targets[0]).all() and (predicted == targets[0]).all()
+        found = {
+            "accuracy": accuracy_score(targets, predicted),
+            "f1_macro": f1_score(targets, predicted, average="macro", zero_division=0),
+            "matthews": 0.0 if alike else matthews_corrcoef(targets, predicted),
+            "log_loss": _losses(predictions, targets).mean(),
         }
+        positive = _positive(definition)
+        if positive is not None:
+            found["f1"] = f1_score(targets == positive, predicted == positive, zero_division=0)
+        return {name: float(value) for name, value in found.items()}
+
+    def metrics(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> dict[str, Measurement]:
+        """Return every metric with its standard error.
+
+        That of accuracy is the binomial one, that of log loss the mean's; of the others a
+        bootstrap's over examples, from a fixed seed.
+        """
+        targets = self.targets(columns, definition)
+        found = self.scores(predictions, columns, definition)
+        accuracy, count = found["accuracy"], len(targets)
+        errors = _resampled(predictions.argmax(axis=1), targets, _positive(definition)) | {
+            "accuracy": math.sqrt(accuracy * (1 - accuracy) / count),
+            "log_loss": of_mean(_losses(predictions, targets)),
+        }
+        return {name: Measurement(value, errors[name], count) for name, value in found.items()}
+
+    def untaught(self, columns: Columns, definition: Definition) -> np.ndarray:
+        """Return the logarithms of the classes' shares, for every example the same."""
+        targets = self.targets(columns, definition)
+        counts = np.bincount(targets, minlength=len(definition.labels))
+        shares = np.log(np.maximum(counts, 0.5) / len(targets)).astype(np.float32)
+        return np.tile(shares, (len(targets), 1))
+
+    def changes(
+        self,
+        reference: np.ndarray,
+        predictions: np.ndarray,
+        columns: Columns,
+        definition: Definition,
+    ) -> Changes:
+        """Compare logits: a change is another class with the largest one."""
+        before, after = reference.argmax(axis=1), predictions.argmax(axis=1)
+        broken = ~np.isfinite(predictions).all(axis=1)
+        every = np.arange(len(reference))
+        margin = np.where(broken, np.inf, reference[every, before] - reference[every, after])
+        moved = moved_by(reference, predictions)
+        return Changes((before != after) | broken, margin, moved, noise_of(reference))
+
+    def answers(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> list[dict[str, Json]]:
+        """Return the likeliest class of each example, its probability, and those of all."""
+        found: list[dict[str, Json]] = []
+        for shares in softmax(predictions):
+            best = int(shares.argmax())
+            found.append(
+                {
+                    "label": definition.labels[best],
+                    "score": float(shares[best]),
+                    "probabilities": dict(zip(definition.labels, map(float, shares), strict=True)),
+                }
+            )
+        return found
 
 
-def _shown(label: str) -> str:
-    return repr(label[:SHOWN]) + ("…" if len(label) > SHOWN else "")
+def label_space(labels: Sequence[Any], origin: str) -> tuple[str, ...]:
+    """Return the classes, sorted; as numbers if all of them are whole numbers.
+
+    Args:
+        labels: of the training data.
+        origin: where they came from, for errors.
+
+    Raises:
+        DataError: if the labels are fractions, or all the same, or all different, or two
+            of them look the same.
+    """
+    classes = set(labels)
+    if all(FRACTION.fullmatch(label) or WHOLE.fullmatch(label) for label in classes) and any(
+        FRACTION.fullmatch(label) for label in classes
+    ):
+        fraction = next(label for label in labels if FRACTION.fullmatch(label))
+        raise DataError(
+            f"the labels of {origin} are fractions such as {fraction}, not classes: name another "
+            "column with --label COL, write the classes as names or whole numbers, or use "
+            "--kind regression"
+        )
+    if len(classes) == 1:
+        raise DataError(
+            f"every label of {origin} is {shown(labels[0])}: a task needs at least two classes"
+        )
+    if len(classes) == len(labels) > ALL_DIFFERENT:
+        raise DataError(
+            f"each of the {len(labels):,} rows of {origin} has a label of its own, such as "
+            f"{shown(labels[0])}: name the column of classes with --label COL"
+        )
+    check_alike(classes, origin)
+    if all(WHOLE.fullmatch(label) for label in classes):
+        return tuple(sorted(classes, key=lambda label: (int(label), label)))
+    return tuple(sorted(classes))
 
 
-def _f1_error(predicted: np.ndarray, targets: np.ndarray) -> float:
-    # What a resample does to F1 is decided by how often each (target, predicted) cell is drawn.
-    present = np.unique(np.concatenate([targets, predicted]), return_inverse=True)[1]
-    size = present.max() + 1
-    right, guess = present[: len(targets)], present[len(targets) :]
+def check_alike(classes: set[str], origin: str) -> None:
+    """Raise if two class names differ only in the space around them.
+
+    Raises:
+        DataError: naming both.
+    """
+    alike: dict[str, str] = {}
+    for label in sorted(classes):
+        other = alike.setdefault(label.strip(), label)
+        if other != label:
+            raise DataError(
+                f"the labels {shown(other)} and {shown(label)} of {origin} differ only in "
+                "the space around them: write them alike"
+            )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the softmax over the last axis, in float64."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=-1, keepdims=True)
+    exponentials = np.exp(shifted)
+    shares: np.ndarray = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def _positive(definition: Definition) -> int | None:
+    # An adapter from before there was F1 has no such setting, and has not recorded it.
+    name = definition.settings.get("positive")
+    return None if name is None else definition.labels.index(name)
+
+
+def _losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return each example's cross-entropy; scikit-learn has only the mean, of probabilities."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    losses: np.ndarray = (
+        np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
+    )
+    return losses
+
+
+def _resampled(
+    predicted: np.ndarray, targets: np.ndarray, positive: int | None
+) -> dict[str, float]:
+    """Return the bootstrap's standard errors of F1s and Matthews' coefficient.
+
+    What a resample does to them is decided by how often each (target, predicted) cell is drawn,
+    so the cells are drawn and not the examples.
+    """
+    present = np.unique(np.concatenate([targets, predicted]))
+    size = len(present)
+    right, guess = np.searchsorted(present, targets), np.searchsorted(present, predicted)
     cells, counts = np.unique(right * size + guess, return_counts=True)
     rows, columns = np.divmod(cells, size)
     generator = np.random.default_rng(0)
-    macros = []
-    for _ in range(RESAMPLES):
-        drawn = generator.multinomial(len(targets), counts / len(targets))
-        hits = np.bincount(rows, np.where(rows == columns, drawn, 0), minlength=size)
-        either = np.bincount(rows, drawn, minlength=size)
-        either += np.bincount(columns, drawn, minlength=size)
+    drawn = generator.multinomial(len(targets), counts / len(targets), size=RESAMPLES)
+    true, chosen = np.zeros((RESAMPLES, size)), np.zeros((RESAMPLES, size))
+    hits = np.zeros((RESAMPLES, size))
+    for cell, (row, column) in enumerate(zip(rows, columns, strict=True)):
+        true[:, row] += drawn[:, cell]
+        chosen[:, column] += drawn[:, cell]
+        if row == column:
+            hits[:, row] += drawn[:, cell]
+    either = true + chosen
+    with np.errstate(divide="ignore", invalid="ignore"):
         # As scikit-learn does, a class counts only where it is a target or a prediction.
-        macros.append(np.mean(2 * hits[either > 0] / either[either > 0]))
-    return float(np.std(macros, ddof=1))
+        f1 = np.where(either > 0, 2 * hits / either, np.nan)
+        macro = np.nanmean(f1, axis=1)
+        total = float(len(targets))
+        covariance = hits.sum(axis=1) * total - (true * chosen).sum(axis=1)
+        spread = (total**2 - (true**2).sum(axis=1)) * (total**2 - (chosen**2).sum(axis=1))
+        matthews = np.where(spread > 0, covariance / np.sqrt(spread), 0.0)
+    errors = {"f1_macro": macro.std(ddof=1), "matthews": matthews.std(ddof=1)}
+    if positive is not None:
+        place = np.searchsorted(present, positive)
+        there = place < size and present[place] == positive
+        of_positive = np.nan_to_num(f1[:, place]) if there else np.zeros(RESAMPLES)
+        errors["f1"] = of_positive.std(ddof=1)
+    return {name: float(value) for name, value in errors.items()}

@@ -1,15 +1,30 @@
-"""What a kind of task must say of itself: its columns, head, loss and metrics."""
+"""What a kind of task must say of itself: its columns, outputs, loss, metrics and answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from taskbank.data.columns import Field, shown
+from taskbank.errors import DataError, InputError
+from taskbank.specs import Definition, Json
+
 if TYPE_CHECKING:
     import torch
+
+    from taskbank.data.batches import Encoded
+
+Columns = Mapping[str, Sequence[Json]]  # values by canonical name, as `Examples` has them
+
+# How far rounding alone may move an output, as a share of the split's largest, at least 1.
+# float32 resolves 1e-7; summing in another order through all layers was measured to move
+# logits by up to 1e-6 of it on one machine, and this leaves room for another machine.
+NOISE = 1e-4
+LOWER_IS_BETTER = ("log_loss",)  # every other metric is the better the higher it is
 
 
 @dataclass(frozen=True)
@@ -27,46 +42,251 @@ class Measurement:
     count: int
 
 
+@dataclass(frozen=True)
+class Changes:
+    """How predictions differ from reference predictions of the same examples.
+
+    Attributes:
+        changed: whether what is predicted is another, of shape [examples].
+        margin: by how much the reference preferred what it predicted to what is predicted now;
+            infinite where that is not known.
+        moved: the largest change of any output of an example; infinite where one is no number.
+        noise: how far rounding alone may move an output.
+    """
+
+    changed: np.ndarray
+    margin: np.ndarray
+    moved: np.ndarray
+    noise: float
+
+
 class Kind(Protocol):
-    """The shape of a task. A new kind is one file with such an object, and a line in `plugins`."""
+    """The shape of a task. A new kind is one file with such an object, and a line in `plugins`.
+
+    *Outputs* are what the head gives, for each text or each token; *predictions* are what the
+    bank keeps of them: float32, of shape `shape(…)`, enough to say what is predicted, to compute
+    every metric, and to tell a near miss.
+    """
 
     @property
     def name(self) -> str:
-        """The word for it: `single`, `pair`."""
+        """The word for it: `single`, `pair`, …"""
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Canonical names of the texts that make an input."""
+    def inputs(self) -> tuple[tuple[Field, ...], ...]:
+        """What an input may be made of, such as one text, or two; the usual one first."""
+
+    @property
+    def label(self) -> Field:
+        """What is to be predicted."""
+
+    @property
+    def per_token(self) -> bool:
+        """Whether the head is on every token's state, and not on the text's vector."""
 
     @property
     def metric(self) -> str:
-        """The metric that a task is chosen and checked by."""
+        """The metric that a task is chosen and checked by, unless another is asked for."""
 
-    def label_space(self, labels: Sequence[str], origin: str) -> tuple[str, ...]:
-        """Return the classes in the order of the logits.
+    @property
+    def training(self) -> Mapping[str, Json]:
+        """Defaults of the training that are better for this kind than the general ones."""
+
+    def define(self, columns: Columns, origin: str, wishes: Mapping[str, Json]) -> Definition:
+        """Return what the training data fixes.
+
+        Args:
+            columns: of the training data.
+            origin: where it came from, for errors.
+            wishes: settings that the user asked for.
 
         Raises:
-            DataError: if the labels do not make a task of this kind.
+            DataError: if the data do not make a task of this kind.
+            InputError: if a wish cannot be had.
         """
 
-    def targets(self, labels: Sequence[str], space: Sequence[str], origin: str) -> np.ndarray:
-        """Return what the loss and the metrics compare with, an array of shape [examples].
+    def check(self, columns: Columns, definition: Definition, origin: str) -> None:
+        """Raise unless every example of a split fits the task, and the task its kind.
 
         Raises:
-            DataError: naming the row of a label that the space does not have.
+            DataError: naming the row and the value, or the setting.
         """
 
-    def outputs(self, labels: int) -> int:
-        """Return how many logits an example has, given the size of the label space."""
+    def strata(self, columns: Columns) -> Sequence[Hashable]:
+        """Return what each example belongs to, so that a held-out part has some of each."""
 
-    def head(self, hidden_size: int, labels: int, generator: torch.Generator) -> torch.nn.Linear:
-        """Return an untrained head on a text's vector of `hidden_size` numbers."""
+    def outputs(self, definition: Definition) -> int:
+        """Return how many numbers the head gives."""
 
-    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the mean loss of logits [batch, outputs] against targets [batch]."""
+    def encode(
+        self,
+        tokenizer: Any,
+        columns: Columns,
+        definition: Definition,
+        max_length: int,
+        *,
+        labelled: bool,
+    ) -> Encoded:
+        """Tokenise every example once.
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Return the probability of each class, of shape [examples, labels]."""
+        Args:
+            tokenizer: of the backbone.
+            columns: of the examples.
+            definition: of the task.
+            max_length: tokens an input is cut to.
+            labelled: whether the targets are needed as well.
 
-    def metrics(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, Measurement]:
-        """Return every metric of logits [examples, outputs] against targets [examples]."""
+        Raises:
+            InputError: if `max_length` leaves too little room.
+            DataError: naming an example that has no tokens.
+        """
+
+    def loss(
+        self,
+        outputs: torch.Tensor,
+        supervision: Mapping[str, torch.Tensor],
+        weights: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Return the mean loss of a batch.
+
+        Args:
+            outputs: of shape [batch, outputs], or [batch, tokens, outputs] where per token.
+            supervision: what `Encoded.supervision` gives for the batch.
+            weights: of the classes, as `balance` gives them; none means that all count alike.
+        """
+
+    def balance(self, columns: Columns, definition: Definition) -> np.ndarray | None:
+        """Return a weight a class that makes every class count alike; none if there are none."""
+
+    def predictions(self, outputs: np.ndarray, encoded: Encoded) -> np.ndarray:
+        """Return what the bank keeps of the outputs.
+
+        Args:
+            outputs: of shape [inputs, outputs], or [all tokens, outputs] where per token.
+            encoded: the inputs.
+        """
+
+    def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:
+        """Return the shape that the predictions of some examples have."""
+
+    def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
+        """Return the definition with what is chosen on validation, such as thresholds."""
+
+    def scores(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> dict[str, float]:
+        """Return the value of every metric."""
+
+    def metrics(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> dict[str, Measurement]:
+        """Return every metric with its standard error over examples."""
+
+    def untaught(self, columns: Columns, definition: Definition) -> np.ndarray:
+        """Return predictions that look at no input: what a training that collapsed gives."""
+
+    def changes(
+        self,
+        reference: np.ndarray,
+        predictions: np.ndarray,
+        columns: Columns,
+        definition: Definition,
+    ) -> Changes:
+        """Compare predictions with reference predictions, example by example."""
+
+    def parse(self, rows: Sequence[tuple[Json, ...]], definition: Definition) -> Columns:
+        """Return the columns of inputs that are to be predicted.
+
+        Raises:
+            DataError: naming an input that is not usable.
+        """
+
+    def answers(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> list[dict[str, Json]]:
+        """Return what is predicted for each example: `label`, `score`, and what else there is."""
+
+
+def better(metric: str, score: float) -> float:
+    """Return a score so that higher is better, whatever the metric."""
+    return -score if metric in LOWER_IS_BETTER else score
+
+
+def input_fields(kind: Kind, definition: Definition) -> tuple[Field, ...]:
+    """Return the fields that make an input of a task."""
+    names = definition.settings.get("inputs")
+    fitting = (fields for fields in kind.inputs if [field.name for field in fields] == names)
+    return next(fitting, kind.inputs[0])
+
+
+def checked_metric(kind: Kind, metric: str | None, names: Sequence[str]) -> str:
+    """Return the metric that a task is chosen by.
+
+    Args:
+        kind: of the task.
+        metric: the one asked for; none means the kind's own.
+        names: those that the task has.
+
+    Raises:
+        InputError: if the task has no such metric.
+    """
+    if metric is None:
+        return kind.metric
+    if metric not in names:
+        raise InputError(
+            f"metric {metric!r} is none that this task of kind {kind.name!r} has: use "
+            f"{', '.join(names)}"
+        )
+    return metric
+
+
+def check_wishes(kind: str, wishes: Mapping[str, Json], known: Sequence[str] = ()) -> None:
+    """Raise if a setting was asked for that a kind does not have.
+
+    Raises:
+        InputError: naming it.
+    """
+    for name in wishes:
+        if name not in known:
+            raise InputError(f"a task of kind {kind!r} has no setting {name!r}: leave it out")
+
+
+def check_settings(
+    kind: str, definition: Definition, fits: Mapping[str, Callable[[Json], bool]]
+) -> None:
+    """Raise if a task's settings, which may come from an export, are none that its kind makes.
+
+    Args:
+        kind: the kind's word.
+        definition: of the task.
+        fits: of each setting, whether it can have a value; none where it is missing.
+
+    Raises:
+        DataError: naming the setting.
+    """
+    for name, fit in fits.items():
+        value = definition.settings.get(name)
+        if not fit(value):
+            raise DataError(
+                f"the setting {name!r} is {shown(value)}, which a task of kind {kind!r} cannot have"
+            )
+
+
+def rarest(labels: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rarest label of each example, by the examples that have it; empty without any.
+
+    All labels together would make a stratum of nearly every example.
+    """
+    counts = Counter(label for own in labels for label in set(own))
+    return [min(own, key=lambda label: (counts[label], label), default="") for own in labels]
+
+
+def noise_of(reference: np.ndarray) -> float:
+    """Return how far rounding alone may move outputs like these."""
+    return NOISE * max(1.0, float(np.abs(reference).max(initial=0.0)))
+
+
+def moved_by(reference: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Return the largest change in each row, infinite where it is no number."""
+    moved = np.abs(predictions.astype(np.float64) - reference).max(axis=1)
+    return np.where(np.isfinite(moved), moved, np.inf)

@@ -1,5 +1,6 @@
-"""The kind `pair`: two texts, one class, such as whether one follows from the other."""
+"""The kind `pair`: two texts, one class."""
 
 from taskbank.kinds.classification import Classification
+from taskbank.kinds.text import TWO_TEXTS
 
-PAIR = Classification(name="pair", columns=("text_a", "text_b"))
+PAIR = Classification(name="pair", inputs=(TWO_TEXTS,))

@@ -15,15 +15,13 @@ import numpy as np
 from taskbank import plugins
 from taskbank.catalog.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
+from taskbank.kinds.kind import better
+from taskbank.specs import Json
 from taskbank.verify.report import Flip
 
 if TYPE_CHECKING:
-    from taskbank.kinds.kind import Kind
+    from taskbank.kinds.kind import Changes, Kind
 
-# How far rounding alone may move a logit, as a share of the split's largest logit, at least
-# 1. float32 resolves 1e-7; summing in another order through all layers was measured to move
-# logits by up to 1e-6 of it on one machine, and this leaves room for another machine.
-NOISE = 1e-4
 SAME_METRIC = 1e-9  # a metric is a ratio of counts: recomputed, it differs by rounding at most
 SHOWN_TEXT = 120  # characters of an example that a report shows
 
@@ -37,8 +35,8 @@ class Comparison:
         metric: the task's own metric.
         recorded: its value for the reference predictions.
         observed: its value now.
-        shift: the largest change of any logit; NaN if one is no number any more.
-        noise: how far rounding alone may move a logit.
+        shift: the largest change of any output; infinite if one is no number any more.
+        noise: how far rounding alone may move an output.
         flips: every example whose predicted label changed.
         disagreements: where the recorded metrics do not follow from the reference
             predictions, so that the evidence itself is wrong.
@@ -66,7 +64,7 @@ class Comparison:
         """
         if not self.real_flips:
             return False
-        drop = self.recorded - self.observed
+        drop = better(self.metric, self.recorded) - better(self.metric, self.observed)
         return drop > tolerance or self.real_flips / self.split.rows > tolerance
 
     def describe(self) -> str:
@@ -87,7 +85,7 @@ def compare(
     split: SplitRecord,
     examples: Examples,
     reference: np.ndarray,
-    logits: np.ndarray,
+    predictions: np.ndarray,
 ) -> Comparison:
     """Compare what an adapter predicts now with what it predicted when it was added.
 
@@ -95,59 +93,71 @@ def compare(
         record: the adapter.
         split: one of its stored splits.
         examples: the split's examples.
-        reference: the stored logits, of shape [examples, outputs].
-        logits: the logits predicted now, of the same shape.
+        reference: the stored predictions, of the shape that the task's kind says.
+        predictions: those of now, of the same shape.
     """
     kind: Kind = plugins.load("kinds", record.kind)
-    targets = kind.targets(examples.columns["label"], record.labels, split.origin)
-    recomputed = kind.metrics(reference, targets)
+    columns, definition = examples.columns, record.definition
+    recomputed = kind.scores(reference, columns, definition)
     recorded = {m.name: m.value for m in record.metrics if m.split == split.name}
     disagreements = tuple(
         f"{name} of the stored predictions on split {split.name!r} is "
-        f"{recomputed[name].value:.6f}, recorded was {value:.6f}: predictions and examples do "
+        f"{recomputed[name]:.6f}, recorded was {value:.6f}: predictions and examples do "
         "not belong together; restore the bank from a copy"
         for name, value in recorded.items()
-        if name in recomputed and abs(recomputed[name].value - value) > SAME_METRIC
+        if name in recomputed and abs(recomputed[name] - value) > SAME_METRIC
     )
-    shift = float(np.abs(logits - reference).max())
-    noise = NOISE * max(1.0, float(np.abs(reference).max()))
+    changes = kind.changes(reference, predictions, columns, definition)
     return Comparison(
         split,
         record.metric,
-        recomputed[record.metric].value,
-        kind.metrics(logits, targets)[record.metric].value,
-        shift,
-        noise,
-        _flips(record, split, examples, reference, logits, noise),
+        recomputed[record.metric],
+        kind.scores(np.nan_to_num(predictions), columns, definition)[record.metric],
+        float(changes.moved.max()),
+        changes.noise,
+        _flips(kind, record, split, examples, reference, predictions, changes),
         disagreements,
     )
 
 
 def _flips(
+    kind: Kind,
     record: AdapterRecord,
     split: SplitRecord,
     examples: Examples,
     reference: np.ndarray,
-    logits: np.ndarray,
-    noise: float,
+    predictions: np.ndarray,
+    changes: Changes,
 ) -> tuple[Flip, ...]:
-    before, after = reference.argmax(axis=1), logits.argmax(axis=1)
-    broken = ~np.isfinite(logits).all(axis=1)
-    flipped = np.flatnonzero((before != after) | broken)
-    margin = reference[flipped, before[flipped]] - reference[flipped, after[flipped]]
-    moved = np.abs(logits[flipped] - reference[flipped]).max(axis=1)
-    within = (margin <= 2 * noise) & (moved <= noise) & ~broken[flipped]
-    kind: Kind = plugins.load("kinds", record.kind)
-    texts = [examples.columns[column] for column in kind.columns]
+    flipped = np.flatnonzero(changes.changed)
+    if not len(flipped):
+        return ()
+    noise = changes.noise
+    within = (changes.margin <= 2 * noise) & (changes.moved <= noise)
+    columns, definition = examples.columns, record.definition
+    before = kind.answers(reference, columns, definition)
+    after = kind.answers(np.nan_to_num(predictions), columns, definition)
+    inputs = [values for name, values in columns.items() if name != kind.label.name]
     return tuple(
         Flip(
             split.name,
             int(row) + 1,
-            " | ".join(column[row] for column in texts)[:SHOWN_TEXT],
-            examples.columns["label"][row],
-            record.labels[before[row]],
-            record.labels[after[row]],
-            bool(small),
+            _cut(" | ".join(_plain(values[row]) for values in inputs)),
+            _cut(_plain(columns[kind.label.name][row])),
+            _cut(before[row]["label"]),
+            _cut(after[row]["label"]),
+            bool(within[row]),
         )
-        for row, small in zip(flipped, within, strict=True)
+        for row in flipped
     )
+
+
+def _cut(text: str) -> str:
+    return text[:SHOWN_TEXT]
+
+
+def _plain(value: Json) -> str:
+    """Return a value of an example as text for people."""
+    if isinstance(value, dict):
+        value = value["text"]
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -19,6 +19,7 @@ from taskbank.catalog.catalog import NOT_READABLE, UNREADABLE, StoredRow, stored
 from taskbank.catalog.engine import reading
 from taskbank.catalog.models import SEALED, VERIFICATION_CHILDREN
 from taskbank.catalog.seals import children_damage
+from taskbank.errors import TaskbankError
 from taskbank.verify.report import Finding
 from taskbank.verify.stored import SeenSplits, bytes_damage
 
@@ -104,7 +105,8 @@ def check_integrity(
             for row in rows.values():
                 _check_row(found, tables, table, row)
         _check_verifications(bank, connection, found, tables["verifications"])
-        splits: SeenSplits = {}
+        _check_trials(bank, found, tables["trials"])
+        splits: SeenSplits = SeenSplits()
         children = _children(bank, connection, list(found.adapters))
         for row_id, adapter in tqdm(
             found.adapters.items(),
@@ -165,6 +167,17 @@ def _check_verifications(
             damages = [f"a value that belongs to verification {row_id} {NOT_READABLE}"]
         for damage in damages:
             found.note([], "contents", f"{damage}: {RESTORE}")
+
+
+def _check_trials(bank: Bank, found: Integrity, rows: Mapping[int, StoredRow]) -> None:
+    for row_id, stored in rows.items():
+        digest = stored.values.get("digest")
+        if digest is None:
+            continue
+        try:
+            bank.blobs.get(digest)
+        except TaskbankError as error:
+            found.note([], "weights", f"the weights of trial {row_id} cannot be read: {error}")
 
 
 def _children(bank: Bank, connection: Connection, adapters: Sequence[int]) -> Children | None:

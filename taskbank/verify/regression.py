@@ -1,7 +1,7 @@
 """Regression: does every stored task still predict what it predicted when it was added?
 
 Every stored split is predicted again and compared, example by example, with the stored
-reference logits; the original files are not needed.
+reference predictions; the original files are not needed.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from taskbank import plugins
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.bank import Bank
 from taskbank.catalog.records import AdapterRecord, SplitRecord
-from taskbank.data.batches import Encoded, encode
+from taskbank.data.batches import Encoded
 from taskbank.data.examples import Examples
 from taskbank.environment import pick_device
 from taskbank.errors import TaskbankError
-from taskbank.evaluate import predict_logits
+from taskbank.evaluate import predict_examples
 from taskbank.inference import attached, check_backbone, load_recorded
 from taskbank.verify.compare import compare
 from taskbank.verify.report import Finding, Status, TaskResult
@@ -95,15 +95,21 @@ class _Inputs:
     def __init__(self, bank: Bank, backbone: Backbone) -> None:
         self.bank = bank
         self.backbone = backbone
-        self.recent: OrderedDict[tuple[str, int], tuple[Examples, Encoded]] = OrderedDict()
+        self.recent: OrderedDict[tuple[str, str, int], tuple[Examples, Encoded]] = OrderedDict()
 
     def of(self, record: AdapterRecord, split: SplitRecord) -> tuple[Examples, Encoded]:
         """Return the examples of an adapter's split and the same for the model."""
-        key = (split.digest, record.training["max_length"])
+        key = (split.digest, record.kind, record.training["max_length"])
         if key not in self.recent:
             examples = self.bank.examples(record, split.name)
             kind: Kind = plugins.load("kinds", record.kind)
-            encoded = encode(self.backbone.tokenizer, examples.columns, kind.columns, key[1])
+            encoded = kind.encode(
+                self.backbone.tokenizer,
+                examples.columns,
+                record.definition,
+                record.training["max_length"],
+                labelled=False,
+            )
             self.recent[key] = (examples, encoded)
             if len(self.recent) > RECENT:
                 self.recent.popitem(last=False)
@@ -127,13 +133,14 @@ def _check(
         findings.append(Finding(record.task, record.version, check, message))
 
     comparisons = []
+    kind: Kind = plugins.load("kinds", record.kind)
     try:
         with attached(record, backbone) as model:
             for split in record.splits:
                 examples, encoded = inputs.of(record, split)
                 reference = bank.reference(record, split.name)
-                logits = predict_logits(model, encoded)
-                comparisons.append(compare(record, split, examples, reference, logits))
+                predictions = predict_examples(model, kind, encoded)
+                comparisons.append(compare(record, split, examples, reference, predictions))
     except TaskbankError as error:
         note("weights", str(error))
         return _result(record, "damaged")

@@ -6,21 +6,25 @@ are, a bank or an exported folder, and checked against what the adapter's row sa
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, deserialize
 
+from taskbank.data.columns import shown, wrong_value
 from taskbank.data.examples import Examples
 from taskbank.errors import TaskbankError
+from taskbank.specs import Definition
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
 Row = Mapping[str, Any]
 ReadBlob = Callable[[str], bytes]
-SeenSplits = dict[str, tuple[int, set[str], set[str]]]  # digest -> rows, columns, labels
+SeenSplits = OrderedDict[str, Examples]  # by digest; many adapters share one
+RECENT = 8  # splits that are kept
 
 
 def bytes_damage(
@@ -30,18 +34,22 @@ def bytes_damage(
 
     Args:
         read: gives the checked bytes of a digest.
-        row: the adapter's `digest`, `parameters` and `labels`.
+        row: the adapter's `digest`, `parameters`, `labels` and `settings`.
         predictions: a row a split: `split`, `split_digest`, `digest` and `rows`.
         kind: of the task.
-        seen: the splits that were read before; many adapters share one.
+        seen: the splits that were read last; it is added to.
     """
-    for message in _weights_damage(read, row, kind):
+    definition = Definition(tuple(row["labels"]), row["settings"])
+    for message in _weights_damage(read, row, kind, definition):
         yield "weights", message
     for prediction in predictions:
-        for message in _split_damage(read, row, prediction, kind, seen):
+        examples, damages = _split_damage(read, prediction, kind, definition, seen)
+        for message in damages:
             yield "split", message
-        for message in _predictions_damage(read, row, prediction, kind):
-            yield "predictions", message
+        if examples is not None and not damages:
+            shape = kind.shape(examples.columns, definition)
+            for message in _predictions_damage(read, prediction, shape):
+                yield "predictions", message
 
 
 def _tensors(read: ReadBlob, digest: str) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -49,7 +57,7 @@ def _tensors(read: ReadBlob, digest: str) -> dict[str, tuple[str, tuple[int, ...
     return {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in tensors}
 
 
-def _weights_damage(read: ReadBlob, row: Row, kind: Kind) -> Iterator[str]:
+def _weights_damage(read: ReadBlob, row: Row, kind: Kind, definition: Definition) -> Iterator[str]:
     try:
         tensors = _tensors(read, row["digest"])
     except (TaskbankError, SafetensorError) as error:
@@ -62,46 +70,54 @@ def _weights_damage(read: ReadBlob, row: Row, kind: Kind) -> Iterator[str]:
             yield f"tensor {name!r} is of type {dtype}, not F32"
     if numbers != row["parameters"]:
         yield f"the weights hold {numbers:,} numbers, recorded were {row['parameters']:,}"
-    outputs = kind.outputs(len(row["labels"]))
+    outputs = kind.outputs(definition)
     head = tensors.get("head.weight", ("", ()))[1]
     if head[:1] != (outputs,):
         yield f"the head has shape {head}, the task has {outputs} outputs"
 
 
 def _split_damage(
-    read: ReadBlob,
-    row: Row,
-    prediction: Row,
-    kind: Kind,
-    seen: SeenSplits,
-) -> Iterator[str]:
+    read: ReadBlob, prediction: Row, kind: Kind, definition: Definition, seen: SeenSplits
+) -> tuple[Examples | None, list[str]]:
     name, digest = prediction["split"], prediction["split_digest"]
     if digest not in seen:
         try:
-            examples = Examples.from_bytes(read(digest), name)
+            seen[digest] = Examples.from_bytes(read(digest), name)
         except TaskbankError as error:
-            yield f"split {name!r} cannot be read: {error}"
-            return
-        columns = examples.columns
-        seen[digest] = (len(examples), set(columns), set(columns.get("label", ())))
-    rows, columns_found, labels = seen[digest]
-    if rows != prediction["rows"]:
-        yield f"split {name!r} has {rows:,} examples, recorded were {prediction['rows']:,}"
-    wanted = {*kind.columns, "label"}
-    if columns_found != wanted:
-        yield f"split {name!r} has the columns {sorted(columns_found)}, not {sorted(wanted)}"
-    unknown = sorted(labels - set(row["labels"]))
-    if unknown:
-        yield f"split {name!r} has the label {unknown[0]!r}, which the task does not know"
+            return None, [f"split {name!r} cannot be read: {error}"]
+        if len(seen) > RECENT:
+            seen.popitem(last=False)
+    examples, found = seen[digest], []
+    if len(examples) != prediction["rows"]:
+        found.append(
+            f"split {name!r} has {len(examples):,} examples, recorded were {prediction['rows']:,}"
+        )
+    columns = examples.columns
+    wanted = [[*fields, kind.label] for fields in kind.inputs]
+    fields = next((one for one in wanted if {f.name for f in one} == columns.keys()), None)
+    if fields is None:
+        usual = sorted(field.name for field in wanted[0])
+        return examples, [*found, f"split {name!r} has the columns {sorted(columns)}, not {usual}"]
+    for field in fields:
+        row = wrong_value(field, columns[field.name])
+        if row is not None:
+            value = shown(columns[field.name][row - 1])
+            found.append(f"row {row} of split {name!r} has {value} in column {field.name!r}")
+    if not found:
+        try:
+            kind.check(columns, definition, f"split {name!r}")
+        except TaskbankError as error:
+            found.append(str(error))
+    return examples, found
 
 
-def _predictions_damage(read: ReadBlob, row: Row, prediction: Row, kind: Kind) -> Iterator[str]:
+def _predictions_damage(read: ReadBlob, prediction: Row, shape: tuple[int, int]) -> Iterator[str]:
     name = prediction["split"]
     try:
         tensors = _tensors(read, prediction["digest"])
     except (TaskbankError, SafetensorError) as error:
         yield f"the reference predictions of split {name!r} cannot be read: {error}"
         return
-    wanted = {"logits": ("F32", (prediction["rows"], kind.outputs(len(row["labels"]))))}
+    wanted = {"logits": ("F32", shape)}
     if tensors != wanted:
         yield f"the reference predictions of split {name!r} are {tensors}, not {wanted}"

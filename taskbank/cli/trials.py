@@ -1,0 +1,115 @@
+"""`taskbank trials`: every training that was run, recorded as an adapter or not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from taskbank.cli.common import Settings, complete_task, data_options, print_json, print_table
+from taskbank.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from taskbank.catalog.records import TrialRecord
+    from taskbank.specs import Json
+
+ALWAYS = ("learning_rate", "epochs")  # columns that are shown even where they are all the same
+
+
+@click.command()
+@click.argument("name", required=False, shell_complete=complete_task)
+@data_options
+@click.pass_obj
+def trials(settings: Settings, name: str | None) -> None:
+    """Show every trial of task NAME, or of all tasks: what was trained, and how it scored.
+
+    The score is of validation. Below, settings that were trained from several seeds are shown
+    with the mean and the standard deviation over them.
+    """
+    from taskbank.bank import open_bank
+
+    with open_bank(settings.bank) as bank:
+        found = bank.trials(name)
+    if name is not None and not found:
+        raise NotFoundError(
+            f"the bank has no trial of a task {name!r}: taskbank trials shows what is there"
+        )
+    if settings.json:
+        print_json([trial.to_json() for trial in found])
+    elif not found:
+        settings.say("no trials: taskbank add-task records one for every training")
+    else:
+        print_trials(found)
+        print_spread(found)
+
+
+def print_trials(trials: Sequence[TrialRecord]) -> None:
+    """Print a row a trial, with the hyperparameters that differ between them."""
+    values = [_hyperparameters(trial) for trial in trials]
+    names = _differing(values)
+    print_table(
+        ("task", "method", *names, ">seed", "status", "metric", ">score", ">params", ">seconds"),
+        [
+            (
+                trial.task,
+                trial.method,
+                *(own.get(name, "") for name in names),
+                trial.training["seed"],
+                trial.status,
+                trial.metric,
+                f"{trial.score:.4f}",
+                f"{trial.parameters:,}",
+                f"{trial.environment['seconds']:.0f}",
+            )
+            for trial, own in zip(trials, values, strict=True)
+        ],
+    )
+
+
+def print_spread(trials: Sequence[TrialRecord]) -> None:
+    """Print mean and spread over seeds of every setting that was trained from several."""
+    from statistics import mean, stdev
+
+    from taskbank.specs import canonical_json
+
+    groups: dict[str, list[TrialRecord]] = defaultdict(list)
+    for trial in trials:
+        if trial.status != "pruned":
+            key = [trial.task, trial.method, _hyperparameters(trial), trial.data]
+            groups[canonical_json(key)].append(trial)
+    several = [group for group in groups.values() if len(group) > 1]
+    if not several:
+        return
+    values = [_hyperparameters(group[0]) for group in several]
+    names = _differing(values)
+    print_table(
+        ("task", "method", *names, ">seeds", "metric", ">mean", ">std", ">worst", ">best"),
+        [
+            (
+                group[0].task,
+                group[0].method,
+                *(own.get(name, "") for name in names),
+                len(group),
+                group[0].metric,
+                *(
+                    f"{value:.4f}"
+                    for scores in [[trial.score for trial in group]]
+                    for value in (mean(scores), stdev(scores), min(scores), max(scores))
+                ),
+            )
+            for group, own in zip(several, values, strict=True)
+        ],
+    )
+
+
+def _hyperparameters(trial: TrialRecord) -> dict[str, Json]:
+    return {**trial.options, **trial.training, "seed": None}
+
+
+def _differing(values: Sequence[dict[str, Json]]) -> list[str]:
+    names = dict.fromkeys(name for own in values for name in own)
+    return [
+        name for name in names if name in ALWAYS or len({repr(own.get(name)) for own in values}) > 1
+    ]

@@ -1,0 +1,436 @@
+"""The kind `tagging`: a label for every word, such as names in a text.
+
+The words of a text are joined by single spaces, and a word is read at its first sub-word, as in
+Devlin et al. 2019, section 5.3. Tags are in the BIO form (B-name, I-name, O) or one of its
+relatives, and scored as entities by `seqeval`; tags of another form, such as parts of speech,
+count as entities of one word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from unicodedata import category
+
+import numpy as np
+
+from taskbank.data.columns import Field, shown
+from taskbank.errors import DataError, MissingExtraError
+from taskbank.kinds.classification import MANY, check_alike, softmax
+from taskbank.kinds.kind import (
+    Changes,
+    Columns,
+    Measurement,
+    check_wishes,
+    moved_by,
+    noise_of,
+    rarest,
+)
+from taskbank.kinds.resampling import bootstrap, of_mean
+from taskbank.kinds.text import is_written
+from taskbank.specs import Definition, Json, check_text
+
+if TYPE_CHECKING:
+    import torch
+
+    from taskbank.data.batches import Encoded, Window
+
+OVERLAP = 4  # neighbouring windows share one token in so many
+ENTITY = re.compile(r"O|[BIESLU]-.+", re.DOTALL)
+RELATIVES = {"L": "E", "U": "S"}  # last and unit are what others call end and single
+# A word of a text that is to be predicted: a mention or tag, a word with what joins its parts,
+# or a single other sign.
+WORD = re.compile(r"[@#]?\w+(?:['’.-]\w+)*|[^\w\s]")
+SIGN = re.compile(r"[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Words:
+    """Where the words of all examples are read.
+
+    Attributes:
+        tokens: of each word, the index of its first sub-word among all tokens; -1 where the
+            tokenizer makes nothing of it.
+        outside: position of the label that such a word has.
+    """
+
+    tokens: np.ndarray
+    outside: int
+
+
+class Tagging:
+    """A label for every word.
+
+    Predictions have a row a word, those of an example one after the other, and a column a label.
+    """
+
+    name = "tagging"
+    inputs = ((Field("words", "words", "--text"),),)
+    label = Field("tags", "tags", "--label")
+    per_token = True
+    metric = "f1"
+    training: Mapping[str, Json] = {}
+
+    def define(self, columns: Columns, origin: str, wishes: Mapping[str, Json]) -> Definition:
+        """Return the labels that occur, sorted.
+
+        Raises:
+            DataError: if a row has not one tag a word, or all tags are the same.
+            InputError: if a setting is asked for.
+            MissingExtraError: if seqeval is not installed.
+        """
+        check_wishes(self.name, wishes)
+        _seqeval()
+        _check_lengths(columns, origin)
+        labels = {tag for tags in columns["tags"] for tag in tags}
+        if len(labels) < 2:
+            raise DataError(
+                f"every tag of {origin} is {shown(min(labels))}: there is nothing to predict"
+            )
+        check_alike(labels, origin)
+        return Definition(tuple(sorted(labels)))
+
+    def check(self, columns: Columns, definition: Definition, origin: str) -> None:
+        """Raise unless every row has one tag a word, all of them the task's.
+
+        Raises:
+            DataError: naming the row and the tag.
+        """
+        _check_lengths(columns, origin)
+        known = set(definition.labels)
+        for row, tags in enumerate(columns["tags"], start=1):
+            for tag in tags:
+                if tag not in known:
+                    some = ", ".join(shown(one) for one in definition.labels[:MANY])
+                    raise DataError(
+                        f"row {row} of {origin} has the tag {shown(tag)}, which train does not "
+                        f"have: it has {some}{', …' if len(known) > MANY else ''}; correct the "
+                        "tag, leave the row out, or add examples of it to train"
+                    )
+
+    def strata(self, columns: Columns) -> Sequence[Hashable]:
+        """Return the rarest type of entity in each example; nothing where there is none."""
+        types = [
+            [tag[2:] if ENTITY.fullmatch(tag) else tag for tag in tags if tag != "O"]
+            for tags in columns["tags"]
+        ]
+        return rarest(types)
+
+    def outputs(self, definition: Definition) -> int:
+        """Return how many numbers the head gives a token: one a label."""
+        return len(definition.labels)
+
+    def encode(
+        self,
+        tokenizer: Any,
+        columns: Columns,
+        definition: Definition,
+        max_length: int,
+        *,
+        labelled: bool,
+    ) -> Encoded:
+        """Tokenise every example in as many windows as it takes; see `Kind.encode`."""
+        from taskbank.data.batches import encode_windows
+
+        room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
+        texts = [" ".join(words) for words in columns["words"]]
+        encoded, windows = encode_windows(tokenizer, texts, max_length, max(room, 0) // OVERLAP)
+        tokens = _first_tokens(columns["words"], texts, windows, encoded.offsets)
+        told = {}
+        if labelled:
+            # 0 is for tokens that no word is read at, so that padding is one of them.
+            targets = np.zeros(encoded.offsets[-1], dtype=np.int64)
+            wanted = _positions(columns, definition)
+            targets[tokens[tokens >= 0]] = 1 + wanted[tokens >= 0]
+            told = {"targets": targets}
+        return replace(encoded, tokens=told, places=Words(tokens, _outside(definition)))
+
+    def loss(
+        self,
+        outputs: torch.Tensor,
+        supervision: Mapping[str, torch.Tensor],
+        weights: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Return the mean cross-entropy over the batch's words, outputs [batch, tokens, labels]."""
+        import torch
+
+        targets = supervision["targets"].flatten() - 1
+        total = torch.nn.functional.cross_entropy(
+            outputs.float().flatten(0, 1), targets, weights, ignore_index=-1, reduction="sum"
+        )
+        words = targets >= 0
+        count = words.sum() if weights is None else (weights[targets.clamp(min=0)] * words).sum()
+        return total / count.clamp(min=1)  # a window may be all overlap
+
+    def balance(self, columns: Columns, definition: Definition) -> np.ndarray:
+        """Return a weight a label, inversely to its share: 1 for a label of the mean size."""
+        wanted = _positions(columns, definition)
+        counts = np.bincount(wanted, minlength=len(definition.labels))
+        return np.asarray(len(wanted) / (len(counts) * np.maximum(counts, 1)), dtype=np.float32)
+
+    def predictions(self, outputs: np.ndarray, encoded: Encoded) -> np.ndarray:
+        """Return the outputs of each word's first sub-word."""
+        places: Words = encoded.places
+        found: np.ndarray = outputs[places.tokens]
+        unread = places.tokens < 0
+        found[unread] = np.eye(outputs.shape[1], dtype=np.float32)[places.outside]
+        return found
+
+    def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:
+        """Return the shape of predictions: words, labels."""
+        return sum(len(words) for words in columns["words"]), len(definition.labels)
+
+    def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
+        """Return the definition as it is: there is nothing to choose on validation."""
+        return definition
+
+    def scores(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> dict[str, float]:
+        """Return F1 over entities, and the accuracy over words."""
+        wanted = [list(tags) for tags in columns["tags"]]
+        found = _tags(predictions, columns, definition)
+        right = [
+            tag == other
+            for one, two in zip(wanted, found, strict=True)
+            for tag, other in zip(one, two, strict=True)
+        ]
+        f1 = _seqeval().f1_score(
+            _forms(wanted, definition), _forms(found, definition), zero_division=0
+        )
+        return {"f1": float(f1), "accuracy": float(np.mean(right))}
+
+    def metrics(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> dict[str, Measurement]:
+        """Return both with a standard error: a bootstrap's over examples, and the mean's."""
+        wanted = [list(tags) for tags in columns["tags"]]
+        found = _tags(predictions, columns, definition)
+        counts = np.array(
+            [
+                (len(one & other), len(one) + len(other))
+                for one, other in (
+                    (_entities(a, definition), _entities(b, definition))
+                    for a, b in zip(wanted, found, strict=True)
+                )
+            ]
+        )
+
+        def f1(rows: np.ndarray) -> float:
+            both, either = counts[rows].sum(axis=0)
+            return float(2 * both / max(either, 1))
+
+        shares = np.array(
+            [
+                np.mean([x == y for x, y in zip(a, b, strict=True)])
+                for a, b in zip(wanted, found, strict=True)
+            ]
+        )
+        errors = {"f1": bootstrap(len(counts), f1), "accuracy": of_mean(shares)}
+        return {
+            name: Measurement(value, errors[name], len(wanted))
+            for name, value in self.scores(predictions, columns, definition).items()
+        }
+
+    def untaught(self, columns: Columns, definition: Definition) -> np.ndarray:
+        """Return the commonest tag, for every word."""
+        counts = np.bincount(_positions(columns, definition), minlength=len(definition.labels))
+        predictions = np.zeros(self.shape(columns, definition), dtype=np.float32)
+        predictions[:, counts.argmax()] = 1
+        return predictions
+
+    def changes(
+        self,
+        reference: np.ndarray,
+        predictions: np.ndarray,
+        columns: Columns,
+        definition: Definition,
+    ) -> Changes:
+        """Compare logits: a change is an example with a word that has another tag."""
+        before, after = reference.argmax(axis=1), predictions.argmax(axis=1)
+        broken = ~np.isfinite(predictions).all(axis=1)
+        every = np.arange(len(reference))
+        margin = np.where(broken, np.inf, reference[every, before] - reference[every, after])
+        starts = np.cumsum([0, *(len(words) for words in columns["words"][:-1])])
+        return Changes(
+            np.logical_or.reduceat((before != after) | broken, starts),
+            np.maximum.reduceat(margin, starts),
+            np.maximum.reduceat(moved_by(reference, predictions), starts),
+            noise_of(reference),
+        )
+
+    def parse(self, rows: Sequence[tuple[Json, ...]], definition: Definition) -> Columns:
+        """Return the words of texts that are to be predicted, and the texts.
+
+        Args:
+            rows: a text each, which is split into words and signs, or a list of words.
+            definition: of the task.
+
+        Raises:
+            DataError: naming an input that has no words.
+        """
+        columns: dict[str, list[Json]] = {"text": [], "words": []}
+        for number, row in enumerate(rows, start=1):
+            given = row[0] if len(row) == 1 else row
+            words: list[Json] = []
+            if isinstance(given, str):
+                words = [given[start:end] for start, end in _found_places(given)]
+            elif len(row) == 1 and isinstance(given, list | tuple):
+                words = list(given)
+            if not words or not all(is_written(word) for word in words):
+                raise DataError(
+                    f"input {number} is {shown(given)}: a task of kind 'tagging' takes a text "
+                    "with words in it, or a list of words"
+                )
+            text = given if isinstance(given, str) else " ".join(words)
+            columns["text"].append(check_text(text, f"input {number},"))
+            columns["words"].append(words)
+        return columns
+
+    def answers(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> list[dict[str, Json]]:
+        """Return the entities of each example with their places in its text, and every tag.
+
+        The score is the least sure word's.
+        """
+        found: list[dict[str, Json]] = []
+        sure, row = softmax(predictions).max(axis=1), 0
+        texts = columns.get("text", [None] * len(columns["words"]))
+        tagged = _tags(predictions, columns, definition)
+        for words, text, tags in zip(columns["words"], texts, tagged, strict=True):
+            shares = sure[row : row + len(words)]
+            row += len(words)
+            joined = " ".join(words)
+            text = joined if text is None else text
+            places = _places(words) if text == joined else _found_places(text)
+            entities = [
+                {
+                    "text": text[places[first][0] : places[last][1]],
+                    "type": name,
+                    "start": places[first][0],
+                    "end": places[last][1],
+                    "score": float(shares[first : last + 1].min()),
+                }
+                for name, first, last in sorted(_entities(tags, definition), key=lambda e: e[1:])
+            ]
+            found.append(
+                {
+                    "label": ", ".join(f"{one['text']} ({one['type']})" for one in entities),
+                    "score": float(shares.min()),
+                    "entities": entities,
+                    "words": list(words),
+                    "tags": tags,
+                }
+            )
+        return found
+
+
+def _seqeval() -> Any:
+    try:
+        from seqeval import metrics
+    except ModuleNotFoundError:
+        raise MissingExtraError(
+            "a task of kind 'tagging' needs seqeval: install it with pip install "
+            "'taskbank[tagging]'"
+        ) from None
+    return metrics
+
+
+def _check_lengths(columns: Columns, origin: str) -> None:
+    rows = zip(columns["words"], columns["tags"], strict=True)
+    for row, (words, tags) in enumerate(rows, start=1):
+        if len(words) != len(tags):
+            raise DataError(
+                f"row {row} of {origin} has {len(words)} words and {len(tags)} tags: "
+                f"{shown(words)} and {shown(tags)}; write one tag a word"
+            )
+
+
+def _places(words: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the first character and the one after the last of words joined by spaces."""
+    ends = np.cumsum([len(word) + 1 for word in words]) - 1
+    return [(int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True)]
+
+
+def _found_places(text: str) -> list[tuple[int, int]]:
+    """Return where the words and signs of a text stand."""
+    # Python counts no combining mark among the letters, and Hindi or "e\u0301" would fall apart.
+    plain = SIGN.sub(lambda sign: "x" if category(sign[0])[0] == "M" else sign[0], text)
+    return [match.span() for match in WORD.finditer(plain)]
+
+
+def _first_tokens(
+    words: Sequence[Sequence[str]],
+    texts: Sequence[str],
+    windows: Sequence[Window],
+    offsets: np.ndarray,
+) -> np.ndarray:
+    """Return the index of each word's first sub-word, in the window where it has most context.
+
+    Places are counted as if the texts were joined by spaces, as the words of each are.
+    """
+    sizes = np.array([len(word) for own in words for word in own])
+    starts = np.cumsum(sizes + 1) - sizes - 1
+    begins = np.cumsum([0, *(len(text) + 1 for text in texts)])
+    inside = np.flatnonzero(np.concatenate([window.inside for window in windows]))
+    number = np.repeat(np.arange(len(windows)), np.diff(offsets))[inside]
+    shift = begins[[window.example for window in windows]][number]
+    at = np.concatenate([window.starts for window in windows])[inside] + shift
+    stop = np.concatenate([window.ends for window in windows])[inside] + shift
+    at = _without_spaces(" ".join(texts), at, stop)
+    word = np.searchsorted(starts, at, side="right") - 1
+    left, right = (np.searchsorted(number, number, side=side) for side in ("left", "right"))
+    around = np.minimum(inside - inside[left], inside[right - 1] - inside)
+    usable = np.flatnonzero(at < np.minimum(stop, (starts + sizes)[word]))
+    # A character may be several tokens, of which only the first begins it.
+    place = np.stack([number, at])[:, usable]
+    usable = usable[np.append(True, (place[:, 1:] != place[:, :-1]).any(axis=0))[: len(usable)]]
+    # A window may begin inside a word: what counts is the word's earliest piece.
+    order = usable[np.lexsort((-around[usable], at[usable], word[usable]))]
+    read, first = np.unique(word[order], return_index=True)
+    tokens = np.full(len(sizes), -1, dtype=np.int64)
+    tokens[read] = inside[order[first]]
+    return tokens
+
+
+def _without_spaces(text: str, at: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Return where tokens begin that some tokenizers let begin with the space before a word."""
+    space = np.zeros(len(text) + 1, dtype=bool)
+    space[[match.start() for match in re.finditer(r"\s", text)]] = True
+    while (before := space[at] & (at < stop)).any():
+        at = at + before
+    return at
+
+
+def _outside(definition: Definition) -> int:
+    return definition.labels.index("O") if "O" in definition.labels else 0
+
+
+def _positions(columns: Columns, definition: Definition) -> np.ndarray:
+    positions = {label: position for position, label in enumerate(definition.labels)}
+    return np.array([positions[tag] for tags in columns["tags"] for tag in tags], dtype=np.int64)
+
+
+def _tags(predictions: np.ndarray, columns: Columns, definition: Definition) -> list[list[str]]:
+    flat = [definition.labels[position] for position in predictions.argmax(axis=1)]
+    ends = np.cumsum([len(words) for words in columns["words"]])
+    return [flat[end - len(own) : end] for own, end in zip(columns["words"], ends, strict=True)]
+
+
+def _forms(sentences: list[list[str]], definition: Definition) -> list[list[str]]:
+    """Return tags as seqeval reads them: those of no such form are entities of one word."""
+    if all(ENTITY.fullmatch(label) for label in definition.labels):
+        return [[RELATIVES.get(tag[0], tag[0]) + tag[1:] for tag in tags] for tags in sentences]
+    return [[tag if tag == "O" else f"S-{tag}" for tag in tags] for tags in sentences]
+
+
+def _entities(tags: list[str], definition: Definition) -> set[tuple[str, int, int]]:
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    return set(get_entities(_forms([tags], definition)[0]))
+
+
+TAGGING = Tagging()

@@ -1,0 +1,202 @@
+"""Adds the tasks of a suite: what is there is skipped, what fails does not stop the others.
+
+What an interrupted run has trained is not trained again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from taskbank.backbone import Backbone
+from taskbank.bank import Bank, create_bank
+from taskbank.catalog.catalog import check_addable
+from taskbank.errors import InputError, TaskbankError
+from taskbank.pipeline import backbone_for, carry_out, open_if_there
+from taskbank.plan import TaskPlan, plan_task
+from taskbank.specs import Json
+from taskbank.suite_file import OPTIONS, TRAINING, Entry, raise_all, read_suite
+from taskbank.task_data import Sources
+from taskbank.tuning import fitted
+from taskbank.verify.report import Report
+from taskbank.verify.verify import verify_all
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task of a suite.
+
+    Attributes:
+        name: of the task.
+        status: `added`; `measured`, where the method stores nothing; `skipped`: it is there
+            already; `failed`.
+        ref: of the adapter; none if there is none.
+        metric: what the task is judged by.
+        split: what the score is of.
+        score: none if it failed.
+        problem: why it failed.
+    """
+
+    name: str
+    status: str
+    metric: str
+    ref: str | None = None
+    split: str | None = None
+    score: float | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class SuiteReport:
+    """What became of a suite.
+
+    Attributes:
+        outcomes: one a task, in the order of the suite.
+        unchanged: the integrity check of the whole bank, at the end.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    unchanged: Report
+
+    @property
+    def ok(self) -> bool:
+        """Whether no task failed and nothing in the bank changed."""
+        return self.unchanged.ok and all(one.status != "failed" for one in self.outcomes)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what `taskbank add-tasks --json` prints."""
+        return {
+            "ok": self.ok,
+            "tasks": [vars(outcome) for outcome in self.outcomes],
+            "unchanged": self.unchanged.to_json(),
+        }
+
+
+def add_tasks(
+    bank: Bank | str,
+    suite: str | Path,
+    *,
+    data: str | Path | None = None,
+    backbone: str | None = None,
+    new_version: bool = False,
+    device: str | None = None,
+    progress: bool = False,
+) -> SuiteReport:
+    """Add every task of a suite to a bank.
+
+    Args:
+        bank: an open bank, or a bank's URL; with a URL and `backbone` it is made if need be.
+        suite: a TOML file, as the module describes.
+        data: the folder in which relative files are looked for; none means the suite's own.
+        backbone: where the backbone is; none means the only one that the bank knows.
+        new_version: whether a task that is there with another specification gets a version.
+        device: to compute on; none means the best there is.
+        progress: show bars, if the error stream is a terminal.
+
+    Raises:
+        InputError: naming everything that is wrong with the suite, with lines.
+        BackboneMismatchError: if the backbone is not the recorded one.
+    """
+    path = Path(suite)
+    entries = read_suite(path, Path(data) if data is not None else path.parent)
+    with ExitStack() as stack:
+        opened = bank if isinstance(bank, Bank) else open_if_there(bank, backbone, stack)
+        plans, outcomes = _planned(path, entries, opened, new_version=new_version)
+        missing = [(entry, plan) for entry, plan in plans if plan.name not in outcomes]
+        if missing or opened is None:
+            loaded = backbone_for(opened, backbone, device)
+            raise_all(path, [_problem(e, partial(fitted, plan, loaded)) for e, plan in missing])
+            if opened is None:
+                opened = stack.enter_context(create_bank(str(bank)))
+                opened.add_backbone(loaded.identity)
+            for _, plan in missing:
+                outcomes[plan.name] = _added(opened, loaded, plan, progress=progress)
+        ordered = tuple(outcomes[entry.name] for entry in entries)
+        return SuiteReport(ordered, verify_all(opened, level="integrity"))
+
+
+def _planned(
+    path: Path, entries: Sequence[Entry], bank: Bank | None, *, new_version: bool
+) -> tuple[list[tuple[Entry, TaskPlan]], dict[str, Outcome]]:
+    """Return the plan of every task, and what became of those that are there already."""
+    plans: list[tuple[Entry, TaskPlan]] = []
+    done: dict[str, Outcome] = {}
+    problems: list[tuple[int, str] | None] = []
+
+    def plan(entry: Entry) -> None:
+        made = plan_entry(entry, new_version=new_version)
+        plans.append((entry, made))
+        if bank is not None:
+            found = _there(bank, made)
+            if found is not None:
+                done[made.name] = found
+            elif made.stored:
+                existing = bank.catalog.kind_of(made.name)
+                check_addable(made.name, made.kind.name, existing, new_version=new_version)
+
+    for entry in entries:
+        problems.append(_problem(entry, partial(plan, entry)))
+    raise_all(path, problems)
+    return plans, done
+
+
+def plan_entry(entry: Entry, *, new_version: bool = False, **changes: Any) -> TaskPlan:
+    """Return the plan of a suite's task.
+
+    Args:
+        entry: the task.
+        new_version: whether the task may be there already.
+        changes: arguments of `plan_task` that replace what the suite says.
+
+    Raises:
+        InputError: naming what is not usable.
+    """
+    values = dict(entry.values)
+    sources = Sources(**{f.name: values.pop(f.name) for f in fields(Sources) if f.name in values})
+    options = values.pop("options", {})
+    options |= {key: values.pop(key) for key in OPTIONS if key in values}
+    training = {key: values.pop(key) for key in TRAINING if key in values}
+    arguments = values | {"options": options, "training": training, "new_version": new_version}
+    return plan_task(**(arguments | changes | {"name": entry.name, "sources": sources}))
+
+
+def _there(bank: Bank, plan: TaskPlan) -> Outcome | None:
+    """Return what became of a plan, if it was carried out before."""
+    asked = plan.specification
+    last = list(plan.data.evaluated)[-1]
+    if plan.stored:
+        for record in bank.adapters(task=plan.name):
+            if record.environment.get("asked") == asked:
+                return Outcome(
+                    plan.name, "skipped", record.metric, record.ref, record.split, record.score
+                )
+        return None
+    for trial in bank.trials(plan.name):
+        score = trial.value(last)
+        if trial.environment.get("asked") == asked and score is not None:
+            return Outcome(plan.name, "skipped", trial.metric, None, last, score)
+    return None
+
+
+def _added(bank: Bank, backbone: Backbone, plan: TaskPlan, *, progress: bool) -> Outcome:
+    try:
+        added = carry_out(bank, backbone, plan, resume=True, progress=progress)
+    except TaskbankError as error:
+        return Outcome(plan.name, "failed", plan.metric, problem=str(error))
+    last = list(plan.data.evaluated)[-1]
+    score = added.trial.value(last)
+    if added.record is None:
+        return Outcome(plan.name, "measured", plan.metric, None, last, score)
+    return Outcome(plan.name, "added", plan.metric, added.record.ref, last, score)
+
+
+def _problem(entry: Entry, step: Callable[[], object]) -> tuple[int, str] | None:
+    try:
+        step()
+    except InputError as error:
+        return entry.line, f"task {entry.name!r}: {error}"
+    return None

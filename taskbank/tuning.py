@@ -1,0 +1,116 @@
+"""Runs the trials of a plan and finds the best of them, by validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from taskbank.backbone import Backbone
+from taskbank.errors import InputError, TrainingError
+from taskbank.plan import TaskPlan
+from taskbank.search import GiveUp, Sampler, Setting, settings
+from taskbank.trials import Trained, Trainer, Trial
+
+RETRIES = 2  # further seeds for a setting whose every run collapsed
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What came of the trials.
+
+    Attributes:
+        best: the best trial.
+        trained: what its training left.
+        trials: every trial, in the order they were run.
+    """
+
+    best: Trial
+    trained: Trained
+    trials: tuple[Trial, ...]
+
+
+def tune(trainer: Trainer, base: Setting) -> Tuned:
+    """Run every trial of a plan, record each as it ends, and return the best.
+
+    One that collapsed (no better than predictions that look at no input) is tried again from
+    other seeds if nothing better came of the rest.
+
+    Args:
+        trainer: of the task.
+        base: the setting that is trained, or that the search varies; see `fitted`.
+
+    Raises:
+        TrainingError: if no trial gave a loss that is a number.
+    """
+    run = _Tuning(trainer)
+    for _ in run.planned(base):
+        pass
+    for seed in range(RETRIES):
+        best = run.best
+        if best.status == "complete":
+            break
+        further = max(trial.setting.training.seed for trial in run.trials) + 1
+        run.take(best.setting.seeded(further), f"again from seed {further} ({seed + 1}/{RETRIES})")
+    if run.best.status == "diverged":
+        raise TrainingError(run.best.problem)
+    return Tuned(run.best, trainer.trained(run.best), tuple(run.trials))
+
+
+class _Tuning:
+    """Trials in progress: the best so far keeps its weights, the others do not."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.plan = trainer.plan
+        self.trials: list[Trial] = []
+
+    @property
+    def best(self) -> Trial:
+        return max(self.trials, key=lambda trial: trial.rank(self.plan.metric))
+
+    def planned(self, base: Setting) -> Iterator[Trial]:
+        search = self.plan.search
+        seeds = range(base.training.seed, base.training.seed + search.seeds)
+        if search.trials is None:
+            chosen = [one.seeded(seed) for one in settings(base, search) for seed in seeds]
+            for number, setting in enumerate(chosen, start=1):
+                yield self.take(setting, f"{number}/{len(chosen)}" if len(chosen) > 1 else "")
+            return
+        for number, (setting, give_up, tell) in enumerate(
+            Sampler(base, search, self.plan.metric), start=1
+        ):
+            trial = self.take(setting, f"{number}/{search.trials}", give_up)
+            tell(None if trial.status == "pruned" else trial.score)
+            yield trial
+        best = self.best.setting
+        for seed in seeds[1:]:
+            yield self.take(best.seeded(seed), f"seed {seed}")
+
+    def take(self, setting: Setting, about: str, give_up: GiveUp | None = None) -> Trial:
+        """Run a trial, record it, and let go of what is not needed any more."""
+        trial = self.trainer.run(setting, give_up, about)
+        self.trainer.record(trial)
+        self.trials.append(trial)
+        best = self.best
+        for place, one in enumerate(self.trials):
+            if one is not best and one.trained is not None:
+                self.trainer.forget(one)
+                self.trials[place] = replace(one, trained=None)
+        return trial
+
+
+def fitted(plan: TaskPlan, backbone: Backbone) -> Setting:
+    """Return the setting of a plan with inputs as long as a backbone takes.
+
+    Raises:
+        InputError: if longer ones were asked for.
+    """
+    longest, spec = backbone.identity.max_length, plan.base.training
+    asked = plan.search.values.get("max_length", (spec.max_length,)) if plan.length_given else ()
+    for length in asked:
+        if length > longest:
+            raise InputError(
+                f"max_length is {length}: the backbone {backbone.identity.spec!r} takes at most "
+                f"{longest} tokens"
+            )
+    return replace(plan.base, training=replace(spec, max_length=min(spec.max_length, longest)))
