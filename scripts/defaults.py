@@ -3,28 +3,35 @@
     python scripts/defaults.py SUITE --backbone SPEC --output FOLDER [--data FOLDER]
         [--rows 500 3000] [--methods houlsby lora] [--precision bfloat16]
 
-Each task of the suite is trained with every rate and number of epochs, on so many rows; the score
-is the task's metric on what is held out of train, for each task relative to the best that any
-setting of any method reached with as many rows. The table FOLDER/defaults.md has the mean over
-tasks; what is best there is what `taskbank/defaults.py` says. Every training is a trial of the
-bank FOLDER/bank.db, so an interrupted run goes on where it was.
+Each task of the suite is trained with every rate and number of epochs, on so many rows of its
+train; the score is the task's metric on other rows of it, the same for every size, relative to the
+best that any setting of any method reached on the task with as many rows. FOLDER/defaults.md has
+the mean over tasks; what is best there is what `taskbank/defaults.py` says. Every training is a
+trial of the bank FOLDER/bank.db, so an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING
 
 from paper import Experiment
 from paper_tables import write_csv
 
+from taskbank import plugins
 from taskbank.backbone import load_backbone
 from taskbank.bank import create_bank
+from taskbank.data.sources import hold_out, read_examples
 from taskbank.environment import pick_device
 from taskbank.errors import TrainingError
-from taskbank.suite_file import read_suite
+from taskbank.suite_file import Entry, read_suite
+
+if TYPE_CHECKING:
+    from taskbank.kinds.kind import Kind
 
 # Around what each method's authors use, a factor of about three apart.
 RATES = {
@@ -39,6 +46,8 @@ RATES = {
     "full": (3e-5, 1e-4, 3e-4),
 }
 EPOCHS = (10, 20)
+SCORED = 500  # rows, or half of train where that is less
+SEED = 0
 
 
 def main() -> None:
@@ -51,9 +60,9 @@ def main() -> None:
     found: list[dict[str, object]] = []
     with create_bank(f"sqlite:///{output / 'bank.db'}") as bank:
         for rows in arguments.rows:
-            given = {"rows": rows, "precision": arguments.precision}
-            given = {key: value for key, value in given.items() if value is not None}
-            experiment = Experiment(bank, backbone, entries, 1, given, output, False)
+            given = {"precision": arguments.precision} if arguments.precision else {}
+            parts = [_cut(entry, rows, output / "data") for entry in entries]
+            experiment = Experiment(bank, backbone, parts, 1, given, output, False)
             for method in arguments.methods:
                 found += _measured(experiment, method, rows)
                 write_csv(output / "defaults.csv", found)
@@ -72,6 +81,31 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--precision", choices=("float32", "bfloat16"))
     parser.add_argument("--device")
     return parser.parse_args()
+
+
+def _cut(entry: Entry, rows: int, folder: Path) -> Entry:
+    """Return a task with so many rows of its train, scored on others of it; test is left alone."""
+    kind: Kind = plugins.load("kinds", entry.values.get("kind", "single"))
+    names = {key: entry.values.get(key) for key in ("text", "text_pair")}
+    examples = read_examples(
+        entry.values["train"],
+        kind.inputs,
+        kind.label,
+        label_column=entry.values.get("label"),
+        **names,
+    )
+    strata = kind.strata(examples.columns)
+    rest, scored = hold_out(examples, strata, min(SCORED / len(examples), 0.5), SEED)
+    if rows < len(rest):
+        share = 1 - rows / len(rest)
+        rest, _ = hold_out(rest, kind.strata(rest.columns), share, SEED)
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {k: v for k, v in entry.values.items() if k not in (*names, "label", "test", "rows")}
+    for name, part in (("train", rest), ("validation", scored)):
+        path = folder / f"{entry.name}.{rows}.{name}.jsonl"
+        path.write_bytes(part.to_bytes())
+        values[name] = str(path)
+    return replace(entry, values=values)
 
 
 def _measured(experiment: Experiment, method: str, rows: int) -> list[dict[str, object]]:

@@ -208,13 +208,15 @@ def carry_out(
     trainer = Trainer(bank, backbone, plan, resume=resume, progress=progress)
     tuned = tune(trainer, fitted(plan, backbone))
     predictions, metrics = trainer.evaluate(tuned.trained)
+    # The trial is in the bank as it scored on validation; here it is again, scored on test.
     trial = replace(tuned.trained.new, metrics=metrics)
+    scored = None if plan.data.test is None else trial
     record = None
     if plan.stored:
         new = _new_adapter(plan, trial, tuned.trained.weights, predictions)
-        record = bank.put(new, new_version=plan.new_version, trial=trial)
-    else:
-        bank.put_trial(trial)
+        record = bank.put(new, new_version=plan.new_version, trial=scored)
+    elif scored is not None:
+        bank.put_trial(scored)
     for one in tuned.trials:  # one that was resumed may have left a state as well
         trainer.forget(one)
     recorded = {one.specification: one for one in bank.trials(plan.name)}

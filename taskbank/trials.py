@@ -119,10 +119,10 @@ class Trainer:
             about: what the bar says of it.
         """
         specification = self.specification(setting)
-        if specification in self.known:
-            found = self.known[specification]
-            if give_up is not None:  # a sampler hears again what it heard then
-                any(give_up(epoch) for epoch in found.epochs)
+        found = self.known.get(specification)
+        if found is not None and give_up is not None:  # a sampler hears again what it heard then
+            any(give_up(epoch) for epoch in found.epochs)
+        if found is not None and (found.status != "pruned" or give_up is not None):
             return found
         return self._train(setting, specification, give_up, about)
 

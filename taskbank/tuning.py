@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from taskbank.backbone import Backbone
@@ -43,8 +42,7 @@ def tune(trainer: Trainer, base: Setting) -> Tuned:
         TrainingError: if no trial gave a loss that is a number.
     """
     run = _Tuning(trainer)
-    for _ in run.planned(base):
-        pass
+    run.planned(base)
     for seed in range(RETRIES):
         best = run.best
         if best.status == "complete":
@@ -68,23 +66,22 @@ class _Tuning:
     def best(self) -> Trial:
         return max(self.trials, key=lambda trial: trial.rank(self.plan.metric))
 
-    def planned(self, base: Setting) -> Iterator[Trial]:
+    def planned(self, base: Setting) -> None:
+        """Run what the plan's search says: the whole grid, or what a sampler picks of it."""
         search = self.plan.search
         seeds = range(base.training.seed, base.training.seed + search.seeds)
         if search.trials is None:
             chosen = [one.seeded(seed) for one in settings(base, search) for seed in seeds]
             for number, setting in enumerate(chosen, start=1):
-                yield self.take(setting, f"{number}/{len(chosen)}" if len(chosen) > 1 else "")
+                self.take(setting, f"{number}/{len(chosen)}" if len(chosen) > 1 else "")
             return
-        for number, (setting, give_up, tell) in enumerate(
-            Sampler(base, search, self.plan.metric), start=1
-        ):
+        sampler = Sampler(base, search, self.plan.metric)
+        for number, (setting, give_up, tell) in enumerate(sampler, start=1):
             trial = self.take(setting, f"{number}/{search.trials}", give_up)
             tell(None if trial.status == "pruned" else trial.score)
-            yield trial
         best = self.best.setting
         for seed in seeds[1:]:
-            yield self.take(best.seeded(seed), f"seed {seed}")
+            self.take(best.seeded(seed), f"seed {seed}")
 
     def take(self, setting: Setting, about: str, give_up: GiveUp | None = None) -> Trial:
         """Run a trial, record it, and let go of what is not needed any more."""

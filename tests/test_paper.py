@@ -337,3 +337,33 @@ def test_the_ablation_takes_off_the_layers_it_says(mood: Bank, folder: Path) -> 
     assert scores[2] < scores[0]
     with attached(record, backbone) as model:
         assert any(tensor.any() for name, tensor in model.trained().items() if ".up." in name)
+
+
+def test_defaults_are_measured_on_rows_that_are_not_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every rate and number of epochs of a method is in the table, and the best is marked; what
+    is scored is the same for every size and in no part that is learned."""
+    import defaults
+
+    backbone = make_backbone(tmp_path / "tiny")
+    write_jsonl(tmp_path / "moods.jsonl", sentences(60, seed=1))
+    (tmp_path / "one.toml").write_text('[[task]]\nname = "moods"\ntrain = "moods.jsonl"\n')
+    monkeypatch.setattr(defaults, "EPOCHS", (1, 2))
+    monkeypatch.setattr(defaults, "SCORED", 20)
+    output = tmp_path / "output"
+    command = ["defaults.py", str(tmp_path / "one.toml"), "--rows", "10", "20"]
+    command += ["--methods", "layernorm", "--backbone", str(backbone), "--output", str(output)]
+    monkeypatch.setattr(sys, "argv", command)
+    defaults.main()
+    table = (output / "defaults.md").read_text()
+    assert table.count("| layernorm |") == 2 * 3 * 2
+    assert table.count("**") >= 2 * 2
+    parts = {
+        (rows, name): (output / "data" / f"moods.{rows}.{name}.jsonl").read_text().splitlines()
+        for rows in (10, 20)
+        for name in ("train", "validation")
+    }
+    assert parts[10, "validation"] == parts[20, "validation"]
+    assert [len(parts[rows, "train"]) for rows in (10, 20)] == [10, 20]
+    assert not set(parts[20, "train"]) & set(parts[20, "validation"])

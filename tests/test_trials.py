@@ -95,6 +95,9 @@ def test_the_test_split_is_scored_for_the_best_trial_alone(
     scored = [t for t in own.trials("mood") if t.value("test") is not None]
     assert [t.specification for t in scored] == [added.trial.specification]
     assert added.record.score == scored[0].value("test")
+    with own.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT count(*) FROM trials").scalar()
+    assert rows == 2 + 1  # the last is the best once more, with the score of test
 
 
 def test_kept_trials_can_be_read_and_outlive_a_garbage_collection(
@@ -248,7 +251,7 @@ def test_an_interrupted_search_is_resumed_to_the_same_bytes(
     assert added.record.training == whole.training
     with own.engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT count(*) FROM trials").scalar()
-    assert rows == 4 + 1  # the last is the best once more, with its scores
+    assert rows == 4
     assert list((cache_folder() / "checkpoints").glob("*")) == []
 
 
