@@ -46,6 +46,9 @@ def cache_folder() -> Path:
         ) from None
 
 
+_UNWRITABLE: set[Path] = set()  # folders that were said not to be
+
+
 @dataclass(frozen=True)
 class State:
     """A training after some epochs.
@@ -88,11 +91,13 @@ class Checkpoint:
         except OSError as error:
             with suppress(OSError):
                 unfinished.unlink()
-            warnings.warn(
-                f"the training cannot be resumed if it is interrupted: {self.path.parent} cannot "
-                f"be written to ({error.strerror}); name another folder in {CACHE}",
-                stacklevel=2,
-            )
+            if self.path.parent not in _UNWRITABLE:  # once is enough
+                _UNWRITABLE.add(self.path.parent)
+                warnings.warn(
+                    f"a training cannot be resumed if it is interrupted: {self.path.parent} cannot "
+                    f"be written to ({error.strerror}); name another folder in {CACHE}",
+                    stacklevel=2,
+                )
 
     def load(self) -> State | None:
         """Return the state; none if there is none, or it is not wanted, or it is not usable.
@@ -119,7 +124,8 @@ class Checkpoint:
     def remove(self) -> None:
         """Forget the state."""
         with suppress(OSError):  # it is no longer needed, and does no harm where it is
-            self.path.unlink()
+            for path in self.path.parent.glob(f"{self.path.name}*"):  # a half-written one, too
+                path.unlink()
 
 
 def _read(data: bytes) -> tuple[str, State]:

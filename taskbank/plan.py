@@ -10,7 +10,7 @@ from taskbank import plugins
 from taskbank.defaults import recommended
 from taskbank.errors import InputError
 from taskbank.kinds.kind import checked_metric
-from taskbank.search import Search, Setting, check_sampler, settings
+from taskbank.search import Search, Setting, check_sampler, check_values
 from taskbank.specs import Json, MethodSpec, TrainingSpec, check_name, check_text, digest_json
 from taskbank.task_data import Sources, TaskData, read_task_data
 
@@ -144,12 +144,13 @@ def plan_task(
     )
     usual = recommended(method, len(data.train)) | dict(the_kind.training)
     base = Setting(method_spec, TrainingSpec(**(usual | given)))
-    if base.training.class_weight and the_kind.balance(data.train.columns, data.definition) is None:
+    check_values(base, sought)
+    weighted = base.training.class_weight or any(sought.values.get("class_weight", ()))
+    if weighted and the_kind.balance(data.train.columns, data.definition) is None:
         raise InputError(
-            f"class_weight is {base.training.class_weight!r}: a task of kind {kind!r} has no "
-            "classes that could count alike; leave it out"
+            f"class_weight is {weighted!r}: a task of kind {kind!r} has no classes that could "
+            "count alike; leave it out"
         )
-    settings(base, sought)  # says now what is unknown or out of range
     return TaskPlan(
         name=name,
         kind=the_kind,

@@ -9,6 +9,7 @@ best setting.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ from taskbank.specs import Json, MethodSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from taskbank.train import Epoch
+
+REPEATS = 10  # times that a sampler may pick what it has picked before
 
 GiveUp = Callable[["Epoch"], bool]
 Tell = Callable[[float | None], None]
@@ -78,20 +81,26 @@ class Search:
         return {"values": values, "seeds": self.seeds, "trials": self.trials}
 
 
-def settings(base: Setting, search: Search) -> list[Setting]:
-    """Return every setting of a search, in the order of its values.
+def settings(base: Setting, search: Search) -> Iterator[Setting]:
+    """Give every setting of a search, in the order of its values.
 
     Args:
         base: what is the same for all.
         search: what is tried.
+    """
+    for values in product(*search.values.values()):
+        yield setting_of(base, dict(zip(search.values, values, strict=True)))
+
+
+def check_values(base: Setting, search: Search) -> None:
+    """Raise unless every value of a search is usable.
 
     Raises:
         InputError: if a hyperparameter is unknown, or one of its values out of range.
     """
-    return [
-        setting_of(base, dict(zip(search.values, values, strict=True)))
-        for values in product(*search.values.values())
-    ]
+    for name, values in search.values.items():
+        for value in values:
+            setting_of(base, {name: value})
 
 
 def setting_of(base: Setting, chosen: Mapping[str, Json]) -> Setting:
@@ -146,34 +155,60 @@ class Sampler:
             self.study = optuna.create_study(
                 direction="maximize",
                 sampler=optuna.samplers.TPESampler(seed=base.training.seed),
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
+                # The first third of a training says little: the rate has just been warmed up.
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=33),
             )
 
     def __iter__(self) -> Iterator[tuple[Setting, GiveUp, Tell]]:
-        """Give settings, each with what decides to give it up and what takes its result.
+        """Give settings, none twice, each with what decides to give it up and takes its result.
 
         The result is a score, or none for a trial that was given up.
         """
-        optuna = _optuna()
-        for _ in range(self.search.trials or 0):
-            trial = self.study.ask()
-            chosen = {
-                name: trial.suggest_categorical(name, list(values))
-                for name, values in self.search.values.items()
-            }
+        there = math.prod(len(values) for values in self.search.values.values())
+        wanted = min(self.search.trials or 0, there)
+        results: dict[tuple[Json, ...], float | None] = {}
+        while len(results) < wanted:
+            trial, chosen = self._ask(results)
+            setting = setting_of(self.base, dict(zip(self.search.values, chosen, strict=True)))
 
-            def give_up(epoch: Epoch, trial: Any = trial) -> bool:
-                trial.report(better(self.metric, epoch.score), epoch.number)
+            def give_up(epoch: Epoch, trial: Any = trial, setting: Setting = setting) -> bool:
+                # Long and short trainings are compared where both are equally far.
+                step = round(100 * epoch.number / setting.training.epochs)
+                trial.report(better(self.metric, epoch.score), step)
                 return bool(trial.should_prune())
 
-            def tell(score: float | None, trial: Any = trial) -> None:
-                with _silent(optuna):
-                    if score is None:
-                        self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-                    else:
-                        self.study.tell(trial, better(self.metric, score))
+            def tell(score: float | None, trial: Any = trial, chosen: Any = chosen) -> None:
+                results[chosen] = None if score is None else better(self.metric, score)
+                self._tell(trial, results[chosen])
 
-            yield setting_of(self.base, chosen), give_up, tell
+            results[chosen] = None
+            yield setting, give_up, tell
+
+    def _ask(
+        self, results: Mapping[tuple[Json, ...], float | None]
+    ) -> tuple[Any, tuple[Json, ...]]:
+        """Return a trial of a setting that was not tried yet, and its values."""
+        for _ in range(REPEATS):
+            trial, chosen = self._suggested()
+            if chosen not in results:
+                return trial, chosen
+            self._tell(trial, results[chosen])
+        left = next(one for one in product(*self.search.values.values()) if one not in results)
+        self.study.enqueue_trial(dict(zip(self.search.values, left, strict=True)))
+        return self._suggested()
+
+    def _suggested(self) -> tuple[Any, tuple[Json, ...]]:
+        trial = self.study.ask()
+        values = self.search.values.items()
+        return trial, tuple(trial.suggest_categorical(name, list(own)) for name, own in values)
+
+    def _tell(self, trial: Any, result: float | None) -> None:
+        optuna = _optuna()
+        with _silent(optuna):
+            if result is None:
+                self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            else:
+                self.study.tell(trial, result)
 
 
 def _optuna() -> Any:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -143,6 +144,28 @@ class MethodSpec:
         return digest_json({"name": self.name, "options": dict(self.options)})
 
 
+# What the fields of a training may be: from and to, both included;
+WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = {
+    "epochs": (1, 1_000_000),
+    "batch_size": (1, 1_000_000),
+    "max_length": (3, 1_000_000),  # an input needs at least three tokens
+    "seed": (0, 2**32 - 1),
+    "patience": (1, 1_000_000),
+}
+# a test and what it wants, in words;
+NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
+    "learning_rate": (lambda value: 0 < value < 1, "a number between 0 and 1"),
+    "weight_decay": (lambda value: 0 <= value < 1, "a number from 0 to below 1"),
+    "warmup": (lambda value: 0 <= value <= 1, "a share, from 0 to 1"),
+    "clip": (lambda value: 0 < value < math.inf, "a number above 0"),
+}
+# and one of a few words, or none.
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "class_weight": ("balanced",),
+    "precision": ("float32", "bfloat16"),
+}
+
+
 @dataclass(frozen=True)
 class TrainingSpec:
     """How an adapter is trained: section 3.1 of Houlsby et al. 2019.
@@ -177,32 +200,23 @@ class TrainingSpec:
     precision: str | None = None
 
     def __post_init__(self) -> None:
-        at_least_one: Iterable[str] = ("epochs", "batch_size")
-        for name in at_least_one:
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        if self.max_length < 3:
-            raise InputError(f"max_length is {self.max_length}: an input needs at least 3 tokens")
-        if self.patience is not None and self.patience < 1:
-            raise InputError(f"patience is {self.patience}: it must be at least 1, or left out")
-        if not 0 < self.learning_rate < 1:
-            raise InputError(f"learning_rate is {self.learning_rate}: it must be between 0 and 1")
-        if not 0 <= self.weight_decay < 1:
-            raise InputError(f"weight_decay is {self.weight_decay}: it must be from 0 to below 1")
-        if not 0 <= self.warmup <= 1:
-            raise InputError(f"warmup is {self.warmup}: it is a share, from 0 to 1")
-        if not self.clip > 0:
-            raise InputError(f"clip is {self.clip}: it must be above 0")
-        if self.class_weight not in (None, "balanced"):
-            raise InputError(
-                f"class_weight is {self.class_weight!r}: write 'balanced', or leave it out"
-            )
-        if self.precision not in (None, "float32", "bfloat16"):
-            raise InputError(
-                f"precision is {self.precision!r}: write 'float32' or 'bfloat16', or leave it out"
-            )
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"seed is {self.seed}: it must be from 0 to {2**32 - 1}")
+        for name, (least, most) in WHOLE_NUMBERS.items():
+            value = getattr(self, name)
+            if name == "patience" and value is None:
+                continue
+            if type(value) is not int or not least <= value <= most:
+                raise InputError(
+                    f"{name} is {value!r}: it must be a whole number from {least:,} to {most:,}"
+                )
+        for name, (fits, wanted) in NUMBERS.items():
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not fits(value):
+                raise InputError(f"{name} is {value!r}: it must be {wanted}")
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in choices:
+                listed = " or ".join(map(repr, choices))
+                raise InputError(f"{name} is {value!r}: write {listed}, or leave it out")
 
     def to_json(self) -> dict[str, Json]:
         """Return the specification as a plain dictionary."""

@@ -5,6 +5,7 @@ What an interrupted run has trained is not trained again.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
@@ -19,7 +20,7 @@ from taskbank.errors import InputError, TaskbankError
 from taskbank.pipeline import backbone_for, carry_out, open_if_there
 from taskbank.plan import TaskPlan, plan_task
 from taskbank.specs import Json
-from taskbank.suite_file import OPTIONS, TRAINING, Entry, raise_all, read_suite
+from taskbank.suite_file import OPTIONS, TRAINING, Entry, Problem, raise_all, sound_entries
 from taskbank.task_data import Sources
 from taskbank.tuning import fitted
 from taskbank.verify.report import Report
@@ -102,10 +103,12 @@ def add_tasks(
         BackboneMismatchError: if the backbone is not the recorded one.
     """
     path = Path(suite)
-    entries = read_suite(path, Path(data) if data is not None else path.parent)
+    entries, problems = sound_entries(path, Path(data) if data is not None else path.parent)
     with ExitStack() as stack:
         opened = bank if isinstance(bank, Bank) else open_if_there(bank, backbone, stack)
-        plans, outcomes = _planned(path, entries, opened, new_version=new_version)
+        fingerprint = _fingerprint(opened, backbone)
+        plans, outcomes, others = _planned(entries, opened, fingerprint, new_version=new_version)
+        raise_all(path, [*problems, *others])
         missing = [(entry, plan) for entry, plan in plans if plan.name not in outcomes]
         if missing or opened is None:
             loaded = backbone_for(opened, backbone, device)
@@ -120,28 +123,30 @@ def add_tasks(
 
 
 def _planned(
-    path: Path, entries: Sequence[Entry], bank: Bank | None, *, new_version: bool
-) -> tuple[list[tuple[Entry, TaskPlan]], dict[str, Outcome]]:
-    """Return the plan of every task, and what became of those that are there already."""
+    entries: Sequence[Entry],
+    bank: Bank | None,
+    fingerprint: str | None,
+    *,
+    new_version: bool,
+) -> tuple[list[tuple[Entry, TaskPlan]], dict[str, Outcome], list[Problem | None]]:
+    """Return the plan of every task, what became of those that are there already, and what is
+    wrong."""
     plans: list[tuple[Entry, TaskPlan]] = []
     done: dict[str, Outcome] = {}
-    problems: list[tuple[int, str] | None] = []
 
     def plan(entry: Entry) -> None:
         made = plan_entry(entry, new_version=new_version)
         plans.append((entry, made))
         if bank is not None:
-            found = _there(bank, made)
+            found = _there(bank, fingerprint, made)
             if found is not None:
                 done[made.name] = found
             elif made.stored:
                 existing = bank.catalog.kind_of(made.name)
                 check_addable(made.name, made.kind.name, existing, new_version=new_version)
 
-    for entry in entries:
-        problems.append(_problem(entry, partial(plan, entry)))
-    raise_all(path, problems)
-    return plans, done
+    problems = [_problem(entry, partial(plan, entry)) for entry in entries]
+    return plans, done, problems
 
 
 def plan_entry(entry: Entry, *, new_version: bool = False, **changes: Any) -> TaskPlan:
@@ -164,20 +169,29 @@ def plan_entry(entry: Entry, *, new_version: bool = False, **changes: Any) -> Ta
     return plan_task(**(arguments | changes | {"name": entry.name, "sources": sources}))
 
 
-def _there(bank: Bank, plan: TaskPlan) -> Outcome | None:
-    """Return what became of a plan, if it was carried out before."""
+def _fingerprint(bank: Bank | None, backbone: str | None) -> str | None:
+    """Return the fingerprint of the backbone that is meant, if the bank knows exactly one."""
+    places = {backbone, backbone and str(Path(backbone).resolve())}
+    known = bank.backbones() if bank is not None else ()
+    meant = [one for one in known if backbone is None or one.identity.spec in places]
+    return meant[0].fingerprint if len(meant) == 1 else None
+
+
+def _there(bank: Bank, fingerprint: str | None, plan: TaskPlan) -> Outcome | None:
+    """Return what became of a plan, if it was carried out before on the same backbone."""
     asked = plan.specification
     last = list(plan.data.evaluated)[-1]
     if plan.stored:
         for record in bank.adapters(task=plan.name):
-            if record.environment.get("asked") == asked:
+            if (record.backbone, record.environment.get("asked")) == (fingerprint, asked):
                 return Outcome(
                     plan.name, "skipped", record.metric, record.ref, record.split, record.score
                 )
         return None
     for trial in bank.trials(plan.name):
         score = trial.value(last)
-        if trial.environment.get("asked") == asked and score is not None:
+        same = (trial.backbone, trial.environment.get("asked")) == (fingerprint, asked)
+        if same and score is not None:
             return Outcome(plan.name, "skipped", trial.metric, None, last, score)
     return None
 
@@ -187,6 +201,10 @@ def _added(bank: Bank, backbone: Backbone, plan: TaskPlan, *, progress: bool) ->
         added = carry_out(bank, backbone, plan, resume=True, progress=progress)
     except TaskbankError as error:
         return Outcome(plan.name, "failed", plan.metric, problem=str(error))
+    except Exception as error:  # no memory, a full disk, a defect: the other tasks may still do
+        traceback.print_exc()
+        problem = f"{type(error).__name__}: {error}"
+        return Outcome(plan.name, "failed", plan.metric, problem=problem)
     last = list(plan.data.evaluated)[-1]
     score = added.trial.value(last)
     if added.record is None:
@@ -194,7 +212,7 @@ def _added(bank: Bank, backbone: Backbone, plan: TaskPlan, *, progress: bool) ->
     return Outcome(plan.name, "added", plan.metric, added.record.ref, last, score)
 
 
-def _problem(entry: Entry, step: Callable[[], object]) -> tuple[int, str] | None:
+def _problem(entry: Entry, step: Callable[[], object]) -> Problem | None:
     try:
         step()
     except InputError as error:

@@ -125,6 +125,8 @@ def train(
         if state is not None:
             run.restore(state)
             bar.update(len(run.epochs) * run.steps // spec.epochs)
+            # It hears of every epoch again; what it says of the last one counts.
+            pruned = bool(give_up and [give_up(epoch) for epoch in run.epochs][-1])
         while not run.finished and not pruned:
             number = len(run.epochs) + 1
             epoch_of = f"epoch {number}/{spec.epochs}"

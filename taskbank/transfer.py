@@ -14,13 +14,18 @@ from __future__ import annotations
 import json
 import math
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from safetensors.numpy import load
+
 from taskbank import plugins
 from taskbank.bank import Bank
 from taskbank.catalog.records import AdapterRecord, MetricRecord, NewAdapter, NewSplit
+from taskbank.data.examples import Examples
 from taskbank.errors import InputError
 from taskbank.specs import (
     DIGEST,
@@ -32,6 +37,7 @@ from taskbank.specs import (
     check_name,
     digest_bytes,
 )
+from taskbank.verify.compare import disagreeing
 from taskbank.verify.stored import bytes_damage
 
 if TYPE_CHECKING:
@@ -212,7 +218,29 @@ def _check(source: Path, new: NewAdapter, kind: Kind) -> None:
             f"metric once; it has {splits} and {measured}"
         )
     for check, message in bytes_damage(blobs.__getitem__, row, predictions, kind, OrderedDict()):
-        raise InputError(f"{source} cannot be imported, its {check} do not fit: {message}")
+        raise InputError(f"{source} cannot be imported, something is wrong in {check}: {message}")
+    for split in new.splits:
+        for message in _metrics_damage(new, split, kind):
+            raise InputError(
+                f"{source} cannot be imported: {message}; was {DESCRIPTION} changed? Export again"
+            )
+
+
+def _metrics_damage(new: NewAdapter, split: NewSplit, kind: Kind) -> Iterator[str]:
+    """Give what in a split's metrics does not follow from its examples and predictions.
+
+    So labels and settings that read the same predictions otherwise are found out.
+    """
+    predictions = load(split.logits)["logits"]
+    if not np.isfinite(predictions).all():
+        yield f"a reference prediction of split {split.name!r} is no finite number"
+        return
+    examples = Examples.from_bytes(split.examples, split.name)
+    recomputed = kind.scores(predictions, examples.columns, new.definition)
+    recorded = {metric.name: metric.value for metric in new.metrics if metric.split == split.name}
+    for name in recorded.keys() - recomputed.keys():
+        yield f"{name} on split {split.name!r} is no metric of a task of kind {kind.name!r}"
+    yield from disagreeing(split.name, recorded, recomputed)
 
 
 def _with_digest(path: Path, digest: str) -> bytes:

@@ -25,11 +25,22 @@ from taskbank.kinds.kind import LOWER_IS_BETTER, better
 from taskbank.model import TaskModel, task_model
 from taskbank.plan import TaskPlan
 from taskbank.search import GiveUp, Setting
-from taskbank.specs import Definition, Json, MethodSpec, TrainingSpec, digest_json
+from taskbank.specs import (
+    Definition,
+    Json,
+    MethodSpec,
+    TrainingSpec,
+    canonical_json,
+    digest_json,
+)
 from taskbank.train import Epoch, Prepared, Training, train
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+# What a trial may have come to, the best last.
+RANKS = ("diverged", "pruned", "collapsed", "complete")
 
 
 @dataclass(frozen=True)
@@ -74,10 +85,9 @@ class Trial:
     trained: Trained | None = None
     problem: str = ""
 
-    def rank(self, metric: str) -> tuple[bool, float, float]:
+    def rank(self, metric: str) -> tuple[int, float, float]:
         """Return what trials are compared by: higher is better."""
-        usable = self.status in ("complete", "collapsed")
-        return usable, better(metric, self.score), -self.loss
+        return RANKS.index(self.status), better(metric, self.score), -self.loss
 
 
 class Trainer:
@@ -121,7 +131,8 @@ class Trainer:
         specification = self.specification(setting)
         found = self.known.get(specification)
         if found is not None and give_up is not None:  # a sampler hears again what it heard then
-            any(give_up(epoch) for epoch in found.epochs)
+            for epoch in found.epochs:
+                give_up(epoch)
         if found is not None and (found.status != "pruned" or give_up is not None):
             return found
         return self._train(setting, specification, give_up, about)
@@ -316,13 +327,22 @@ class Trainer:
         )
 
     def _collapsed(self, training: Training) -> bool:
-        """Return whether no metric is better than that of predictions which look at no input."""
-        kind, columns = self.plan.kind, self.plan.data.validation.columns
-        untaught = kind.untaught(columns, self.plan.data.definition)
-        chance = kind.scores(
-            untaught, columns, kind.tune(untaught, columns, self.plan.data.definition)
-        )
-        scores = kind.scores(training.predictions, columns, training.definition)
+        """Return whether a training learned nothing, as far as validation can tell.
+
+        It gives the same answer to every example, or is by no metric better than predictions
+        that look at no input.
+        """
+        kind, definition = self.plan.kind, training.definition
+        columns = self.plan.data.validation.columns
+        wanted = {canonical_json(value) for value in columns[kind.label.name]}
+        if len(wanted) == 1:
+            return False  # there, one answer is the right one
+        answers = kind.answers(training.predictions, columns, definition)
+        if len({answer["label"] for answer in answers}) == 1:
+            return True
+        untaught = kind.untaught(columns, definition)
+        chance = kind.scores(untaught, columns, kind.tune(untaught, columns, definition))
+        scores = kind.scores(training.predictions, columns, definition)
         # The loss may fall a little while every prediction is still the same.
         names = scores.keys() - set(LOWER_IS_BETTER)
         return all(scores[name] <= chance[name] for name in names)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from taskbank.backbone import Backbone
 from taskbank.errors import InputError, TrainingError
+from taskbank.methods.layers import select_layers
 from taskbank.plan import TaskPlan
 from taskbank.search import GiveUp, Sampler, Setting, settings
 from taskbank.trials import Trained, Trainer, Trial
@@ -100,14 +101,18 @@ def fitted(plan: TaskPlan, backbone: Backbone) -> Setting:
     """Return the setting of a plan with inputs as long as a backbone takes.
 
     Raises:
-        InputError: if longer ones were asked for.
+        InputError: if longer ones were asked for, or layers that the backbone does not have.
     """
-    longest, spec = backbone.identity.max_length, plan.base.training
-    asked = plan.search.values.get("max_length", (spec.max_length,)) if plan.length_given else ()
-    for length in asked:
-        if length > longest:
+    identity, spec, values = backbone.identity, plan.base.training, plan.search.values
+    lengths = values.get("max_length", (spec.max_length,)) if plan.length_given else ()
+    for length in lengths:
+        if length > identity.max_length:
             raise InputError(
-                f"max_length is {length}: the backbone {backbone.identity.spec!r} takes at most "
-                f"{longest} tokens"
+                f"max_length is {length}: the backbone {identity.spec!r} takes at most "
+                f"{identity.max_length} tokens"
             )
-    return replace(plan.base, training=replace(spec, max_length=min(spec.max_length, longest)))
+    options = plan.base.method.options
+    for layers in values.get("layers", (options["layers"],)) if "layers" in options else ():
+        select_layers(str(layers), identity.layers)
+    length = min(spec.max_length, identity.max_length)
+    return replace(plan.base, training=replace(spec, max_length=length))

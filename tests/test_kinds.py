@@ -159,6 +159,44 @@ def test_settings_that_were_tampered_with_are_refused(taught: Taught) -> None:
                 taught.kind.check(taught.columns, forged, "here")
 
 
+def test_unknown_settings_are_refused(taught: Taught) -> None:
+    """A kind takes the settings that its training makes and no others."""
+    for name in {"surprise", "inputs"} - set(taught.definition.settings):
+        settings = {**taught.definition.settings, name: ["text"]}
+        forged = Definition(taught.definition.labels, settings)
+        with pytest.raises(DataError, match=f"the setting {name!r} is unknown to tasks of kind"):
+            taught.kind.check(taught.columns, forged, "here")
+
+
+def test_inputs_are_those_of_the_split(taught: Taught) -> None:
+    """Where a setting says what an input is made of, another way to make one is refused."""
+    if "inputs" not in taught.definition.settings:
+        return
+    for fields in taught.kind.inputs:
+        names = [field.name for field in fields]
+        forged = Definition(
+            taught.definition.labels, {**taught.definition.settings, "inputs": names}
+        )
+        if set(names) <= set(taught.columns):
+            taught.kind.check(taught.columns, forged, "here")
+        else:
+            with pytest.raises(DataError, match="the setting 'inputs' is "):
+                taught.kind.check(taught.columns, forged, "here")
+
+
+@pytest.mark.parametrize("labels", [("a", "b"), ("a", "b", "c")])
+def test_only_two_classes_have_a_positive_one(labels: tuple[str, ...]) -> None:
+    """None is missing where there is none, and none is there where F1 is of no one class."""
+    columns = {"text": ("x",), "label": ("a",)}
+    SINGLE.check(columns, Definition(labels), "here")
+    if len(labels) == 2:
+        SINGLE.check(columns, Definition(labels, {"positive": "b"}), "here")
+        labels = ("a",)
+    for wrong in ("b", None):
+        with pytest.raises(DataError, match="the setting 'positive' is "):
+            SINGLE.check(columns, Definition(labels, {"positive": wrong}), "here")
+
+
 def test_a_held_out_part_has_some_of_every_stratum(kind: Kind) -> None:
     """A tenth is held out, as nearly as whole numbers allow of each stratum, and none is lost."""
     examples = Examples(labelled(kind.name, 200, seed=3), "here")

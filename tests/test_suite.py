@@ -11,8 +11,8 @@ import taskbank
 from taskbank.bank import Bank, create_bank
 from taskbank.errors import InputError
 from taskbank.suite import SuiteReport, add_tasks
-from taskbank.suite_file import read_suite
-from tests.tiny import sentences, write_jsonl
+from taskbank.suite_file import NAMES, TRAINING, TYPES, read_suite
+from tests.tiny import make_backbone, sentences, write_jsonl
 
 SUITE = """
 [defaults]
@@ -109,6 +109,40 @@ def test_a_task_that_fails_does_not_stop_the_others(
     assert statuses(report) == ["failed", "added", "measured"]
     assert (report.ok, report.outcomes[0].problem) == (False, "training diverged")
     assert statuses(add_tasks(url, suite)) == ["added", "skipped", "skipped"]
+
+
+def test_an_error_of_any_sort_does_not_stop_the_others(
+    suite: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No memory, a full disk, a defect: the task failed, with its reason; the others are added."""
+    from taskbank import suite as module
+
+    real = module.carry_out
+
+    def failing(bank: Any, backbone: Any, plan: Any, **given: Any) -> Any:
+        if plan.name == "one":
+            raise RuntimeError("out of memory")
+        return real(bank, backbone, plan, **given)
+
+    monkeypatch.setattr(module, "carry_out", failing)
+    report = add_tasks(f"sqlite:///{tmp_path}/bank.db", suite, backbone=str(folder))
+    assert statuses(report) == ["failed", "added", "measured"]
+    assert report.outcomes[0].problem == "RuntimeError: out of memory"
+
+
+def test_a_suite_for_another_backbone_is_another_thing(
+    suite: Path, tmp_path: Path, folder: Path
+) -> None:
+    """What is there for one backbone is not taken for what was asked of another."""
+    url = f"sqlite:///{tmp_path}/bank.db"
+    add_tasks(url, suite, backbone=str(folder))
+    other = str(make_backbone(tmp_path / "other", seed=7))
+    with pytest.raises(InputError, match="--new-version"):
+        add_tasks(url, suite, backbone=other)
+    report = add_tasks(url, suite, backbone=other, new_version=True)
+    assert [o.ref for o in report.outcomes] == ["one@2", "two@2", None]
+    assert statuses(add_tasks(url, suite, backbone=other)) == ["skipped"] * 3
+    assert statuses(add_tasks(url, suite, backbone=str(folder))) == ["skipped"] * 3
 
 
 def test_an_interrupted_suite_goes_on_where_it_was(
@@ -213,6 +247,124 @@ def test_everything_wrong_is_said_at_once_with_its_line(suite: Path) -> None:
         ), (line, text, said)
 
 
+def said_of(tmp_path: Path, text: str) -> list[str]:
+    """Return what is said to be wrong with a suite, a line a problem."""
+    path = tmp_path / "suite.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_suite(path, tmp_path)
+    return [line.strip() for line in str(caught.value).splitlines()[1:]]
+
+
+@pytest.mark.parametrize("quotes", ['"""', "'''"])
+def test_a_text_of_several_lines_is_not_taken_for_keys(tmp_path: Path, quotes: str) -> None:
+    """What stands in a long text, or in a comment that holds quotes, moves no line."""
+    text = (
+        f"# {quotes} begins nothing here\n"
+        "[[task]]\n"
+        f"description = {quotes}\n[[task]]\nepochs = 3 # [\n[defaults]\n''{quotes}\n"
+        "name = 'a # b'  # it's [no bracket\n"
+        "train = 'x'\n"
+        "epochs = 'ten'\n"
+        "[[task]]\n"
+        "name = 'b'\n"
+    ).replace("''" + quotes, ('""' if quotes == "'''" else "''") + quotes)
+    assert said_of(tmp_path, text) == [
+        "line 10: epochs is 'ten': it must be a whole number",
+        "line 11: the task 'b' has no 'train'",
+    ]
+
+
+def test_a_list_of_several_lines_is_not_taken_for_tables(tmp_path: Path) -> None:
+    """A row of a list that looks like a table's name is none, and what follows has its line."""
+    text = (
+        "[[task]]\n"
+        "name = 'a'\n"
+        "train = 'x'\n"
+        "search.projections = [\n"
+        "  ['query', 'value'],\n"
+        '  ["query"]\n'
+        "]\n"
+        "epochs = 'ten'\n"
+        '"search" . "size" = 8\n'
+    )
+    assert said_of(tmp_path, text.replace('"search" . "size" = 8\n', "")) == [
+        "line 8: epochs is 'ten': it must be a whole number"
+    ]
+    assert said_of(tmp_path, text)[1] == "line 9: search.size is 8: write a list of values"
+
+
+def test_tasks_in_one_list_have_the_line_of_the_list(tmp_path: Path) -> None:
+    """`task = [{…}]` is TOML too: its errors, doubles among them, name the line it begins on."""
+    text = (
+        "defaults = {epoch = 3}\n\n"
+        "task = [{name = 'a', train = 'x', epochs = 'ten'}, {name = 'a', train = 'x'}]\n"
+    )
+    assert said_of(tmp_path, text) == [
+        "line 1: 'epoch' is unknown: did you mean 'epochs'?",
+        "line 3: epochs is 'ten': it must be a whole number",
+        "line 3: the task 'a' is there already, on line 3: rename one",
+    ]
+    (tmp_path / "suite.toml").write_text("\ntask = [{name = 'a', train = 'x'}]\n")
+    assert [entry.line for entry in read_suite(tmp_path / "suite.toml", tmp_path)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "it has no tasks"),
+        ("[defaults]\nepochs = 1\n", "it has no tasks"),
+        ("\n[task]\nname = 'a'\n", "line 2: it has no tasks"),
+        ("\n\ntask = 3\n", "line 3: it has no tasks"),
+    ],
+)
+def test_a_problem_of_no_line_names_none(tmp_path: Path, text: str, said: str) -> None:
+    """There is no line 0: what is wrong with the whole file is said without a line."""
+    (found,) = said_of(tmp_path, text)
+    assert found.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted"),
+    [
+        (
+            "epochs batch_size max_length seed patience rows seeds trials size",
+            "a whole number",
+        ),
+        ("learning_rate weight_decay warmup clip", "a number"),
+        ("class_weight precision name metric train", "a text"),
+        ("layers", "a text or a whole number"),
+        ("keep_trials", "true or false"),
+        ("options", "a table"),
+    ],
+)
+def test_a_value_of_another_type_says_which_is_wanted(
+    tmp_path: Path, keys: str, wanted: str
+) -> None:
+    """Every key names the one type it takes; a fraction is no whole number, true is none."""
+    for key in keys.split():
+        wrong = ["[1]", "[true]"] if wanted in ("a text", "true or false") else ["[1]", "true"]
+        for value in [*wrong, *(["2.0"] if wanted == "a whole number" else [])]:
+            others = "".join(f"{k} = 'x'\n" for k in ("name", "train") if k != key)
+            (found,) = said_of(tmp_path, f"[[task]]\n{others}{key} = {value}\n")
+            assert found.startswith(f"line {3 + (key not in ('name', 'train'))}: {key} is "), found
+            assert found.endswith(f": it must be {wanted}"), found
+
+
+def test_every_key_of_a_suite_has_a_type_that_is_named() -> None:
+    """What a training takes is known to suites, and every type has words for an error."""
+    assert set(TRAINING) <= set(TYPES)
+    assert set(TYPES.values()) <= set(NAMES)
+
+
+def test_numbers_may_be_whole(tmp_path: Path) -> None:
+    """`clip = 1` is a number as `clip = 1.0` is."""
+    path = tmp_path / "suite.toml"
+    path.write_text("[[task]]\nname = 'a'\ntrain = 'x'\nclip = 1\nwarmup = 0.5\n")
+    (entry,) = read_suite(path, tmp_path)
+    assert (entry.values["clip"], entry.values["warmup"]) == (1, 0.5)
+
+
 def test_bad_data_and_options_of_all_tasks_are_said_before_the_first_training(
     suite: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,12 +377,20 @@ def test_bad_data_and_options_of_all_tasks_are_said_before_the_first_training(
         '[[task]]\nname = "c"\ntrain = "bad.jsonl"\n'
         '[[task]]\nname = "d"\ntrain = "one.jsonl"\nsize = 0\n'
         '[[task]]\nname = "e e"\ntrain = "one.jsonl"\n'
+        '[[task]]\nname = "f"\ntrain = "one.jsonl"\nepoch = 3\n'
     )
     with pytest.raises(InputError) as caught:
         add_tasks(f"sqlite:///{tmp_path}/bank.db", suite, backbone=str(folder))
     said = str(caught.value)
-    assert "5 problems" in said
-    for part in ("line 1: task 'a'", "line 4: task 'b'", "line 8: task 'c'", "row 1", "size is 0"):
+    assert "6 problems" in said
+    for part in (
+        "line 21: 'epoch'",
+        "line 1: task 'a'",
+        "line 4: task 'b'",
+        "line 8: task 'c'",
+        "row 1",
+        "size is 0",
+    ):
         assert part in said
     assert not (tmp_path / "bank.db").exists()
 

@@ -8,12 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 import taskbank
+from taskbank import plugins
 from taskbank.bank import Bank, create_bank
 from taskbank.errors import ConflictError, InputError
+from taskbank.pipeline import add_task
+from taskbank.specs import digest_bytes
 from taskbank.transfer import export_adapter, import_adapter
+from tests.tiny import ROWS, write_jsonl
+
+WHERE = ("validation", "accuracy")
 
 
 @pytest.fixture
@@ -177,6 +185,139 @@ def test_a_folder_that_does_not_fit_is_refused_and_leaves_the_bank_as_it_was(
             import_adapter(bank, exported)
         assert caught.value.exit_code == 2
         assert len(bank) == len(list(bank.blobs.sizes())) == len(bank.backbones()) == 0
+
+
+def exported_as(url: str, folder: Path, kind: str, place: Path) -> Path:
+    """Return the folder of an adapter of a kind, trained little."""
+    data = [
+        write_jsonl(place / f"{name}.jsonl", ROWS[kind](count, seed))
+        for name, count, seed in (("train", 96, 1), ("validation", 30, 2))
+    ]
+    add_task(
+        url,
+        kind,
+        data[0],
+        kind=kind,
+        validation=data[1],
+        backbone=str(folder),
+        options={"size": 2},
+        training={"epochs": 2, "learning_rate": 0.02, "max_length": 48},
+    )
+    with Bank(url) as bank:
+        export_adapter(bank, kind, place / "out")
+    return place / "out"
+
+
+def forge(exported: Path, **settings: Any) -> None:
+    """Change settings of an exported adapter; those that are none are left out."""
+    path = exported / "adapter.json"
+    description = json.loads(path.read_text())
+    new = description["settings"] | settings
+    description["settings"] = {name: own for name, own in new.items() if own is not None}
+    path.write_text(json.dumps(description))
+
+
+FORGED: dict[str, list[tuple[dict[str, Any], str]]] = {
+    "single": [
+        ({"inputs": ["text_a", "text_b"]}, "'inputs' is unknown"),
+        ({"surprise": 1}, "'surprise' is unknown to tasks of kind 'single': they have positive"),
+        ({"positive": "bad"}, "f1 of the stored predictions on split 'validation' is"),
+    ],
+    "pair": [({"inputs": 5}, "'inputs' is unknown")],
+    "regression": [
+        ({"inputs": ["text_a", "text_b"]}, "'inputs' is"),
+        ({"extra": 1}, "'extra' is unknown"),
+        ({"std": 0.0}, "'std' is 0.0"),
+        ({"std": -1.0}, "'std' is"),
+        ({"mean": 10**400}, "'mean' is"),
+    ],
+    "multilabel": [
+        ({"inputs": ["text_a", "text_b"]}, "'inputs' is"),
+        ({"thresholds": [0.999, 0.999]}, "f1_micro of the stored predictions"),
+        ({"thresholds": [0.001, 0.001]}, "f1_micro of the stored predictions"),
+    ],
+    "span": [
+        ({"null_threshold": 1e30}, "f1 of the stored predictions"),
+        ({"null_threshold": -1e30}, "f1 of the stored predictions"),
+        ({"inputs": ["question", "context"]}, "'inputs' is unknown"),
+    ],
+    "tagging": [({"surprise": 1}, "'surprise' is unknown to tasks of kind 'tagging'")],
+}
+
+
+def test_every_kind_has_settings_that_were_forged() -> None:
+    """A new kind says what a forger would change of it."""
+    assert set(FORGED) == set(plugins.names("kinds"))
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_forged_settings_are_refused(kind: str, tmp_path: Path, folder: Path) -> None:
+    """Settings that are unknown, or read inputs or predictions otherwise, never enter a bank."""
+    genuine = exported_as(f"sqlite:///{tmp_path}/bank.db", folder, kind, tmp_path)
+    with create_bank(f"sqlite:///{tmp_path}/other.db") as bank:
+        for number, (settings, says) in enumerate(FORGED[kind]):
+            forged = Path(shutil.copytree(genuine, tmp_path / f"forged{number}"))
+            forge(forged, **settings)
+            with pytest.raises(InputError, match=f"cannot be imported.*{says}"):
+                import_adapter(bank, forged)
+        assert len(bank) == len(list(bank.blobs.sizes())) == 0
+        assert import_adapter(bank, genuine).task == kind
+
+
+def test_labels_in_another_order_are_refused(exported: Path, tmp_path: Path) -> None:
+    """What the outputs mean is part of what the metrics prove."""
+    _edit(labels=["good", "bad"])(exported)
+    with (
+        create_bank(f"sqlite:///{tmp_path}/other.db") as bank,
+        pytest.raises(InputError, match=r"accuracy of the stored predictions.*Export again"),
+    ):
+        import_adapter(bank, exported)
+
+
+@pytest.mark.parametrize(("name", "says"), [("accuracy", "is 0.9"), ("fame", "is no metric of")])
+def test_forged_metrics_are_refused(exported: Path, tmp_path: Path, name: str, says: str) -> None:
+    """A score that does not follow from the predictions, or that no kind computes, is no score."""
+    path = exported / "adapter.json"
+    description = json.loads(path.read_text())
+    forged = {**description["metrics"][0], "name": name, "value": 0.5}
+    kept = [one for one in description["metrics"] if (one["split"], one["name"]) != WHERE]
+    path.write_text(json.dumps(description | {"metrics": [*kept, forged]}))
+    with (
+        create_bank(f"sqlite:///{tmp_path}/other.db") as bank,
+        pytest.raises(InputError, match=f"{name}.*on split 'validation' {says}"),
+    ):
+        import_adapter(bank, exported)
+
+
+def test_reference_predictions_that_are_no_numbers_are_refused(
+    exported: Path, tmp_path: Path
+) -> None:
+    """Every comparison with NaN is false: it must not pass for agreement."""
+    path = exported / "validation.logits.safetensors"
+    logits = load(path.read_bytes())["logits"]
+    logits[3, 0] = np.nan
+    path.write_bytes(save({"logits": logits}))
+    _edit_split(predictions=digest_bytes(path.read_bytes()))(exported)
+    with (
+        create_bank(f"sqlite:///{tmp_path}/other.db") as bank,
+        pytest.raises(InputError, match="prediction of split 'validation' is no finite number"),
+    ):
+        import_adapter(bank, exported)
+
+
+def test_an_adapter_from_before_there_were_settings_is_imported(
+    exported: Path, tmp_path: Path
+) -> None:
+    """Without the setting there is no F1 of one class; nothing else is missing."""
+    forge(exported, positive=None)
+    path = exported / "adapter.json"
+    description = json.loads(path.read_text())
+    assert description["settings"] == {}
+    kept = [metric for metric in description["metrics"] if metric["name"] != "f1"]
+    path.write_text(json.dumps(description | {"metrics": kept}))
+    with create_bank(f"sqlite:///{tmp_path}/other.db") as bank:
+        assert import_adapter(bank, exported).settings == {}
+        assert taskbank.verify_all(bank).ok
 
 
 def test_numbers_that_json_does_not_have_are_refused(exported: Path, tmp_path: Path) -> None:

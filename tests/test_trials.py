@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from taskbank.backbone import Backbone
 from taskbank.bank import Bank, create_bank
 from taskbank.checkpoint import cache_folder
 from taskbank.errors import ConflictError, InputError, MissingExtraError, TrainingError
+from taskbank.kinds.single import SINGLE
 from taskbank.pipeline import Added, add_task
 from taskbank.search import Search, Setting, settings
 from taskbank.specs import MethodSpec, TrainingSpec
@@ -52,10 +54,10 @@ def add(bank: Bank, data: str, folder: Path, **given: Any) -> Added:
 
 def test_a_grid_is_every_combination_in_order() -> None:
     """Each value of each hyperparameter meets each of the others, once."""
-    found = settings(BASE, Search(GRID))
+    found = list(settings(BASE, Search(GRID)))
     chosen = [(s.training.learning_rate, s.method.options["size"]) for s in found]
     assert chosen == [(0.0001, 4), (0.0001, 8), (0.02, 4), (0.02, 8)]
-    assert settings(BASE, Search()) == [BASE]
+    assert list(settings(BASE, Search())) == [BASE]
 
 
 def test_a_search_records_every_trial_and_the_best_one_as_the_adapter(
@@ -206,6 +208,68 @@ def test_a_setting_that_diverges_does_not_end_a_search(
     assert taskbank.verify_all(own).ok
 
 
+def test_a_sampler_picks_no_setting_twice_and_ends_when_all_were_tried(
+    own: Bank, small: str, folder: Path
+) -> None:
+    """More trials than there are settings are as many as there are settings."""
+    grid = {"size": (2, 4), "learning_rate": (0.01, 0.02)}
+    added = add(own, small, folder, search=grid, trials=9, training={"epochs": 1})
+    chosen = [(t.options["size"], t.training["learning_rate"]) for t in added.trials]
+    assert sorted(chosen[:4]) == [(2, 0.01), (2, 0.02), (4, 0.01), (4, 0.02)]
+    assert all(t.training["seed"] > 0 for t in added.trials[4:])
+
+
+def test_a_large_grid_costs_nothing_where_a_sampler_picks(
+    own: Bank, small: str, folder: Path
+) -> None:
+    """A million settings are never made where one is tried."""
+    hundred = tuple(range(1, 101))
+    grid = {"size": hundred, "batch_size": hundred, "max_length": tuple(range(5, 60))}
+    added = add(own, small, folder, search=grid, trials=1, training={"epochs": 1})
+    assert len(added.trials) <= 3
+
+
+@pytest.mark.parametrize("positive", ["good", "bad"])
+def test_one_answer_for_everything_is_a_collapse_whichever_it_is(
+    own: Bank, small: str, folder: Path, positive: str
+) -> None:
+    """A model that always says the positive class has an F1 above nought, and learned nothing."""
+    from taskbank.backbone import load_backbone
+    from taskbank.plan import plan_task
+    from taskbank.task_data import Sources
+    from taskbank.train import Training
+    from taskbank.trials import Trainer
+
+    plan = plan_task("mood", Sources(small), positive=positive)
+    trainer = Trainer(own, load_backbone(str(folder)), plan)
+    count = len(plan.data.validation)
+    epoch = Epoch(1, 0.5, 0.5, 0.5)
+
+    def collapsed(predictions: np.ndarray) -> bool:
+        course = Training((epoch,), epoch, 1.0, plan.data.definition, predictions)
+        return trainer._collapsed(course)
+
+    for column in (0, 1):
+        constant = np.zeros((count, 2), dtype=np.float32)
+        constant[:, column] = 1
+        assert collapsed(constant)
+    targets = SINGLE.targets(plan.data.validation.columns, plan.data.definition)
+    right = np.eye(2, dtype=np.float32)[targets]
+    assert not collapsed(right)
+    assert collapsed(right[:, ::-1])
+
+
+def test_a_complete_trial_comes_before_a_collapsed_one() -> None:
+    """Of equal scores, and even of a worse one, the trial that learned something is better."""
+    from taskbank.trials import RANKS, Trial
+
+    trials = [
+        Trial(BASE, "", status, score, 0.1)
+        for status, score in zip(RANKS, (4, 3, 2, 1), strict=True)
+    ]
+    assert max(trials, key=lambda t: t.rank("accuracy")).status == "complete"
+
+
 class Interrupt(Exception):
     """Stands for a killed process."""
 
@@ -253,6 +317,53 @@ def test_an_interrupted_search_is_resumed_to_the_same_bytes(
         rows = connection.exec_driver_sql("SELECT count(*) FROM trials").scalar()
     assert rows == 4
     assert list((cache_folder() / "checkpoints").glob("*")) == []
+
+
+@pytest.mark.parametrize("epochs", [2, 4, 5, 7, 9, 11, 13])
+def test_an_interrupted_sampler_is_resumed_to_the_same_trials(
+    own: Bank,
+    tmp_path: Path,
+    small: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    epochs: int,
+) -> None:
+    """A search that prunes, killed anywhere, tries and prunes the same after it was resumed."""
+    import optuna
+
+    heard: dict[int, list[float]] = {}
+
+    def report(trial: optuna.Trial, value: float, step: int) -> None:
+        heard.setdefault(trial.number, []).append(value)
+
+    def behind(trial: optuna.Trial) -> bool:
+        # Depends on everything that was reported before, as the median does.
+        own_best = max(heard[trial.number])
+        others = [max(v) for n, v in heard.items() if n < trial.number and len(v) > 1]
+        return len(heard[trial.number]) > 1 and bool(others) and own_best <= max(others)
+
+    monkeypatch.setattr(optuna.Trial, "report", report)
+    monkeypatch.setattr(optuna.Trial, "should_prune", behind)
+    given: dict[str, Any] = {
+        "search": {"size": (2, 4, 8), "learning_rate": (0.001, 0.02)},
+        "trials": 5,
+        "metric": "log_loss",
+        "training": {"epochs": 4},
+    }
+    with create_bank(f"sqlite:///{tmp_path}/whole.db") as bank:
+        whole = add(bank, small, folder, **given)
+    assert "pruned" in [t.status for t in whole.trials]
+    heard.clear()
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, epochs)
+        with pytest.raises(Interrupt):
+            add(own, small, folder, **given)
+    heard.clear()
+    again = add(own, small, folder, resume=True, **given)
+    assert [(t.specification, t.status) for t in again.trials] == [
+        (t.specification, t.status) for t in whole.trials
+    ]
+    assert again.record.digest == whole.record.digest
 
 
 def test_without_resume_a_training_starts_over(
@@ -314,8 +425,12 @@ def test_classes_are_balanced_only_where_there_are_some(
 ) -> None:
     """`class_weight` for a kind without classes is refused and not passed over in silence."""
     data = write_jsonl(tmp_path / "numbers.jsonl", numbered(40))
-    with pytest.raises(InputError, match="kind 'regression' has no classes"):
-        add(own, data, folder, kind="regression", training={"class_weight": "balanced"})
+    for given in (
+        {"training": {"class_weight": "balanced"}},
+        {"search": {"class_weight": ("balanced", None)}},
+    ):
+        with pytest.raises(InputError, match="kind 'regression' has no classes"):
+            add(own, data, folder, kind="regression", **given)
 
 
 @pytest.mark.parametrize(
@@ -337,6 +452,17 @@ def test_classes_are_balanced_only_where_there_are_some(
         ({"training": {"class_weight": "heavy"}}, "class_weight is 'heavy'"),
         ({"training": {"precision": "float8"}}, "precision is 'float8'"),
         ({"rows": 1}, "rows is 1"),
+        ({"training": {"epochs": 1.5}}, "epochs is 1.5: it must be a whole number"),
+        ({"training": {"epochs": True}}, "epochs is True"),
+        ({"training": {"epochs": "3"}}, "epochs is '3'"),
+        ({"training": {"seed": 1.5}}, "seed is 1.5"),
+        ({"training": {"patience": 1.5}}, "patience is 1.5"),
+        ({"training": {"learning_rate": "fast"}}, "learning_rate is 'fast'"),
+        ({"training": {"clip": float("inf")}}, "clip is inf"),
+        ({"search": {"epochs": (1.5, 2.5)}}, "epochs is 1.5"),
+        ({"search": {"batch_size": ("",)}}, "batch_size is ''"),
+        ({"search": {"layers": ("all", "0,1,5")}}, "layers is '0,1,5': the backbone has 2 layers"),
+        ({"options": {"layers": "top:9"}}, "layers is 'top:9'"),
     ],
 )
 def test_a_bad_search_is_refused_before_training(

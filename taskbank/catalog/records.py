@@ -107,7 +107,8 @@ class NewTrial:
         training: every hyperparameter.
         data: origin, rows and digest of each split.
         definition: of the task, with what was chosen on validation.
-        status: `complete`; `collapsed`: it learned nothing; `pruned`: given up early.
+        status: `complete`; `collapsed`: it learned nothing; `pruned`: given up early;
+            `diverged`: its loss was no number.
         metric: what it is judged by.
         score: its value on validation.
         metrics: every metric on the splits that it was scored on.

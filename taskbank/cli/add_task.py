@@ -15,6 +15,7 @@ from taskbank.cli.common import (
     print_json,
     size,
 )
+from taskbank.errors import InputError
 
 if TYPE_CHECKING:
     from taskbank.pipeline import Added
@@ -71,9 +72,11 @@ DATA = "A .csv, .tsv, .jsonl, .parquet or .arrow file, a saved folder, or hf:NAM
     "--search",
     multiple=True,
     metavar="K=V,V,…",
-    help="Values to try of a hyperparameter or a method's option; repeatable.",
+    help="Values to try of a hyperparameter or a method's option, or a JSON list; repeatable.",
 )
-@click.option("--seeds", type=int, default=1, help="Train each setting from so many seeds.")
+@click.option(
+    "--seeds", type=int, default=1, show_default=True, help="Train each setting from so many seeds."
+)
 @click.option("--trials", type=int, help="Let a sampler pick so many settings of the search.")
 @click.option("--keep-trials", is_flag=True, help="Store the weights of every trial.")
 @click.option("--keep-weights", is_flag=True, help="Store what a baseline trains: whole layers.")
@@ -108,9 +111,11 @@ def add_task(
     from taskbank.pipeline import add_task as add
 
     method_options = {key: literal(text) for key, text in pairs(options, "--option").items()}
-    method_options |= {
-        key: value for key, value in (("size", size), ("layers", layers)) if value is not None
-    }
+    for key, value in (("size", size), ("layers", layers)):
+        if value is not None and key in method_options:
+            raise InputError(f"{key} is given twice, with --{key} and with --option: leave one out")
+        if value is not None:
+            method_options[key] = value
     training = {key: given.pop(key) for key in TRAINING}
     added = add(
         settings.bank,
@@ -119,8 +124,7 @@ def add_task(
         options=method_options,
         training={key: value for key, value in training.items() if value is not None},
         search={
-            key.replace("-", "_"): [literal(value) for value in text.split(",")]
-            for key, text in pairs(search, "--search").items()
+            key.replace("-", "_"): _values(text) for key, text in pairs(search, "--search").items()
         },
         tags=pairs(tags, "--tag"),
         progress=settings.progress,
@@ -130,7 +134,20 @@ def add_task(
         print_json(as_json(added))
     elif not settings.quiet:
         _print(added)
+    if added.trial.status == "collapsed":
+        click.echo(
+            f"warning: no trial of {name} learned anything: {added.trial.metric} is "
+            f"{added.trial.score:.4f} on validation, no better than predictions that look at no "
+            "input; try another --learning-rate, more epochs or more data",
+            err=True,
+        )
     return 0 if added.unchanged.ok else 1
+
+
+def _values(text: str) -> list[Any]:
+    """Return the values of a search: a JSON list, or what stands between commas."""
+    whole = literal(text)
+    return whole if isinstance(whole, list) else [literal(value) for value in text.split(",")]
 
 
 def as_json(added: Added) -> dict[str, Any]:
@@ -177,16 +194,10 @@ def _print(added: Added) -> None:
         else f"{size(added.record.bytes)}, {added.record.digest}",
     }
     print_fields(fields)
-    if trial.status == "collapsed":
-        click.echo(
-            f"warning: no trial learned anything: {trial.metric} is {trial.score:.4f} on "
-            "validation, no better than predictions that look at no input; try another "
-            "--learning-rate, more epochs or more data",
-            err=True,
-        )
     others = added.unchanged.checked - (added.record is not None)
     if added.unchanged.ok:
-        click.echo(f"the {others} other adapters of the bank are unchanged (rows and bytes)")
+        are = "adapter of the bank is" if others == 1 else "adapters of the bank are"
+        click.echo(f"the {others} other {are} unchanged (rows and bytes)")
     else:
         for finding in added.unchanged.findings:
             click.echo(f"found: {finding.task}@{finding.version} {finding.message}", err=True)

@@ -67,4 +67,5 @@ def print_records(settings: Settings, records: Records) -> None:
             )
             for record in records
         ],
+        optional=(">size", ">params", "added"),
     )

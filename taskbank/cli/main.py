@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 
 import click
 
@@ -82,7 +83,9 @@ def run(arguments: list[str] | None = None) -> int:
         arguments: what follows the program's name; none means those of this process.
     """
     try:
-        result = cli.main(arguments, prog_name="taskbank", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            result = cli.main(arguments, prog_name="taskbank", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return TaskbankError.exit_code
@@ -101,3 +104,15 @@ def run(arguments: list[str] | None = None) -> int:
         click.echo("error: this is a defect of taskbank, please report the lines above", err=True)
         return BUG
     return result if isinstance(result, int) else 0
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
+    """Say a warning as an error is said, without the place in the code that is of no use here."""
+    click.echo(f"warning: {message}", err=True)

@@ -61,7 +61,7 @@ def predict(
         return
     print_table(
         ("label", ">score", "text"),
-        [(one["label"], f"{one['score']:.4f}", _short(one)) for one in predictions],
+        [(one["label"] or "(none)", f"{one['score']:.4f}", _short(one)) for one in predictions],
     )
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from taskbank.cli.common import Settings, complete_task, data_options, print_json, print_table
+from taskbank.cli.common import (
+    Settings,
+    complete_task,
+    data_options,
+    print_json,
+    print_table,
+    terminal_width,
+)
 from taskbank.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -16,6 +23,8 @@ if TYPE_CHECKING:
     from taskbank.specs import Json
 
 ALWAYS = ("learning_rate", "epochs")  # columns that are shown even where they are all the same
+ALIKE = ("task", "method", "metric")  # columns that are often the same in all rows
+OPTIONAL = (">seconds", ">params")  # columns that a narrow terminal does without
 
 
 @click.command()
@@ -49,7 +58,7 @@ def print_trials(trials: Sequence[TrialRecord]) -> None:
     """Print a row a trial, with the hyperparameters that differ between them."""
     values = [_hyperparameters(trial) for trial in trials]
     names = _differing(values)
-    print_table(
+    _print_table(
         ("task", "method", *names, ">seed", "status", "metric", ">score", ">params", ">seconds"),
         [
             (
@@ -65,6 +74,7 @@ def print_trials(trials: Sequence[TrialRecord]) -> None:
             )
             for trial, own in zip(trials, values, strict=True)
         ],
+        {*ALIKE, *names},
     )
 
 
@@ -72,19 +82,14 @@ def print_spread(trials: Sequence[TrialRecord]) -> None:
     """Print mean and spread over seeds of every setting that was trained from several."""
     from statistics import mean, stdev
 
-    from taskbank.specs import canonical_json
-
-    groups: dict[str, list[TrialRecord]] = defaultdict(list)
-    for trial in trials:
-        if trial.status != "pruned":
-            key = [trial.task, trial.method, _hyperparameters(trial), trial.data]
-            groups[canonical_json(key)].append(trial)
-    several = [group for group in groups.values() if len(group) > 1]
+    several = [group for group in by_seed(trials) if len(group) > 1]
     if not several:
         return
     values = [_hyperparameters(group[0]) for group in several]
     names = _differing(values)
-    print_table(
+    if terminal_width() is not None:
+        click.echo()
+    _print_table(
         ("task", "method", *names, ">seeds", "metric", ">mean", ">std", ">worst", ">best"),
         [
             (
@@ -101,6 +106,44 @@ def print_spread(trials: Sequence[TrialRecord]) -> None:
             )
             for group, own in zip(several, values, strict=True)
         ],
+        {*ALIKE, *names},
+    )
+
+
+def by_seed(trials: Sequence[TrialRecord]) -> list[list[TrialRecord]]:
+    """Return the trials of each setting that were not given up, one a seed: the last of it."""
+    from taskbank.specs import canonical_json
+
+    groups: dict[str, dict[Json, TrialRecord]] = defaultdict(dict)
+    for trial in trials:
+        if trial.status != "pruned":
+            of = (trial.task, trial.backbone, trial.method, trial.data, trial.metric)
+            groups[canonical_json([*of, _hyperparameters(trial)])][trial.training["seed"]] = trial
+    return [list(group.values()) for group in groups.values()]
+
+
+def _print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], alike: Collection[str]
+) -> None:
+    """Print a table; on a terminal, what all rows have alike is said once above it.
+
+    Args:
+        columns: the headings, as `print_table` takes them.
+        rows: a cell a heading.
+        alike: the columns of which that may be said.
+    """
+    shared: dict[str, object] = {}
+    if terminal_width() is not None:
+        for column, *cells in zip(columns, *rows, strict=True):
+            if column in alike and len(set(map(str, cells))) == 1:
+                shared[column] = cells[0]
+    if shared:
+        click.echo(", ".join(f"{name} {value}" for name, value in shared.items()))
+    left = [place for place, column in enumerate(columns) if column not in shared]
+    print_table(
+        [columns[place] for place in left],
+        [[row[place] for place in left] for row in rows],
+        OPTIONAL,
     )
 
 

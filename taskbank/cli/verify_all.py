@@ -76,7 +76,8 @@ def verify_all(
 def _print(settings: Settings, report: Report) -> None:
     if report.tasks and not settings.quiet:
         columns = ("adapter", "status", "metric", ">recorded", ">observed", ">flips", ">examples")
-        print_table(columns, [_row(result) for result in report.tasks])
+        rows = [_row(result) for result in report.tasks]
+        print_table(columns, rows, optional=(">examples",))
     for finding in report.findings:
         where = "bank" if finding.task is None else f"{finding.task}@{finding.version}"
         click.echo(f"{where}: {finding.check}: {finding.message}")

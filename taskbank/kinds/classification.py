@@ -82,13 +82,11 @@ class Classification(TextKind):
         Raises:
             DataError: naming the row and the label, or a setting.
         """
+        # Two classes have one that F1 is about; an adapter from before there was F1 has none.
+        choices = definition.labels if len(definition.labels) == 2 else ()
+        missing = "positive" not in definition.settings
+        check_settings(self.name, definition, {"positive": lambda one: missing or one in choices})
         known = set(definition.labels)
-        # An adapter from before there was F1 has no such setting.
-        check_settings(
-            self.name,
-            definition,
-            {"positive": lambda name: name is None or name in definition.labels},
-        )
         for row, label in enumerate(columns["label"], start=1):
             if label not in known:
                 some = ", ".join(shown(one) for one in definition.labels[:MANY])

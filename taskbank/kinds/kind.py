@@ -259,11 +259,17 @@ def check_settings(
     Args:
         kind: the kind's word.
         definition: of the task.
-        fits: of each setting, whether it can have a value; none where it is missing.
+        fits: of each setting that there is, whether it can have a value; none where it is missing.
 
     Raises:
         DataError: naming the setting.
     """
+    for name in definition.settings:
+        if name not in fits:
+            raise DataError(
+                f"the setting {name!r} is unknown to tasks of kind {kind!r}: they have "
+                f"{', '.join(fits) or 'no settings'}"
+            )
     for name, fit in fits.items():
         value = definition.settings.get(name)
         if not fit(value):

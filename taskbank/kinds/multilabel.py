@@ -74,7 +74,7 @@ class Multilabel(TextKind):
             DataError: naming the row and the label, or a setting.
         """
         fits = {
-            "inputs": are_inputs(self.inputs),
+            "inputs": are_inputs(self.inputs, columns),
             "thresholds": lambda value: _are_thresholds(value, len(definition.labels)),
         }
         check_settings(self.name, definition, fits)

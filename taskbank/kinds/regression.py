@@ -68,10 +68,15 @@ class Regression(TextKind):
     def check(self, columns: Columns, definition: Definition, origin: str) -> None:
         """Raise unless every label is a number of train's order.
 
+        Of an adapter that was imported, no more can be known of mean and standard deviation than
+        that they are finite, the latter positive, and the labels near: correlations, and so the
+        metrics, are the same in any unit.
+
         Raises:
             DataError: naming the row and the value, or a setting.
         """
-        fits = {"mean": is_number, "std": _is_spread, "inputs": are_inputs(self.inputs)}
+        inputs = are_inputs(self.inputs, columns)
+        fits = {"mean": is_number, "std": _is_spread, "inputs": inputs}
         check_settings(self.name, definition, fits)
         mean, std = definition.settings["mean"], definition.settings["std"]
         for row, value in enumerate(columns["label"], start=1):

@@ -23,6 +23,7 @@ from taskbank.kinds.kind import (
     Changes,
     Columns,
     Measurement,
+    check_settings,
     check_wishes,
     moved_by,
     noise_of,
@@ -96,8 +97,9 @@ class Tagging:
         """Raise unless every row has one tag a word, all of them the task's.
 
         Raises:
-            DataError: naming the row and the tag.
+            DataError: naming the row and the tag, or a setting: there are none.
         """
+        check_settings(self.name, definition, {})
         _check_lengths(columns, origin)
         known = set(definition.labels)
         for row, tags in enumerate(columns["tags"], start=1):

@@ -25,10 +25,12 @@ def input_names(inputs: Sequence[Sequence[Field]], columns: Mapping[str, Any]) -
     return [field.name for field in next(found, inputs[0])]
 
 
-def are_inputs(inputs: Sequence[Sequence[Field]]) -> Callable[[Json], bool]:
-    """Return what says whether a setting names the columns of one of some inputs."""
-    names = [[field.name for field in fields] for fields in inputs]
-    return lambda value: value in names
+def are_inputs(
+    inputs: Sequence[Sequence[Field]], columns: Mapping[str, Any]
+) -> Callable[[Json], bool]:
+    """Return what says whether a setting names the columns that make the input of examples."""
+    names = input_names(inputs, columns)
+    return lambda value: bool(value == names)
 
 
 def is_written(text: Json) -> bool:

@@ -7,6 +7,7 @@ is told apart from one that really moved.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -101,11 +102,8 @@ def compare(
     recomputed = kind.scores(reference, columns, definition)
     recorded = {m.name: m.value for m in record.metrics if m.split == split.name}
     disagreements = tuple(
-        f"{name} of the stored predictions on split {split.name!r} is "
-        f"{recomputed[name]:.6f}, recorded was {value:.6f}: predictions and examples do "
-        "not belong together; restore the bank from a copy"
-        for name, value in recorded.items()
-        if name in recomputed and abs(recomputed[name] - value) > SAME_METRIC
+        f"{message}: predictions and examples do not belong together; restore the bank from a copy"
+        for message in disagreeing(split.name, recorded, recomputed)
     )
     changes = kind.changes(reference, predictions, columns, definition)
     return Comparison(
@@ -118,6 +116,24 @@ def compare(
         _flips(kind, record, split, examples, reference, predictions, changes),
         disagreements,
     )
+
+
+def disagreeing(
+    split: str, recorded: Mapping[str, float], recomputed: Mapping[str, float]
+) -> Iterator[str]:
+    """Give the metrics that do not follow from the stored predictions, in words.
+
+    Args:
+        split: its name.
+        recorded: the metrics as they are stored.
+        recomputed: the same from the stored predictions.
+    """
+    for name, value in recorded.items():
+        if name in recomputed and abs(recomputed[name] - value) > SAME_METRIC:
+            yield (
+                f"{name} of the stored predictions on split {split!r} is "
+                f"{recomputed[name]:.6f}, recorded was {value:.6f}"
+            )
 
 
 def _flips(
