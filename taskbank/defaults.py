@@ -1,4 +1,8 @@
-"""What a task is trained with where nothing is said: measured, by `scripts/defaults.py`."""
+"""What a task is trained with where nothing is said.
+
+`scripts/defaults.py` measures it. So far only the rate of the paper's adapters comes from
+measurements (see the README); the others are what is usual for their methods.
+"""
 
 from __future__ import annotations
 
