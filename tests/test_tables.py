@@ -184,7 +184,7 @@ def test_trials_that_differ_say_nothing_once(screen: Screen) -> None:
     print_trials([trial(), replace(trial(metric="f1"), task="b", method="full", options={})])
     lines = screen.lines()
     assert lines[0] == "epochs 2, learning_rate 0.001"
-    assert lines[1].split()[:4] == ["task", "method", "size", "seed"]
+    assert lines[1].split()[:5] == ["task", "method", "seed", "status", "metric"]
 
 
 def test_a_pipe_gets_all_columns_of_trials(screen: Screen) -> None:

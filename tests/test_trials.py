@@ -531,3 +531,24 @@ def test_the_backbone_is_left_as_it_was(
         carry_out(own, backbone, plan)
     after = backbone.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_trials_of_several_methods_are_shown_by_what_differs(
+    bank: Bank, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What one method has and another has not is no difference between trials of either."""
+    from taskbank.cli.main import run
+
+    full = MethodSpec("full", {"layers": "all"})
+    bank.put_trial(new_trial(seed=1))
+    bank.put_trial(new_trial(seed=2, method=full, training=TrainingSpec(epochs=3, seed=2)))
+    assert run(["--bank", bank.url, "trials", "mood"]) == 0
+    heading = capsys.readouterr().out.splitlines()[0]
+    assert "epochs" in heading
+    assert not {"init_std", "activation", "layers", "size"} & set(heading.split())
+    wide = MethodSpec("houlsby", {"size": 16, "init_std": 0.01, "activation": "gelu"})
+    bank.put_trial(new_trial(seed=3, method=wide))
+    assert run(["--bank", bank.url, "trials", "mood"]) == 0
+    heading = capsys.readouterr().out.splitlines()[0]
+    assert "size" in heading.split()
+    assert "init_std" not in heading

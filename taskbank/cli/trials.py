@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -57,7 +57,7 @@ def trials(settings: Settings, name: str | None) -> None:
 def print_trials(trials: Sequence[TrialRecord]) -> None:
     """Print a row a trial, with the hyperparameters that differ between them."""
     values = [_hyperparameters(trial) for trial in trials]
-    names = _differing(values)
+    names = _differing(trials)
     _print_table(
         ("task", "method", *names, ">seed", "status", "metric", ">score", ">params", ">seconds"),
         [
@@ -86,7 +86,7 @@ def print_spread(trials: Sequence[TrialRecord]) -> None:
     if not several:
         return
     values = [_hyperparameters(group[0]) for group in several]
-    names = _differing(values)
+    names = _differing([group[0] for group in several])
     if terminal_width() is not None:
         click.echo()
     _print_table(
@@ -151,8 +151,15 @@ def _hyperparameters(trial: TrialRecord) -> dict[str, Json]:
     return {**trial.options, **trial.training, "seed": None}
 
 
-def _differing(values: Sequence[dict[str, Json]]) -> list[str]:
-    names = dict.fromkeys(name for own in values for name in own)
-    return [
-        name for name in names if name in ALWAYS or len({repr(own.get(name)) for own in values}) > 1
-    ]
+def _differing(trials: Sequence[TrialRecord]) -> list[str]:
+    """Return the hyperparameters that differ; the options of a method only between its own."""
+    options: dict[str, list[Mapping[str, Json]]] = defaultdict(list)
+    for trial in trials:
+        options[trial.method].append(trial.options)
+    names: dict[str, None] = {}
+    for group in (*options.values(), [trial.training for trial in trials]):
+        for name in dict.fromkeys(name for own in group for name in own):
+            differs = len({repr(own.get(name)) for own in group}) > 1
+            if name in ALWAYS or (differs and name != "seed"):
+                names[name] = None
+    return list(names)
