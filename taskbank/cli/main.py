@@ -44,7 +44,8 @@ def cli(context: click.Context) -> None:
     """One frozen language-model encoder, and a bank of small task adapters for it.
 
     Every command takes --bank and --quiet, and those that print data --json.
-    Exit codes: 0 fine, 1 a verification found something, 2 bad input, 3 the bank is damaged
+    Exit codes: 0 fine, 1 a verification found something (or a task of a suite failed), 2 bad
+    input, 3 the bank is damaged
     or of another schema, 4 the backbone does not match, 130 interrupted.
     """
     context.ensure_object(Settings)
