@@ -128,7 +128,7 @@ class Experiment:
         print(
             f"{plan.name} {plan.base.method.name} {dict(trial.options)} "
             f"rate {trial.training['learning_rate']:g} seed {trial.training['seed']}: "
-            f"{trial.metric} {trial.value(_last(plan)):.4f} ({trial.status})",
+            f"{trial.metric} {trial.value(plan.data.scored):.4f} ({trial.status})",
             flush=True,
         )
         return trial
@@ -144,13 +144,13 @@ class Experiment:
             best = max((trainer.known[one] for one in wanted), key=lambda t: t.rank(plan.metric))
             record = records[best.specification]
             stored = not plan.stored or self.adapter(record) is not None
-            if best.status == "complete" and record.value(_last(plan)) is not None and stored:
+            if best.status == "complete" and record.value(plan.data.scored) is not None and stored:
                 return record
         # A run that collapsed was tried again from another seed than was planned.
-        if len(wanted) > 1 and _last(plan) == "validation":
+        if len(wanted) > 1 and plan.data.scored == "validation":
             return None  # every trial of the search has that
         asked = (t for t in records.values() if t.environment["asked"] == plan.specification)
-        return next((t for t in asked if t.value(_last(plan)) is not None), None)
+        return next((t for t in asked if t.value(plan.data.scored) is not None), None)
 
     def adapter(self, trial: TrialRecord) -> AdapterRecord | None:
         """Return the adapter of a trial, if it is stored."""
@@ -158,10 +158,6 @@ class Experiment:
             if (record.options, record.training) == (trial.options, trial.training):
                 return record
         return None
-
-
-def _last(plan: TaskPlan) -> str:
-    return list(plan.data.evaluated)[-1]
 
 
 def main() -> None:
@@ -254,7 +250,7 @@ def scored(experiment: Experiment, plan: TaskPlan, method: str) -> dict[str, Any
         # A run that collapsed has used up further seeds: no seed may count twice.
         seed = trials[-1].training["seed"] + 1
         trials.append(experiment.run(chosen_plan(plan, best, seed)))
-    last = _last(plan)
+    last = plan.data.scored
     scores = [float(trial.value(last) or 0.0) for trial in trials]
     return {
         "task": plan.name,

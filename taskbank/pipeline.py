@@ -296,7 +296,7 @@ def _new_adapter(
         training=trial.training,
         definition=trial.definition,
         metric=trial.metric,
-        split=splits[-1].name,
+        split=plan.data.scored,
         metrics=trial.metrics,
         splits=splits,
         parameters=trial.parameters,

@@ -3,7 +3,7 @@
 A setting is a value for each hyperparameter that is searched; it is tried from one seed or
 several, as Houlsby et al. 2019 (section 3.2) do because some of their runs are unstable. The
 sampler is Optuna's (extra `search`): it picks settings by what came of the ones before, gives
-up a trial that is behind the others after as many epochs, and leaves the further seeds to the
+up a trial that is behind others as far through theirs, and leaves the further seeds to the
 best setting.
 """
 

@@ -180,7 +180,7 @@ def _fingerprint(bank: Bank | None, backbone: str | None) -> str | None:
 def _there(bank: Bank, fingerprint: str | None, plan: TaskPlan) -> Outcome | None:
     """Return what became of a plan, if it was carried out before on the same backbone."""
     asked = plan.specification
-    last = list(plan.data.evaluated)[-1]
+    last = plan.data.scored
     if plan.stored:
         for record in bank.adapters(task=plan.name):
             if (record.backbone, record.environment.get("asked")) == (fingerprint, asked):
@@ -205,7 +205,7 @@ def _added(bank: Bank, backbone: Backbone, plan: TaskPlan, *, progress: bool) ->
         traceback.print_exc()
         problem = f"{type(error).__name__}: {error}"
         return Outcome(plan.name, "failed", plan.metric, problem=problem)
-    last = list(plan.data.evaluated)[-1]
+    last = plan.data.scored
     score = added.trial.value(last)
     if added.record is None:
         return Outcome(plan.name, "measured", plan.metric, None, last, score)

@@ -62,6 +62,11 @@ class TaskData:
         splits = {"validation": self.validation}
         return splits if self.test is None else splits | {"test": self.test}
 
+    @property
+    def scored(self) -> str:
+        """The name of the split that gives the score."""
+        return list(self.evaluated)[-1]
+
     def described(self) -> dict[str, Json]:
         """Return origin, rows and digest of every split."""
         return {

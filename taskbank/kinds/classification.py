@@ -185,12 +185,8 @@ class Classification(TextKind):
         definition: Definition,
     ) -> Changes:
         """Compare logits: a change is another class with the largest one."""
-        before, after = reference.argmax(axis=1), predictions.argmax(axis=1)
-        broken = ~np.isfinite(predictions).all(axis=1)
-        every = np.arange(len(reference))
-        margin = np.where(broken, np.inf, reference[every, before] - reference[every, after])
-        moved = moved_by(reference, predictions)
-        return Changes((before != after) | broken, margin, moved, noise_of(reference))
+        changed, margin = other_class(reference, predictions)
+        return Changes(changed, margin, moved_by(reference, predictions), noise_of(reference))
 
     def answers(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -259,6 +255,23 @@ def check_alike(classes: set[str], origin: str) -> None:
                 f"the labels {shown(other)} and {shown(label)} of {origin} differ only in "
                 "the space around them: write them alike"
             )
+
+
+def other_class(reference: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return in which rows another class has the largest logit, and the reference's margin.
+
+    Args:
+        reference: logits of shape [rows, classes].
+        predictions: of the same shape; a row with what is no number has changed.
+
+    Returns:
+        two arrays of shape [rows]: whether it changed, and `Changes.margin`.
+    """
+    before, after = reference.argmax(axis=1), predictions.argmax(axis=1)
+    broken = ~np.isfinite(predictions).all(axis=1)
+    every = np.arange(len(reference))
+    margin = np.where(broken, np.inf, reference[every, before] - reference[every, after])
+    return (before != after) | broken, margin
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 
 from taskbank.data.columns import Field, shown
 from taskbank.errors import DataError, MissingExtraError
-from taskbank.kinds.classification import MANY, check_alike, softmax
+from taskbank.kinds.classification import MANY, check_alike, other_class, softmax
 from taskbank.kinds.kind import (
     Changes,
     Columns,
@@ -251,13 +251,10 @@ class Tagging:
         definition: Definition,
     ) -> Changes:
         """Compare logits: a change is an example with a word that has another tag."""
-        before, after = reference.argmax(axis=1), predictions.argmax(axis=1)
-        broken = ~np.isfinite(predictions).all(axis=1)
-        every = np.arange(len(reference))
-        margin = np.where(broken, np.inf, reference[every, before] - reference[every, after])
+        changed, margin = other_class(reference, predictions)
         starts = np.cumsum([0, *(len(words) for words in columns["words"][:-1])])
         return Changes(
-            np.logical_or.reduceat((before != after) | broken, starts),
+            np.logical_or.reduceat(changed, starts),
             np.maximum.reduceat(margin, starts),
             np.maximum.reduceat(moved_by(reference, predictions), starts),
             noise_of(reference),
