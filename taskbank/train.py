@@ -157,7 +157,8 @@ class _Run:
         self.spec, self.metric = spec, metric
         self.device = next(model.parameters()).device
         self.steps = spec.epochs * math.ceil(len(data.encoded) / spec.batch_size)
-        self.optimizer = torch.optim.AdamW(_groups(model, spec.weight_decay), lr=spec.learning_rate)
+        groups = _groups(model, spec.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, fused=True)
         self.schedule = get_linear_schedule_with_warmup(
             self.optimizer, int(spec.warmup * self.steps), self.steps
         )
