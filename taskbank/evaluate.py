@@ -25,32 +25,38 @@ EVALUATION_BATCH = 64
 Loss = Callable[[torch.Tensor, dict[str, torch.Tensor]], torch.Tensor]
 
 
-def predict_examples(model: TaskModel, kind: Kind, encoded: Encoded) -> np.ndarray:
+def predict_examples(
+    model: TaskModel, kind: Kind, encoded: Encoded, batch_size: int | None = None
+) -> np.ndarray:
     """Return the predictions of a task model.
 
     Args:
         model: the backbone with a task's adapter and head on.
         kind: of the task.
         encoded: the inputs, as the kind has encoded them.
+        batch_size: inputs that are computed at once; it moves results by rounding only.
 
     Returns:
         float32 predictions in the order of the examples, of the shape that the kind says.
     """
-    return kind.predictions(predict_outputs(model, encoded), encoded)
+    return kind.predictions(predict_outputs(model, encoded, batch_size), encoded)
 
 
-def predict_outputs(model: TaskModel, encoded: Encoded) -> np.ndarray:
+def predict_outputs(
+    model: TaskModel, encoded: Encoded, batch_size: int | None = None
+) -> np.ndarray:
     """Return the outputs of a task model.
 
     Args:
         model: the backbone with a task's adapter and head on.
         encoded: the inputs.
+        batch_size: inputs that are computed at once; it moves results by rounding only.
 
     Returns:
         float32 outputs in the order of the inputs, an array of shape [inputs, outputs], or
         [all tokens, outputs] where the head is on tokens.
     """
-    return _run(model, encoded, None)[0]
+    return _run(model, encoded, None, batch_size)[0]
 
 
 def outputs_and_loss(
@@ -68,13 +74,15 @@ def outputs_and_loss(
 
 
 @torch.inference_mode()
-def _run(model: TaskModel, encoded: Encoded, loss: Loss | None) -> tuple[np.ndarray, float]:
+def _run(
+    model: TaskModel, encoded: Encoded, loss: Loss | None, batch_size: int | None = None
+) -> tuple[np.ndarray, float]:
     training = model.training
     model.eval()
     device = next(model.parameters()).device
     flat: np.ndarray | None = None
     total = 0.0
-    for rows in evaluation_batches(encoded.lengths, EVALUATION_BATCH):
+    for rows in evaluation_batches(encoded.lengths, batch_size or EVALUATION_BATCH):
         outputs = model(**_to(encoded.batch(rows), device)).float()
         if loss is not None:
             total += float(loss(outputs, _to(encoded.supervision(rows), device))) * len(rows)

@@ -20,6 +20,7 @@ from taskbank.kinds.kind import Kind
 from taskbank.pipeline import add_task
 from taskbank.transfer import export_adapter, import_adapter
 from taskbank.verify.compare import compare
+from taskbank.verify.verdict import Evidence, judge
 from tests.tiny import ROWS, write_jsonl
 
 KINDS = plugins.names("kinds")
@@ -145,12 +146,15 @@ def test_other_predictions_are_a_regression_of_every_kind(
         record = bank["it"]
         split = record.splits[1]
         examples, reference = bank.examples(record, "test"), bank.reference(record, "test")
-        same = compare(record, split, examples, reference, reference.copy())
+        same = compare(record, split, examples, reference, reference.copy(), 1e-4)
         assert (same.flips, same.shift, same.disagreements) == ((), 0.0, ())
-        found = compare(record, split, examples, reference, change(reference))
-        assert found.regressed(0)
+        found = compare(record, split, examples, reference, change(reference), 1e-4)
+        assert found.moved > 0
         assert found.real_flips > 0
+        assert found.effects("worse") > 0
         assert "row" in found.describe()
+        findings, (result,) = judge([Evidence(record, (found,))], tolerance=0, strict=False)
+        assert (result.status, findings[0].check) == ("regressed", "regression")
 
 
 BAD: list[tuple[str, dict[str, Any], str]] = [

@@ -24,15 +24,14 @@ from taskbank.errors import DataError, InputError
 from taskbank.evaluate import predict_examples, predict_outputs
 from taskbank.kinds.classification import label_space, softmax
 from taskbank.kinds.kind import (
-    NOISE,
     Columns,
     Kind,
     better,
     check_settings,
     checked_metric,
     moved_by,
-    noise_of,
     rarest,
+    scale_of,
 )
 from taskbank.kinds.single import SINGLE
 from taskbank.model import task_model
@@ -42,6 +41,7 @@ from tests.tiny import ROWS, labelled, prepared
 
 SPEC = TrainingSpec(epochs=5, learning_rate=0.02, batch_size=16)
 OPTIONS = {"size": 8}
+NOISE = 1e-4  # more than rounding moves an output, as a share of the largest
 
 
 @dataclass(frozen=True)
@@ -383,7 +383,7 @@ def test_nothing_has_changed_in_equal_predictions(taught: Taught) -> None:
         assert found.changed.shape == found.margin.shape == found.moved.shape == (rows,)
         assert not found.changed.any()
         assert not found.moved.any()
-        assert 0 < found.noise < np.inf
+        assert 1 <= found.scale < np.inf
 
 
 @pytest.mark.filterwarnings("error")
@@ -421,7 +421,7 @@ def test_what_is_predicted_differently_is_a_change(taught: Taught) -> None:
         assert changed == (not same.issuperset({"label"}))
     assert found.changed.any()
     assert (found.moved[found.changed] > 0).all()
-    assert (found.margin[found.changed] > 2 * found.noise).any()
+    assert (found.changed & ~found.within(NOISE * found.scale)).any()
 
 
 def test_a_near_tie_is_told_from_a_change(taught: Taught) -> None:
@@ -443,9 +443,47 @@ def test_a_near_tie_is_told_from_a_change(taught: Taught) -> None:
             answer = kind.answers(mixed(middle), columns, definition)[row]
             low, high = (middle, high) if answer["label"] == first[row]["label"] else (low, middle)
         found = kind.changes(mixed(low), mixed(high), columns, definition)
-        within = (found.margin <= 2 * found.noise) & (found.moved <= found.noise)
-        assert not (found.changed & ~within).any()
-        assert (found.moved <= found.noise).all()
+        noise = NOISE * found.scale
+        assert not (found.changed & ~found.within(noise)).any()
+        assert (found.moved <= noise).all()
+
+
+def test_credit_is_what_is_right(taught: Taught) -> None:
+    """A model that learned earns more than none does, example by example no more than 1, and
+    an answer that did not change earns what it did."""
+    kind, columns, definition = taught.kind, taught.columns, taught.definition
+    rows = len(columns[kind.label.name])
+    other = kind.predictions(taught.untrained, taught.encoded)
+    earned, less = (kind.credit(one, columns, definition) for one in (taught.predictions, other))
+    assert earned.shape == less.shape == (rows,)
+    assert earned.max() <= 1
+    assert earned.mean() > less.mean()
+    same = ~kind.changes(taught.predictions, other, columns, definition).changed
+    assert earned[same] == pytest.approx(less[same], abs=1e-3)
+
+
+def test_a_lead_is_what_it_takes_to_change_an_answer(taught: Taught) -> None:
+    """No answer whose lead is more than twice of what moved is another one now."""
+    kind, columns, definition = taught.kind, taught.columns, taught.definition
+    margins = kind.margins(taught.predictions, columns, definition)
+    assert margins.shape == (len(columns[kind.label.name]),)
+    assert (margins >= 0).all()
+    if not margins.any():
+        return  # between numbers there is no boundary
+    generator = np.random.default_rng(0)
+    nudge = generator.normal(scale=0.3, size=taught.outputs.shape).astype(np.float32)
+    now = kind.predictions(taught.outputs + nudge, taught.encoded)
+    found = kind.changes(taught.predictions, now, columns, definition)
+    assert (margins > 2 * found.moved).any()
+    assert not found.changed[margins > 2 * found.moved].any()
+
+
+def test_every_prediction_is_of_an_example(taught: Taught) -> None:
+    """Examples have their rows of predictions in order, each at least one."""
+    found = taught.kind.examples_of(taught.columns)
+    assert len(found) == len(taught.predictions)
+    assert np.unique(found).tolist() == list(range(len(taught.columns[taught.kind.label.name])))
+    assert (np.diff(found) >= 0).all()
 
 
 # Answers
@@ -526,10 +564,10 @@ def test_a_metric_is_checked_and_has_a_direction() -> None:
         checked_metric(SINGLE, "bleu", ["accuracy", "f1"])
 
 
-def test_noise_grows_with_the_outputs() -> None:
-    """Rounding is relative to the largest output, and never less than that of one."""
-    assert noise_of(np.zeros((0, 2))) == noise_of(np.full((3, 2), 0.5)) == NOISE
-    assert noise_of(np.array([[1.0, -50.0]])) == 50 * NOISE
+def test_what_rounding_is_relative_to() -> None:
+    """It is the largest output of the reference, and never less than 1."""
+    assert scale_of(np.zeros((0, 2))) == scale_of(np.full((3, 2), 0.5)) == 1
+    assert scale_of(np.array([[1.0, -50.0]])) == 50
     moved = moved_by(np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([[0.5, 1.0], [2.0, np.nan]]))
     assert moved.tolist() == [0.5, np.inf]
 

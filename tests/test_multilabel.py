@@ -189,7 +189,7 @@ def test_a_label_that_crosses_its_threshold_is_a_change_by_twice_the_distance() 
     found = MULTILABEL.changes(reference, now, {}, definition)
     assert found.changed.all()
     assert found.margin == pytest.approx([2e-5, 2e-5, 6], abs=1e-6)
-    assert (found.margin <= 2 * found.noise).tolist() == [True, True, False]
+    assert (found.margin <= 2e-4 * found.scale).tolist() == [True, True, False]
     assert not MULTILABEL.changes(reference, reference, {}, definition).margin.any()
 
 

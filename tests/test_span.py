@@ -478,8 +478,7 @@ def test_a_near_tie_between_answers_is_told_from_a_change() -> None:
     assert found.margin[:2] == pytest.approx([near, near], abs=2e-7)
     assert found.margin[2] == np.inf
     assert found.margin[3] == pytest.approx(4)
-    within = (found.margin <= 2 * found.noise) & (found.moved <= found.noise)
-    assert within.tolist() == [True, True, False, False]
+    assert found.within(1e-4 * found.scale).tolist() == [True, True, False, False]
 
 
 def test_the_threshold_for_no_answer_is_part_of_its_lead() -> None:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,17 @@ from safetensors.numpy import load, save
 from taskbank.backbone import load_backbone
 from taskbank.bank import Bank, create_bank
 from taskbank.catalog.models import Base
+from taskbank.catalog.records import AdapterRecord
 from taskbank.errors import BackboneMismatchError, DamagedError, InputError, NotFoundError
 from taskbank.inference import predict
+from taskbank.kinds.single import SINGLE
 from taskbank.pipeline import Added, add_task
 from taskbank.specs import digest_bytes
+from taskbank.verify.compare import Comparison, compare
 from taskbank.verify.files import check_writable, write_html, write_junit
-from taskbank.verify.report import Report
-from taskbank.verify.verify import verify_all
+from taskbank.verify.report import Report, TaskResult
+from taskbank.verify.verdict import Evidence, judge
+from taskbank.verify.verify import ANY_DROP, verify_all
 from tests.making import identity, new_adapter, new_trial, record_finding
 from tests.tiny import make_backbone
 
@@ -237,7 +242,10 @@ def test_weights_that_predict_otherwise_are_a_regression(mood: Bank) -> None:
     assert result.observed == pytest.approx(1 - result.recorded)
     assert {f.check for f in report.findings} == {"regression"}
     assert result.flipped[0].recorded != result.flipped[0].observed
-    assert verify_all(mood, tolerance=1.0).ok
+    assert result.negative_flips == round(96 * (1 - result.positive_flips / 96))
+    assert result.p_value < 1e-6
+    # Chance does not explain it, so that no tolerance lets it pass.
+    assert not verify_all(mood, tolerance=1.0).ok
 
 
 def test_a_small_change_that_flips_nothing_is_shown_but_is_no_regression(mood: Bank) -> None:
@@ -249,7 +257,10 @@ def test_a_small_change_that_flips_nothing_is_shown_but_is_no_regression(mood: B
     reseal(mood, nudge, "weights")
     report = verify_all(mood)
     assert report.ok
+    assert report.tasks[0].status == "changed"
     assert report.tasks[0].shift == pytest.approx(1e-3, rel=0.01)
+    assert report.tasks[0].noise < 1e-4
+    assert verify_all(mood, strict=True).ok
 
 
 def test_references_that_do_not_belong_to_the_examples_are_damage(mood: Bank) -> None:
@@ -280,23 +291,55 @@ def test_weights_that_are_no_numbers_are_a_regression(mood: Bank) -> None:
 
 
 def test_flips_between_near_ties_are_told_apart(mood: Bank) -> None:
-    """A flip within rounding noise is counted but is no regression; one beyond it is."""
-    from taskbank.verify.compare import compare
-
+    """A flip within rounding noise is counted but changes nothing; one beyond it is a change."""
     record = mood["mood"]
     split = record.splits[1]
     examples = mood.examples(record, "test")
     reference = mood.reference(record, "test").copy()
-    reference[0] = [1.0, 1.00001]
+    chosen = int(reference[0].argmax())
+    reference[0, [chosen, 1 - chosen]] = [1.00001, 1.0]
     close, far = reference.copy(), reference.copy()
-    close[0] = [1.00001, 1.0]
-    far[0] = [1.2, 1.0]
-    near = compare(record, split, examples, reference, close)
-    assert (len(near.flips), near.real_flips, near.regressed(0)) == (1, 0, False)
-    real = compare(record, split, examples, reference, far)
-    assert (len(real.flips), real.real_flips, real.regressed(0)) == (1, 1, True)
-    assert not real.regressed(0.5)
+    close[0, [chosen, 1 - chosen]] = [1.0, 1.00001]
+    far[0, [chosen, 1 - chosen]] = [1.0, 1.2]
+    near = compare(record, split, examples, reference, close, 1e-4)
+    assert (len(near.flips), near.real_flips, near.moved) == (1, 0, 0)
+    assert judged(record, near).status == "ok"
+    sharper = compare(record, split, examples, reference, close, 1e-6)
+    assert (sharper.real_flips, judged(record, sharper).status) == (1, "changed")
+    real = compare(record, split, examples, reference, far, 1e-4)
+    assert (len(real.flips), real.real_flips, real.moved) == (1, 1, 1)
     assert "row 1" in real.describe()
+
+
+def judged(record: AdapterRecord, found: Comparison, tolerance: float = ANY_DROP) -> TaskResult:
+    """Return what is said of one adapter that is verified alone."""
+    # The references are made up here and so have not the recorded metrics.
+    evidence = [Evidence(record, (replace(found, disagreements=()),))]
+    return judge(evidence, tolerance=tolerance, strict=False)[1][0]
+
+
+def test_one_flip_is_a_change_and_a_regression_only_beyond_the_tolerance(mood: Bank) -> None:
+    """A single answer that is wrong now may be chance: what is let pass is for the user to say,
+    and an answer that is right now is never worse."""
+    record = mood["mood"]
+    split = record.splits[1]
+    examples = mood.examples(record, "test")
+    reference = mood.reference(record, "test")
+    right = SINGLE.credit(reference, examples.columns, record.definition) == 1
+    for was_right, effect in ((True, "worse"), (False, "better")):
+        now = reference.copy()
+        row = np.flatnonzero(right == was_right)[:1]
+        if not len(row):
+            continue
+        now[row] = now[row, ::-1]
+        found = compare(record, split, examples, reference, now, 1e-6)
+        assert [flip.effect for flip in found.flips] == [effect]
+        assert found.p_value == (0.5 if was_right else 1)
+        assert judged(record, found).status == "changed"
+        worse = "regressed" if was_right else "changed"
+        assert judged(record, found, tolerance=0.9 / len(examples)).status == worse
+        assert judged(record, found, tolerance=1.1 / len(examples)).status == "changed"
+    assert (~right).any(), "the task is too easy to show both"
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 @click.option(
     "--tolerance",
     type=float,
-    default=0.0,
-    show_default=True,
-    help="Drop of a metric, and share of flips beyond noise, that is let pass.",
+    default=1.0,
+    show_default="any",
+    help="Drop of a metric that is let pass where it may be chance.",
 )
+@click.option("--strict", is_flag=True, help="Fail on any answer that changed beyond rounding.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit XML file.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write an HTML page.")
 @click.option("--backbone", metavar="SPEC", help="Where the backbone is now, if it moved.")
@@ -75,9 +76,19 @@ def verify_all(
 
 def _print(settings: Settings, report: Report) -> None:
     if report.tasks and not settings.quiet:
-        columns = ("adapter", "status", "metric", ">recorded", ">observed", ">flips", ">examples")
+        columns = (
+            "adapter",
+            "status",
+            "metric",
+            ">recorded",
+            ">observed",
+            ">flips",
+            ">worse",
+            ">better",
+            ">examples",
+        )
         rows = [_row(result) for result in report.tasks]
-        print_table(columns, rows, optional=(">examples",))
+        print_table(columns, rows, optional=(">examples", ">better", ">worse"))
     for finding in report.findings:
         where = "bank" if finding.task is None else f"{finding.task}@{finding.version}"
         click.echo(f"{where}: {finding.check}: {finding.message}")
@@ -94,11 +105,18 @@ def _row(result: TaskResult) -> tuple[object, ...]:
         return "" if value is None else f"{value:.4f}"
 
     return (
-        f"{result.task}@{result.version}",
+        result.ref,
         result.status,
         result.metric or "",
         number(result.recorded),
         number(result.observed),
-        "" if result.flips is None else result.flips,
-        "" if result.examples is None else result.examples,
+        *(
+            "" if count is None else count
+            for count in (
+                result.flips,
+                result.negative_flips,
+                result.positive_flips,
+                result.examples,
+            )
+        ),
     )

@@ -19,7 +19,7 @@ from taskbank.kinds.kind import (
     check_settings,
     check_wishes,
     moved_by,
-    noise_of,
+    scale_of,
 )
 from taskbank.kinds.resampling import RESAMPLES, of_mean
 from taskbank.kinds.text import TextKind
@@ -186,7 +186,20 @@ class Classification(TextKind):
     ) -> Changes:
         """Compare logits: a change is another class with the largest one."""
         changed, margin = other_class(reference, predictions)
-        return Changes(changed, margin, moved_by(reference, predictions), noise_of(reference))
+        return Changes(changed, margin, moved_by(reference, predictions), scale_of(reference))
+
+    def margins(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> np.ndarray:
+        """Return the lead of the largest logit over the second largest."""
+        return lead(predictions)
+
+    def credit(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> np.ndarray:
+        """Return 1 where the class is right, else 0."""
+        right = predictions.argmax(axis=1) == self.targets(columns, definition)
+        return np.asarray(right, dtype=np.float64)
 
     def answers(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -272,6 +285,12 @@ def other_class(reference: np.ndarray, predictions: np.ndarray) -> tuple[np.ndar
     every = np.arange(len(reference))
     margin = np.where(broken, np.inf, reference[every, before] - reference[every, after])
     return (before != after) | broken, margin
+
+
+def lead(logits: np.ndarray) -> np.ndarray:
+    """Return by how much the largest logit of each row exceeds the second largest."""
+    highest = np.partition(logits, -2, axis=1)
+    return np.asarray(highest[:, -1] - highest[:, -2])
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, Sequence[Json]]  # values by canonical name, as `Examples` has them
 
-# How far rounding alone may move an output, as a share of the split's largest, at least 1.
-# float32 resolves 1e-7; summing in another order through all layers was measured to move
-# logits by up to 1e-6 of it on one machine, and this leaves room for another machine.
-NOISE = 1e-4
 LOWER_IS_BETTER = ("log_loss",)  # every other metric is the better the higher it is
 
 
@@ -51,13 +47,25 @@ class Changes:
         margin: by how much the reference preferred what it predicted to what is predicted now;
             infinite where that is not known.
         moved: the largest change of any output of an example; infinite where one is no number.
-        noise: how far rounding alone may move an output.
+        scale: the largest output of the reference, at least 1: rounding is relative to it.
     """
 
     changed: np.ndarray
     margin: np.ndarray
     moved: np.ndarray
-    noise: float
+    scale: float
+
+    def within(self, noise: float) -> np.ndarray:
+        """Return which examples moved by no more than noise, across no more than it can bridge.
+
+        Args:
+            noise: how far rounding alone may move an output.
+
+        Returns:
+            an array of shape [examples].
+        """
+        within: np.ndarray = (self.margin <= 2 * noise) & (self.moved <= noise)
+        return within
 
 
 class Kind(Protocol):
@@ -169,6 +177,9 @@ class Kind(Protocol):
     def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:
         """Return the shape that the predictions of some examples have."""
 
+    def examples_of(self, columns: Columns) -> np.ndarray:
+        """Return the position of the example that each row of predictions is of."""
+
     def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
         """Return the definition with what is chosen on validation, such as thresholds."""
 
@@ -193,6 +204,23 @@ class Kind(Protocol):
         definition: Definition,
     ) -> Changes:
         """Compare predictions with reference predictions, example by example."""
+
+    def margins(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> np.ndarray:
+        """Return by how much the answer of each example leads the next best, of shape [examples].
+
+        Infinite where there is no other; zero where there is no such thing, as for a number.
+        """
+
+    def credit(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> np.ndarray:
+        """Return how right the answer of each example is, of shape [examples].
+
+        It is 1 where it is right and 0 where it is wrong, and in between where part of it is;
+        for a number it is minus the error.
+        """
 
     def parse(self, rows: Sequence[tuple[Json, ...]], definition: Definition) -> Columns:
         """Return the columns of inputs that are to be predicted.
@@ -287,9 +315,9 @@ def rarest(labels: Sequence[Sequence[str]]) -> list[str]:
     return [min(own, key=lambda label: (counts[label], label), default="") for own in labels]
 
 
-def noise_of(reference: np.ndarray) -> float:
-    """Return how far rounding alone may move outputs like these."""
-    return NOISE * max(1.0, float(np.abs(reference).max(initial=0.0)))
+def scale_of(reference: np.ndarray) -> float:
+    """Return the largest output of a reference, at least 1."""
+    return max(1.0, float(np.abs(reference).max(initial=0.0)))
 
 
 def moved_by(reference: np.ndarray, predictions: np.ndarray) -> np.ndarray:

@@ -22,8 +22,8 @@ from taskbank.kinds.kind import (
     check_settings,
     check_wishes,
     moved_by,
-    noise_of,
     rarest,
+    scale_of,
 )
 from taskbank.kinds.resampling import bootstrap
 from taskbank.kinds.text import ONE_TEXT, TWO_TEXTS, TextKind, are_inputs, input_names
@@ -176,13 +176,23 @@ class Multilabel(TextKind):
         """Compare logits: a change is a label that is now on the other side of its threshold."""
         broken = ~np.isfinite(predictions).all(axis=1)
         other = _chosen(reference, definition) != _chosen(predictions, definition)
-        thresholds = np.array(definition.settings["thresholds"])
-        distance = np.abs(reference - np.log(thresholds / (1 - thresholds)))
-        # From a threshold to the other side of it is half of what it is between two classes.
-        margin = 2 * np.where(other, distance, 0).max(axis=1)
+        margin = np.where(other, _leads(reference, definition), 0).max(axis=1)
         margin = np.where(broken, np.inf, margin)
         moved = moved_by(reference, predictions)
-        return Changes(other.any(axis=1) | broken, margin, moved, noise_of(reference))
+        return Changes(other.any(axis=1) | broken, margin, moved, scale_of(reference))
+
+    def margins(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> np.ndarray:
+        """Return the smallest distance of a logit to its threshold, as `changes` counts it."""
+        return np.asarray(_leads(predictions, definition).min(axis=1))
+
+    def credit(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> np.ndarray:
+        """Return the share of all labels that are rightly given or not given."""
+        wanted = self.targets(columns, definition) > 0
+        return np.asarray((wanted == _chosen(predictions, definition)).mean(axis=1))
 
     def answers(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -204,6 +214,15 @@ class Multilabel(TextKind):
                 }
             )
         return found
+
+
+def _leads(logits: np.ndarray, definition: Definition) -> np.ndarray:
+    """Return how far each logit is from its threshold, as a lead of one class over another.
+
+    From a threshold to the other side of it is half of what it is between two classes.
+    """
+    thresholds = np.array(definition.settings["thresholds"])
+    return np.asarray(2 * np.abs(logits - np.log(thresholds / (1 - thresholds))))
 
 
 def _probabilities(logits: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from taskbank.kinds.kind import (
     check_settings,
     check_wishes,
     moved_by,
-    noise_of,
+    scale_of,
 )
 from taskbank.kinds.resampling import bootstrap
 from taskbank.kinds.text import ONE_TEXT, TWO_TEXTS, TextKind, are_inputs, input_names
@@ -155,9 +155,28 @@ class Regression(TextKind):
         columns: Columns,
         definition: Definition,
     ) -> Changes:
-        """Compare the numbers: a change is a move beyond noise."""
-        moved, noise = moved_by(reference, predictions), noise_of(reference)
-        return Changes(moved > noise, moved, moved, noise)
+        """Compare the numbers: a change is one that is written otherwise, in four digits."""
+        moved = moved_by(reference, predictions)
+        before, after = (
+            [answer["label"] for answer in self.answers(one, columns, definition)]
+            for one in (reference, predictions)
+        )
+        changed = np.array([one != two for one, two in zip(before, after, strict=True)])
+        return Changes(changed | ~np.isfinite(moved), moved, moved, scale_of(reference))
+
+    def margins(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> np.ndarray:
+        """Return zeros: between numbers there is no boundary."""
+        return np.zeros(len(predictions))
+
+    def credit(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> np.ndarray:
+        """Return minus the error of each number, in the units of the labels."""
+        settings = definition.settings
+        values, wanted = _compared(predictions, columns)
+        return np.asarray(-np.abs(values * settings["std"] + settings["mean"] - wanted))
 
     def answers(
         self, predictions: np.ndarray, columns: Columns, definition: Definition

@@ -20,7 +20,7 @@ import numpy as np
 from taskbank.data.columns import Field, is_number, shown
 from taskbank.errors import DataError
 from taskbank.kinds.classification import softmax
-from taskbank.kinds.kind import NOISE, Changes, Columns, Measurement, check_settings, check_wishes
+from taskbank.kinds.kind import Changes, Columns, Measurement, check_settings, check_wishes
 from taskbank.kinds.resampling import of_mean
 from taskbank.kinds.text import TextKind
 from taskbank.specs import Definition, Json
@@ -241,7 +241,23 @@ class Span(TextKind):
         margin = np.where(broken, np.inf, margin)
         largest = max(1.0, float(np.abs(reference[:, [0, *range(3, 1 + 3 * KEPT, 3)]]).max()))
         changed = (before != after).any(axis=1) | broken
-        return Changes(changed, margin, moved, NOISE * largest)
+        return Changes(changed, margin, moved, largest)
+
+    def margins(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> np.ndarray:
+        """Return the lead of the best answer over the next, of those that were considered."""
+        found = []
+        for scored in _scored(predictions, definition):
+            best, second = [*sorted(scored.values(), reverse=True), -np.inf, -np.inf][:2]
+            found.append(np.inf if second == -np.inf else best - second)
+        return np.array(found)
+
+    def credit(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> np.ndarray:
+        """Return each answer's F1 over words."""
+        return _marks(predictions, columns, definition)[:, 1]
 
     def answers(
         self, predictions: np.ndarray, columns: Columns, definition: Definition

@@ -18,7 +18,7 @@ import numpy as np
 
 from taskbank.data.columns import Field, shown
 from taskbank.errors import DataError, MissingExtraError
-from taskbank.kinds.classification import MANY, check_alike, other_class, softmax
+from taskbank.kinds.classification import MANY, check_alike, lead, other_class, softmax
 from taskbank.kinds.kind import (
     Changes,
     Columns,
@@ -26,8 +26,8 @@ from taskbank.kinds.kind import (
     check_settings,
     check_wishes,
     moved_by,
-    noise_of,
     rarest,
+    scale_of,
 )
 from taskbank.kinds.resampling import bootstrap, of_mean
 from taskbank.kinds.text import is_written
@@ -188,6 +188,12 @@ class Tagging:
         """Return the definition as it is: there is nothing to choose on validation."""
         return definition
 
+    def examples_of(self, columns: Columns) -> np.ndarray:
+        """Return the position of the example that each word is of."""
+        return np.repeat(
+            np.arange(len(columns["words"])), [len(words) for words in columns["words"]]
+        )
+
     def scores(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, float]:
@@ -252,12 +258,27 @@ class Tagging:
     ) -> Changes:
         """Compare logits: a change is an example with a word that has another tag."""
         changed, margin = other_class(reference, predictions)
-        starts = np.cumsum([0, *(len(words) for words in columns["words"][:-1])])
+        starts = _starts(columns)
         return Changes(
             np.logical_or.reduceat(changed, starts),
             np.maximum.reduceat(margin, starts),
             np.maximum.reduceat(moved_by(reference, predictions), starts),
-            noise_of(reference),
+            scale_of(reference),
+        )
+
+    def margins(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> np.ndarray:
+        """Return the smallest lead of a tag over the next, among an example's words."""
+        return np.minimum.reduceat(lead(predictions), _starts(columns))
+
+    def credit(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> np.ndarray:
+        """Return the share of an example's words that have the right tag."""
+        found = zip(columns["tags"], _tags(predictions, columns, definition), strict=True)
+        return np.array(
+            [np.mean([a == b for a, b in zip(one, two, strict=True)]) for one, two in found]
         )
 
     def parse(self, rows: Sequence[tuple[Json, ...]], definition: Definition) -> Columns:
@@ -325,6 +346,11 @@ class Tagging:
                 }
             )
         return found
+
+
+def _starts(columns: Columns) -> np.ndarray:
+    """Return the row of predictions that each example's words start at."""
+    return np.cumsum([0, *(len(words) for words in columns["words"][:-1])])
 
 
 def _seqeval() -> Any:

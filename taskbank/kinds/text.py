@@ -43,6 +43,7 @@ class TextKind:
 
     name: str
     inputs: tuple[tuple[Field, ...], ...]
+    label: Field
     per_token = False
     training: Mapping[str, Json] = {}
 
@@ -65,6 +66,10 @@ class TextKind:
         names = input_names(self.inputs, columns)
         rows = {"targets": self.targets(columns, definition)} if labelled else {}
         return encode(tokenizer, columns, names, max_length, rows)
+
+    def examples_of(self, columns: Columns) -> np.ndarray:
+        """Return the position of each example: it has one row of predictions."""
+        return np.arange(len(columns[self.label.name]))
 
     def predictions(self, outputs: np.ndarray, encoded: Encoded) -> np.ndarray:
         """Return the outputs as they are: a row an example."""

@@ -1,8 +1,8 @@
 """Compares two predictions of one split, example by example. Knows nothing of torch.
 
 Two runs of one model differ by rounding (another batch shape, thread count or processor),
-so a label that flips between two classes whose reference logits are closer than that noise
-is told apart from one that really moved.
+so an answer that flips between two that lie closer than that noise is told apart from one
+that really moved.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from taskbank.catalog.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
 from taskbank.kinds.kind import better
 from taskbank.specs import Json
-from taskbank.verify.report import Flip
+from taskbank.verify.report import Effect, Flip
+from taskbank.verify.statistics import mcnemar, paired_permutation
 
 if TYPE_CHECKING:
-    from taskbank.kinds.kind import Changes, Kind
+    from taskbank.kinds.kind import Columns, Kind
 
 SAME_METRIC = 1e-9  # a metric is a ratio of counts: recomputed, it differs by rounding at most
 SHOWN_TEXT = 120  # characters of an example that a report shows
@@ -34,51 +35,68 @@ class Comparison:
     Attributes:
         split: the stored split.
         metric: the task's own metric.
-        recorded: its value for the reference predictions.
-        observed: its value now.
+        metrics: every metric as the reference predictions have it, and as it is now.
         shift: the largest change of any output; infinite if one is no number any more.
         noise: how far rounding alone may move an output.
-        flips: every example whose predicted label changed.
+        moved: examples with an output that moved by more than that.
+        broken: examples with an output that is no number any more.
+        flips: every example whose answer changed.
+        p_value: of the drop of the metric, one-sided and for this split alone.
         disagreements: where the recorded metrics do not follow from the reference
             predictions, so that the evidence itself is wrong.
     """
 
     split: SplitRecord
     metric: str
-    recorded: float
-    observed: float
+    metrics: Mapping[str, tuple[float, float]]
     shift: float
     noise: float
+    moved: int
+    broken: int
     flips: tuple[Flip, ...]
+    p_value: float
     disagreements: tuple[str, ...]
 
     @property
+    def recorded(self) -> float:
+        """The task's metric for the reference predictions."""
+        return self.metrics[self.metric][0]
+
+    @property
+    def observed(self) -> float:
+        """The task's metric now."""
+        return self.metrics[self.metric][1]
+
+    @property
+    def drop(self) -> float:
+        """By how much the task's metric is worse; negative if it is better."""
+        return better(self.metric, self.recorded) - better(self.metric, self.observed)
+
+    @property
     def real_flips(self) -> int:
-        """How many flips are more than numerical noise."""
+        """How many answers changed by more than noise."""
         return sum(not flip.within_noise for flip in self.flips)
 
-    def regressed(self, tolerance: float) -> bool:
-        """Whether the task predicts worse, or too differently, beyond noise.
-
-        Args:
-            tolerance: the drop of the metric, and the share of flips, that is let pass.
-        """
-        if not self.real_flips:
-            return False
-        drop = better(self.metric, self.recorded) - better(self.metric, self.observed)
-        return drop > tolerance or self.real_flips / self.split.rows > tolerance
+    def effects(self, effect: Effect) -> int:
+        """Return how many answers changed for the worse, or the better, by more than noise."""
+        return sum(flip.effect == effect and not flip.within_noise for flip in self.flips)
 
     def describe(self) -> str:
-        """Return the regression in words: numbers first, then an example, then what to do."""
-        first = next(flip for flip in self.flips if not flip.within_noise)
-        return (
+        """Return what happened in words: numbers first, then an example."""
+        told = (
             f"{self.metric} on split {self.split.name!r} is {self.observed:.4f}, recorded was "
             f"{self.recorded:.4f}; {self.real_flips:,} of {self.split.rows:,} predictions flipped "
-            f"beyond noise and {len(self.flips) - self.real_flips:,} within it, logits moved by "
-            f"up to {self.shift:.3g} (noise is {self.noise:.1g}); for example row {first.row}, "
-            f"{first.text!r}: {first.recorded!r} became {first.observed!r}. Compare the "
-            "environment with the recorded one (taskbank show --json), or train a new version"
+            f"beyond noise ({self.effects('worse'):,} for the worse, {self.effects('better'):,} "
+            f"for the better) and {len(self.flips) - self.real_flips:,} within it, outputs moved "
+            f"by up to {self.shift:.3g} (noise is {self.noise:.1g})"
         )
+        first = next((flip for flip in self.flips if not flip.within_noise), None)
+        if first is not None:
+            told += (
+                f"; for example row {first.row}, {first.text!r}: {first.recorded!r} became "
+                f"{first.observed!r}"
+            )
+        return told
 
 
 def compare(
@@ -87,6 +105,7 @@ def compare(
     examples: Examples,
     reference: np.ndarray,
     predictions: np.ndarray,
+    noise: float,
 ) -> Comparison:
     """Compare what an adapter predicts now with what it predicted when it was added.
 
@@ -96,24 +115,35 @@ def compare(
         examples: the split's examples.
         reference: the stored predictions, of the shape that the task's kind says.
         predictions: those of now, of the same shape.
+        noise: how far rounding alone may move an output.
     """
     kind: Kind = plugins.load("kinds", record.kind)
     columns, definition = examples.columns, record.definition
-    recomputed = kind.scores(reference, columns, definition)
+    readable = np.nan_to_num(predictions)
+    before = kind.scores(reference, columns, definition)
+    after = kind.scores(readable, columns, definition)
     recorded = {m.name: m.value for m in record.metrics if m.split == split.name}
     disagreements = tuple(
         f"{message}: predictions and examples do not belong together; restore the bank from a copy"
-        for message in disagreeing(split.name, recorded, recomputed)
+        for message in disagreeing(split.name, recorded, before)
     )
     changes = kind.changes(reference, predictions, columns, definition)
+    both = _Both(kind, record, columns, reference, readable)
+    within = changes.within(noise)
+    moved = changes.moved > noise
+    dropped = better(record.metric, before[record.metric]) > better(
+        record.metric, after[record.metric]
+    )
     return Comparison(
         split,
         record.metric,
-        recomputed[record.metric],
-        kind.scores(np.nan_to_num(predictions), columns, definition)[record.metric],
+        {name: (value, after[name]) for name, value in before.items()},
         float(changes.moved.max()),
-        changes.noise,
-        _flips(kind, record, split, examples, reference, predictions, changes),
+        noise,
+        int(moved.sum()),
+        int((~np.isfinite(changes.moved)).sum()),
+        _flips(both, split.name, np.flatnonzero(changes.changed), within),
+        _p_value(both, changes.changed & ~within, moved) if dropped and moved.any() else 1.0,
         disagreements,
     )
 
@@ -136,36 +166,76 @@ def disagreeing(
             )
 
 
-def _flips(
-    kind: Kind,
-    record: AdapterRecord,
-    split: SplitRecord,
-    examples: Examples,
-    reference: np.ndarray,
-    predictions: np.ndarray,
-    changes: Changes,
-) -> tuple[Flip, ...]:
-    flipped = np.flatnonzero(changes.changed)
+@dataclass(frozen=True)
+class _Both:
+    """Two predictions of the same examples."""
+
+    kind: Kind
+    record: AdapterRecord
+    columns: Columns
+    reference: np.ndarray
+    predictions: np.ndarray
+
+    def score(self, now: np.ndarray) -> float:
+        """Return the task's metric, the higher the better, if only some examples are as now."""
+        rows = now[self.kind.examples_of(self.columns)]
+        mixed = np.where(rows[:, None], self.predictions, self.reference)
+        scores = self.kind.scores(mixed, self.columns, self.record.definition)
+        return better(self.record.metric, scores[self.record.metric])
+
+    def credits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return how right the answers were, and are."""
+        definition = self.record.definition
+        return (
+            self.kind.credit(self.reference, self.columns, definition),
+            self.kind.credit(self.predictions, self.columns, definition),
+        )
+
+
+def _p_value(both: _Both, flipped: np.ndarray, moved: np.ndarray) -> float:
+    """Return how likely so large a drop of the metric is by chance."""
+    before, after = both.credits()
+    if set(before) | set(after) <= {0.0, 1.0} and before.mean() == both.score(np.zeros_like(moved)):
+        worse = int(((before > after) & flipped).sum())
+        return mcnemar(worse, int(((before < after) & flipped).sum()))
+    # Most metrics see nothing but the answers; few changes can then be tried in every way.
+    decisive = np.flatnonzero(flipped if both.score(flipped) == both.score(moved) else moved)
+
+    def score(chosen: np.ndarray) -> float:
+        now = np.zeros(len(moved), dtype=bool)
+        now[decisive[chosen]] = True
+        return both.score(now)
+
+    return paired_permutation(len(decisive), score)
+
+
+def _flips(both: _Both, split: str, flipped: np.ndarray, within: np.ndarray) -> tuple[Flip, ...]:
     if not len(flipped):
         return ()
-    noise = changes.noise
-    within = (changes.margin <= 2 * noise) & (changes.moved <= noise)
-    columns, definition = examples.columns, record.definition
-    before = kind.answers(reference, columns, definition)
-    after = kind.answers(np.nan_to_num(predictions), columns, definition)
+    kind, columns, definition = both.kind, both.columns, both.record.definition
+    before = kind.answers(both.reference, columns, definition)
+    after = kind.answers(both.predictions, columns, definition)
+    was, now = both.credits()
     inputs = [values for name, values in columns.items() if name != kind.label.name]
     return tuple(
         Flip(
-            split.name,
+            split,
             int(row) + 1,
             _cut(" | ".join(_plain(values[row]) for values in inputs)),
             _cut(_plain(columns[kind.label.name][row])),
             _cut(before[row]["label"]),
             _cut(after[row]["label"]),
+            _effect(was[row], now[row]),
             bool(within[row]),
         )
         for row in flipped
     )
+
+
+def _effect(before: float, after: float) -> Effect:
+    if before == after:
+        return "neither"
+    return "worse" if after < before else "better"
 
 
 def _cut(text: str) -> str:

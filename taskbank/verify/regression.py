@@ -6,11 +6,11 @@ reference predictions; the original files are not needed.
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tqdm import tqdm
 
 from taskbank import plugins
@@ -23,13 +23,16 @@ from taskbank.environment import pick_device
 from taskbank.errors import TaskbankError
 from taskbank.evaluate import predict_examples
 from taskbank.inference import attached, check_backbone, load_recorded
+from taskbank.verify.canary import choose_canaries
 from taskbank.verify.compare import compare
-from taskbank.verify.report import Finding, Status, TaskResult
+from taskbank.verify.noise import least_noise, measured_noise
+from taskbank.verify.report import Finding
+from taskbank.verify.verdict import Evidence
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
+    from taskbank.model import TaskModel
 
-SHOWN_FLIPS = 20  # a report shows so many examples of a split
 RECENT = 8  # tokenised splits that are kept
 
 
@@ -37,18 +40,15 @@ def check_regression(
     bank: Bank,
     records: Sequence[AdapterRecord],
     *,
-    tolerance: float,
     backbone: str | None = None,
     device: str | None = None,
     progress: bool = False,
-) -> tuple[list[Finding], list[TaskResult]]:
+) -> tuple[list[Finding], list[Evidence]]:
     """Predict every stored split of some adapters again and compare.
 
     Args:
         bank: an open bank.
         records: the adapters, whose integrity was checked.
-        tolerance: the drop of the metric, and the share of flips beyond noise, that is let
-            pass.
         backbone: where to load the backbone from, if not from where it was recorded; one that
             the bank does not know is an error.
         device: to compute on; none means the best there is.
@@ -66,7 +66,7 @@ def check_regression(
     for record in records:
         groups[record.backbone].append(record)
     findings: list[Finding] = []
-    results: list[TaskResult] = []
+    evidence: list[Evidence] = []
     with tqdm(
         total=len(records), desc="verifying", unit="adapter", disable=None if progress else True
     ) as bar:
@@ -78,15 +78,14 @@ def check_regression(
                     loaded = load_recorded(bank.backbone(fingerprint), None, device)
             except TaskbankError as error:
                 findings.append(_unloadable(group, error))
-                results += [_result(record, "unverifiable") for record in group]
+                evidence += [Evidence(record, unloadable=True) for record in group]
                 bar.update(len(group))
                 continue
             inputs = _Inputs(bank, loaded)
             for record in group:
-                result = _check(bank, record, loaded, inputs, tolerance, findings)
-                results.append(result)
+                evidence.append(_observed(bank, record, loaded, inputs))
                 bar.update()
-    return findings, results
+    return findings, evidence
 
 
 class _Inputs:
@@ -102,18 +101,21 @@ class _Inputs:
         key = (split.digest, record.kind, record.training["max_length"])
         if key not in self.recent:
             examples = self.bank.examples(record, split.name)
-            kind: Kind = plugins.load("kinds", record.kind)
-            encoded = kind.encode(
-                self.backbone.tokenizer,
-                examples.columns,
-                record.definition,
-                record.training["max_length"],
-                labelled=False,
-            )
-            self.recent[key] = (examples, encoded)
+            self.recent[key] = (examples, self.encode(record, examples))
             if len(self.recent) > RECENT:
                 self.recent.popitem(last=False)
         return self.recent[key]
+
+    def encode(self, record: AdapterRecord, examples: Examples) -> Encoded:
+        """Return examples as an adapter's model takes them."""
+        kind: Kind = plugins.load("kinds", record.kind)
+        return kind.encode(
+            self.backbone.tokenizer,
+            examples.columns,
+            record.definition,
+            record.training["max_length"],
+            labelled=False,
+        )
 
 
 def _unloadable(group: Sequence[AdapterRecord], error: TaskbankError) -> Finding:
@@ -121,56 +123,37 @@ def _unloadable(group: Sequence[AdapterRecord], error: TaskbankError) -> Finding
     return Finding(None, None, "backbone", f"{error} (concerns {names})")
 
 
-def _check(
-    bank: Bank,
-    record: AdapterRecord,
-    backbone: Backbone,
-    inputs: _Inputs,
-    tolerance: float,
-    findings: list[Finding],
-) -> TaskResult:
-    def note(check: str, message: str) -> None:
-        findings.append(Finding(record.task, record.version, check, message))
-
-    comparisons = []
+def _observed(bank: Bank, record: AdapterRecord, backbone: Backbone, inputs: _Inputs) -> Evidence:
     kind: Kind = plugins.load("kinds", record.kind)
+    comparisons = []
     try:
         with attached(record, backbone) as model:
             for split in record.splits:
                 examples, encoded = inputs.of(record, split)
                 reference = bank.reference(record, split.name)
                 predictions = predict_examples(model, kind, encoded)
-                comparisons.append(compare(record, split, examples, reference, predictions))
+                noise = _noise(model, kind, record, examples, inputs, reference, predictions)
+                comparisons.append(compare(record, split, examples, reference, predictions, noise))
     except TaskbankError as error:
-        note("weights", str(error))
-        return _result(record, "damaged")
-    status: Status = "ok"
-    for comparison in comparisons:
-        for disagreement in comparison.disagreements:
-            note("metrics", disagreement)
-            status = "damaged"
-    for comparison in comparisons:
-        if status != "damaged" and comparison.regressed(tolerance):
-            note("regression", comparison.describe())
-            status = "regressed"
-    own = next(one for one in comparisons if one.split.name == record.split)
-    return TaskResult(
-        record.task,
-        record.version,
-        status,
-        record.metric,
-        record.score,
-        own.observed,
-        sum(len(one.flips) for one in comparisons),
-        sum(one.split.rows for one in comparisons),
-        _largest([one.shift for one in comparisons]),
-        tuple(flip for one in comparisons for flip in one.flips[:SHOWN_FLIPS]),
+        return Evidence(record, unusable=str(error))
+    return Evidence(record, tuple(comparisons))
+
+
+def _noise(
+    model: TaskModel,
+    kind: Kind,
+    record: AdapterRecord,
+    examples: Examples,
+    inputs: _Inputs,
+    reference: np.ndarray,
+    predictions: np.ndarray,
+) -> float:
+    columns, definition = examples.columns, record.definition
+    if np.array_equal(reference, predictions):  # to the last bit: there is nothing to explain
+        return least_noise(kind.changes(reference, reference, columns, definition).scale)
+    rows = choose_canaries(kind, reference, columns, definition)
+    some = examples.select(rows, examples.origin)
+    observed = predictions[np.isin(kind.examples_of(columns), rows)]
+    return measured_noise(
+        model, kind, definition, some.columns, inputs.encode(record, some), observed
     )
-
-
-def _largest(shifts: list[float]) -> float | None:
-    return max(shifts) if all(math.isfinite(shift) for shift in shifts) else None
-
-
-def _result(record: AdapterRecord, status: Status) -> TaskResult:
-    return TaskResult(record.task, record.version, status, record.metric, record.score)

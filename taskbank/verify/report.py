@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from taskbank.specs import Json
 
 Level = Literal["integrity", "full"]
-Status = Literal["ok", "regressed", "damaged", "unverifiable"]
+Status = Literal["ok", "changed", "regressed", "damaged", "unverifiable"]
+Effect = Literal["worse", "better", "neither"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Finding:
         task: the task it concerns; none if it concerns the bank.
         version: of the task.
         check: what noticed it: `schema`, `triggers`, `row`, `contents`, `weights`, `split`,
-            `predictions`, `metrics`, `backbone` or `regression`.
+            `predictions`, `metrics`, `backbone`, `regression` or `strict`.
         message: what was found, what was expected and what to do.
     """
 
@@ -31,15 +33,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Flip:
-    """An example whose predicted label is not the recorded one.
+    """An example whose answer is not the recorded one.
 
     Attributes:
         split: the split's name.
         row: the example's number in it, from 1.
         text: its text, cut short.
-        label: the right label.
-        recorded: the label that was predicted when the task was added.
-        observed: the label that is predicted now.
+        label: the right answer.
+        recorded: the answer that was predicted when the task was added.
+        observed: the answer that is predicted now.
+        effect: `worse`: it was right, or nearer to it; `better`: it is now; `neither`.
         within_noise: whether the two were so close that numerical noise can swap them.
     """
 
@@ -49,6 +52,7 @@ class Flip:
     label: str
     recorded: str
     observed: str
+    effect: Effect
     within_noise: bool
 
 
@@ -59,15 +63,23 @@ class TaskResult:
     Attributes:
         task: the task's name.
         version: of the task.
-        status: `ok`; `regressed`: it predicts worse or differently; `damaged`: what is stored
-            is not what was recorded; `unverifiable`: it could not be checked.
+        status: `ok`: it predicts what it did, up to rounding; `changed`: it predicts otherwise,
+            and nothing says that it is worse; `regressed`: it predicts worse; `damaged`: what
+            is stored is not what was recorded; `unverifiable`: it could not be checked.
         metric: the task's own metric; none if it cannot be read.
         recorded: its value when the task was added.
         observed: its value now; none if nothing was predicted.
-        flips: examples whose predicted label changed, over all stored splits.
+        flips: examples whose answer changed, over all stored splits.
         examples: examples that were predicted again.
-        shift: the largest change of any logit; none if nothing was predicted, or a logit is
+        shift: the largest change of any output; none if nothing was predicted, or an output is
             no number any more.
+        noise: how far rounding alone may move an output.
+        within_noise: of the flips, those that rounding explains.
+        negative_flips: of the others, those from right to wrong, or further from right.
+        positive_flips: those from wrong to right, or nearer to it.
+        p_value: how likely so large a drop of the metric is by chance, corrected for the number
+            of adapters.
+        metrics: by split and name, every metric as recorded and as it is now.
         flipped: the first of the examples that flipped.
     """
 
@@ -80,7 +92,18 @@ class TaskResult:
     flips: int | None = None
     examples: int | None = None
     shift: float | None = None
+    noise: float | None = None
+    within_noise: int | None = None
+    negative_flips: int | None = None
+    positive_flips: int | None = None
+    p_value: float | None = None
+    metrics: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
     flipped: tuple[Flip, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """The adapter's full name: `sst2@3`."""
+        return f"{self.task}@{self.version}"
 
 
 @dataclass(frozen=True)
@@ -91,7 +114,7 @@ class Report:
         level: what was checked.
         findings: everything that was noticed; none means that all is well.
         tasks: one result an adapter.
-        tolerance: the drop of a metric, or share of flips, that was let pass.
+        tolerance: the drop of a metric that was let pass where it may be chance.
         environment: where it ran.
         started_at: ISO 8601 in UTC.
         finished_at: ISO 8601 in UTC.

@@ -14,6 +14,9 @@ from taskbank.environment import environment
 from taskbank.errors import BankError, InputError, TaskbankError
 from taskbank.verify.integrity import Integrity, check_integrity
 from taskbank.verify.report import Finding, Level, Report, TaskResult
+from taskbank.verify.verdict import judge
+
+ANY_DROP = 1.0  # the tolerance that leaves it to the test of significance
 
 
 def verify_all(
@@ -21,7 +24,8 @@ def verify_all(
     tasks: Sequence[str] = (),
     *,
     level: Level = "full",
-    tolerance: float = 0.0,
+    tolerance: float = ANY_DROP,
+    strict: bool = False,
     backbone: str | None = None,
     device: str | None = None,
     progress: bool = False,
@@ -34,8 +38,9 @@ def verify_all(
             bare name means every version in use, none at all means every adapter in use.
         level: `integrity` checks rows and bytes without torch; `full` also predicts every
             stored split again.
-        tolerance: the drop of a metric, and the share of flips beyond noise, that is let
-            pass, from 0 to 1.
+        tolerance: the drop of a metric that is let pass where it may be chance, from 0 to 1,
+            which lets any pass. A drop that chance does not explain is never let pass.
+        strict: whether every answer that changed by more than rounding is a finding.
         backbone: where to load the backbone from, if not from where it was recorded.
         device: to compute on; none means the best there is.
         progress: show a bar, if the error stream is a terminal.
@@ -47,8 +52,8 @@ def verify_all(
     """
     if level not in get_args(Level):
         raise InputError(f"level {level!r} is unknown: use {' or '.join(get_args(Level))}")
-    if not 0 <= tolerance <= 1:
-        raise InputError(f"tolerance is {tolerance}: it is a share, from 0 to 1")
+    if not 0 <= tolerance <= ANY_DROP:
+        raise InputError(f"tolerance is {tolerance}: it is a drop of a metric, from 0 to 1")
     chosen = {_chosen(bank, ref) for ref in tasks}
 
     def wanted(task: str, version: int) -> bool:
@@ -65,15 +70,11 @@ def verify_all(
 
         used_device = pick_device(device)
         sound = _readable(bank, integrity, findings)
-        found, predicted = check_regression(
-            bank,
-            sound,
-            tolerance=tolerance,
-            backbone=backbone,
-            device=used_device,
-            progress=progress,
+        found, evidence = check_regression(
+            bank, sound, backbone=backbone, device=used_device, progress=progress
         )
-        findings += found
+        judged, predicted = judge(evidence, tolerance=tolerance, strict=strict)
+        findings += found + judged
     by_ref = {(result.task, result.version): result for result in predicted}
     results = [by_ref.get((one.task, one.version), one) for one in _results(integrity)]
     report = Report(

@@ -1,0 +1,77 @@
+"""How far rounding alone moves a task's outputs, measured where the task is verified.
+
+The same examples in batches of another shape, or with another number of threads, are summed
+in another order. What that does to the outputs depends on the task, the processor and the
+number type, so it is measured and not assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from taskbank.evaluate import predict_examples
+
+if TYPE_CHECKING:
+    from taskbank.data.batches import Encoded
+    from taskbank.kinds.kind import Columns, Kind
+    from taskbank.model import TaskModel
+    from taskbank.specs import Definition
+
+# A few examples in a few shapes do not show the largest move there is, and the reference may
+# have been computed by another processor.
+MARGIN = 10
+# Where no shape moves anything, float32 itself still resolves no more than this of an output.
+LEAST = 8 * float(np.finfo(np.float32).eps)
+
+
+def measured_noise(
+    model: TaskModel,
+    kind: Kind,
+    definition: Definition,
+    columns: Columns,
+    encoded: Encoded,
+    observed: np.ndarray,
+) -> float:
+    """Return how far rounding alone may move an output of a task.
+
+    Args:
+        model: the backbone with the task on.
+        kind: of the task.
+        definition: of the task.
+        columns: of some of its examples.
+        encoded: the same, for the model.
+        observed: what was predicted for them, among others.
+    """
+    found = [predict_examples(model, kind, encoded, size) for size in (1, len(encoded))]
+    if torch.get_num_threads() > 1:
+        with threads(1):
+            found.append(predict_examples(model, kind, encoded))
+    changes = [kind.changes(observed, one, columns, definition) for one in found]
+    moved = np.concatenate([one.moved for one in changes])
+    largest = float(moved[np.isfinite(moved)].max(initial=0.0))
+    return max(MARGIN * largest, least_noise(changes[0].scale))
+
+
+def least_noise(scale: float) -> float:
+    """Return what two runs may differ by even where nothing was seen to move.
+
+    Args:
+        scale: the largest output.
+    """
+    return LEAST * scale
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute with so many threads while it lasts."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,143 @@
+"""Says of every adapter that was predicted again whether it changed, and whether it matters.
+
+An adapter is `regressed` where its metric dropped by more than the tolerance, or by more than
+chance explains; `changed` where predictions moved by more than rounding, and it did not;
+`ok` where they did not. The probabilities are corrected for the number of adapters, so that
+among a thousand the chance of one false alarm is still that of one test.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from taskbank.catalog.records import AdapterRecord
+from taskbank.verify.compare import Comparison
+from taskbank.verify.report import Finding, Status, TaskResult
+from taskbank.verify.statistics import holm
+
+SIGNIFICANT = 0.05  # chance of one false alarm in a whole verification
+SHOWN_FLIPS = 20  # a report shows so many examples of a split
+WHAT_TO_DO = (
+    "Compare the environment with the recorded one (taskbank show --json), or train a new version"
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was seen of one adapter.
+
+    Attributes:
+        record: the adapter.
+        comparisons: one a stored split; none if it could not be predicted.
+        unusable: why its weights cannot be used, if they cannot.
+        unloadable: whether its backbone could not be loaded; that is said once for all.
+    """
+
+    record: AdapterRecord
+    comparisons: tuple[Comparison, ...] = ()
+    unusable: str | None = None
+    unloadable: bool = False
+
+    @property
+    def own(self) -> Comparison:
+        """The comparison of the split that the adapter's score is of."""
+        return next(one for one in self.comparisons if one.split.name == self.record.split)
+
+    @property
+    def disagreements(self) -> tuple[str, ...]:
+        """Where the recorded metrics do not follow from the reference predictions."""
+        return tuple(text for one in self.comparisons for text in one.disagreements)
+
+
+def judge(
+    evidence: Sequence[Evidence], *, tolerance: float, strict: bool
+) -> tuple[list[Finding], list[TaskResult]]:
+    """Return what is wrong, and a result for every adapter.
+
+    Args:
+        evidence: of every adapter of the verification.
+        tolerance: the drop of a metric that is let pass where it may be chance.
+        strict: whether every answer that changed by more than rounding is a finding.
+    """
+    findings: list[Finding] = []
+    results = []
+    corrected = holm([one.own.p_value if one.comparisons else 1.0 for one in evidence])
+    for one, p_value in zip(evidence, corrected, strict=True):
+        found = list(_findings(one, p_value, tolerance, strict=strict))
+        findings += found
+        results.append(_result(one, found, p_value))
+    return findings, results
+
+
+def _findings(
+    evidence: Evidence, p_value: float, tolerance: float, *, strict: bool
+) -> Iterator[Finding]:
+    record = evidence.record
+
+    def finding(check: str, message: str) -> Finding:
+        return Finding(record.task, record.version, check, message)
+
+    if evidence.unusable is not None:
+        yield finding("weights", evidence.unusable)
+    for disagreement in evidence.disagreements:
+        yield finding("metrics", disagreement)
+    if evidence.disagreements or not evidence.comparisons:
+        return
+    for one in evidence.comparisons:
+        if one.broken:
+            told = f"{one.describe()}. {one.broken:,} predictions are no numbers. {WHAT_TO_DO}"
+            yield finding("regression", told)
+            return
+    own = evidence.own
+    drop = own.drop if own.moved else 0.0
+    if drop > tolerance:
+        reason = f"it dropped by {drop:.4f}, more than the tolerance of {tolerance:g}"
+    elif drop > 0 and p_value < SIGNIFICANT:
+        reason = f"a drop of {drop:.4f} by chance has the corrected probability {p_value:.2g}"
+    else:
+        reason = ""
+    if reason:
+        yield finding("regression", f"{own.describe()}. {reason.capitalize()}. {WHAT_TO_DO}")
+    elif strict:
+        for one in evidence.comparisons:
+            if one.real_flips:
+                yield finding("strict", f"{one.describe()}. No flip is let pass with --strict")
+
+
+def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> TaskResult:
+    record, comparisons = evidence.record, evidence.comparisons
+    status = _status(evidence, {finding.check for finding in found})
+    if not comparisons:
+        return TaskResult(record.task, record.version, status, record.metric, record.score)
+    own = evidence.own
+    shift = max(one.shift for one in comparisons)
+    return TaskResult(
+        record.task,
+        record.version,
+        status,
+        record.metric,
+        record.score,
+        own.observed,
+        sum(len(one.flips) for one in comparisons),
+        sum(one.split.rows for one in comparisons),
+        shift if math.isfinite(shift) else None,
+        noise=max(one.noise for one in comparisons),
+        within_noise=sum(len(one.flips) - one.real_flips for one in comparisons),
+        negative_flips=sum(one.effects("worse") for one in comparisons),
+        positive_flips=sum(one.effects("better") for one in comparisons),
+        p_value=p_value,
+        metrics={one.split.name: dict(one.metrics) for one in comparisons},
+        flipped=tuple(flip for one in comparisons for flip in one.flips[:SHOWN_FLIPS]),
+    )
+
+
+def _status(evidence: Evidence, checks: set[str]) -> Status:
+    if evidence.unloadable:
+        return "unverifiable"
+    if checks & {"weights", "metrics"}:
+        return "damaged"
+    if "regression" in checks:
+        return "regressed"
+    return "changed" if any(one.moved for one in evidence.comparisons) else "ok"
