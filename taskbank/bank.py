@@ -6,7 +6,7 @@ the URL and the schema before they return.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, and_, select
@@ -32,13 +32,14 @@ from taskbank.catalog.records import (
     Garbage,
     NewAdapter,
     NewTrial,
+    Observation,
     Records,
     SplitRecord,
     TrialRecord,
 )
 from taskbank.data.examples import Examples
-from taskbank.errors import ConflictError, NotFoundError
-from taskbank.specs import BackboneIdentity
+from taskbank.errors import ConflictError, InputError, NotFoundError
+from taskbank.specs import BackboneIdentity, Json
 from taskbank.version import __version__
 
 
@@ -173,6 +174,8 @@ class Bank:
     def reference(self, record: AdapterRecord, split: str) -> Any:
         """Return the reference predictions of an adapter on its split.
 
+        They are those from when it was added, or those of a verification that were accepted.
+
         Returns:
             float32, an array of the shape that the task's kind says.
 
@@ -182,7 +185,7 @@ class Bank:
         """
         from safetensors.numpy import load
 
-        return load(self._read_blob(_split(record, split).predictions))["logits"]
+        return load(self._read_blob(_split(record, split).reference))["logits"]
 
     # What changes
 
@@ -227,6 +230,110 @@ class Bank:
             self.catalog.add_trial(connection, new)
             if new.weights is not None:
                 self.blobs.put(new.weights, connection)
+
+    def start_run(self, level: str, tasks: Sequence[str], environment: Mapping[str, Json]) -> int:
+        """Record that a verification begins to predict, and return the run's number."""
+        with writing(self.engine) as connection:
+            return self.catalog.add_run(connection, level, tasks, environment)
+
+    def observe(
+        self,
+        run: int,
+        record: AdapterRecord,
+        circumstances: str,
+        observed: Mapping[str, tuple[Any, float]],
+    ) -> None:
+        """Record what an adapter predicted in a run.
+
+        Args:
+            run: its number.
+            record: the adapter.
+            circumstances: digest of what the predictions depend on.
+            observed: by split, the predictions and how far rounding alone may move them.
+        """
+        from safetensors.numpy import save
+
+        blobs = {name: save({"logits": own}) for name, (own, _) in observed.items()}
+        for data in blobs.values():
+            self.blobs.stage(data)
+        with writing(self.engine) as connection:
+            for name, (_, noise) in observed.items():
+                digest = self.blobs.put(blobs[name], connection)
+                one = Observation(name, noise, digest)
+                self.catalog.add_observation(connection, run, record.id, circumstances, one)
+
+    def observed(self, observation: Observation) -> Any:
+        """Return the predictions of an observation, as `reference` does.
+
+        Raises:
+            DamagedError: if the bytes are gone or are not what was recorded.
+        """
+        from safetensors.numpy import load
+
+        return load(self._read_blob(observation.predictions))["logits"]
+
+    def accept(self, ref: str, verification: int, reason: str) -> AdapterRecord:
+        """Make what a verification saw an adapter predict its reference; the old one is kept.
+
+        Args:
+            ref: the adapter.
+            verification: its number.
+            reason: why, for the history.
+
+        Raises:
+            NotFoundError: if there is no such adapter or verification, or it did not predict
+                every split of the adapter.
+            InputError: if no reason is given.
+            ConflictError: if the adapter is retired, or predicted its reference.
+            DamagedError: if what was predicted is gone.
+        """
+        record = self[ref]
+        if not reason.strip():
+            raise InputError("the reason is empty: say why the predictions may change")
+        if record.retired:
+            raise ConflictError(f"{record.ref} is retired: nothing of it is verified any more")
+        run = self.catalog.run_of(verification)
+        seen = self.catalog.observations(run) if run is not None else {}
+        found = [own for (adapter, _), own in seen.items() if adapter == record.id]
+        if not found or {one.split for one in found[-1]} != {one.name for one in record.splits}:
+            raise NotFoundError(
+                f"verification {verification} did not predict all of {record.ref}: run "
+                f"taskbank verify-all --task {record.ref}, and accept that"
+            )
+        digests = {one.name: one.reference for one in record.splits}
+        new = [one for one in found[-1] if one.predictions != digests[one.split]]
+        if not new:
+            raise ConflictError(
+                f"verification {verification} saw {record.ref} predict its reference to the "
+                "last bit: there is nothing to accept"
+            )
+        for one in new:
+            self.observed(one)  # says now that it is gone
+        with writing(self.engine) as connection:
+            self.catalog.accept(connection, record.id, new, verification, reason.strip())
+        return self[record.ref]
+
+    def set_tolerance(self, task: str, tolerance: float | None) -> None:
+        """Let a drop of a task pass in every verification from now on.
+
+        Args:
+            task: its name.
+            tolerance: as for `verify_all`; none leaves it to each verification again.
+
+        Raises:
+            NotFoundError: if there is no such task.
+            InputError: if it is not from 0 to 1.
+        """
+        if self.catalog.kind_of(task) is None:
+            raise NotFoundError(f"the bank has no task {task!r}: taskbank list shows what is there")
+        if tolerance is not None and not 0 <= tolerance <= 1:
+            raise InputError(f"tolerance is {tolerance}: it is a drop of a metric, from 0 to 1")
+        with writing(self.engine) as connection:
+            self.catalog.set_tolerance(connection, task, tolerance)
+
+    def tolerances(self) -> dict[str, float]:
+        """Return the tolerance of every task that has one of its own."""
+        return self.catalog.tolerances()
 
     def alias(self, ref: str, alias: str) -> AdapterRecord:
         """Let an alias name an adapter from now on; its history is kept.

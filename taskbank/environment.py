@@ -10,6 +10,7 @@ from taskbank.errors import InputError
 from taskbank.specs import Json
 from taskbank.version import __version__
 
+NUMERICS = 1  # raised whenever taskbank comes to compute other numbers from the same weights
 RECORDED = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "scikit-learn")
 
 
@@ -40,10 +41,11 @@ def pick_device(name: str | None) -> str:
 
 
 def numerics(device: str) -> dict[str, Json]:
-    """Return what the last bits of a result depend on: versions and the type of device."""
-    names = ("torch", "transformers", "tokenizers")
-    versions = {name: value for name, value in environment().items() if name in names}
-    return versions | {"taskbank": __version__, "device": device.partition(":")[0]}
+    """Return what the last bits of a result depend on: versions and the kind of processor."""
+    found = environment(device)
+    names = ("torch", "transformers", "tokenizers", "machine", "gpu")
+    versions = {name: found[name] for name in names if name in found}
+    return versions | {"taskbank": NUMERICS, "device": device.partition(":")[0]}
 
 
 def environment(device: str | None = None) -> dict[str, Json]:

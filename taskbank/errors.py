@@ -9,6 +9,7 @@
     ├── TrainingError          2  training gave no usable adapter (the loss was not a number)
     ├── BankError              3  the bank cannot be trusted as it is
     │   ├── DamagedError       3  stored bytes or rows are not what was recorded
+    │   │   └── GoneError      3  stored bytes are not there any more
     │   └── SchemaError        3  the bank has another schema version than this taskbank
     └── BackboneMismatchError  4  the loaded backbone is not the one that was recorded
 
@@ -59,6 +60,10 @@ class BankError(TaskbankError):
 
 class DamagedError(BankError):
     """Stored bytes or rows are not what was recorded."""
+
+
+class GoneError(DamagedError):
+    """Stored bytes are not there any more."""
 
 
 class SchemaError(BankError):

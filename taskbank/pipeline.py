@@ -36,6 +36,7 @@ from taskbank.task_data import Sources
 from taskbank.train import Training
 from taskbank.trials import Trainer
 from taskbank.tuning import fitted, tune
+from taskbank.verify.canary import with_canaries
 from taskbank.verify.report import Report
 from taskbank.verify.verify import verify_all
 
@@ -214,7 +215,7 @@ def carry_out(
     record = None
     if plan.stored:
         new = _new_adapter(plan, trial, tuned.trained.weights, predictions)
-        record = bank.put(new, new_version=plan.new_version, trial=scored)
+        record = bank.put(with_canaries(new), new_version=plan.new_version, trial=scored)
     elif scored is not None:
         bank.put_trial(scored)
     for one in tuned.trials:  # one that was resumed may have left a state as well

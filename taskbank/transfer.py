@@ -37,6 +37,7 @@ from taskbank.specs import (
     check_name,
     digest_bytes,
 )
+from taskbank.verify.canary import with_canaries
 from taskbank.verify.compare import disagreeing
 from taskbank.verify.stored import bytes_damage
 
@@ -112,7 +113,7 @@ def import_adapter(
         ) from None
     kind: Kind = plugins.load("kinds", new.kind)
     _check(source, new, kind)
-    return bank.put(new, new_version=new_version)
+    return bank.put(with_canaries(new), new_version=new_version)
 
 
 def _read_description(path: Path) -> dict[str, Any]:

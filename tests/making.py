@@ -50,7 +50,7 @@ def new_adapter(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewAdap
         "split": "test",
         "metrics": metrics,
         "splits": (
-            NewSplit("test", "test.csv", 10, examples.to_bytes(), save({"logits": logits})),
+            NewSplit("test", "test.csv", 10, examples.to_bytes(), save({"logits": logits}), (0, 3)),
         ),
         "parameters": sum(tensor.size for tensor in weights.values()),
         "weights": save(weights),
@@ -84,10 +84,32 @@ def new_trial(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewTrial:
     return NewTrial(**(values | changes))
 
 
-def record_finding(bank: Bank) -> None:
-    """Record a verification that found something in every way a finding can be."""
-    finding = {"task": "mood", "version": 1, "check": "row", "message": "made by a test"}
-    values = {"level": "full", "ok": False, "checked": 0, "tolerance": 0.0, "environment": {}}
-    moments = {"started_at": now(), "finished_at": now()}
+def record_finding(bank: Bank, ref: str = "mood") -> int:
+    """Record a verification that found something in every way a finding can be, and accept it."""
+    record = bank[ref]
+    run = bank.start_run("full", [record.task], {"torch": "2.0"})
+    circumstances = digest_bytes(b"as they were")
+    for split in record.splits:
+        other = bank.reference(record, split.name) + np.float32(1)
+        bank.observe(run, record, circumstances, {split.name: (other, 1e-5)})
+    finding = {"task": record.task, "version": 1, "check": "row", "message": "made by a test"}
+    result = {
+        "task": record.task,
+        "version": record.version,
+        "status": "changed",
+        "metric": record.metric,
+        "recorded": record.score,
+        "observed": record.score,
+        "flips": 0,
+        "examples": 10,
+        "shift": 1.0,
+        "circumstances": circumstances,
+        "evidence": {"noise": 1e-5, "p_value": 1.0},
+    }
+    values = {"level": "full", "ok": False, "checked": 1, "tolerance": 0.0, "environment": {}}
+    more = {"started_at": now(), "finished_at": now(), "run_id": run, "vouched": 0}
     with writing(bank.engine) as connection:
-        bank.catalog.add_verification(connection, values | moments, [], [finding])
+        number = bank.catalog.add_verification(connection, values | more, [result], [finding])
+    bank.accept(record.ref, number, "a test wants it")
+    bank.set_tolerance(record.task, 0.01)
+    return number

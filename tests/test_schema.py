@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from taskbank.catalog.schema import downgrade, migrations_folder, upgrade
 from taskbank.errors import InputError, NotFoundError, SchemaError
 from taskbank.specs import Definition
 from taskbank.verify.verify import verify_all
-from tests.making import LABELS, new_adapter, new_trial
+from tests.making import LABELS, new_adapter, new_trial, record_finding
 
 
 @pytest.fixture
@@ -112,7 +113,9 @@ def test_a_bank_of_a_newer_taskbank_is_refused(url: str) -> None:
 def _older(url: str) -> None:
     """Make a bank with an adapter as the first schema had it."""
     with create_bank(url) as bank:
-        bank.put(new_adapter(definition=Definition(LABELS)))
+        new = new_adapter(definition=Definition(LABELS))
+        bank.put(replace(new, splits=tuple(replace(one, canary=()) for one in new.splits)))
+        assert verify_all(bank, level="integrity").ok
         with writing(bank.engine) as connection:
             downgrade(connection, "0001")
 
@@ -133,14 +136,17 @@ def test_a_bank_of_an_older_taskbank_is_refused_until_upgraded(url: str) -> None
         assert verify_all(bank, level="integrity").ok
 
 
-@pytest.mark.parametrize("what", ["settings", "trial"])
+@pytest.mark.parametrize("what", ["settings", "trial", "verification"])
 def test_a_schema_is_not_taken_back_where_that_would_lose_something(url: str, what: str) -> None:
     """Downgrading a bank that holds what the older schema cannot is refused and changes nothing."""
     with create_bank(url) as bank:
         if what == "settings":
             bank.put(new_adapter())
-        else:
+        elif what == "trial":
             bank.put_trial(new_trial(weights=None))
+        else:
+            bank.put(new_adapter(definition=Definition(LABELS)))
+            record_finding(bank)
         with (
             pytest.raises(RuntimeError, match="cannot hold"),
             writing(bank.engine) as connection,

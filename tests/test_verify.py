@@ -125,7 +125,7 @@ def test_a_flipped_byte_in_any_text_column_is_found(
         bank.remove("gone@1")
         bank.put_trial(new_trial(seed=3))
         assert verify_all(bank, level="integrity").ok
-        record_finding(bank)
+        record_finding(bank, "one")
         with sqlite3.connect(tmp_path / "bank.db") as connection:
             connection.text_factory = bytes
             found = connection.execute(

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from taskbank.errors import DamagedError
+from taskbank.errors import DamagedError, GoneError
 from taskbank.specs import DIGEST, digest_bytes
 
 
@@ -48,10 +48,11 @@ def checked(digest: str, data: bytes | None, where: str) -> bytes:
         where: the store, for the error.
 
     Raises:
-        DamagedError: if the bytes are gone or differ.
+        GoneError: if there are none.
+        DamagedError: if they differ.
     """
     if data is None:
-        raise DamagedError(f"blob {digest} is missing from {where}: restore it from a copy")
+        raise GoneError(f"blob {digest} is missing from {where}: restore it from a copy")
     found = digest_bytes(data)
     if found != digest:
         raise DamagedError(

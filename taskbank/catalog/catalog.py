@@ -33,16 +33,21 @@ from taskbank.catalog.engine import reading
 from taskbank.catalog.models import (
     CHILDREN,
     VERIFICATION_CHILDREN,
+    AcceptanceRow,
     AdapterRow,
     AliasRow,
     BackboneRow,
     BankRow,
     Base,
     GcPermitRow,
+    ObservationRow,
     PredictionRow,
+    ResultRow,
     RetirementRow,
+    RunRow,
     SplitRow,
     TaskRow,
+    ToleranceRow,
     TrialRow,
     VerificationRow,
 )
@@ -53,9 +58,11 @@ from taskbank.catalog.records import (
     MetricRecord,
     NewAdapter,
     NewTrial,
+    Observation,
     Records,
     SplitRecord,
     TrialRecord,
+    Voucher,
 )
 from taskbank.catalog.seals import children_damage, contents, row_damage, seal
 from taskbank.errors import ConflictError, DamagedError, InputError, NotFoundError
@@ -68,6 +75,8 @@ def now() -> str:
     """Return the time in UTC as ISO 8601 text, as every table holds it."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
+
+CHUNK = 500  # values that a query lists at once
 
 # What reading a value raises that is not UTF-8, or not JSON.
 UNREADABLE = (ValueError, OperationalError)
@@ -349,11 +358,15 @@ class Catalog:
         rows = connection.execute(query).mappings().all()
         ids = query.with_only_columns(AdapterRow.id).subquery()
         children = self.children(connection, select(ids.c.id))
-        records = [self._record(row, children) for row in rows]
+        accepted = _accepted(connection, select(ids.c.id))
+        records = [self._record(row, children, accepted) for row in rows]
         return Records(records if newest is None else reversed(records))
 
     def _record(
-        self, row: Mapping[Any, Any], children: Mapping[str, Mapping[int, list[Mapping[str, Any]]]]
+        self,
+        row: Mapping[Any, Any],
+        children: Mapping[str, Mapping[int, list[Mapping[str, Any]]]],
+        accepted: Mapping[tuple[int, str], tuple[str, int]],
     ) -> AdapterRecord:
         own = row["id"]
         return AdapterRecord(
@@ -381,10 +394,11 @@ class Catalog:
                 for m in children["metrics"].get(own, [])
             ),
             splits=tuple(
-                SplitRecord(p["split"], p["origin"], p["rows"], p["split_digest"], p["digest"])
+                _split_record(p, accepted.get((own, p["split"])))
                 for p in children["predictions"].get(own, [])
             ),
             retired=row["retirement"] is not None,
+            id=own,
             read_blob=self.read_blob,
         )
 
@@ -521,13 +535,18 @@ class Catalog:
         predictions = select(PredictionRow.digest, PredictionRow.split_digest).join(
             AdapterRow, AdapterRow.id == PredictionRow.adapter_id
         )
+        live = RetirementRow.id.is_(None)
         if not retired:
-            live = RetirementRow.id.is_(None)
             adapters = adapters.outerjoin(RetirementRow, _retires_adapter()).where(live)
             predictions = predictions.outerjoin(RetirementRow, _retires_adapter()).where(live)
         found = set(connection.execute(adapters).scalars())
         for logits, split in connection.execute(predictions):
             found |= {logits, split}
+        for table in (ObservationRow, AcceptanceRow):
+            seen = select(table.digest).join(AdapterRow, AdapterRow.id == table.adapter_id)
+            if not retired:
+                seen = seen.outerjoin(RetirementRow, _retires_adapter()).where(live)
+            found |= set(connection.execute(seen).scalars())
         kept = select(TrialRow.digest).where(TrialRow.digest.is_not(None))
         return found | {digest for digest in connection.execute(kept).scalars() if digest}
 
@@ -583,6 +602,78 @@ class Catalog:
 
     # Verifications
 
+    def add_run(
+        self,
+        connection: Connection,
+        level: str,
+        tasks: Sequence[str],
+        environment: Mapping[str, Json],
+    ) -> int:
+        """Record that a verification begins to predict; return the run's id."""
+        values = {"level": level, "tasks": list(tasks), "environment": dict(environment)}
+        return _insert(connection, RunRow, values | {"started_at": now()})
+
+    def unfinished_runs(self) -> list[dict[str, Json]]:
+        """Return the runs that no verification came of, oldest first, with `adapters` observed."""
+        ended = select(VerificationRow.run_id).where(VerificationRow.run_id.is_not(None))
+        query = select(RunRow.__table__).where(RunRow.id.not_in(ended)).order_by(RunRow.id)
+        counts = (
+            select(ObservationRow.run_id, func.count(func.distinct(ObservationRow.adapter_id)))
+            .where(ObservationRow.run_id.not_in(ended))
+            .group_by(ObservationRow.run_id)
+        )
+        with reading(self.engine) as connection:
+            seen = {run: count for run, count in connection.execute(counts)}
+            rows = connection.execute(query).mappings()
+            return [{**row, "adapters": seen.get(row["id"], 0)} for row in rows]
+
+    def add_observation(
+        self,
+        connection: Connection,
+        run: int,
+        adapter: int,
+        circumstances: str,
+        observation: Observation,
+    ) -> None:
+        """Record what an adapter predicted; the blob of it must be stored already."""
+        values = {
+            "run_id": run,
+            "adapter_id": adapter,
+            "split": observation.split,
+            "circumstances": circumstances,
+            "noise": observation.noise,
+            "digest": observation.predictions,
+            "observed_at": now(),
+        }
+        _insert(connection, ObservationRow, values)
+
+    def observations(self, run: int) -> dict[tuple[int, str], tuple[Observation, ...]]:
+        """Return what a run has observed, by the id of the adapter's row and circumstances."""
+        query = select(ObservationRow.__table__).where(ObservationRow.run_id == run)
+        found: dict[tuple[int, str], dict[str, Observation]] = defaultdict(dict)
+        with reading(self.engine) as connection:
+            for row in connection.execute(query.order_by(ObservationRow.id)).mappings():
+                damage = row_damage(ObservationRow.__tablename__, row)
+                if damage is None:
+                    one = Observation(row["split"], row["noise"], row["digest"])
+                    found[row["adapter_id"], row["circumstances"]][row["split"]] = one
+        return {key: tuple(own.values()) for key, own in found.items()}
+
+    def vouchers(self, circumstances: Sequence[str]) -> dict[str, Voucher]:
+        """Return the newest verification that found an adapter to be `ok`, by circumstances."""
+        found: dict[str, Voucher] = {}
+        with reading(self.engine) as connection:
+            for start in range(0, len(circumstances), CHUNK):
+                query = (
+                    select(ResultRow.circumstances, ResultRow.verification_id, ResultRow.observed)
+                    .where(ResultRow.circumstances.in_(circumstances[start : start + CHUNK]))
+                    .where(ResultRow.status == "ok")
+                    .order_by(ResultRow.id)
+                )
+                for of, verification, observed in connection.execute(query):
+                    found[str(of)] = Voucher(verification, observed)
+        return found
+
     def add_verification(
         self,
         connection: Connection,
@@ -612,6 +703,60 @@ class Catalog:
         for row in rows:
             row |= {name: groups.get(row["id"], []) for name, groups in children.items()}
         return rows
+
+    def run_of(self, verification: int) -> int | None:
+        """Return the run that a verification came of; none if it predicted nothing.
+
+        Raises:
+            NotFoundError: if there is no such verification.
+        """
+        query = select(VerificationRow.run_id).where(VerificationRow.id == verification)
+        with reading(self.engine) as connection:
+            found = connection.execute(query).one_or_none()
+        if found is None:
+            raise NotFoundError(
+                f"the bank has no verification {verification}: taskbank history lists them"
+            )
+        return found[0]
+
+    # References and tolerances
+
+    def accept(
+        self,
+        connection: Connection,
+        adapter: int,
+        observations: Sequence[Observation],
+        verification: int,
+        reason: str,
+    ) -> None:
+        """Make what a verification observed of an adapter its reference predictions."""
+        for one in observations:
+            values = {
+                "adapter_id": adapter,
+                "split": one.split,
+                "digest": one.predictions,
+                "verification_id": verification,
+                "reason": reason,
+                "accepted_at": now(),
+            }
+            _insert(connection, AcceptanceRow, values)
+
+    def set_tolerance(self, connection: Connection, task: str, tolerance: float | None) -> None:
+        """Let a drop of a task pass from now on, or leave it to each verification again."""
+        task_id = connection.execute(select(TaskRow.id).where(TaskRow.name == task)).scalar_one()
+        values = {"task_id": task_id, "tolerance": tolerance, "set_at": now()}
+        _insert(connection, ToleranceRow, values)
+
+    def tolerances(self) -> dict[str, float]:
+        """Return the tolerance of every task that has one."""
+        query = (
+            select(TaskRow.name, ToleranceRow.tolerance)
+            .join(TaskRow, TaskRow.id == ToleranceRow.task_id)
+            .order_by(ToleranceRow.id)
+        )
+        with reading(self.engine) as connection:
+            latest = {task: value for task, value in connection.execute(query)}
+        return {task: value for task, value in latest.items() if value is not None}
 
 
 def stored_damage(table: str, stored: StoredRow) -> str | None:
@@ -717,6 +862,7 @@ def _children_of(new: NewAdapter) -> dict[str, list[dict[str, Json]]]:
                 "split_digest": digest_bytes(split.examples),
                 "digest": digest_bytes(split.logits),
                 "rows": split.rows,
+                "canary": list(split.canary) or None,
             }
             for split in new.splits
         ],
@@ -761,6 +907,40 @@ def _grouped(
     for row in connection.execute(query).mappings():
         groups[row[parent]].append(dict(row))
     return groups
+
+
+def _split_record(row: Mapping[str, Any], accepted: tuple[str, int] | None) -> SplitRecord:
+    reference, verification = accepted or (row["digest"], None)
+    return SplitRecord(
+        row["split"],
+        row["origin"],
+        row["rows"],
+        row["split_digest"],
+        row["digest"],
+        reference,
+        tuple(row["canary"] or ()),
+        verification,
+    )
+
+
+def _accepted(
+    connection: Connection, adapters: Select[Any]
+) -> dict[tuple[int, str], tuple[str, int]]:
+    """Return the reference that was accepted last, and for which verification, by split."""
+    query = (
+        select(
+            AcceptanceRow.adapter_id,
+            AcceptanceRow.split,
+            AcceptanceRow.digest,
+            AcceptanceRow.verification_id,
+        )
+        .where(AcceptanceRow.adapter_id.in_(adapters))
+        .order_by(AcceptanceRow.id)
+    )
+    return {
+        (adapter, split): (digest, verification)
+        for adapter, split, digest, verification in connection.execute(query)
+    }
 
 
 def _backbone(row: Mapping[Any, Any]) -> BackboneRecord:

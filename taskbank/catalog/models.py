@@ -34,8 +34,18 @@ NAMING = {
 }
 
 # The revision this code reads and writes, last; a test pins it to the migrations' head.
-SCHEMA_REVISIONS = ("0001", "0002")
+SCHEMA_REVISIONS = ("0001", "0002", "0003")
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
+
+# Columns that came later, and what they hold in a row from before; no digest covers that.
+LATER: dict[str, Any] = {
+    "settings": {},
+    "canary": None,
+    "run_id": None,
+    "vouched": None,
+    "circumstances": None,
+    "evidence": None,
+}
 
 Digest = String(71)  # "sha256:" and 64 hex digits
 Moment = String(32)  # ISO 8601 in UTC, which sorts as text and is the same on every database
@@ -204,6 +214,7 @@ class PredictionRow(Base):
     split_digest: Mapped[str] = mapped_column(Digest, ForeignKey("splits.digest"))
     digest: Mapped[str] = mapped_column(Digest)  # of the logits
     rows: Mapped[int]
+    canary: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))  # positions
 
 
 class AliasRow(Base):
@@ -250,6 +261,8 @@ class VerificationRow(Base):
     finished_at: Mapped[str] = mapped_column(Moment)
     contents: Mapped[dict[str, Any]]  # digest of its results and of its findings
     seal: Mapped[str] = mapped_column(Digest)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id"))
+    vouched: Mapped[int | None]  # adapters that an earlier verification speaks for
 
 
 class ResultRow(Base):
@@ -259,6 +272,7 @@ class ResultRow(Base):
     __table_args__ = (
         Index(None, "verification_id"),
         Index(None, "task", "version"),
+        Index(None, "circumstances"),
         {"sqlite_autoincrement": True},
     )
 
@@ -273,6 +287,8 @@ class ResultRow(Base):
     flips: Mapped[int | None]
     examples: Mapped[int | None]
     shift: Mapped[float | None]
+    circumstances: Mapped[str | None] = mapped_column(Digest)  # that the result depends on
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class FindingRow(Base):
@@ -287,6 +303,75 @@ class FindingRow(Base):
     version: Mapped[int | None]
     check: Mapped[str]
     message: Mapped[str]
+
+
+class RunRow(Base):
+    """A verification that began to predict; without a verification of it, it did not end."""
+
+    __tablename__ = "runs"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    level: Mapped[str]
+    tasks: Mapped[list[str]]  # that were asked for; none means all
+    environment: Mapped[dict[str, Any]]
+    started_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
+
+
+class ObservationRow(Base):
+    """What an adapter predicted for one of its splits when it was verified."""
+
+    __tablename__ = "observations"
+    __table_args__ = (
+        Index(None, "run_id"),
+        Index(None, "circumstances"),
+        Index(None, "digest"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
+    adapter_id: Mapped[int]  # no foreign key: the row outlives the adapter
+    split: Mapped[str] = mapped_column(String(100))
+    circumstances: Mapped[str] = mapped_column(Digest)
+    noise: Mapped[float]
+    digest: Mapped[str] = mapped_column(Digest)  # of the predictions
+    observed_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
+
+
+class AcceptanceRow(Base):
+    """What a verification observed of an adapter became the reference of one of its splits."""
+
+    __tablename__ = "acceptances"
+    __table_args__ = (
+        Index(None, "adapter_id"),
+        Index(None, "digest"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    adapter_id: Mapped[int]  # no foreign key: the row outlives the adapter
+    split: Mapped[str] = mapped_column(String(100))
+    digest: Mapped[str] = mapped_column(Digest)  # of the predictions
+    verification_id: Mapped[int] = mapped_column(ForeignKey("verifications.id"))
+    reason: Mapped[str]
+    accepted_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
+
+
+class ToleranceRow(Base):
+    """The drop that is let pass of one task from then on."""
+
+    __tablename__ = "tolerances"
+    __table_args__ = (Index(None, "task_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"))
+    tolerance: Mapped[float | None]  # none: that of the verification again
+    set_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
 
 
 class TrialRow(Base):
@@ -347,7 +432,11 @@ SEALED = (
     SplitRow,
     AliasRow,
     RetirementRow,
+    RunRow,
     VerificationRow,
+    ObservationRow,
+    AcceptanceRow,
+    ToleranceRow,
     TrialRow,
 )
 # child table -> the column that names its parent

@@ -44,7 +44,12 @@ class SplitRecord:
         origin: where the examples came from, for people.
         rows: number of examples.
         digest: of the stored examples.
-        predictions: digest of the stored logits.
+        predictions: digest of what was predicted when the adapter was added.
+        reference: digest of the predictions that count now.
+        canary: positions of the examples that flip first; none were chosen for an adapter from
+            before there were canaries.
+        accepted: the verification whose predictions became the reference; none if it is
+            `predictions`.
     """
 
     name: str
@@ -52,17 +57,25 @@ class SplitRecord:
     rows: int
     digest: str
     predictions: str
+    reference: str
+    canary: tuple[int, ...] = ()
+    accepted: int | None = None
 
 
 @dataclass(frozen=True)
 class NewSplit:
-    """A split to be stored: its examples and the logits that were predicted for them."""
+    """A split to be stored: its examples and the logits that were predicted for them.
+
+    Attributes:
+        canary: positions of the examples that flip first.
+    """
 
     name: str
     origin: str
     rows: int
     examples: bytes
     logits: bytes
+    canary: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -228,6 +241,7 @@ class AdapterRecord:
         metrics: every metric on every split.
         splits: the stored splits.
         retired: whether it is out of use, and will be destroyed by `gc`.
+        id: of its row in the catalog.
     """
 
     task: str
@@ -252,6 +266,7 @@ class AdapterRecord:
     metrics: tuple[MetricRecord, ...]
     splits: tuple[SplitRecord, ...]
     retired: bool
+    id: int = field(repr=False, compare=False)
     read_blob: Callable[[str], Blob] = field(repr=False, compare=False)
 
     @property
@@ -367,6 +382,34 @@ def _flat(record: AdapterRecord) -> dict[str, Any]:
     return record.summary() | {
         f"{group}.{name}": value for group, pairs in groups for name, value in pairs
     }
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What an adapter predicted for one of its splits when it was verified.
+
+    Attributes:
+        split: the split's name.
+        noise: how far rounding alone was found to move an output.
+        predictions: digest of what was predicted.
+    """
+
+    split: str
+    noise: float
+    predictions: str
+
+
+@dataclass(frozen=True)
+class Voucher:
+    """An earlier verification that speaks for an adapter, as nothing has changed since.
+
+    Attributes:
+        verification: its number.
+        observed: the adapter's score then.
+    """
+
+    verification: int
+    observed: float | None
 
 
 @dataclass(frozen=True)

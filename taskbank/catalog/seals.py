@@ -11,22 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from taskbank.catalog.models import CHILDREN, VERIFICATION_CHILDREN
+from taskbank.catalog.models import CHILDREN, LATER, VERIFICATION_CHILDREN
 from taskbank.specs import canonical_json, digest_bytes, digest_json
 
 
 def seal(values: Mapping[str, Any]) -> str:
-    """Return the seal of a row, given all its columns by name.
-
-    Empty settings are left out: an adapter from before there were settings has none.
-    """
-    return digest_json(
-        {
-            key: value
-            for key, value in values.items()
-            if key not in ("id", "seal") and (key, value) != ("settings", {})
-        }
-    )
+    """Return the seal of a row, given all its columns by name."""
+    return digest_json(_covered(values, "seal"))
 
 
 def contents(rows: Iterable[Mapping[str, Any]], parent: str) -> str:
@@ -36,11 +27,17 @@ def contents(rows: Iterable[Mapping[str, Any]], parent: str) -> str:
         rows: the child rows, all columns by name.
         parent: the column that names the parent; like `id` it is not part of the content.
     """
-    texts = sorted(
-        canonical_json({key: value for key, value in row.items() if key not in ("id", parent)})
-        for row in rows
-    )
+    texts = sorted(canonical_json(_covered(row, parent)) for row in rows)
     return digest_bytes("\n".join(texts).encode())
+
+
+def _covered(values: Mapping[str, Any], *without: str) -> dict[str, Any]:
+    """Return the columns that a digest covers: a row from before it had some has the same."""
+    return {
+        key: value
+        for key, value in values.items()
+        if key not in ("id", *without) and not (key in LATER and value == LATER[key])
+    }
 
 
 def row_damage(table: str, row: Mapping[Any, Any]) -> str | None:

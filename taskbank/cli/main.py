@@ -13,6 +13,7 @@ import warnings
 
 import click
 
+from taskbank.cli.accept import accept
 from taskbank.cli.add_task import add_task
 from taskbank.cli.add_tasks import add_tasks
 from taskbank.cli.alias import alias
@@ -26,6 +27,7 @@ from taskbank.cli.predict import predict
 from taskbank.cli.query import query
 from taskbank.cli.remove import remove
 from taskbank.cli.show import show
+from taskbank.cli.tolerance import tolerance
 from taskbank.cli.transfer import export, import_
 from taskbank.cli.trials import trials
 from taskbank.cli.verify_all import verify_all
@@ -56,6 +58,8 @@ for command in (
     add_task,
     add_tasks,
     verify_all,
+    accept,
+    tolerance,
     list_,
     show,
     query,

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from taskbank.cli.common import Settings, complete_task, data_options, print_json, print_table
+from taskbank.cli.common import (
+    Settings,
+    complete_task,
+    data_options,
+    pairs,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from taskbank.verify.report import Report, TaskResult
@@ -24,10 +31,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--level",
-    type=click.Choice(["integrity", "full"]),
+    type=click.Choice(["integrity", "changed", "canary", "full"]),
     default="full",
     show_default=True,
-    help="integrity: rows and bytes, without torch. full: predictions too.",
+    help="integrity: rows and bytes, without torch. changed: also predictions, where anything "
+    "they depend on is another since they were found to be as recorded. canary: a few "
+    "predictions of each split, all where one moved. full: all.",
 )
 @click.option(
     "--tolerance",
@@ -37,6 +46,14 @@ if TYPE_CHECKING:
     help="Drop of a metric that is let pass where it may be chance.",
 )
 @click.option("--strict", is_flag=True, help="Fail on any answer that changed beyond rounding.")
+@click.option(
+    "--what-if",
+    "what_if",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Try out another backbone, dtype, device or threads; nothing is recorded. Repeatable.",
+)
+@click.option("--resume", is_flag=True, help="Go on from what an interrupted run left.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit XML file.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write an HTML page.")
 @click.option("--backbone", metavar="SPEC", help="Where the backbone is now, if it moved.")
@@ -47,6 +64,7 @@ def verify_all(
     settings: Settings,
     /,
     tasks: tuple[str, ...],
+    what_if: tuple[str, ...],
     junit: Path | None,
     report: Path | None,
     **given: Any,
@@ -61,8 +79,14 @@ def verify_all(
 
     for path in filter(None, (junit, report)):
         check_writable(path)
+    asked = pairs(what_if, "--what-if")
     with open_bank(settings.bank) as bank:
-        found = verify(bank, tasks, progress=settings.progress, **given)
+        try:
+            found = verify(bank, tasks, what_if=asked, progress=settings.progress, **given)
+        except KeyboardInterrupt:
+            if not asked:
+                settings.say("interrupted: the same command with --resume goes on from here")
+            raise
     if junit is not None:
         write_junit(found, junit)
     if report is not None:
@@ -94,9 +118,23 @@ def _print(settings: Settings, report: Report) -> None:
         click.echo(f"{where}: {finding.check}: {finding.message}")
     if report.unrecorded:
         settings.say(f"this verification was not recorded: {report.unrecorded}")
+    if report.vouched:
+        numbers = sorted({one.vouched_by for one in report.tasks if one.vouched_by is not None})
+        settings.say(
+            f"{report.vouched} were not predicted again: nothing they depend on has changed since "
+            f"verification {', '.join(map(str, numbers))}"
+        )
+    if report.missable is not None:
+        settings.say(
+            "canaries see whatever moves every output; what moves fewer than "
+            f"{report.missable:.0%} of a task's examples and leaves the others alone is missed "
+            "more often than one time in 20"
+        )
+    changed = sum(result.status == "changed" for result in report.tasks)
     settings.say(
         f"{report.checked} adapters checked ({report.level}): "
         + ("all is well" if report.ok else f"{len(report.findings)} findings")
+        + (f", {changed} predict otherwise and no worse than chance explains" if changed else "")
     )
 
 
@@ -106,7 +144,7 @@ def _row(result: TaskResult) -> tuple[object, ...]:
 
     return (
         result.ref,
-        result.status,
+        result.status + (f" ({result.vouched_by})" if result.vouched_by else ""),
         result.metric or "",
         number(result.recorded),
         number(result.observed),

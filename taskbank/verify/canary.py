@@ -7,9 +7,14 @@ whatever moves the outputs flips some of these before it flips others.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from taskbank import plugins
+from taskbank.catalog.records import NewAdapter
+from taskbank.data.examples import Examples
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Columns, Kind
@@ -17,6 +22,20 @@ if TYPE_CHECKING:
 
 FEW = 16  # examples of a split with at most so many classes
 MANY = 128  # and of any other, at most
+
+
+def with_canaries(new: NewAdapter) -> NewAdapter:
+    """Return an adapter that is to be stored, with the canaries of its splits chosen."""
+    from safetensors.numpy import load
+
+    kind: Kind = plugins.load("kinds", new.kind)
+    splits = []
+    for split in new.splits:
+        columns = Examples.from_bytes(split.examples, split.origin).columns
+        predictions = load(split.logits)["logits"]
+        rows = choose_canaries(kind, predictions, columns, new.definition)
+        splits.append(replace(split, canary=tuple(rows)))
+    return replace(new, splits=tuple(splits))
 
 
 def choose_canaries(

@@ -20,7 +20,7 @@ from taskbank.catalog.engine import reading
 from taskbank.catalog.models import SEALED, VERIFICATION_CHILDREN
 from taskbank.catalog.seals import children_damage
 from taskbank.errors import TaskbankError
-from taskbank.verify.report import Finding
+from taskbank.verify.report import Finding, Status
 from taskbank.verify.stored import SeenSplits, bytes_damage
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Checked:
         score: its recorded value.
         retired: whether it is out of use; then only its rows are checked.
         damaged: whether anything of it is not what was recorded.
+        gone: whether all that is wrong is that what it could be checked by is gone.
     """
 
     task: str
@@ -53,6 +54,14 @@ class Checked:
     score: float
     retired: bool
     damaged: bool = False
+    gone: bool = False
+
+    @property
+    def status(self) -> Status:
+        """What is to be said of it if nothing more is found."""
+        if self.gone:
+            return "unverifiable"
+        return "damaged" if self.damaged else "ok"
 
 
 @dataclass
@@ -105,7 +114,7 @@ def check_integrity(
             for row in rows.values():
                 _check_row(found, tables, table, row)
         _check_verifications(bank, connection, found, tables["verifications"])
-        _check_trials(bank, found, tables["trials"])
+        _check_blobs(bank, found, tables)
         splits: SeenSplits = SeenSplits()
         children = _children(bank, connection, list(found.adapters))
         for row_id, adapter in tqdm(
@@ -169,15 +178,27 @@ def _check_verifications(
             found.note([], "contents", f"{damage}: {RESTORE}")
 
 
-def _check_trials(bank: Bank, found: Integrity, rows: Mapping[int, StoredRow]) -> None:
-    for row_id, stored in rows.items():
-        digest = stored.values.get("digest")
-        if digest is None:
+def _check_blobs(bank: Bank, found: Integrity, tables: Tables) -> None:
+    """Check the blobs that belong to no adapter: of trials, observations and acceptances."""
+    there = set(tables["adapters"])
+    named = [
+        (name, row_id, row.values)
+        for name in ("trials", "observations", "acceptances")
+        for row_id, row in tables[name].items()
+        if row.values.get("digest") is not None
+    ]
+    seen: set[str] = set()
+    for table, row_id, values in named:
+        digest = values["digest"]
+        # Those of an adapter that gc has destroyed are gone with it.
+        if digest in seen or ("adapter_id" in values and values["adapter_id"] not in there):
             continue
+        seen.add(digest)
         try:
             bank.blobs.get(digest)
         except TaskbankError as error:
-            found.note([], "weights", f"the weights of trial {row_id} cannot be read: {error}")
+            message = f"what row {row_id} of table {table!r} names cannot be read: {error}"
+            found.note([], "weights" if table == "trials" else "predictions", message)
 
 
 def _children(bank: Bank, connection: Connection, adapters: Sequence[int]) -> Children | None:
@@ -220,5 +241,8 @@ def _check_adapter(
         return
     kind: Kind = plugins.load("kinds", tables["tasks"][row["task_id"]].values["kind"])
     predictions = children["predictions"].get(row_id, [])
+    checks = set()
     for check, message in bytes_damage(bank.blobs.get, row, predictions, kind, splits):
         found.note([adapter], check, f"{message}: {RESTORE}")
+        checks.add(check)
+    adapter.gone = checks == {"gone"}

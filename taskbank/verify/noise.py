@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # A few examples in a few shapes do not show the largest move there is, and the reference may
 # have been computed by another processor.
 MARGIN = 10
-# Where no shape moves anything, float32 itself still resolves no more than this of an output.
-LEAST = 8 * float(np.finfo(np.float32).eps)
+# Where no shape moves anything, a sum still has no more digits than its number type.
+DIGITS = 8 * float(np.finfo(np.float32).eps)
 
 
 def measured_noise(
@@ -36,6 +36,7 @@ def measured_noise(
     columns: Columns,
     encoded: Encoded,
     observed: np.ndarray,
+    dtype: torch.dtype,
 ) -> float:
     """Return how far rounding alone may move an output of a task.
 
@@ -46,6 +47,7 @@ def measured_noise(
         columns: of some of its examples.
         encoded: the same, for the model.
         observed: what was predicted for them, among others.
+        dtype: of the products.
     """
     found = [predict_examples(model, kind, encoded, size) for size in (1, len(encoded))]
     if torch.get_num_threads() > 1:
@@ -54,16 +56,17 @@ def measured_noise(
     changes = [kind.changes(observed, one, columns, definition) for one in found]
     moved = np.concatenate([one.moved for one in changes])
     largest = float(moved[np.isfinite(moved)].max(initial=0.0))
-    return max(MARGIN * largest, least_noise(changes[0].scale))
+    return max(MARGIN * largest, least_noise(changes[0].scale, dtype))
 
 
-def least_noise(scale: float) -> float:
+def least_noise(scale: float, dtype: torch.dtype) -> float:
     """Return what two runs may differ by even where nothing was seen to move.
 
     Args:
         scale: the largest output.
+        dtype: of the products.
     """
-    return LEAST * scale
+    return max(DIGITS, torch.finfo(dtype).eps) * scale
 
 
 @contextmanager

@@ -1,14 +1,15 @@
 """Regression: does every stored task still predict what it predicted when it was added?
 
-Every stored split is predicted again and compared, example by example, with the stored
-reference predictions; the original files are not needed.
+Stored splits are predicted again and compared, example by example, with the reference
+predictions; the original files are not needed. What was predicted is recorded as soon as it
+is, so that a verification that did not end can go on where it was.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -19,46 +20,52 @@ from taskbank.bank import Bank
 from taskbank.catalog.records import AdapterRecord, SplitRecord
 from taskbank.data.batches import Encoded
 from taskbank.data.examples import Examples
-from taskbank.environment import pick_device
 from taskbank.errors import TaskbankError
 from taskbank.evaluate import predict_examples
 from taskbank.inference import attached, check_backbone, load_recorded
 from taskbank.verify.canary import choose_canaries
-from taskbank.verify.compare import compare
+from taskbank.verify.compare import Comparison, compare
+from taskbank.verify.conditions import Conditions, circumstances
 from taskbank.verify.noise import least_noise, measured_noise
-from taskbank.verify.report import Finding
+from taskbank.verify.report import Finding, Level
+from taskbank.verify.run import Observed, Run
 from taskbank.verify.verdict import Evidence
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
     from taskbank.model import TaskModel
 
-RECENT = 8  # tokenised splits that are kept
+RECENT = 8  # splits that are kept, as they are and tokenised: versions of a task share them
+
+Made = TypeVar("Made")
 
 
-def check_regression(
+def gather(
     bank: Bank,
     records: Sequence[AdapterRecord],
+    level: Level,
+    conditions: Conditions,
+    run: Run,
     *,
-    backbone: str | None = None,
-    device: str | None = None,
     progress: bool = False,
 ) -> tuple[list[Finding], list[Evidence]]:
-    """Predict every stored split of some adapters again and compare.
+    """See what some adapters predict now, or which verification speaks for them.
 
     Args:
         bank: an open bank.
         records: the adapters, whose integrity was checked.
-        backbone: where to load the backbone from, if not from where it was recorded; one that
-            the bank does not know is an error.
-        device: to compute on; none means the best there is.
+        level: `changed`, `canary` or `full`.
+        conditions: under which to predict.
+        run: where it is recorded.
         progress: show a bar, if the error stream is a terminal.
 
     Raises:
-        BackboneMismatchError: if `backbone` is given and is none that the bank knows.
+        BackboneMismatchError: if a backbone is given that the bank does not know, and is not
+            only asked about.
     """
-    given = load_backbone(backbone, pick_device(device)) if backbone else None
-    if given is not None:
+    other = "backbone" in conditions.asked
+    given = load_backbone(conditions.backbone, conditions.device) if conditions.backbone else None
+    if given is not None and not other:
         known = {one.fingerprint: one for one in bank.backbones()}
         if given.identity.fingerprint not in known and known:
             check_backbone(given, next(iter(known.values())))
@@ -67,47 +74,140 @@ def check_regression(
         groups[record.backbone].append(record)
     findings: list[Finding] = []
     evidence: list[Evidence] = []
-    with tqdm(
-        total=len(records), desc="verifying", unit="adapter", disable=None if progress else True
-    ) as bar:
+    with (
+        tqdm(
+            total=len(records), desc="verifying", unit="adapter", disable=None if progress else True
+        ) as bar,
+        conditions.hold(),
+    ):
         for fingerprint, group in groups.items():
             try:
-                if given is not None and given.identity.fingerprint == fingerprint:
+                if given is not None and (other or given.identity.fingerprint == fingerprint):
                     loaded = given
                 else:
-                    loaded = load_recorded(bank.backbone(fingerprint), None, device)
+                    loaded = load_recorded(bank.backbone(fingerprint), None, conditions.device)
             except TaskbankError as error:
                 findings.append(_unloadable(group, error))
                 evidence += [Evidence(record, unloadable=True) for record in group]
                 bar.update(len(group))
                 continue
-            inputs = _Inputs(bank, loaded)
-            for record in group:
-                evidence.append(_observed(bank, record, loaded, inputs))
+            observer = _Observer(bank, loaded, level, conditions, run)
+            for one in observer.observe(group):
+                evidence.append(one)
                 bar.update()
     return findings, evidence
 
 
-class _Inputs:
-    """Stored splits, tokenised; those last used stay, as versions of a task share them."""
+def _unloadable(group: Sequence[AdapterRecord], error: TaskbankError) -> Finding:
+    names = ", ".join(record.ref for record in group)
+    return Finding(None, None, "backbone", f"{error} (concerns {names})")
 
-    def __init__(self, bank: Bank, backbone: Backbone) -> None:
-        self.bank = bank
-        self.backbone = backbone
-        self.recent: OrderedDict[tuple[str, str, int], tuple[Examples, Encoded]] = OrderedDict()
 
-    def of(self, record: AdapterRecord, split: SplitRecord) -> tuple[Examples, Encoded]:
-        """Return the examples of an adapter's split and the same for the model."""
-        key = (split.digest, record.kind, record.training["max_length"])
-        if key not in self.recent:
-            examples = self.bank.examples(record, split.name)
-            self.recent[key] = (examples, self.encode(record, examples))
-            if len(self.recent) > RECENT:
-                self.recent.popitem(last=False)
-        return self.recent[key]
+class _Observer:
+    """Sees what adapters of one backbone predict."""
 
-    def encode(self, record: AdapterRecord, examples: Examples) -> Encoded:
-        """Return examples as an adapter's model takes them."""
+    def __init__(
+        self, bank: Bank, backbone: Backbone, level: Level, conditions: Conditions, run: Run
+    ) -> None:
+        self.bank, self.backbone, self.level = bank, backbone, level
+        self.conditions, self.run = conditions, run
+        self.examples: OrderedDict[Hashable, Examples] = OrderedDict()
+        self.encoded: OrderedDict[Hashable, Encoded] = OrderedDict()
+
+    def observe(self, records: Sequence[AdapterRecord]) -> Iterator[Evidence]:
+        """Give the evidence of each adapter."""
+        numerics = self.conditions.numerics
+        fingerprint = self.backbone.identity.fingerprint
+        keys = [circumstances(record, fingerprint, numerics) for record in records]
+        vouching = self.level == "changed" and not self.conditions.asked
+        vouchers = self.bank.catalog.vouchers(keys) if vouching else {}
+        for record, key in zip(records, keys, strict=True):
+            if key in vouchers:
+                yield Evidence(record, circumstances=key, voucher=vouchers[key])
+            else:
+                yield self._evidence(record, key)
+
+    def _evidence(self, record: AdapterRecord, key: str) -> Evidence:
+        try:
+            observed = self.run.found(record, key)
+            if observed is None:
+                with attached(record, self.backbone) as model:
+                    if self.level == "canary":
+                        canaries = self._unmoved_canaries(record, model)
+                        if canaries:
+                            return Evidence(record, circumstances=key, canaries=canaries)
+                    observed = self._predicted(record, model)
+                self.run.keep(record, key, observed)
+            comparisons = tuple(self._compared(record, observed))
+        except TaskbankError as error:
+            return Evidence(record, unusable=str(error))
+        return Evidence(record, comparisons, circumstances=key)
+
+    def _predicted(self, record: AdapterRecord, model: TaskModel) -> Observed:
+        kind: Kind = plugins.load("kinds", record.kind)
+        observed, dtype = {}, self.conditions.torch_dtype
+        for split in record.splits:
+            examples = self._examples(record, split)
+            key = (split.digest, record.kind, record.training["max_length"])
+            encoded = _recent(self.encoded, key, lambda: self._encode(record, examples))  # noqa: B023
+            predictions = predict_examples(model, kind, encoded)
+            reference = self.bank.reference(record, split.name)
+            if np.array_equal(reference, predictions):  # to the last bit: nothing to explain
+                definition = record.definition
+                changes = kind.changes(reference, reference, examples.columns, definition)
+                observed[split.name] = (predictions, least_noise(changes.scale, dtype))
+                continue
+            rows = self._canaries(record, split, examples)
+            some = examples.select(rows, examples.origin)
+            own = predictions[np.isin(kind.examples_of(examples.columns), rows)]
+            noise = measured_noise(
+                model, kind, record.definition, some.columns, self._encode(record, some), own, dtype
+            )
+            observed[split.name] = (predictions, noise)
+        return observed
+
+    def _compared(self, record: AdapterRecord, observed: Observed) -> Iterator[Comparison]:
+        for split in record.splits:
+            predictions, noise = observed[split.name]
+            examples = self._examples(record, split)
+            reference = self.bank.reference(record, split.name)
+            yield compare(record, split, examples, reference, predictions, noise)
+
+    def _unmoved_canaries(self, record: AdapterRecord, model: TaskModel) -> int:
+        """Return how many canaries there are of the split that counts, if none moved; else 0."""
+        kind: Kind = plugins.load("kinds", record.kind)
+        definition, dtype, count = record.definition, self.conditions.torch_dtype, 0
+        for split in record.splits:
+            examples = self._examples(record, split)
+            rows = self._canaries(record, split, examples)
+            some = examples.select(rows, examples.origin)
+            encoded = self._encode(record, some)
+            own = np.isin(kind.examples_of(examples.columns), rows)
+            reference = self.bank.reference(record, split.name)[own]
+            predictions = predict_examples(model, kind, encoded)
+            noise = measured_noise(
+                model, kind, definition, some.columns, encoded, predictions, dtype
+            )
+            changes = kind.changes(reference, predictions, some.columns, definition)
+            if (changes.moved > noise).any():
+                return 0
+            if split.name == record.split:
+                count = len(rows)
+        return count
+
+    def _canaries(
+        self, record: AdapterRecord, split: SplitRecord, examples: Examples
+    ) -> Sequence[int]:
+        if split.canary:
+            return split.canary
+        kind: Kind = plugins.load("kinds", record.kind)
+        reference = self.bank.reference(record, split.name)
+        return choose_canaries(kind, reference, examples.columns, record.definition)
+
+    def _examples(self, record: AdapterRecord, split: SplitRecord) -> Examples:
+        return _recent(self.examples, split.digest, lambda: self.bank.examples(record, split.name))
+
+    def _encode(self, record: AdapterRecord, examples: Examples) -> Encoded:
         kind: Kind = plugins.load("kinds", record.kind)
         return kind.encode(
             self.backbone.tokenizer,
@@ -118,42 +218,10 @@ class _Inputs:
         )
 
 
-def _unloadable(group: Sequence[AdapterRecord], error: TaskbankError) -> Finding:
-    names = ", ".join(record.ref for record in group)
-    return Finding(None, None, "backbone", f"{error} (concerns {names})")
-
-
-def _observed(bank: Bank, record: AdapterRecord, backbone: Backbone, inputs: _Inputs) -> Evidence:
-    kind: Kind = plugins.load("kinds", record.kind)
-    comparisons = []
-    try:
-        with attached(record, backbone) as model:
-            for split in record.splits:
-                examples, encoded = inputs.of(record, split)
-                reference = bank.reference(record, split.name)
-                predictions = predict_examples(model, kind, encoded)
-                noise = _noise(model, kind, record, examples, inputs, reference, predictions)
-                comparisons.append(compare(record, split, examples, reference, predictions, noise))
-    except TaskbankError as error:
-        return Evidence(record, unusable=str(error))
-    return Evidence(record, tuple(comparisons))
-
-
-def _noise(
-    model: TaskModel,
-    kind: Kind,
-    record: AdapterRecord,
-    examples: Examples,
-    inputs: _Inputs,
-    reference: np.ndarray,
-    predictions: np.ndarray,
-) -> float:
-    columns, definition = examples.columns, record.definition
-    if np.array_equal(reference, predictions):  # to the last bit: there is nothing to explain
-        return least_noise(kind.changes(reference, reference, columns, definition).scale)
-    rows = choose_canaries(kind, reference, columns, definition)
-    some = examples.select(rows, examples.origin)
-    observed = predictions[np.isin(kind.examples_of(columns), rows)]
-    return measured_noise(
-        model, kind, definition, some.columns, inputs.encode(record, some), observed
-    )
+def _recent(kept: OrderedDict[Hashable, Made], key: Hashable, make: Callable[[], Made]) -> Made:
+    """Return what was made for a key, making it if it is not among the last few."""
+    if key not in kept:
+        kept[key] = make()
+        if len(kept) > RECENT:
+            kept.popitem(last=False)
+    return kept[key]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from taskbank.specs import Json
 
-Level = Literal["integrity", "full"]
+Level = Literal["integrity", "changed", "canary", "full"]
 Status = Literal["ok", "changed", "regressed", "damaged", "unverifiable"]
 Effect = Literal["worse", "better", "neither"]
 
@@ -21,7 +21,7 @@ class Finding:
         task: the task it concerns; none if it concerns the bank.
         version: of the task.
         check: what noticed it: `schema`, `triggers`, `row`, `contents`, `weights`, `split`,
-            `predictions`, `metrics`, `backbone`, `regression` or `strict`.
+            `predictions`, `gone`, `metrics`, `backbone`, `regression` or `strict`.
         message: what was found, what was expected and what to do.
     """
 
@@ -80,6 +80,9 @@ class TaskResult:
         p_value: how likely so large a drop of the metric is by chance, corrected for the number
             of adapters.
         metrics: by split and name, every metric as recorded and as it is now.
+        circumstances: digest of everything that the result depends on.
+        vouched_by: the verification that speaks for it, as none of that has changed since.
+        canaries: how many examples stand for all of them, as none of them moved.
         flipped: the first of the examples that flipped.
     """
 
@@ -98,6 +101,9 @@ class TaskResult:
     positive_flips: int | None = None
     p_value: float | None = None
     metrics: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    circumstances: str | None = None
+    vouched_by: int | None = None
+    canaries: int | None = None
     flipped: tuple[Flip, ...] = ()
 
     @property
@@ -120,6 +126,7 @@ class Report:
         finished_at: ISO 8601 in UTC.
         id: its number in the bank; none if it was not recorded.
         unrecorded: why it was not recorded; none if it was.
+        what_if: what was only asked about; then nothing is recorded.
     """
 
     level: Level
@@ -131,6 +138,22 @@ class Report:
     finished_at: str
     id: int | None = None
     unrecorded: str | None = None
+    what_if: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def vouched(self) -> int:
+        """How many adapters an earlier verification speaks for."""
+        return sum(task.vouched_by is not None for task in self.tasks)
+
+    @property
+    def missable(self) -> float | None:
+        """The share of an adapter's examples that a change can move unseen, one time in 20.
+
+        A change that moves a random share d of the examples moves none of k canaries with the
+        probability (1 - d)^k. Most changes move every output, and are seen by one canary.
+        """
+        counts = [task.canaries for task in self.tasks if task.canaries is not None]
+        return 1 - 0.05 ** (1 / min(counts)) if counts else None
 
     @property
     def ok(self) -> bool:
@@ -156,4 +179,7 @@ class Report:
             "finished_at": self.finished_at,
             "id": self.id,
             "unrecorded": self.unrecorded,
+            "vouched": self.vouched,
+            "missable": self.missable,
+            "what_if": dict(self.what_if),
         }

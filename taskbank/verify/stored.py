@@ -15,7 +15,7 @@ from safetensors import SafetensorError, deserialize
 
 from taskbank.data.columns import shown, wrong_value
 from taskbank.data.examples import Examples
-from taskbank.errors import TaskbankError
+from taskbank.errors import GoneError, TaskbankError
 from taskbank.specs import Definition
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ def bytes_damage(
 ) -> Iterator[tuple[str, str]]:
     """Give whatever of an adapter's stored bytes does not fit, as a check's name and a message.
 
+    The check is `weights`, `split`, `predictions` or, where only what the weights are checked
+    by is not there any more, `gone`.
+
     Args:
         read: gives the checked bytes of a digest.
         row: the adapter's `digest`, `parameters`, `labels` and `settings`.
@@ -43,13 +46,16 @@ def bytes_damage(
     for message in _weights_damage(read, row, kind, definition):
         yield "weights", message
     for prediction in predictions:
-        examples, damages = _split_damage(read, prediction, kind, definition, seen)
-        for message in damages:
-            yield "split", message
-        if examples is not None and not damages:
-            shape = kind.shape(examples.columns, definition)
-            for message in _predictions_damage(read, prediction, shape):
-                yield "predictions", message
+        try:
+            examples, damages = _split_damage(read, prediction, kind, definition, seen)
+            for message in damages:
+                yield "split", message
+            if examples is not None and not damages:
+                shape = kind.shape(examples.columns, definition)
+                for message in _predictions_damage(read, prediction, shape):
+                    yield "predictions", message
+        except GoneError as error:
+            yield "gone", f"what split {prediction['split']!r} is checked by is gone: {error}"
 
 
 def _tensors(read: ReadBlob, digest: str) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -83,6 +89,8 @@ def _split_damage(
     if digest not in seen:
         try:
             seen[digest] = Examples.from_bytes(read(digest), name)
+        except GoneError:
+            raise
         except TaskbankError as error:
             return None, [f"split {name!r} cannot be read: {error}"]
         if len(seen) > RECENT:
@@ -115,6 +123,8 @@ def _predictions_damage(read: ReadBlob, prediction: Row, shape: tuple[int, int])
     name = prediction["split"]
     try:
         tensors = _tensors(read, prediction["digest"])
+    except GoneError:
+        raise
     except (TaskbankError, SafetensorError) as error:
         yield f"the reference predictions of split {name!r} cannot be read: {error}"
         return

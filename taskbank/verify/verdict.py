@@ -9,10 +9,10 @@ among a thousand the chance of one false alarm is still that of one test.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from taskbank.catalog.records import AdapterRecord
+from taskbank.catalog.records import AdapterRecord, Voucher
 from taskbank.verify.compare import Comparison
 from taskbank.verify.report import Finding, Status, TaskResult
 from taskbank.verify.statistics import holm
@@ -30,13 +30,19 @@ class Evidence:
 
     Attributes:
         record: the adapter.
-        comparisons: one a stored split; none if it could not be predicted.
+        comparisons: one a stored split; none if it was not predicted.
+        circumstances: digest of what the result depends on.
+        voucher: the verification that speaks for it, as nothing has changed since.
+        canaries: how many examples stand for all of them, as none of them moved.
         unusable: why its weights cannot be used, if they cannot.
         unloadable: whether its backbone could not be loaded; that is said once for all.
     """
 
     record: AdapterRecord
     comparisons: tuple[Comparison, ...] = ()
+    circumstances: str | None = None
+    voucher: Voucher | None = None
+    canaries: int | None = None
     unusable: str | None = None
     unloadable: bool = False
 
@@ -52,20 +58,28 @@ class Evidence:
 
 
 def judge(
-    evidence: Sequence[Evidence], *, tolerance: float, strict: bool
+    evidence: Sequence[Evidence],
+    *,
+    tolerance: float,
+    tolerances: Mapping[str, float] | None = None,
+    strict: bool = False,
 ) -> tuple[list[Finding], list[TaskResult]]:
     """Return what is wrong, and a result for every adapter.
 
     Args:
         evidence: of every adapter of the verification.
         tolerance: the drop of a metric that is let pass where it may be chance.
+        tolerances: of tasks that have one of their own.
         strict: whether every answer that changed by more than rounding is a finding.
     """
     findings: list[Finding] = []
     results = []
-    corrected = holm([one.own.p_value if one.comparisons else 1.0 for one in evidence])
-    for one, p_value in zip(evidence, corrected, strict=True):
-        found = list(_findings(one, p_value, tolerance, strict=strict))
+    predicted = [one for one in evidence if one.comparisons]
+    corrected = iter(holm([one.own.p_value for one in predicted]))
+    for one in evidence:
+        p_value = next(corrected) if one.comparisons else 1.0
+        own = (tolerances or {}).get(one.record.task, tolerance)
+        found = list(_findings(one, p_value, own, strict=strict))
         findings += found
         results.append(_result(one, found, p_value))
     return findings, results
@@ -110,7 +124,18 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
     record, comparisons = evidence.record, evidence.comparisons
     status = _status(evidence, {finding.check for finding in found})
     if not comparisons:
-        return TaskResult(record.task, record.version, status, record.metric, record.score)
+        voucher = evidence.voucher
+        return TaskResult(
+            record.task,
+            record.version,
+            status,
+            record.metric,
+            record.score,
+            voucher.observed if voucher else None,
+            circumstances=evidence.circumstances,
+            vouched_by=voucher.verification if voucher else None,
+            canaries=evidence.canaries,
+        )
     own = evidence.own
     shift = max(one.shift for one in comparisons)
     return TaskResult(
@@ -118,7 +143,7 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
         record.version,
         status,
         record.metric,
-        record.score,
+        own.recorded,
         own.observed,
         sum(len(one.flips) for one in comparisons),
         sum(one.split.rows for one in comparisons),
@@ -128,6 +153,7 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
         negative_flips=sum(one.effects("worse") for one in comparisons),
         positive_flips=sum(one.effects("better") for one in comparisons),
         p_value=p_value,
+        circumstances=evidence.circumstances,
         metrics={one.split.name: dict(one.metrics) for one in comparisons},
         flipped=tuple(flip for one in comparisons for flip in one.flips[:SHOWN_FLIPS]),
     )

@@ -1,19 +1,20 @@
-"""One run of the checks: integrity, then regression, then the record of both in the bank."""
+"""One run of the checks: integrity, then predictions, then the record of both in the bank."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
 from taskbank.bank import Bank
-from taskbank.catalog.catalog import now
+from taskbank.catalog.catalog import UNREADABLE, now
 from taskbank.catalog.engine import writing
 from taskbank.catalog.records import AdapterRecord
 from taskbank.environment import environment
 from taskbank.errors import BankError, InputError, TaskbankError
 from taskbank.verify.integrity import Integrity, check_integrity
 from taskbank.verify.report import Finding, Level, Report, TaskResult
+from taskbank.verify.run import Run
 from taskbank.verify.verdict import judge
 
 ANY_DROP = 1.0  # the tolerance that leaves it to the test of significance
@@ -26,8 +27,10 @@ def verify_all(
     level: Level = "full",
     tolerance: float = ANY_DROP,
     strict: bool = False,
+    what_if: Mapping[str, str] | None = None,
     backbone: str | None = None,
     device: str | None = None,
+    resume: bool = False,
     progress: bool = False,
 ) -> Report:
     """Check that everything in a bank is, and predicts, what was recorded.
@@ -37,12 +40,18 @@ def verify_all(
         tasks: references (`NAME`, `NAME@VERSION`, `NAME@ALIAS`) of the adapters to check; a
             bare name means every version in use, none at all means every adapter in use.
         level: `integrity` checks rows and bytes without torch; `full` also predicts every
-            stored split again.
+            stored split again; `changed` only where something that the result depends on has
+            changed since a verification found it to be as it was; `canary` a handful of
+            examples of each split, and all of them where one moved.
         tolerance: the drop of a metric that is let pass where it may be chance, from 0 to 1,
-            which lets any pass. A drop that chance does not explain is never let pass.
+            which lets any pass. A drop that chance does not explain is never let pass. A task
+            may have a tolerance of its own in the bank.
         strict: whether every answer that changed by more than rounding is a finding.
+        what_if: try out another `backbone`, `dtype` (`float32`, `bfloat16` or `float16`),
+            `device` or number of `threads`; nothing is recorded.
         backbone: where to load the backbone from, if not from where it was recorded.
         device: to compute on; none means the best there is.
+        resume: go on from what an interrupted verification of the same tasks and level left.
         progress: show a bar, if the error stream is a terminal.
 
     Raises:
@@ -51,42 +60,43 @@ def verify_all(
         BackboneMismatchError: if `backbone` is given and is none that the bank knows.
     """
     if level not in get_args(Level):
-        raise InputError(f"level {level!r} is unknown: use {' or '.join(get_args(Level))}")
+        raise InputError(f"level {level!r} is unknown: use {', '.join(get_args(Level))}")
     if not 0 <= tolerance <= ANY_DROP:
         raise InputError(f"tolerance is {tolerance}: it is a drop of a metric, from 0 to 1")
+    if level == "integrity" and what_if:
+        raise InputError("at level integrity nothing is predicted: --what-if needs another")
     chosen = {_chosen(bank, ref) for ref in tasks}
 
     def wanted(task: str, version: int) -> bool:
         return not chosen or (task, None) in chosen or (task, version) in chosen
 
     started_at = now()
-    integrity = check_integrity(bank, wanted, progress=progress)
-    findings = list(integrity.findings)
+    report = Report(level, (), (), tolerance, {}, started_at, started_at, what_if=what_if or {})
+    run = Run(bank)
     predicted: list[TaskResult] = []
-    used_device = None
-    if level == "full":
-        from taskbank.environment import pick_device
-        from taskbank.verify.regression import check_regression
+    if level == "integrity":
+        integrity = check_integrity(bank, wanted, progress=progress)
+        findings = list(integrity.findings)
+        report = replace(report, environment=environment(None))
+    else:
+        from taskbank.verify.conditions import conditions
+        from taskbank.verify.regression import gather
 
-        used_device = pick_device(device)
+        asked = conditions(what_if, backbone, device)
+        report = replace(report, environment=environment(asked.device))
+        integrity = check_integrity(bank, wanted, progress=progress)
+        findings = list(integrity.findings)
         sound = _readable(bank, integrity, findings)
-        found, evidence = check_regression(
-            bank, sound, backbone=backbone, device=used_device, progress=progress
+        run, report = _run(bank, report, sorted(tasks), resume=resume)
+        unloadable, evidence = gather(bank, sound, level, asked, run, progress=progress)
+        judged, predicted = judge(
+            evidence, tolerance=tolerance, tolerances=bank.tolerances(), strict=strict
         )
-        judged, predicted = judge(evidence, tolerance=tolerance, strict=strict)
-        findings += found + judged
+        findings += unloadable + judged
     by_ref = {(result.task, result.version): result for result in predicted}
     results = [by_ref.get((one.task, one.version), one) for one in _results(integrity)]
-    report = Report(
-        level,
-        tuple(findings),
-        tuple(results),
-        tolerance,
-        environment(used_device),
-        started_at,
-        now(),
-    )
-    return _record(bank, report)
+    report = replace(report, findings=tuple(findings), tasks=tuple(results), finished_at=now())
+    return report if report.what_if or report.unrecorded else _record(bank, report, run)
 
 
 def _chosen(bank: Bank, ref: str) -> tuple[str, int | None]:
@@ -96,26 +106,46 @@ def _chosen(bank: Bank, ref: str) -> tuple[str, int | None]:
 
 def _results(integrity: Integrity) -> list[TaskResult]:
     return [
-        TaskResult(one.task, one.version, "damaged" if one.damaged else "ok", one.metric, one.score)
+        TaskResult(one.task, one.version, one.status, one.metric, one.score)
         for one in integrity.adapters.values()
         if not one.retired
     ]
 
 
 def _readable(bank: Bank, integrity: Integrity, findings: list[Finding]) -> list[AdapterRecord]:
+    sound = [one for one in integrity.adapters.values() if not (one.damaged or one.retired)]
+    try:
+        known = {(record.task, record.version): record for record in bank.adapters()}
+    except (TaskbankError, *UNREADABLE):  # because of another adapter
+        known = {}
     records = []
-    for one in integrity.adapters.values():
-        if one.damaged or one.retired:
-            continue
+    for one in sound:
         try:
-            records.append(bank[f"{one.task}@{one.version}"])
+            found = known.get((one.task, one.version))
+            records.append(found or bank[f"{one.task}@{one.version}"])
         except TaskbankError as error:  # it was changed or removed since
             one.damaged = True
             findings.append(Finding(one.task, one.version, "row", str(error)))
     return records
 
 
-def _record(bank: Bank, report: Report) -> Report:
+def _run(bank: Bank, report: Report, tasks: Sequence[str], *, resume: bool) -> tuple[Run, Report]:
+    """Return where to record what is predicted: in a new run, or one that did not end."""
+    if report.what_if:
+        return Run(bank), report
+    for run in reversed(bank.catalog.unfinished_runs() if resume else []):
+        if (run["level"], run["tasks"]) == (report.level, tasks):
+            return Run(bank, run["id"], bank.catalog.observations(run["id"])), report
+    try:
+        return Run(bank, bank.start_run(report.level, tasks, report.environment)), report
+    except BankError as error:  # a bank that cannot be written to is still reported on
+        return Run(bank), replace(report, unrecorded=str(error))
+
+
+EVIDENCE = ("noise", "within_noise", "negative_flips", "positive_flips", "p_value", "metrics")
+
+
+def _record(bank: Bank, report: Report, run: Run) -> Report:
     values = {
         "level": report.level,
         "ok": report.ok,
@@ -124,15 +154,21 @@ def _record(bank: Bank, report: Report) -> Report:
         "environment": report.environment,
         "started_at": report.started_at,
         "finished_at": report.finished_at,
+        "run_id": run.number,
+        "vouched": report.vouched if run.number is not None else None,
     }
     names = ("task", "version", "status", "metric", "recorded", "observed", "flips", "examples")
     results = [
-        {name: getattr(result, name) for name in (*names, "shift")} for result in report.tasks
+        {name: getattr(result, name) for name in (*names, "shift", "circumstances")}
+        | {"evidence": {name: getattr(result, name) for name in EVIDENCE}}
+        for result in report.tasks
+        # What was not predicted and is well has nothing to tell that is not recorded already.
+        if result.examples is not None or result.status != "ok"
     ]
     findings = [dict(vars(finding)) for finding in report.findings]
     try:
         with writing(bank.engine) as connection:
             number = bank.catalog.add_verification(connection, values, results, findings)
-    except BankError as error:  # a bank that cannot be written to is still reported on
+    except BankError as error:
         return replace(report, unrecorded=str(error))
     return replace(report, id=number)

@@ -1,0 +1,52 @@
+"""Where a verification records what it predicts, as soon as it is predicted.
+
+One that did not end can so be gone on with. Knows nothing of torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from taskbank.bank import Bank
+from taskbank.catalog.records import AdapterRecord, Observation
+from taskbank.errors import TaskbankError
+
+Observed = Mapping[str, tuple[np.ndarray, float]]  # predictions and noise, by split
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where what is predicted is recorded.
+
+    Attributes:
+        bank: that the run is of.
+        number: of the run; none if nothing is recorded.
+        seen: what it has observed before, by adapter and circumstances.
+    """
+
+    bank: Bank
+    number: int | None = None
+    seen: Mapping[tuple[int, str], tuple[Observation, ...]] = field(default_factory=dict)
+
+    def found(self, record: AdapterRecord, circumstances: str) -> Observed | None:
+        """Return what was predicted, and its noise, by split, if all of it was seen before."""
+        observations = self.seen.get((record.id, circumstances), ())
+        if {one.split for one in observations} != {split.name for split in record.splits}:
+            return None
+        try:
+            return {one.split: (self.bank.observed(one), one.noise) for one in observations}
+        except TaskbankError:  # its bytes are gone: predict again
+            return None
+
+    def keep(
+        self,
+        record: AdapterRecord,
+        circumstances: str,
+        observed: Observed,
+    ) -> None:
+        """Record what was predicted."""
+        if self.number is not None:
+            self.bank.observe(self.number, record, circumstances, observed)

@@ -1,0 +1,435 @@
+"""Levels of verification, what is tried out, what was interrupted, and what is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+from taskbank import environment as environment_module
+from taskbank import plugins
+from taskbank.bank import Bank
+from taskbank.catalog.records import NewAdapter, NewSplit
+from taskbank.cli.main import run
+from taskbank.errors import ConflictError, InputError, NotFoundError
+from taskbank.kinds.kind import Kind
+from taskbank.specs import MethodSpec, TrainingSpec
+from taskbank.verify import regression
+from taskbank.verify.canary import FEW, MANY, choose_canaries
+from taskbank.verify.verify import verify_all
+from tests.test_verify import messages, rewrite
+
+Change = Callable[[dict[str, np.ndarray]], None]
+
+
+def replica(bank: Bank, name: str, change: Change | None = None) -> NewAdapter:
+    """Return the task `mood` under another name, with weights that are maybe not those that gave
+    its reference predictions."""
+    record = bank["mood"]
+    tensors = load(record.weights())
+    if change is not None:
+        change(tensors)
+    return NewAdapter(
+        task=name,
+        kind=record.kind,
+        backbone=bank.backbone(record.backbone).identity,
+        method=MethodSpec(record.method, record.options),
+        training=TrainingSpec(**record.training),
+        definition=record.definition,
+        metric=record.metric,
+        split=record.split,
+        metrics=record.metrics,
+        splits=tuple(
+            NewSplit(
+                one.name,
+                one.origin,
+                one.rows,
+                bank.blobs.get(one.digest),
+                bank.blobs.get(one.predictions),
+                one.canary,
+            )
+            for one in record.splits
+        ),
+        parameters=record.parameters,
+        weights=save(tensors),
+        environment=record.environment,
+    )
+
+
+def nudge(tensors: dict[str, np.ndarray]) -> None:
+    """Move every logit of the first class by more than rounding, and flip nothing much."""
+    tensors["head.bias"] = tensors["head.bias"] + np.array([1e-3, 0], dtype=np.float32)
+
+
+def swap(tensors: dict[str, np.ndarray]) -> None:
+    """Let each class be called by the other's name."""
+    tensors["head.weight"] = tensors["head.weight"][::-1].copy()
+    tensors["head.bias"] = tensors["head.bias"][::-1].copy()
+
+
+@pytest.fixture
+def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of examples of every prediction that a verification makes."""
+    calls: list[int] = []
+    real = regression.predict_examples
+
+    def counted(model: Any, kind: Any, encoded: Any, *arguments: Any) -> Any:
+        calls.append(len(encoded))
+        return real(model, kind, encoded, *arguments)
+
+    monkeypatch.setattr(regression, "predict_examples", counted)
+    return calls
+
+
+# changed
+
+
+def test_what_has_not_changed_is_not_predicted_again(mood: Bank, predicted: list[int]) -> None:
+    """At level `changed` the first verification predicts, the next points at it; a new adapter is
+    predicted, the others are not."""
+    first = verify_all(mood, level="changed")
+    assert (first.ok, first.vouched, sum(predicted)) == (True, 0, 96)
+    predicted.clear()
+    second = verify_all(mood, level="changed")
+    (result,) = second.tasks
+    assert (second.ok, second.vouched, predicted) == (True, 1, [])
+    assert (result.status, result.vouched_by) == ("ok", first.id)
+    assert result.observed == first.tasks[0].observed
+    mood.put(replica(mood, "other", nudge))
+    third = verify_all(mood, level="changed")
+    assert [task.vouched_by for task in third.tasks] == [first.id, None]
+    mood.put(replica(mood, "same"))  # the same bytes under another name predict the same
+    fourth = verify_all(mood, ["same"], level="changed")
+    assert [task.vouched_by for task in fourth.tasks] == [first.id]
+    # What is vouched for adds no row, so that a bank of many tasks does not grow by itself.
+    rows = {one["id"]: one for one in mood.catalog.verifications()}
+    assert [len(rows[one.id]["results"]) for one in (first, second, third)] == [1, 0, 1]
+    assert rows[second.id]["vouched"] == 1
+
+
+def test_a_full_verification_vouches_too_and_one_that_found_something_does_not(
+    mood: Bank, predicted: list[int]
+) -> None:
+    """Only `ok` speaks for an adapter; what changed is predicted every time until it is
+    accepted."""
+    mood.put(replica(mood, "nudged", nudge))
+    full = verify_all(mood)
+    assert [task.status for task in full.tasks] == ["ok", "changed"]
+    predicted.clear()
+    again = verify_all(mood, level="changed")
+    assert [task.vouched_by for task in again.tasks] == [full.id, None]
+    assert [task.status for task in again.tasks] == ["ok", "changed"]
+    assert sum(predicted) == 96
+
+
+@pytest.mark.parametrize("what", ["numerics", "version", "backbone"])
+def test_whatever_a_result_depends_on_calls_for_a_new_prediction(
+    mood: Bank, predicted: list[int], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Another version of taskbank's own numerics or of a library is another circumstance."""
+    verify_all(mood, level="changed")
+    predicted.clear()
+    if what == "numerics":
+        monkeypatch.setattr(environment_module, "NUMERICS", 2)
+    elif what == "version":
+        monkeypatch.setattr(
+            environment_module, "version", lambda name: "99" if name == "torch" else "1"
+        )
+    else:
+        from taskbank.verify import conditions
+
+        real = conditions.digest_json
+        monkeypatch.setattr(
+            conditions, "digest_json", lambda values: real({**values, "backbone": "another"})
+        )
+    report = verify_all(mood, level="changed")
+    assert (report.vouched, sum(predicted)) == (0, 96)
+
+
+# canary
+
+
+def test_canaries_stand_for_all_examples_where_none_moved(mood: Bank, predicted: list[int]) -> None:
+    """A few examples of each split are predicted; the report says what they can miss."""
+    report = verify_all(mood, level="canary")
+    (result,) = report.tasks
+    assert (report.ok, result.status, result.canaries) == (True, "ok", FEW)
+    assert sum(predicted) == sum(len(one.canary) for one in mood["mood"].splits) < 96
+    assert report.missable == pytest.approx(1 - 0.05 ** (1 / FEW))
+    assert verify_all(mood, level="full").missable is None
+
+
+@pytest.mark.parametrize(("change", "status"), [(nudge, "changed"), (swap, "regressed")])
+def test_where_a_canary_moved_all_examples_are_predicted(
+    mood: Bank, predicted: list[int], change: Change, status: str
+) -> None:
+    """A canary that moved is no verdict: the whole split gives it."""
+    mood.put(replica(mood, "other", change))
+    report = verify_all(mood, ["other"], level="canary")
+    (result,) = report.tasks
+    assert (result.status, result.examples, result.canaries) == (status, 96, None)
+    assert sum(predicted) > 96
+
+
+def test_canaries_are_near_the_boundary_and_of_every_class() -> None:
+    """Each class has the example nearest to its boundary; the rest are the nearest of all."""
+    kind: Kind = plugins.load("kinds", "single")
+    generator = np.random.default_rng(0)
+    for classes in (2, 5, 40, 300):
+        names = [f"class {number:03}" for number in range(classes)]
+        labels = [names[number % classes] for number in range(600)]
+        columns = {"text": ["a"] * 600, "label": labels}
+        definition = kind.define(columns, "here", {})
+        logits = generator.normal(size=(600, classes)).astype(np.float32)
+        rows = choose_canaries(kind, logits, columns, definition)
+        margins = kind.margins(logits, columns, definition)
+        assert rows == sorted(set(rows))
+        assert len(rows) == min(max(FEW, classes), MANY)
+        assert len({labels[row] for row in rows}) == min(classes, MANY)
+        assert int(margins.argmin()) in rows
+        for name in {labels[row] for row in rows}:
+            own = [row for row in range(600) if labels[row] == name]
+            assert min(own, key=lambda row: margins[row]) in rows
+
+
+def test_an_adapter_from_before_there_were_canaries_has_them_all_the_same(mood: Bank) -> None:
+    """They are then chosen when they are needed, from the reference predictions."""
+    stored = replica(mood, "older")
+    splits = tuple(NewSplit(*list(vars(one).values())[:5]) for one in stored.splits)
+    mood.put(NewAdapter(**{**vars(stored), "splits": splits}))
+    assert mood["older"].splits[0].canary == ()
+    assert verify_all(mood, ["older"], level="canary").tasks[0].canaries == FEW
+
+
+# what if
+
+
+def test_what_is_tried_out_leaves_no_trace(mood: Bank) -> None:
+    """Products in bfloat16 move the outputs, and the bank does not know that it was asked."""
+    before = len(mood.catalog.verifications())
+    report = verify_all(mood, what_if={"dtype": "bfloat16", "threads": "1", "device": "cpu"})
+    assert report.tasks[0].shift > 1e-4
+    assert report.tasks[0].noise > 1e-3
+    assert (report.id, report.unrecorded) == (None, None)
+    assert report.to_json()["what_if"]["dtype"] == "bfloat16"
+    assert len(mood.catalog.verifications()) == before
+    assert mood.catalog.unfinished_runs() == []
+    # Nor does it vouch for anything.
+    assert verify_all(mood, level="changed", what_if={"dtype": "bfloat16"}).vouched == 0
+    assert verify_all(mood, level="changed").vouched == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"colour": "red"}, "backbone, dtype, device, threads"),
+        ({"dtype": "int3"}, "float32, bfloat16, float16"),
+        ({"threads": "0"}, "no number of threads"),
+        ({"threads": "many"}, "no number of threads"),
+        ({"device": "tpu"}, "device 'tpu'"),
+    ],
+)
+def test_what_cannot_be_tried_out_is_said_before_anything_is_loaded(
+    mood: Bank, asked: dict[str, str], says: str
+) -> None:
+    """A question that has no answer is an error that lists those that have."""
+    with pytest.raises(InputError, match=says):
+        verify_all(mood, what_if=asked)
+    with pytest.raises(InputError, match="level integrity"):
+        verify_all(mood, level="integrity", what_if={"threads": "1"})
+    with pytest.raises(InputError, match="give one of them"):
+        verify_all(mood, what_if={"device": "cpu"}, device="cpu")
+
+
+# Interrupted
+
+
+def test_a_verification_that_was_interrupted_goes_on_where_it_was(
+    mood: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was predicted is not predicted again, what is said is the same, and the run that did
+    not end is one until it did."""
+    for name in ("second", "third"):
+        mood.put(replica(mood, name, nudge))
+    whole = verify_all(mood)
+    real, calls = regression.predict_examples, []
+
+    def interrupted(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 4:  # the second split of the second adapter
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(regression, "predict_examples", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        verify_all(mood)
+    (unfinished,) = mood.catalog.unfinished_runs()
+    assert (unfinished["level"], unfinished["adapters"]) == ("full", 1)
+    # Another question is no part of it.
+    calls[:] = [1] * 9
+    assert verify_all(mood, ["mood"], resume=True).ok
+    calls[:] = [1] * 9
+    report = verify_all(mood, resume=True)
+    assert len(calls) == 9 + 2 * 2
+    assert mood.catalog.unfinished_runs() == []
+    assert [vars(task) for task in report.tasks] == [vars(task) for task in whole.tasks]
+    assert verify_all(mood, resume=True).ok  # with nothing to resume it is a new one
+    assert verify_all(mood, level="integrity").ok
+
+
+def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
+    mood: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that was upgraded in between calls for new predictions."""
+    real = regression._Observer._compared
+
+    def interrupted(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(regression._Observer, "_compared", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        verify_all(mood)
+    monkeypatch.setattr(regression._Observer, "_compared", real)
+    assert mood.catalog.unfinished_runs()[0]["adapters"] == 1
+    calls: list[int] = []
+    predict = regression.predict_examples
+    monkeypatch.setattr(
+        regression, "predict_examples", lambda *given: (calls.append(1), predict(*given))[1]
+    )
+    monkeypatch.setattr(environment_module, "NUMERICS", 2)
+    assert verify_all(mood, resume=True).ok
+    assert calls == [1, 1]
+
+
+# Accepted
+
+
+def test_what_is_accepted_is_the_reference_and_the_old_one_is_kept(mood: Bank) -> None:
+    """A changed task is `ok` once what it predicts was accepted; the reason and what it predicted
+    before stay in the bank."""
+    mood.put(replica(mood, "other", nudge))
+    before = mood["other"]
+    seen = verify_all(mood, ["other"])
+    assert seen.tasks[0].status == "changed"
+    after = mood.accept("other", seen.id, " the new library is right ")
+    assert [one.predictions for one in after.splits] == [one.predictions for one in before.splits]
+    assert [one.accepted for one in after.splits] == [seen.id, seen.id]
+    assert mood.blobs.get(before.splits[0].predictions) is not None
+    report = verify_all(mood, ["other"])
+    assert (report.tasks[0].status, report.tasks[0].shift) == ("ok", 0.0)
+    assert verify_all(mood, ["other"], level="changed").vouched == 1
+    assert verify_all(mood, level="integrity").ok
+    with mood.engine.connect() as connection:
+        reasons = connection.exec_driver_sql("SELECT reason FROM acceptances").scalars().all()
+    assert reasons == ["the new library is right"] * 2
+
+
+def test_what_cannot_be_accepted(mood: Bank) -> None:
+    """A verification that did not see it, that is not there, or saw nothing new; no reason."""
+    mood.put(replica(mood, "other", nudge))
+    only = verify_all(mood, ["mood"])
+    both = verify_all(mood)
+    quick = verify_all(mood, level="integrity")
+    for number in (only.id, quick.id):
+        with pytest.raises(NotFoundError, match="did not predict all of other@1"):
+            mood.accept("other", number, "why not")
+    with pytest.raises(NotFoundError, match="no verification 999"):
+        mood.accept("other", 999, "why not")
+    with pytest.raises(ConflictError, match="nothing to accept"):
+        mood.accept("mood", both.id, "why not")
+    with pytest.raises(InputError, match="reason is empty"):
+        mood.accept("other", both.id, "  ")
+    mood.remove("other@1")
+    with pytest.raises(ConflictError, match="retired"):
+        mood.accept("other@1", both.id, "why not")
+
+
+def test_what_was_observed_of_an_adapter_goes_with_it(mood: Bank) -> None:
+    """Garbage collection takes the predictions of a retired adapter, its references included."""
+    mood.put(replica(mood, "other", nudge))
+    seen = verify_all(mood)
+    mood.accept("other", seen.id, "it may")
+    before = len(list(mood.blobs.sizes()))
+    mood.remove("other@1")
+    garbage = mood.gc(confirm=True)
+    assert garbage.blobs == 3  # its weights, and what it predicted for two splits
+    assert len(list(mood.blobs.sizes())) == before - 3
+    assert verify_all(mood).ok
+
+
+# Tolerances, and what cannot be verified
+
+
+def test_a_task_has_a_tolerance_of_its_own(mood: Bank) -> None:
+    """It counts for its task and no other, and can be taken back."""
+    record = mood["mood"]
+    reference = mood.reference(record, "test")
+    right = [record.labels.index(one) for one in mood.examples(record, "test").columns["label"]]
+    bias = next(
+        value
+        for value in np.arange(0.01, 5, 0.01)
+        if ((reference + np.array([value, 0])).argmax(axis=1) == right).mean() < record.score
+    )
+
+    def biased(tensors: dict[str, np.ndarray]) -> None:
+        tensors["head.bias"] = tensors["head.bias"] + np.array([bias, 0], dtype=np.float32)
+
+    for name in ("one", "two"):
+        mood.put(replica(mood, name, biased))
+    assert {task.status for task in verify_all(mood, ["one", "two"]).tasks} == {"changed"}
+    mood.set_tolerance("one", 0.0)
+    found = {task.task: task.status for task in verify_all(mood).tasks}
+    assert found == {"mood": "ok", "one": "regressed", "two": "changed"}
+    mood.set_tolerance("one", None)
+    assert verify_all(mood, ["one"]).ok
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(InputError, match="from 0 to 1"):
+            mood.set_tolerance("one", wrong)
+    with pytest.raises(NotFoundError):
+        mood.set_tolerance("nothing", 0.1)
+
+
+def test_a_task_whose_split_is_gone_is_unverifiable(mood: Bank) -> None:
+    """It is not left out, and not called damaged: its weights are what was recorded."""
+    rewrite(mood, "DELETE FROM blobs WHERE digest = ?", mood["mood"].splits[1].digest)
+    for level in ("integrity", "full"):
+        report = verify_all(mood, level=level)
+        assert [task.status for task in report.tasks] == ["unverifiable"]
+        assert {finding.check for finding in report.findings} == {"gone"}
+        assert "what split 'test' is checked by is gone" in messages(report)
+    rewrite(mood, "DELETE FROM blobs WHERE digest = ?", mood["mood"].digest)
+    assert [task.status for task in verify_all(mood).tasks] == ["damaged"]
+
+
+# The command line
+
+
+def test_the_command_line_has_it_all(mood: Bank, capsys: pytest.CaptureFixture[str]) -> None:
+    """Levels, trying out, accepting and tolerances, with what they say."""
+    mood.put(replica(mood, "other", nudge))
+    base = ["--bank", mood.url]
+    assert run([*base, "verify-all", "--level", "changed"]) == 0
+    assert "1 predict otherwise" in capsys.readouterr().out
+    number = mood.catalog.verifications()[-1]["id"]
+    assert run([*base, "verify-all", "--level", "changed"]) == 0
+    assert f"nothing they depend on has changed since verification {number}" in (
+        capsys.readouterr().out
+    )
+    assert run([*base, "verify-all", "--level", "canary", "--task", "mood"]) == 0
+    assert "canaries see whatever moves every output" in capsys.readouterr().out
+    assert run([*base, "verify-all", "--what-if", "dtype=bfloat16"]) == 0
+    assert run([*base, "verify-all", "--what-if", "dtype"]) == 2
+    accept = [*base, "accept", "other", "--verification", str(number), "--reason", "new torch"]
+    assert run(accept) == 0
+    assert run([*base, "verify-all", "--strict", "--resume"]) == 0
+    assert run([*base, "tolerance"]) == 0
+    assert "no task has" in capsys.readouterr().out
+    assert run([*base, "tolerance", "mood", "0.02"]) == 0
+    assert "mood" in capsys.readouterr().out
+    assert mood.tolerances() == {"mood": 0.02}
+    assert run([*base, "tolerance", "mood", "--drop"]) == 0
+    assert run([*base, "tolerance", "--drop"]) == 2
+    assert mood.tolerances() == {}
