@@ -704,6 +704,77 @@ class Catalog:
             row |= {name: groups.get(row["id"], []) for name, groups in children.items()}
         return rows
 
+    def verification_summaries(self) -> list[dict[str, Json]]:
+        """Return every verification, oldest first, with `statuses`: how many have which."""
+        query = select(VerificationRow.__table__).order_by(VerificationRow.id)
+        counts = select(
+            ResultRow.verification_id, ResultRow.status, func.count(ResultRow.id)
+        ).group_by(ResultRow.verification_id, ResultRow.status)
+        with reading(self.engine) as connection:
+            statuses: dict[int, dict[str, int]] = defaultdict(dict)
+            for verification, status, count in connection.execute(counts):
+                statuses[verification][status] = count
+            return [
+                {**row, "statuses": statuses[row["id"]]}
+                for row in connection.execute(query).mappings()
+            ]
+
+    def results_of(self, task: str) -> list[dict[str, Json]]:
+        """Return what verifications said of a task, oldest first."""
+        query = (
+            select(ResultRow.__table__, VerificationRow.level, VerificationRow.finished_at)
+            .join(VerificationRow, VerificationRow.id == ResultRow.verification_id)
+            .where(ResultRow.task == task)
+            .order_by(ResultRow.id)
+        )
+        with reading(self.engine) as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def observed_scores(self) -> list[tuple[str, str, int, float]]:
+        """Return when a verification saw which task and version score what, oldest first."""
+        query = (
+            select(
+                VerificationRow.finished_at, ResultRow.task, ResultRow.version, ResultRow.observed
+            )
+            .join(VerificationRow, VerificationRow.id == ResultRow.verification_id)
+            .where(ResultRow.observed.is_not(None))
+            .order_by(ResultRow.id)
+        )
+        with reading(self.engine) as connection:
+            return [
+                (at, task, version, float(observed or 0.0))
+                for at, task, version, observed in connection.execute(query)
+            ]
+
+    def acceptances_of(self, task: str) -> list[dict[str, Json]]:
+        """Return what was accepted of a task, oldest first, once for all splits of a version."""
+        query = (
+            select(
+                AdapterRow.version,
+                AcceptanceRow.verification_id,
+                AcceptanceRow.reason,
+                func.min(AcceptanceRow.accepted_at).label("accepted_at"),
+            )
+            .join(AdapterRow, AdapterRow.id == AcceptanceRow.adapter_id)
+            .join(TaskRow, TaskRow.id == AdapterRow.task_id)
+            .where(TaskRow.name == task)
+            .group_by(AdapterRow.version, AcceptanceRow.verification_id, AcceptanceRow.reason)
+            .order_by(func.min(AcceptanceRow.id))
+        )
+        with reading(self.engine) as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def tolerances_of(self, task: str) -> list[tuple[str, float | None]]:
+        """Return when a task got which tolerance, oldest first."""
+        query = (
+            select(ToleranceRow.set_at, ToleranceRow.tolerance)
+            .join(TaskRow, TaskRow.id == ToleranceRow.task_id)
+            .where(TaskRow.name == task)
+            .order_by(ToleranceRow.id)
+        )
+        with reading(self.engine) as connection:
+            return [(at, tolerance) for at, tolerance in connection.execute(query)]
+
     def run_of(self, verification: int) -> int | None:
         """Return the run that a verification came of; none if it predicted nothing.
 

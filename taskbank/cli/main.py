@@ -21,6 +21,7 @@ from taskbank.cli.common import Settings, data_options
 from taskbank.cli.completion import completion
 from taskbank.cli.db import db
 from taskbank.cli.gc import gc
+from taskbank.cli.history import history
 from taskbank.cli.init import init
 from taskbank.cli.list import list_
 from taskbank.cli.predict import predict
@@ -58,6 +59,7 @@ for command in (
     add_task,
     add_tasks,
     verify_all,
+    history,
     accept,
     tolerance,
     list_,

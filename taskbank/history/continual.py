@@ -1,0 +1,73 @@
+"""The measures of continual learning, of a matrix of scores. Knows nothing of banks.
+
+`R[i, j]` is the score of task j after the first i + 1 tasks were added, the higher the better;
+NaN where it is not known. Row i is what the learner was right after task i.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def average_accuracy(scores: np.ndarray) -> float:
+    """Return the mean score of all tasks after the last was added.
+
+    Args:
+        scores: R, of shape [tasks, tasks].
+
+    ACC of Lopez-Paz and Ranzato, "Gradient Episodic Memory for Continual Learning" (NeurIPS
+    2017), equation 2.
+    """
+    return _mean(scores[-1])
+
+
+def backward_transfer(scores: np.ndarray) -> float | None:
+    """Return by how much the tasks are better than right after each was added.
+
+    Negative where adding tasks made older ones worse; none for a single task.
+
+    Args:
+        scores: R, of shape [tasks, tasks].
+
+    BWT of Lopez-Paz and Ranzato (2017), equation 3.
+    """
+    if len(scores) < 2:
+        return None
+    return _mean(scores[-1, :-1] - np.diag(scores)[:-1])
+
+
+def forward_transfer(scores: np.ndarray, untaught: np.ndarray) -> float | None:
+    """Return by how much tasks are better, before they are added, than with no learning at all.
+
+    None for a single task, and where no task was scored before it was added.
+
+    Args:
+        scores: R, of shape [tasks, tasks].
+        untaught: score of each task without any learning, of shape [tasks].
+
+    FWT of Lopez-Paz and Ranzato (2017), equation 4.
+    """
+    before = np.diag(scores, k=1) - untaught[1:]
+    return _mean(before) if np.isfinite(before).any() else None
+
+
+def forgetting(scores: np.ndarray) -> float | None:
+    """Return by how much the tasks are worse than they ever were before.
+
+    None for a single task. Where a task never was better than right after it was added, this is
+    minus the backward transfer, which is what Avalanche calls forgetting.
+
+    Args:
+        scores: R, of shape [tasks, tasks].
+
+    F of Chaudhry et al., "Riemannian Walk for Incremental Learning" (ECCV 2018), section 4.
+    """
+    if len(scores) < 2:
+        return None
+    best = np.fmax.reduce(scores[:-1, :-1], axis=0)
+    return _mean(best - scores[-1, :-1])
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
