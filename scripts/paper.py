@@ -124,7 +124,9 @@ class Experiment:
         found = self.finished(plan)
         if found is not None:
             return found
-        trial = carry_out(self.bank, self.backbone, plan, resume=True, progress=True).trial
+        trial = carry_out(
+            self.bank, self.backbone, plan, verify="none", resume=True, progress=True
+        ).trial
         print(
             f"{plan.name} {plan.base.method.name} {dict(trial.options)} "
             f"rate {trial.training['learning_rate']:g} seed {trial.training['seed']}: "

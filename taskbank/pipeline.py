@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ from taskbank.train import Training
 from taskbank.trials import Trainer
 from taskbank.tuning import fitted, tune
 from taskbank.verify.canary import with_canaries
-from taskbank.verify.report import Report
+from taskbank.verify.report import Level, Report
 from taskbank.verify.verify import verify_all
 
 
@@ -51,14 +52,14 @@ class Added:
         trial: the trial that it is of.
         trials: every trial that was run for it, in order.
         training: every epoch of that trial, and which was best.
-        unchanged: the integrity check of the bank.
+        verification: of the whole bank; none if it was not wanted.
     """
 
     record: AdapterRecord | None
     trial: TrialRecord
     trials: tuple[TrialRecord, ...]
     training: Training
-    unchanged: Report
+    verification: Report | None
 
 
 def init(
@@ -111,6 +112,7 @@ def add_task(
     description: str = "",
     tags: Mapping[str, str] | None = None,
     device: str | None = None,
+    verify: Level | Literal["none"] = "changed",
     resume: bool = False,
     progress: bool = False,
 ) -> Added:
@@ -143,6 +145,7 @@ def add_task(
         description: free text.
         tags: keys and values to find it by.
         device: to compute on; none means the best there is.
+        verify: level at which the whole bank is verified afterwards, or `none`.
         resume: go on from what an interrupted run of the same left.
         progress: show bars, if the error stream is a terminal.
 
@@ -179,7 +182,7 @@ def add_task(
         if opened is None:
             opened = stack.enter_context(create_bank(str(bank)))
             opened.add_backbone(loaded.identity)
-        return carry_out(opened, loaded, plan, resume=resume, progress=progress)
+        return carry_out(opened, loaded, plan, verify=verify, resume=resume, progress=progress)
 
 
 def carry_out(
@@ -187,6 +190,7 @@ def carry_out(
     backbone: Backbone,
     plan: TaskPlan,
     *,
+    verify: Level | Literal["none"] = "changed",
     resume: bool = False,
     progress: bool = False,
 ) -> Added:
@@ -196,6 +200,7 @@ def carry_out(
         bank: an open bank.
         backbone: frozen, and carrying nothing.
         plan: what was asked for.
+        verify: level at which the whole bank is verified afterwards, or `none`.
         resume: go on from what an interrupted run of the same left.
         progress: show bars, if the error stream is a terminal.
 
@@ -226,7 +231,9 @@ def carry_out(
         recorded[tuned.best.specification],
         tuple(recorded[one.specification] for one in tuned.trials),
         tuned.trained.training,
-        verify_all(bank, level="integrity", progress=progress),
+        None
+        if verify == "none"
+        else verify_all(bank, level=verify, backbone=backbone, progress=progress),
     )
 
 

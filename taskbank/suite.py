@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from taskbank.backbone import Backbone
 from taskbank.bank import Bank, create_bank
@@ -23,7 +23,7 @@ from taskbank.specs import Json
 from taskbank.suite_file import OPTIONS, TRAINING, Entry, Problem, raise_all, sound_entries
 from taskbank.task_data import Sources
 from taskbank.tuning import fitted
-from taskbank.verify.report import Report
+from taskbank.verify.report import Level, Report
 from taskbank.verify.verify import verify_all
 
 
@@ -57,23 +57,24 @@ class SuiteReport:
 
     Attributes:
         outcomes: one a task, in the order of the suite.
-        unchanged: the integrity check of the whole bank, at the end.
+        verification: of the whole bank, at the end; none if it was not wanted.
     """
 
     outcomes: tuple[Outcome, ...]
-    unchanged: Report
+    verification: Report | None
 
     @property
     def ok(self) -> bool:
-        """Whether no task failed and nothing in the bank changed."""
-        return self.unchanged.ok and all(one.status != "failed" for one in self.outcomes)
+        """Whether no task failed and nothing was found in the bank."""
+        well = self.verification is None or self.verification.ok
+        return well and all(one.status != "failed" for one in self.outcomes)
 
     def to_json(self) -> dict[str, Json]:
         """Return what `taskbank add-tasks --json` prints."""
         return {
             "ok": self.ok,
             "tasks": [vars(outcome) for outcome in self.outcomes],
-            "unchanged": self.unchanged.to_json(),
+            "verification": None if self.verification is None else self.verification.to_json(),
         }
 
 
@@ -85,6 +86,7 @@ def add_tasks(
     backbone: str | None = None,
     new_version: bool = False,
     device: str | None = None,
+    verify: Level | Literal["none"] = "changed",
     progress: bool = False,
 ) -> SuiteReport:
     """Add every task of a suite to a bank.
@@ -96,6 +98,7 @@ def add_tasks(
         backbone: where the backbone is; none means the only one that the bank knows.
         new_version: whether a task that is there with another specification gets a version.
         device: to compute on; none means the best there is.
+        verify: level at which the whole bank is verified at the end, or `none`.
         progress: show bars, if the error stream is a terminal.
 
     Raises:
@@ -110,6 +113,7 @@ def add_tasks(
         plans, outcomes, others = _planned(entries, opened, fingerprint, new_version=new_version)
         raise_all(path, [*problems, *others])
         missing = [(entry, plan) for entry, plan in plans if plan.name not in outcomes]
+        loaded = None
         if missing or opened is None:
             loaded = backbone_for(opened, backbone, device)
             raise_all(path, [_problem(e, partial(fitted, plan, loaded)) for e, plan in missing])
@@ -119,7 +123,14 @@ def add_tasks(
             for _, plan in missing:
                 outcomes[plan.name] = _added(opened, loaded, plan, progress=progress)
         ordered = tuple(outcomes[entry.name] for entry in entries)
-        return SuiteReport(ordered, verify_all(opened, level="integrity"))
+        report = (
+            None
+            if verify == "none"
+            else verify_all(
+                opened, level=verify, backbone=loaded or backbone, device=device, progress=progress
+            )
+        )
+        return SuiteReport(ordered, report)
 
 
 def _planned(
@@ -198,7 +209,7 @@ def _there(bank: Bank, fingerprint: str | None, plan: TaskPlan) -> Outcome | Non
 
 def _added(bank: Bank, backbone: Backbone, plan: TaskPlan, *, progress: bool) -> Outcome:
     try:
-        added = carry_out(bank, backbone, plan, resume=True, progress=progress)
+        added = carry_out(bank, backbone, plan, verify="none", resume=True, progress=progress)
     except TaskbankError as error:
         return Outcome(plan.name, "failed", plan.metric, problem=str(error))
     except Exception as error:  # no memory, a full disk, a defect: the other tasks may still do

@@ -36,9 +36,25 @@ def test_a_task_is_recorded_whole(trained: tuple[Path, Added]) -> None:
     assert record.environment["train"]["rows"] == 576
     assert record.environment["train"]["at_max_length"] == 0
     assert record.parameters == sum(t.numel() for t in record.state_dict().values())
-    assert added.unchanged.ok
+    assert added.verification.ok
     with Bank(f"sqlite:///{place}") as bank:
         assert bank["mood"] == record
+
+
+def test_adding_adds_a_row_to_the_history(url: str, folder: Path, data: Path) -> None:
+    """What is added is verified from the bank, what was there is vouched for; `none` does not
+    look, and the levels of a verification are those of `verify_all`."""
+    train = str(data / "train.jsonl")
+    first = add_task(url, "one", train, backbone=str(folder), **QUICK)
+    second = add_task(url, "two", train, **{**QUICK, "options": {"size": 3}})
+    assert [task.vouched_by for task in first.verification.tasks] == [None]
+    assert [task.vouched_by for task in second.verification.tasks] == [first.verification.id, None]
+    assert {task.status for task in second.verification.tasks} == {"ok"}
+    assert add_task(url, "three", train, verify="none", **QUICK).verification is None
+    fourth = add_task(url, "four", train, verify="integrity", **QUICK).verification
+    assert (fourth.level, fourth.checked, fourth.vouched) == ("integrity", 4, 0)
+    with Bank(url) as bank:
+        assert len(bank.catalog.verifications()) == 3
 
 
 def test_the_held_out_part_is_said_to_be_one(trained: tuple[Path, Added]) -> None:
@@ -54,7 +70,7 @@ def test_adding_on_either_database_gives_the_same_bytes(url: str, folder: Path, 
     first = add_task(url, "one", train, backbone=str(folder), **QUICK).record
     with taskbank.open(url) as bank:
         again = add_task(bank, "two", train, validation=str(data / "validation.jsonl"), **QUICK)
-        assert again.unchanged.checked == 2
+        assert again.verification.checked == 2
         third = add_task(bank, "one", train, new_version=True, **QUICK).record
         assert third.ref == "one@2"
         assert third.digest == first.digest

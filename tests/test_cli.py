@@ -116,14 +116,15 @@ def test_a_session_from_nothing_to_verified(
     assert added["tags"] == {"team": "search", "tier": "a=b"}
     assert added["options"] == {"size": 4, "init_std": 0.001, "activation": "gelu", "layers": "all"}
     assert (added["training"]["seed"], added["training"]["weight_decay"]) == (3, 0.01)
-    assert added["unchanged"]["ok"]
+    assert added["verification"]["ok"]
+    assert added["verification"]["level"] == "changed"
     terminal("add-task", "mood", "--train", str(data / "train.jsonl"), *small, code=2)
     assert "--new-version" in terminal.err
     out = terminal(
         "add-task", "mood", "--train", str(data / "train.jsonl"), "--new-version", *small
     )
     assert "mood@2" in out
-    assert "the 1 other adapter of the bank is unchanged" in out
+    assert "the 1 other adapter of the bank is as it was" in out
 
     listed = terminal.json("list")
     assert [tuple(row) for row in listed] == [LIST_KEYS] * 2

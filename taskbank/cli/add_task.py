@@ -80,6 +80,13 @@ DATA = "A .csv, .tsv, .jsonl, .parquet or .arrow file, a saved folder, or hf:NAM
 @click.option("--trials", type=int, help="Let a sampler pick so many settings of the search.")
 @click.option("--keep-trials", is_flag=True, help="Store the weights of every trial.")
 @click.option("--keep-weights", is_flag=True, help="Store what a baseline trains: whole layers.")
+@click.option(
+    "--verify",
+    type=click.Choice(["none", "integrity", "changed", "canary", "full"]),
+    default="changed",
+    show_default=True,
+    help="Level at which the whole bank is verified afterwards.",
+)
 @click.option("--resume", is_flag=True, help="Go on from what an interrupted run left.")
 @click.option("--backbone", metavar="SPEC", help="Which backbone; makes the bank if need be.")
 @click.option("--new-version", is_flag=True, help="Add a version to a task that is there.")
@@ -141,7 +148,7 @@ def add_task(
             "input; try another --learning-rate, more epochs or more data",
             err=True,
         )
-    return 0 if added.unchanged.ok else 1
+    return 0 if added.verification is None or added.verification.ok else 1
 
 
 def _values(text: str) -> list[Any]:
@@ -156,7 +163,7 @@ def as_json(added: Added) -> dict[str, Any]:
     return found.to_json() | {
         "stored": added.record is not None,
         "trials": [trial.to_json() for trial in added.trials],
-        "unchanged": added.unchanged.to_json(),
+        "verification": None if added.verification is None else added.verification.to_json(),
     }
 
 
@@ -194,10 +201,15 @@ def _print(added: Added) -> None:
         else f"{size(added.record.bytes)}, {added.record.digest}",
     }
     print_fields(fields)
-    others = added.unchanged.checked - (added.record is not None)
-    if added.unchanged.ok:
-        are = "adapter of the bank is" if others == 1 else "adapters of the bank are"
-        click.echo(f"the {others} other {are} unchanged (rows and bytes)")
-    else:
-        for finding in added.unchanged.findings:
-            click.echo(f"found: {finding.task}@{finding.version} {finding.message}", err=True)
+    if added.verification is None:
+        return
+    others = added.verification.checked - (added.record is not None)
+    if added.verification.ok:
+        are = (
+            "adapter of the bank is as it was"
+            if others == 1
+            else ("adapters of the bank are as they were")
+        )
+        click.echo(f"the {others} other {are} (verified at level {added.verification.level})")
+    for finding in added.verification.findings:
+        click.echo(f"found: {finding.task}@{finding.version} {finding.message}", err=True)

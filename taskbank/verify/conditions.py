@@ -15,6 +15,8 @@ from taskbank.specs import Json, digest_json
 if TYPE_CHECKING:
     import torch
 
+    from taskbank.backbone import Backbone
+
 DTYPES = ("float32", "bfloat16", "float16")
 QUESTIONS = ("backbone", "dtype", "device", "threads")
 
@@ -25,14 +27,15 @@ class Conditions:
 
     Attributes:
         device: to compute on.
-        backbone: where the backbone is loaded from; none means from where it was recorded.
+        backbone: where the backbone is loaded from, or itself; none means from where it was
+            recorded.
         dtype: of the products.
         threads: to compute with; none means as many as torch has.
         asked: what is only asked about, by name; empty if nothing is.
     """
 
     device: str
-    backbone: str | None = None
+    backbone: str | Backbone | None = None
     dtype: str = "float32"
     threads: int | None = None
     asked: Mapping[str, str] = field(default_factory=dict)
@@ -65,13 +68,13 @@ class Conditions:
 
 
 def conditions(
-    what_if: Mapping[str, str] | None, backbone: str | None, device: str | None
+    what_if: Mapping[str, str] | None, backbone: str | Backbone | None, device: str | None
 ) -> Conditions:
     """Return the conditions that were asked for.
 
     Args:
         what_if: answers to `backbone`, `dtype`, `device` and `threads` that are only tried out.
-        backbone: where the backbone is now.
+        backbone: where the backbone is now, or itself.
         device: to compute on; none means the best there is.
 
     Raises:
@@ -83,7 +86,10 @@ def conditions(
             raise InputError(f"--what-if {name}={value} is unknown: use {', '.join(QUESTIONS)}")
         if name in ("backbone", "device") and {"backbone": backbone, "device": device}[name]:
             raise InputError(f"--what-if {name}={value} and --{name}: give one of them")
-    values: dict[str, Any] = {"device": pick_device(asked.get("device", device))}
+    where = asked.get("device", device)
+    if where is None and backbone is not None and not isinstance(backbone, str):
+        where = str(backbone.device)
+    values: dict[str, Any] = {"device": pick_device(where)}
     values["backbone"] = asked.get("backbone", backbone)
     dtype = asked.get("dtype", "float32")
     if dtype not in DTYPES:

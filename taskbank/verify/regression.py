@@ -64,7 +64,9 @@ def gather(
             only asked about.
     """
     other = "backbone" in conditions.asked
-    given = load_backbone(conditions.backbone, conditions.device) if conditions.backbone else None
+    given = conditions.backbone
+    if isinstance(given, str):
+        given = load_backbone(given, conditions.device)
     if given is not None and not other:
         known = {one.fingerprint: one for one in bank.backbones()}
         if given.identity.fingerprint not in known and known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from taskbank.bank import Bank
 from taskbank.catalog.catalog import UNREADABLE, now
@@ -17,6 +17,9 @@ from taskbank.verify.report import Finding, Level, Report, TaskResult
 from taskbank.verify.run import Run
 from taskbank.verify.verdict import judge
 
+if TYPE_CHECKING:
+    from taskbank.backbone import Backbone
+
 ANY_DROP = 1.0  # the tolerance that leaves it to the test of significance
 
 
@@ -28,7 +31,7 @@ def verify_all(
     tolerance: float = ANY_DROP,
     strict: bool = False,
     what_if: Mapping[str, str] | None = None,
-    backbone: str | None = None,
+    backbone: str | Backbone | None = None,
     device: str | None = None,
     resume: bool = False,
     progress: bool = False,
@@ -49,8 +52,9 @@ def verify_all(
         strict: whether every answer that changed by more than rounding is a finding.
         what_if: try out another `backbone`, `dtype` (`float32`, `bfloat16` or `float16`),
             `device` or number of `threads`; nothing is recorded.
-        backbone: where to load the backbone from, if not from where it was recorded.
-        device: to compute on; none means the best there is.
+        backbone: where to load the backbone from, if not from where it was recorded, or the
+            backbone itself.
+        device: to compute on; none means the best there is, or where the given backbone is.
         resume: go on from what an interrupted verification of the same tasks and level left.
         progress: show a bar, if the error stream is a terminal.
 
