@@ -18,7 +18,7 @@ from safetensors.torch import save as save_tensors
 
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.bank import Bank, create_bank
-from taskbank.catalog.catalog import check_addable
+from taskbank.catalog.catalog import check_addable, check_alias
 from taskbank.catalog.engine import connected, revision_of
 from taskbank.catalog.records import (
     AdapterRecord,
@@ -29,7 +29,7 @@ from taskbank.catalog.records import (
     TrialRecord,
 )
 from taskbank.environment import pick_device
-from taskbank.errors import InputError
+from taskbank.errors import InputError, NotFoundError
 from taskbank.inference import check_backbone, load_recorded
 from taskbank.plan import TaskPlan, is_stored, plan_task
 from taskbank.specs import Json
@@ -38,8 +38,9 @@ from taskbank.train import Training
 from taskbank.trials import Trainer
 from taskbank.tuning import fitted, tune
 from taskbank.verify.canary import with_canaries
+from taskbank.verify.diff import Diff, diff
 from taskbank.verify.report import Level, Report
-from taskbank.verify.verify import verify_all
+from taskbank.verify.verify import ANY_DROP, verify_all
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Added:
         trials: every trial that was run for it, in order.
         training: every epoch of that trial, and which was best.
         verification: of the whole bank; none if it was not wanted.
+        worse: how it differs from the version that it must not be worse than, if it is.
     """
 
     record: AdapterRecord | None
@@ -60,6 +62,7 @@ class Added:
     trials: tuple[TrialRecord, ...]
     training: Training
     verification: Report | None
+    worse: Diff | None = None
 
 
 def init(
@@ -109,6 +112,8 @@ def add_task(
     keep_weights: bool = False,
     backbone: str | None = None,
     new_version: bool = False,
+    alias: str | None = None,
+    must_not_regress: bool = False,
     description: str = "",
     tags: Mapping[str, str] | None = None,
     device: str | None = None,
@@ -142,6 +147,10 @@ def add_task(
         keep_weights: store weights also where the method is only for measuring (`full`).
         backbone: where the backbone is; none means the only one that the bank knows.
         new_version: whether the task may be there already.
+        alias: that names what is added from now on.
+        must_not_regress: leave the alias where it is if the new version is worse than the one
+            that the alias names, or else the newest: if the task's metric is lower by more than
+            its tolerance, or than chance explains.
         description: free text.
         tags: keys and values to find it by.
         device: to compute on; none means the best there is.
@@ -155,6 +164,14 @@ def add_task(
         BackboneMismatchError: if the backbone is not the recorded one.
         TrainingError: if training gave no usable adapter.
     """
+    if must_not_regress and not new_version:
+        raise InputError("--must-not-regress compares a version with one before: add --new-version")
+    if alias is not None:
+        check_alias(alias)
+        if not is_stored(method, keep_weights=keep_weights):
+            raise InputError(
+                f"method {method!r} stores nothing that an alias could name: add --keep-weights"
+            )
     with ExitStack() as stack:
         opened = bank if isinstance(bank, Bank) else open_if_there(bank, backbone, stack)
         if opened is not None and is_stored(method, keep_weights=keep_weights):
@@ -182,7 +199,25 @@ def add_task(
         if opened is None:
             opened = stack.enter_context(create_bank(str(bank)))
             opened.add_backbone(loaded.identity)
-        return carry_out(opened, loaded, plan, verify=verify, resume=resume, progress=progress)
+        before = _before(opened, name, alias) if must_not_regress else None
+        added = carry_out(opened, loaded, plan, verify=verify, resume=resume, progress=progress)
+        if added.record is not None and before is not None:
+            change = diff(opened, before, added.record.ref, backbone=loaded)
+            if change.worse(opened.tolerances().get(name, ANY_DROP)):
+                return replace(added, worse=change)
+        if added.record is not None and alias is not None:
+            opened.alias(added.record.ref, alias)
+        return added
+
+
+def _before(bank: Bank, task: str, alias: str | None) -> str | None:
+    """Return the version that a new one is compared with; none if there is none."""
+    for ref in (f"{task}@{alias}", task):
+        try:
+            return bank[ref].ref
+        except NotFoundError:
+            continue
+    return None
 
 
 def carry_out(

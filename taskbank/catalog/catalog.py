@@ -456,9 +456,7 @@ class Catalog:
             InputError: if the alias is not a usable name.
             ConflictError: if the version is retired.
         """
-        check_name(alias, "alias")
-        if alias.isdecimal():
-            raise InputError(f"alias {alias!r} is not usable: {NO_ALIAS_OF_DIGITS}")
+        check_alias(alias)
         task_id = connection.execute(
             select(TaskRow.id).where(TaskRow.name == task).with_for_update()
         ).scalar_one()
@@ -863,6 +861,17 @@ def expected_triggers(dialect: str) -> set[str]:
     tables = set(Base.metadata.tables) - {"gc_permits"}
     names = {f"{table}_no_{kind}" for table in tables for kind in kinds}
     return names | {"gc_permits_only_retired", "gc_permits_no_update"}
+
+
+def check_alias(alias: str) -> None:
+    """Raise unless a text can be an alias.
+
+    Raises:
+        InputError: if it is no name, or a number.
+    """
+    check_name(alias, "alias")
+    if alias.isdecimal():
+        raise InputError(f"alias {alias!r} is not usable: {NO_ALIAS_OF_DIGITS}")
 
 
 def check_addable(name: str, kind: str, existing: str | None, *, new_version: bool) -> None:

@@ -90,6 +90,13 @@ DATA = "A .csv, .tsv, .jsonl, .parquet or .arrow file, a saved folder, or hf:NAM
 @click.option("--resume", is_flag=True, help="Go on from what an interrupted run left.")
 @click.option("--backbone", metavar="SPEC", help="Which backbone; makes the bank if need be.")
 @click.option("--new-version", is_flag=True, help="Add a version to a task that is there.")
+@click.option("--alias", metavar="NAME", help="Let this alias name what is added.")
+@click.option(
+    "--must-not-regress",
+    is_flag=True,
+    help="With --new-version: exit with 1, and leave the alias where it is, if the version is "
+    "worse than the one that the alias names, or else the newest.",
+)
 @click.option("--description", default="", metavar="T", help="Free text.")
 @click.option("--tag", "tags", multiple=True, metavar="K=V", help="To find it by; repeatable.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
@@ -148,6 +155,15 @@ def add_task(
             "input; try another --learning-rate, more epochs or more data",
             err=True,
         )
+    if added.worse is not None:
+        click.echo(
+            f"{added.worse.second} is worse than {added.worse.first}: {added.worse.metric} is "
+            f"{added.worse.drop:.4f} lower on {added.worse.examples:,} examples of split "
+            f"{added.worse.split!r} (p = {added.worse.p_value:.2g}); it is recorded"
+            + (", and the alias is where it was" if given["alias"] else ""),
+            err=True,
+        )
+        return 1
     return 0 if added.verification is None or added.verification.ok else 1
 
 
@@ -163,6 +179,7 @@ def as_json(added: Added) -> dict[str, Any]:
     return found.to_json() | {
         "stored": added.record is not None,
         "trials": [trial.to_json() for trial in added.trials],
+        "worse": None if added.worse is None else added.worse.to_json(),
         "verification": None if added.verification is None else added.verification.to_json(),
     }
 

@@ -12,17 +12,39 @@ from taskbank.errors import InputError
 @click.argument("ref", metavar="NAME[@VERSION]", shell_complete=complete_task)
 @click.argument("alias", required=False)
 @click.option("--drop", is_flag=True, help="Let the alias name nothing from now on.")
+@click.option(
+    "--require",
+    "requirements",
+    multiple=True,
+    metavar="CONDITION",
+    help="Leave the alias where it is unless the version fulfils this, such as "
+    "'metric.accuracy >= 0.9' or, against what the alias names now, 'negative_flips <= 3' (also "
+    "positive_flips, flips, drop and p_value); repeatable.",
+)
 @data_options
 @click.pass_obj
-def alias(settings: Settings, ref: str, alias: str | None, drop: bool) -> None:
+def alias(
+    settings: Settings, ref: str, alias: str | None, drop: bool, requirements: tuple[str, ...]
+) -> int:
     """Let ALIAS name a version: taskbank alias sst2@3 production.
 
-    Without ALIAS, show the history of a task's aliases. A moved alias keeps its history.
+    Without ALIAS, show the history of a task's aliases. A moved alias keeps its history. Exits
+    with 1, and moves nothing, if a requirement is not fulfilled.
     """
     from taskbank.bank import open_bank
 
     name, at, _ = ref.partition("@")
+    if requirements and (alias is None or drop or not at):
+        raise InputError("--require is for moving an alias: taskbank alias NAME@VERSION ALIAS")
     with open_bank(settings.bank) as bank:
+        if alias is not None and requirements:
+            from taskbank.verify.gate import unfulfilled
+
+            failed = unfulfilled(bank, ref, alias, requirements)
+            for message in failed:
+                click.echo(f"{message}: alias {alias!r} stays where it is", err=True)
+            if failed:
+                return 1
         if alias is not None and drop:
             bank.drop_alias(name, alias)
         elif alias is not None and at:
@@ -50,3 +72,4 @@ def alias(settings: Settings, ref: str, alias: str | None, drop: bool) -> None:
                 for step in history
             ],
         )
+    return 0

@@ -20,6 +20,7 @@ from taskbank.cli.alias import alias
 from taskbank.cli.common import Settings, data_options
 from taskbank.cli.completion import completion
 from taskbank.cli.db import db
+from taskbank.cli.diff import diff
 from taskbank.cli.gc import gc
 from taskbank.cli.history import history
 from taskbank.cli.init import init
@@ -60,6 +61,7 @@ for command in (
     add_tasks,
     verify_all,
     history,
+    diff,
     accept,
     tolerance,
     list_,

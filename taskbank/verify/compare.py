@@ -17,7 +17,7 @@ from taskbank import plugins
 from taskbank.catalog.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
 from taskbank.kinds.kind import better
-from taskbank.specs import Json
+from taskbank.specs import Definition, Json
 from taskbank.verify.report import Effect, Flip
 from taskbank.verify.statistics import mcnemar, paired_permutation
 
@@ -144,7 +144,15 @@ def compare(
         noise,
         int(moved.sum()),
         int((~np.isfinite(changes.moved)).sum()),
-        _flips(both, split.name, np.flatnonzero(changes.changed), within),
+        flips_between(
+            kind,
+            examples,
+            split.name,
+            (reference, definition),
+            (readable, definition),
+            np.flatnonzero(changes.changed),
+            within,
+        ),
         _p_value(both, changes.changed & ~within, moved) if dropped and moved.any() else 1.0,
         disagreements,
     )
@@ -211,13 +219,34 @@ def _p_value(both: _Both, flipped: np.ndarray, moved: np.ndarray) -> float:
     return paired_permutation(len(decisive), score)
 
 
-def _flips(both: _Both, split: str, flipped: np.ndarray, within: np.ndarray) -> tuple[Flip, ...]:
-    if not len(flipped):
+def flips_between(
+    kind: Kind,
+    examples: Examples,
+    split: str,
+    first: tuple[np.ndarray, Definition],
+    second: tuple[np.ndarray, Definition],
+    rows: np.ndarray | None = None,
+    within: np.ndarray | None = None,
+) -> tuple[Flip, ...]:
+    """Return the examples that two predictions answer otherwise.
+
+    Args:
+        kind: of the task.
+        examples: that were predicted.
+        split: its name.
+        first: predictions, and the definition that says how they are read.
+        second: the others.
+        rows: positions of the examples that count; none means those with another answer.
+        within: of each example, whether rounding explains it; none means of none.
+    """
+    if rows is not None and not len(rows):
         return ()
-    kind, columns, definition = both.kind, both.columns, both.record.definition
-    before = kind.answers(both.reference, columns, definition)
-    after = kind.answers(both.predictions, columns, definition)
-    was, now = both.credits()
+    columns = examples.columns
+    before, after = (kind.answers(one, columns, how) for one, how in (first, second))
+    was, now = (kind.credit(one, columns, how) for one, how in (first, second))
+    if rows is None:
+        pairs = zip(before, after, strict=True)
+        rows = np.flatnonzero([one["label"] != other["label"] for one, other in pairs])
     inputs = [values for name, values in columns.items() if name != kind.label.name]
     return tuple(
         Flip(
@@ -228,9 +257,9 @@ def _flips(both: _Both, split: str, flipped: np.ndarray, within: np.ndarray) -> 
             _cut(before[row]["label"]),
             _cut(after[row]["label"]),
             _effect(was[row], now[row]),
-            bool(within[row]),
+            within is not None and bool(within[row]),
         )
-        for row in flipped
+        for row in rows
     )
 
 
