@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 import taskbank
 from taskbank.cli.main import cli
@@ -106,3 +108,28 @@ def test_the_tree_is_that_of_the_files() -> None:
     in_tree = {name for name in named if name.startswith("taskbank/") and "." in name}
     assert in_tree == there
     assert all((ROOT / name).exists() for name in named)
+
+
+def _commands(text: str) -> list[list[str]]:
+    """Return the words of every command line of taskbank in the code blocks of a text."""
+    found = []
+    for block in BLOCK.finditer(text):
+        for line in block["code"].replace("\\\n", " ").splitlines():
+            if re.search(r"(?:^|\s)taskbank ", line) and not line.lstrip().startswith("#"):
+                found.append(shlex.split(line[line.index("taskbank ") :], comments=True)[1:])
+    return found
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_the_pages_of_docs_name_what_there_is(page: Path) -> None:
+    """Every command line in them has commands and options that exist, and YAML is YAML."""
+    text = page.read_text()
+    for words in _commands(text):
+        if words[0] == "--bank":
+            words = words[2:]
+        command = cli.commands[words[0]]
+        known = {option for one in command.params for option in one.opts}
+        assert {word for word in words if word.startswith("--")} <= known, words
+    for block in BLOCK.finditer(text):
+        if block["language"] == "yaml":
+            assert isinstance(yaml.safe_load(block["code"]), dict)

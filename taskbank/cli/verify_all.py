@@ -17,6 +17,7 @@ from taskbank.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from taskbank.bank import Bank
     from taskbank.verify.report import Report, TaskResult
 
 
@@ -87,15 +88,25 @@ def verify_all(
             if not asked:
                 settings.say("interrupted: the same command with --resume goes on from here")
             raise
+        scores = _history(bank) if report is not None else {}
     if junit is not None:
         write_junit(found, junit)
     if report is not None:
-        write_html(found, report)
+        write_html(found, report, scores)
     if settings.json:
         print_json(found.to_json())
     else:
         _print(settings, found)
     return 0 if found.ok else 1
+
+
+def _history(bank: Bank) -> dict[str, list[float]]:
+    """Return the scores of every adapter, oldest first: when it was added, then as it was seen."""
+    scores = {record.ref: [record.score] for record in bank.adapters()}
+    for _, task, version, score in bank.catalog.observed_scores():
+        if f"{task}@{version}" in scores:
+            scores[f"{task}@{version}"].append(score)
+    return scores
 
 
 def _print(settings: Settings, report: Report) -> None:

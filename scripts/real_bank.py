@@ -1,0 +1,105 @@
+"""What the benchmarks of verification share: a bank of real tasks, and copies with one change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from safetensors.numpy import load, save
+
+from taskbank import plugins
+from taskbank.bank import Bank, create_bank
+from taskbank.catalog.records import AdapterRecord, NewAdapter, NewSplit
+from taskbank.data.examples import Examples
+from taskbank.evaluate import measure
+from taskbank.kinds.kind import Kind
+from taskbank.specs import MethodSpec, TrainingSpec
+from taskbank.suite import add_tasks
+from taskbank.verify.canary import with_canaries
+
+Change = Callable[[NewAdapter], NewAdapter]
+
+
+def real_bank(suite: Path, data: Path | None, backbone: str, folder: Path) -> Bank:
+    """Return a bank with the tasks of a suite, trained if they are not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    url = f"sqlite:///{folder / 'bank.db'}"
+    report = add_tasks(url, suite, data=data, backbone=backbone, verify="none", progress=True)
+    if not report.ok:
+        raise SystemExit(f"the tasks could not be added: {report.outcomes}")
+    return Bank(url)
+
+
+def copy_bank(bank: Bank, path: Path, changes: dict[str, Change] | None = None) -> Bank:
+    """Return a bank with the same tasks, some of them recorded with something else in them.
+
+    Every digest and seal of the copy fits, as if it had been recorded so in the first place:
+    what shows is what its predictions show.
+
+    Args:
+        bank: the original.
+        path: of the copy, which replaces what is there.
+        changes: what becomes of an adapter, by task.
+    """
+    path.unlink(missing_ok=True)
+    copy = create_bank(f"sqlite:///{path}")
+    for record in bank.adapters():
+        change = (changes or {}).get(record.task)
+        new = as_new(bank, record)
+        copy.put(new if change is None else change(new))
+    return copy
+
+
+def as_new(bank: Bank, record: AdapterRecord) -> NewAdapter:
+    """Return a stored adapter as one that is to be stored."""
+    return NewAdapter(
+        task=record.task,
+        kind=record.kind,
+        backbone=bank.backbone(record.backbone).identity,
+        method=MethodSpec(record.method, record.options),
+        training=TrainingSpec(**record.training),
+        definition=record.definition,
+        metric=record.metric,
+        split=record.split,
+        metrics=record.metrics,
+        splits=tuple(
+            NewSplit(
+                one.name,
+                one.origin,
+                one.rows,
+                bank.blobs.get(one.digest),
+                bank.blobs.get(one.predictions),
+                one.canary,
+            )
+            for one in record.splits
+        ),
+        parameters=record.parameters,
+        weights=record.weights(),
+        environment=record.environment,
+    )
+
+
+def shortened(examples: int) -> Change:
+    """Return what keeps only the first examples of each split, with what was predicted for them."""
+
+    def shorten(new: NewAdapter) -> NewAdapter:
+        kind: Kind = plugins.load("kinds", new.kind)
+        splits, metrics = [], []
+        for split in new.splits:
+            whole = Examples.from_bytes(split.examples, split.origin)
+            some = whole.select(range(min(examples, len(whole))), split.origin)
+            rows = kind.examples_of(whole.columns) < len(some)
+            logits = load(split.logits)["logits"][rows]
+            splits.append(
+                replace(
+                    split,
+                    rows=len(some),
+                    examples=some.to_bytes(),
+                    logits=save({"logits": logits}),
+                )
+            )
+            metrics += measure(kind, split.name, logits, some.columns, new.definition)
+        return with_canaries(replace(new, splits=tuple(splits), metrics=tuple(metrics)))
+
+    return shorten
