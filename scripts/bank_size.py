@@ -24,7 +24,7 @@ from tqdm import tqdm
 import taskbank
 from taskbank.catalog.records import MetricRecord, NewAdapter, NewSplit
 from taskbank.data.examples import Examples
-from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec, digest_bytes
+from taskbank.specs import BackboneIdentity, Definition, MethodSpec, TrainingSpec, digest_bytes
 
 HIDDEN = 4
 
@@ -44,7 +44,7 @@ def adapter(number: int) -> NewAdapter:
         backbone=BackboneIdentity("./nowhere", "bert", "mean", 1, HIDDEN, 2, 64, *digests),
         method=MethodSpec("houlsby", {"size": 8, "init_std": 0.01, "activation": "gelu"}),
         training=TrainingSpec(),
-        labels=("no", "yes"),
+        definition=Definition(("no", "yes"), {"positive": "yes"}),
         metric="accuracy",
         split="test",
         metrics=(MetricRecord("test", "accuracy", score, 0.01, 2),),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from taskbank.bank import create_bank as create
     from taskbank.bank import open_bank as open
     from taskbank.errors import TaskbankError as TaskbankError
+    from taskbank.history.matrix import score_matrix as score_matrix
     from taskbank.inference import attach as attach
     from taskbank.inference import predict as predict
     from taskbank.pipeline import add_task as add_task
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from taskbank.suite import add_tasks as add_tasks
     from taskbank.transfer import export_adapter as export_adapter
     from taskbank.transfer import import_adapter as import_adapter
+    from taskbank.verify.diff import diff as diff
     from taskbank.verify.verify import verify_all as verify_all
 
 # Each name and where it lives; it is imported when it is first used, as torch is slow to.
@@ -29,12 +31,14 @@ _HOMES = {
     "add_tasks": "taskbank.suite:add_tasks",
     "attach": "taskbank.inference:attach",
     "create": "taskbank.bank:create_bank",
+    "diff": "taskbank.verify.diff:diff",
     "export_adapter": "taskbank.transfer:export_adapter",
     "import_adapter": "taskbank.transfer:import_adapter",
     "init": "taskbank.pipeline:init",
     "open": "taskbank.bank:open_bank",
     "predict": "taskbank.inference:predict",
     "schema_of": "taskbank.bank:schema_of",
+    "score_matrix": "taskbank.history.matrix:score_matrix",
     "upgrade": "taskbank.bank:upgrade_bank",
     "verify_all": "taskbank.verify.verify:verify_all",
 }
@@ -47,12 +51,14 @@ __all__ = [
     "add_tasks",
     "attach",
     "create",
+    "diff",
     "export_adapter",
     "import_adapter",
     "init",
     "open",
     "predict",
     "schema_of",
+    "score_matrix",
     "upgrade",
     "verify_all",
 ]

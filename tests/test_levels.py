@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -278,6 +281,41 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
     assert [vars(task) for task in report.tasks] == [vars(task) for task in whole.tasks]
     assert verify_all(mood, resume=True).ok  # with nothing to resume it is a new one
     assert verify_all(mood, level="integrity").ok
+
+
+KILLED = """
+import os, signal, sys
+from taskbank.bank import Bank
+from taskbank.verify import regression
+from taskbank.verify.verify import verify_all
+
+real, calls = regression.predict_examples, []
+
+def predict(*given):
+    calls.append(1)
+    if len(calls) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*given)
+
+regression.predict_examples = predict
+verify_all(Bank(sys.argv[1]))
+"""
+
+
+def test_a_verification_whose_process_was_killed_goes_on_too(
+    mood: Bank, predicted: list[int]
+) -> None:
+    """What it predicted before it was killed is in the bank, and the bank is whole."""
+    for name in ("second", "third"):
+        mood.put(replica(mood, name, nudge))
+    killed = subprocess.run([sys.executable, "-c", KILLED, mood.url], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert mood.catalog.unfinished_runs()[0]["adapters"] == 1
+    assert verify_all(mood, level="integrity").ok
+    report = verify_all(mood, resume=True)
+    assert [task.status for task in report.tasks] == ["ok", "changed", "changed"]
+    assert sum(predicted) == 2 * 96
+    assert mood.catalog.unfinished_runs() == []
 
 
 def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
