@@ -179,7 +179,10 @@ def _alike(bank: Bank, task: str) -> str:
 def _row(name: str, concerned: list[str], report: Report) -> bool:
     named = [task for task in report.tasks if task.status != "ok"]
     verdicts = sorted({task.status for task in named})
-    told = "; ".join(_numbers(task) for task in named[:3]) + ("; …" if len(named) > 3 else "")
+    # The worst and the least: what lies between adds nothing.
+    worst = sorted(named, key=lambda task: (task.p_value or 1.0, -(task.shift or 0.0)))
+    shown = worst if len(worst) < 3 else [worst[0], worst[-1]]
+    told = "; ".join(_numbers(task) for task in shown)
     print(
         f"| {name} | {_shown(concerned)} | {_shown([task.task for task in named])} "
         f"| {', '.join(verdicts)} | {told} |",

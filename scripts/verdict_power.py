@@ -109,7 +109,7 @@ def false_alarms(generator: np.random.Generator, runs: int) -> None:
 
 
 def _print_alarms(examples: int, name: str, table: Sequence[Sequence[float]]) -> None:
-    alarms = [regressed([evidence(examples, 1e-9, p) for p in row]).any() for row in table]
+    alarms = [regressed([evidence(examples, 0.01, p) for p in row]).any() for row in table]
     below = np.mean(np.array(table) < SIGNIFICANT)
     shown = f"| {examples:,} | {name} | {len(table):,} | {np.mean(alarms):.1%} | {below:.1%} |"
     print(shown, flush=True)

@@ -506,3 +506,17 @@ def test_verification_leaves_a_loaded_backbone_as_it_was(mood: Bank, folder: Pat
             assert not model.training
     after: dict[str, Any] = loaded.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_drop_that_matters_to_nobody_is_a_change(mood: Bank) -> None:
+    """Less than a tenth of a point is no regression, however surely it is no chance."""
+    record = mood["mood"]
+    split = record.splits[1]
+    reference = mood.reference(record, "test")
+    found = compare(record, split, mood.examples(record, "test"), reference, reference + 1, 1e-5)
+    for drop, status in ((0.0009, "changed"), (0.0011, "regressed")):
+        sure = replace(
+            found, metrics={record.metric: (record.score, record.score - drop)}, p_value=1e-9
+        )
+        assert judged(record, sure).status == status
+        assert judged(record, sure, tolerance=0.0).status == "regressed"

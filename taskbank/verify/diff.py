@@ -23,7 +23,7 @@ from taskbank.specs import Json
 from taskbank.verify.compare import flips_between
 from taskbank.verify.report import Flip
 from taskbank.verify.statistics import mcnemar, paired_permutation
-from taskbank.verify.verdict import SIGNIFICANT
+from taskbank.verify.verdict import NEGLIGIBLE, SIGNIFICANT
 
 if TYPE_CHECKING:
     from taskbank.backbone import Backbone
@@ -78,7 +78,7 @@ class Diff:
 
     def worse(self, tolerance: float) -> bool:
         """Return whether the second is worse, by more than a tolerance or than chance explains."""
-        return self.drop > tolerance or (self.drop > 0 and self.p_value < SIGNIFICANT)
+        return self.drop > tolerance or (self.drop > NEGLIGIBLE and self.p_value < SIGNIFICANT)
 
     def to_json(self) -> dict[str, Json]:
         """Return what `taskbank diff --json` prints."""
