@@ -42,15 +42,18 @@ def main() -> None:
     generator = np.random.default_rng(0)
     found: Counter[str] = Counter()
     nearest = 0.0
-    for number in tqdm(range(arguments.runs), desc="verifying", disable=None):
-        size = BATCHES[number % len(BATCHES)]
+
+    def batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
+        order = generator.permutation(len(lengths))
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+    for number in tqdm(range(arguments.runs), desc="verifying", mininterval=10):
         torch.set_num_threads(1 + number % 2)
 
-        def batches(lengths: np.ndarray, _size: int, size: int = size) -> list[np.ndarray]:
-            order = generator.permutation(len(lengths))
-            return [order[start : start + size] for start in range(0, len(order), size)]
-
-        with patch("taskbank.evaluate.evaluation_batches", batches):
+        with (
+            patch("taskbank.evaluate.EVALUATION_BATCH", BATCHES[number % len(BATCHES)]),
+            patch("taskbank.evaluate.evaluation_batches", batches),
+        ):
             report = verify_all(bank, backbone=backbone)
         for task in report.tasks:
             found[task.status] += 1

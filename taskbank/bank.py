@@ -292,23 +292,27 @@ class Bank:
             raise InputError("the reason is empty: say why the predictions may change")
         if record.retired:
             raise ConflictError(f"{record.ref} is retired: nothing of it is verified any more")
-        run = self.catalog.run_of(verification)
-        seen = self.catalog.observations(run) if run is not None else {}
-        found = [own for (adapter, _), own in seen.items() if adapter == record.id]
-        if not found or {one.split for one in found[-1]} != {one.name for one in record.splits}:
+        found = self.catalog.observed_by(verification, record)
+        if {one.split for one in found} != {one.name for one in record.splits}:
             raise NotFoundError(
                 f"verification {verification} did not predict all of {record.ref}: run "
                 f"taskbank verify-all --task {record.ref}, and accept that"
             )
         digests = {one.name: one.reference for one in record.splits}
-        new = [one for one in found[-1] if one.predictions != digests[one.split]]
+        new = [one for one in found if one.predictions != digests[one.split]]
         if not new:
             raise ConflictError(
                 f"verification {verification} saw {record.ref} predict its reference to the "
                 "last bit: there is nothing to accept"
             )
-        for one in new:
-            self.observed(one)  # says now that it is gone
+        from numpy import isfinite
+
+        for one in new:  # says now that it is gone
+            if not isfinite(self.observed(one)).all():
+                raise ConflictError(
+                    f"verification {verification} saw {record.ref} predict what is no number: that "
+                    "is nothing to compare with"
+                )
         with writing(self.engine) as connection:
             self.catalog.accept(connection, record.id, new, verification, reason.strip())
         return self[record.ref]

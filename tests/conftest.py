@@ -133,6 +133,7 @@ def trained(
         training={"epochs": 8, "learning_rate": 0.02, "batch_size": 16},
         tags={"team": "search"},
         description="Is the mood good?",
+        verify="integrity",  # so that tests of verification begin with none
     )
     return place, added
 

@@ -27,7 +27,7 @@ from taskbank.verify.gate import unfulfilled
 from taskbank.verify.statistics import mcnemar
 from tests.making import DEFINITION, new_adapter
 from tests.tiny import ROWS as ROWS_OF
-from tests.tiny import write_jsonl
+from tests.tiny import make_backbone, write_jsonl
 
 ROWS = 40
 
@@ -236,3 +236,57 @@ def test_a_version_that_is_worse_does_not_get_the_alias(
     assert run([*command, *good, "--must-not-regress"]) == 2
     assert "--new-version" in capsys.readouterr().err
     assert run([*command, "--new-version", "--alias", "7"]) == 2
+
+
+def test_a_version_on_another_backbone_is_compared_on_its_own(tmp_path: Path, data: Path) -> None:
+    """The older version predicts on the backbone that it was trained for, so that a worse one
+    on a new encoder does not get the alias."""
+    url = f"sqlite:///{tmp_path}/bank.db"
+    old, new = (make_backbone(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 9)))
+    good: dict[str, Any] = {"training": {"epochs": 8, "learning_rate": 0.02}, "verify": "none"}
+    train, test = str(data / "train.jsonl"), str(data / "validation.jsonl")
+    add_task(url, "mood", train, backbone=str(old), alias="live", **good)
+    bad: dict[str, Any] = {"training": {"epochs": 1, "learning_rate": 1e-7}, "verify": "none"}
+    added = add_task(
+        url,
+        "mood",
+        train,
+        test=test,
+        backbone=str(new),
+        new_version=True,
+        alias="live",
+        must_not_regress=True,
+        **bad,
+    )
+    assert added.worse is not None
+    assert added.worse.metrics["accuracy"][0] > added.worse.metrics["accuracy"][1] + 0.2
+    with taskbank.open(url) as bank:
+        assert bank["mood@live"].version == 1
+
+
+def test_the_test_is_of_the_metric(bank: Bank) -> None:
+    """F1 that collapses while accuracy stays is significantly worse, though as many answers
+    became right as wrong."""
+    labels = tuple("good" if row < 60 else "bad" for row in range(200))
+    first = version(200, labels=labels)
+    logits = load(first.splits[0].logits)["logits"].copy()
+    logits[60:100] = logits[60:100, ::-1]  # the older one calls some good that are not
+    older = _with(first, logits)
+    logits = load(first.splits[0].logits)["logits"].copy()
+    logits[:40] = logits[:40, ::-1]  # the newer one misses most of those that are
+    bank.put(replace(older, metric="f1"))
+    newer = _with(version(200, labels=labels, seed=1), logits)
+    bank.put(replace(newer, metric="f1"), new_version=True)
+    found = diff(bank, "mood@1", "mood@2")
+    assert found.negative_flips == found.positive_flips == 40
+    assert found.drop > 0.2
+    assert found.p_value < 0.01
+
+
+def _with(new: NewAdapter, logits: np.ndarray) -> NewAdapter:
+    columns = Examples.from_bytes(new.splits[0].examples, "test.csv").columns
+    return replace(
+        new,
+        splits=(replace(new.splits[0], logits=save({"logits": logits})),),
+        metrics=tuple(measure(SINGLE, "test", logits, columns, new.definition)),
+    )

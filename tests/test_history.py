@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,26 @@ def test_the_matrix_is_what_was_seen_after_each_task(bank: Bank) -> None:
     )
 
 
+def test_a_retired_version_does_not_count(bank: Bank) -> None:
+    """What a version scored that is out of use now is no score of its task."""
+    first = bank.put(new_adapter("mood"))
+    bank.put(new_adapter("mood", seed=1), new_version=True)
+    observe(bank, mood=0.123)
+    bank.remove("mood@2")
+    assert score_matrix(bank).scores.tolist() == [[first.score]]
+
+
+def test_a_loss_is_the_better_the_lower_it_is(bank: Bank) -> None:
+    """What grew is forgotten, where the metric is a loss."""
+    loss = next(m.value for m in new_adapter().metrics if m.name == "log_loss")
+    bank.put(replace(new_adapter("mood"), metric="log_loss"))
+    bank.put(new_adapter("other", seed=1))
+    observe(bank, mood=loss + 0.5)
+    measures = score_matrix(bank).measures()
+    assert measures["forgetting"] == pytest.approx(0.5)
+    assert measures["backward_transfer"] == pytest.approx(-0.5)
+
+
 def test_an_empty_bank_has_an_empty_matrix(bank: Bank) -> None:
     """Nothing is measured where there is nothing."""
     found = score_matrix(bank)
@@ -195,7 +216,7 @@ def test_a_picture_that_cannot_be_drawn_is_said_first(
     """Another ending, a folder that is not there, no matplotlib."""
     with pytest.raises(InputError, match=r"\.png or \.svg"):
         check_plot(tmp_path / "a.jpg")
-    with pytest.raises(InputError, match="folder is not there"):
+    with pytest.raises(InputError, match="cannot be written to"):
         check_plot(tmp_path / "nowhere" / "a.png")
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"taskbank\[plots\]"):

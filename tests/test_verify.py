@@ -444,7 +444,7 @@ def test_the_page_is_one_file_that_loads_nothing(regressed: Report, tmp_path: Pa
     assert "regressed" in page
     assert regressed.tasks[0].flipped[0].text in page
     assert "http" not in page
-    assert "<script" not in page
+    assert page.count("<script") == 1  # what sorts and filters the table
 
 
 def test_texts_in_a_report_are_only_texts(tmp_path: Path) -> None:
@@ -463,7 +463,7 @@ def test_texts_in_a_report_are_only_texts(tmp_path: Path) -> None:
     )
     write_html(report, tmp_path / "a.html")
     write_junit(report, tmp_path / "a.xml")
-    assert "<script>" not in (tmp_path / "a.html").read_text()
+    assert "<script>alert" not in (tmp_path / "a.html").read_text()
     assert len(list(ET.parse(tmp_path / "a.xml").getroot().iter("failure"))) == 2
 
 

@@ -663,13 +663,18 @@ class Catalog:
         with reading(self.engine) as connection:
             for start in range(0, len(circumstances), CHUNK):
                 query = (
-                    select(ResultRow.circumstances, ResultRow.verification_id, ResultRow.observed)
+                    select(
+                        ResultRow.circumstances,
+                        ResultRow.verification_id,
+                        ResultRow.recorded,
+                        ResultRow.observed,
+                    )
                     .where(ResultRow.circumstances.in_(circumstances[start : start + CHUNK]))
                     .where(ResultRow.status == "ok")
                     .order_by(ResultRow.id)
                 )
-                for of, verification, observed in connection.execute(query):
-                    found[str(of)] = Voucher(verification, observed)
+                for of, verification, recorded, observed in connection.execute(query):
+                    found[str(of)] = Voucher(verification, float(recorded or 0.0), observed)
         return found
 
     def add_verification(
@@ -739,10 +744,13 @@ class Catalog:
             .order_by(ResultRow.id)
         )
         with reading(self.engine) as connection:
-            return [
-                (at, task, version, float(observed or 0.0))
-                for at, task, version, observed in connection.execute(query)
-            ]
+            rows = connection.execute(query).all()
+        try:
+            return [(at, task, version, float(seen or 0.0)) for at, task, version, seen in rows]
+        except ValueError:
+            raise DamagedError(
+                "a result of a verification is no number: run taskbank verify-all"
+            ) from None
 
     def acceptances_of(self, task: str) -> list[dict[str, Json]]:
         """Return what was accepted of a task, oldest first, once for all splits of a version."""
@@ -773,20 +781,28 @@ class Catalog:
         with reading(self.engine) as connection:
             return [(at, tolerance) for at, tolerance in connection.execute(query)]
 
-    def run_of(self, verification: int) -> int | None:
-        """Return the run that a verification came of; none if it predicted nothing.
+    def observed_by(self, verification: int, record: AdapterRecord) -> tuple[Observation, ...]:
+        """Return what a verification saw an adapter predict; nothing if it did not look.
 
         Raises:
             NotFoundError: if there is no such verification.
         """
         query = select(VerificationRow.run_id).where(VerificationRow.id == verification)
+        result = select(ResultRow.circumstances).where(
+            ResultRow.verification_id == verification,
+            ResultRow.task == record.task,
+            ResultRow.version == record.version,
+        )
         with reading(self.engine) as connection:
             found = connection.execute(query).one_or_none()
+            circumstances = connection.execute(result).scalar()
         if found is None:
             raise NotFoundError(
                 f"the bank has no verification {verification}: taskbank history lists them"
             )
-        return found[0]
+        if found[0] is None or circumstances is None:
+            return ()
+        return self.observations(found[0]).get((record.id, circumstances), ())
 
     # References and tolerances
 
@@ -819,12 +835,17 @@ class Catalog:
     def tolerances(self) -> dict[str, float]:
         """Return the tolerance of every task that has one."""
         query = (
-            select(TaskRow.name, ToleranceRow.tolerance)
+            select(ToleranceRow.__table__, TaskRow.name)
             .join(TaskRow, TaskRow.id == ToleranceRow.task_id)
             .order_by(ToleranceRow.id)
         )
+        columns = _table(ToleranceRow).columns.keys()
+        latest = {}
         with reading(self.engine) as connection:
-            latest = {task: value for task, value in connection.execute(query)}
+            for row in connection.execute(query).mappings():
+                # One that was changed behind the bank's back lets nothing pass.
+                if row_damage(ToleranceRow.__tablename__, {c: row[c] for c in columns}) is None:
+                    latest[row["name"]] = row["tolerance"]
         return {task: value for task, value in latest.items() if value is not None}
 
 

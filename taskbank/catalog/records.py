@@ -405,10 +405,12 @@ class Voucher:
 
     Attributes:
         verification: its number.
-        observed: the adapter's score then.
+        recorded: the adapter's score by its reference predictions.
+        observed: its score then.
     """
 
     verification: int
+    recorded: float
     observed: float | None
 
 

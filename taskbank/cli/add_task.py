@@ -12,6 +12,7 @@ from taskbank.cli.common import (
     literal,
     pairs,
     print_fields,
+    print_findings,
     print_json,
     size,
 )
@@ -155,6 +156,8 @@ def add_task(
             "input; try another --learning-rate, more epochs or more data",
             err=True,
         )
+    if added.verification is not None:
+        print_findings(added.verification)
     if added.worse is not None:
         click.echo(
             f"{added.worse.second} is worse than {added.worse.first}: {added.worse.metric} is "
@@ -218,7 +221,7 @@ def _print(added: Added) -> None:
         else f"{size(added.record.bytes)}, {added.record.digest}",
     }
     print_fields(fields)
-    if added.verification is None:
+    if added.verification is None or not added.verification.ok:
         return
     others = added.verification.checked - (added.record is not None)
     if added.verification.ok:
@@ -228,5 +231,3 @@ def _print(added: Added) -> None:
             else ("adapters of the bank are as they were")
         )
         click.echo(f"the {others} other {are} (verified at level {added.verification.level})")
-    for finding in added.verification.findings:
-        click.echo(f"found: {finding.task}@{finding.version} {finding.message}", err=True)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from taskbank.cli.common import Settings, data_options, print_json, print_table
+from taskbank.cli.common import (
+    Settings,
+    data_options,
+    print_findings,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from taskbank.suite import SuiteReport
@@ -73,8 +79,7 @@ def _print(settings: Settings, report: SuiteReport) -> None:
     failed = sum(one.status == "failed" for one in report.outcomes)
     told = f"{len(report.outcomes)} tasks, {failed} failed"
     if report.verification is not None:
-        for finding in report.verification.findings:
-            click.echo(f"found: {finding.task}@{finding.version} {finding.message}", err=True)
+        print_findings(report.verification)
         told += (
             f"; the bank's {report.verification.checked} adapters are "
             f"{'as they were' if report.verification.ok else 'not all as they were'}"

@@ -21,10 +21,18 @@ from taskbank.errors import InputError
     "'metric.accuracy >= 0.9' or, against what the alias names now, 'negative_flips <= 3' (also "
     "positive_flips, flips, drop and p_value); repeatable.",
 )
+@click.option("--backbone", metavar="SPEC", help="Where the backbone is now, if it moved.")
+@click.option("--device", help="To predict on, where that is needed: cpu or cuda.")
 @data_options
 @click.pass_obj
 def alias(
-    settings: Settings, ref: str, alias: str | None, drop: bool, requirements: tuple[str, ...]
+    settings: Settings,
+    /,
+    ref: str,
+    alias: str | None,
+    drop: bool,
+    requirements: tuple[str, ...],
+    **where: str | None,
 ) -> int:
     """Let ALIAS name a version: taskbank alias sst2@3 production.
 
@@ -40,7 +48,7 @@ def alias(
         if alias is not None and requirements:
             from taskbank.verify.gate import unfulfilled
 
-            failed = unfulfilled(bank, ref, alias, requirements)
+            failed = unfulfilled(bank, ref, alias, requirements, **where)
             for message in failed:
                 click.echo(f"{message}: alias {alias!r} stays where it is", err=True)
             if failed:

@@ -8,11 +8,14 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from taskbank.errors import InputError
+
+if TYPE_CHECKING:
+    from taskbank.verify.report import Report
 
 DEFAULT_BANK = "sqlite:///taskbank.db"
 WIDE = 3  # spaces between the columns of a table that has room
@@ -81,6 +84,18 @@ def data_options(command: Command) -> Command:
         help="Print JSON.",
     )
     return bank_options(json_option(command))
+
+
+def print_findings(report: Report) -> None:
+    """Print what a verification that came with something else found, to the error stream."""
+    for finding in report.findings:
+        where = "the bank" if finding.task is None else f"{finding.task}@{finding.version}"
+        click.echo(f"found: {where}: {finding.message}", err=True)
+    changed = [task.ref for task in report.tasks if task.status == "changed"]
+    if changed:
+        click.echo(
+            f"predict otherwise than when they were recorded: {', '.join(changed)}", err=True
+        )
 
 
 def print_json(value: Any) -> None:

@@ -18,7 +18,7 @@ def tolerance(settings: Settings, task: str | None, drop: float | None, remove: 
     """Let a DROP of a task's metric pass in every verification: taskbank tolerance sst2 0.01.
 
     It is for drops that may be chance; one that chance does not explain is never let pass.
-    Without DROP, show what the tasks have.
+    Without DROP, show what the task has, or all of them.
     """
     from taskbank.bank import open_bank
 
@@ -30,9 +30,12 @@ def tolerance(settings: Settings, task: str | None, drop: float | None, remove: 
         if task is not None and (drop is not None or remove):
             bank.set_tolerance(task, drop)
         found = bank.tolerances()
+        if task is not None:
+            bank.aliases(task)  # says that there is no such task
+            found = {name: value for name, value in found.items() if name == task}
     if settings.json:
         print_json(found)
     elif found:
         print_table(("task", ">drop"), sorted(found.items()))
     else:
-        settings.say("no task has a tolerance of its own")
+        settings.say(f"{task or 'no task'} has {'no' if task else 'a'} tolerance of its own")

@@ -102,8 +102,15 @@ def verify_all(
 
 def _history(bank: Bank) -> dict[str, list[float]]:
     """Return the scores of every adapter, oldest first: when it was added, then as it was seen."""
-    scores = {record.ref: [record.score] for record in bank.adapters()}
-    for _, task, version, score in bank.catalog.observed_scores():
+    from taskbank.catalog.catalog import UNREADABLE
+    from taskbank.errors import TaskbankError
+
+    try:
+        scores = {record.ref: [record.score] for record in bank.adapters()}
+        observed = bank.catalog.observed_scores()
+    except (TaskbankError, *UNREADABLE):  # the report says so
+        return {}
+    for _, task, version, score in observed:
         if f"{task}@{version}" in scores:
             scores[f"{task}@{version}"].append(score)
     return scores

@@ -9,6 +9,7 @@ import numpy as np
 
 from taskbank.bank import Bank
 from taskbank.history.continual import average_accuracy, backward_transfer, forgetting
+from taskbank.kinds.kind import better
 from taskbank.specs import Json
 
 
@@ -39,11 +40,13 @@ class Matrix:
         if not self.tasks:
             names = ("average_accuracy", "backward_transfer", "forward_transfer", "forgetting")
             return dict.fromkeys(names)
+        # The measures want scores that are the better the higher they are.
+        signs = np.array([better(metric, 1.0) for metric in self.metrics])
         return {
-            "average_accuracy": average_accuracy(self.scores),
-            "backward_transfer": backward_transfer(self.scores),
+            "average_accuracy": average_accuracy(self.scores * signs),
+            "backward_transfer": backward_transfer(self.scores * signs),
             "forward_transfer": None,
-            "forgetting": forgetting(self.scores),
+            "forgetting": forgetting(self.scores * signs),
         }
 
     def to_json(self) -> dict[str, Json]:
@@ -96,6 +99,9 @@ def score_matrix(bank: Bank) -> Matrix:
 
 
 def _moments(bank: Bank) -> Iterator[tuple[str, str, int, float]]:
-    """Give every score with its moment, task and version, in order of time."""
-    added = [(one.created_at, one.task, one.version, one.score) for one in bank.adapters()]
-    yield from sorted(added + bank.catalog.observed_scores())
+    """Give every score of an adapter in use with its moment, in order of time."""
+    records = bank.adapters()
+    added = [(one.created_at, one.task, one.version, one.score) for one in records]
+    in_use = {(one.task, one.version) for one in records}
+    seen = [one for one in bank.catalog.observed_scores() if one[1:3] in in_use]
+    yield from sorted(added + seen)

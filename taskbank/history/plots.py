@@ -12,6 +12,7 @@ import numpy as np
 from taskbank.errors import InputError, MissingExtraError
 from taskbank.history.events import Event
 from taskbank.history.matrix import Matrix
+from taskbank.verify.files import check_writable
 
 ENDINGS = (".png", ".svg")
 READABLE = 14  # tasks whose names and scores can be read in a picture
@@ -23,12 +24,11 @@ def check_plot(path: Path) -> None:
 
     Raises:
         MissingExtraError: if matplotlib is not installed.
-        InputError: if the path has another ending, or its folder is not there.
+        InputError: if the path has another ending, or cannot be written to.
     """
     if path.suffix.lower() not in ENDINGS:
         raise InputError(f"{path} is no picture: name a file that ends in {' or '.join(ENDINGS)}")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{path} cannot be written to: its folder is not there")
+    check_writable(path)
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError:

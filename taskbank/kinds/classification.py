@@ -283,7 +283,8 @@ def other_class(reference: np.ndarray, predictions: np.ndarray) -> tuple[np.ndar
     before, after = reference.argmax(axis=1), predictions.argmax(axis=1)
     broken = ~np.isfinite(predictions).all(axis=1)
     every = np.arange(len(reference))
-    margin = np.where(broken, np.inf, reference[every, before] - reference[every, after])
+    with np.errstate(invalid="ignore"):
+        margin = np.where(broken, np.inf, reference[every, before] - reference[every, after])
     return (before != after) | broken, margin
 
 

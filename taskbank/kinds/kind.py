@@ -316,11 +316,12 @@ def rarest(labels: Sequence[Sequence[str]]) -> list[str]:
 
 
 def scale_of(reference: np.ndarray) -> float:
-    """Return the largest output of a reference, at least 1."""
-    return max(1.0, float(np.abs(reference).max(initial=0.0)))
+    """Return the largest output of a reference that is a number, at least 1."""
+    return max(1.0, float(np.abs(reference[np.isfinite(reference)]).max(initial=0.0)))
 
 
 def moved_by(reference: np.ndarray, predictions: np.ndarray) -> np.ndarray:
     """Return the largest change in each row, infinite where it is no number."""
-    moved = np.abs(predictions.astype(np.float64) - reference).max(axis=1)
+    with np.errstate(invalid="ignore"):  # of infinity and infinity
+        moved = np.abs(predictions.astype(np.float64) - reference).max(axis=1)
     return np.where(np.isfinite(moved), moved, np.inf)

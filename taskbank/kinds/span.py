@@ -20,7 +20,14 @@ import numpy as np
 from taskbank.data.columns import Field, is_number, shown
 from taskbank.errors import DataError
 from taskbank.kinds.classification import softmax
-from taskbank.kinds.kind import Changes, Columns, Measurement, check_settings, check_wishes
+from taskbank.kinds.kind import (
+    Changes,
+    Columns,
+    Measurement,
+    check_settings,
+    check_wishes,
+    scale_of,
+)
 from taskbank.kinds.resampling import of_mean
 from taskbank.kinds.text import TextKind
 from taskbank.specs import Definition, Json
@@ -239,7 +246,7 @@ class Span(TextKind):
                 moved[row] = max(moved[row], abs(one[both] - other[both]))
         moved = np.where(broken, np.inf, moved)
         margin = np.where(broken, np.inf, margin)
-        largest = max(1.0, float(np.abs(reference[:, [0, *range(3, 1 + 3 * KEPT, 3)]]).max()))
+        largest = scale_of(reference[:, [0, *range(3, 1 + 3 * KEPT, 3)]])
         changed = (before != after).any(axis=1) | broken
         return Changes(changed, margin, moved, largest)
 

@@ -130,12 +130,9 @@ def compare(
         for message in disagreeing(split.name, recorded, before)
     )
     changes = kind.changes(reference, predictions, columns, definition)
-    both = _Both(kind, record, columns, reference, readable)
     within = changes.within(noise)
     moved = changes.moved > noise
-    dropped = better(record.metric, before[record.metric]) > better(
-        record.metric, after[record.metric]
-    )
+    flipped = changes.changed & ~within
     return Comparison(
         split,
         record.metric,
@@ -153,7 +150,7 @@ def compare(
             np.flatnonzero(changes.changed),
             within,
         ),
-        _p_value(both, changes.changed & ~within, moved) if dropped and moved.any() else 1.0,
+        drop_by_chance(kind, record, columns, reference, readable, flipped, moved),
         disagreements,
     )
 
@@ -202,8 +199,37 @@ class _Both:
         )
 
 
-def _p_value(both: _Both, flipped: np.ndarray, moved: np.ndarray) -> float:
-    """Return how likely so large a drop of the metric is by chance."""
+def drop_by_chance(
+    kind: Kind,
+    record: AdapterRecord,
+    columns: Columns,
+    reference: np.ndarray,
+    predictions: np.ndarray,
+    flipped: np.ndarray | None = None,
+    moved: np.ndarray | None = None,
+) -> float:
+    """Return how likely so large a drop of an adapter's metric is by chance, one-sided.
+
+    Args:
+        kind: of the task.
+        record: the adapter, whose metric and definition count.
+        columns: of the examples.
+        reference: what was predicted for them.
+        predictions: what is predicted now, all of it numbers.
+        flipped: of each example, whether its answer changed by more than rounding; none means
+            wherever it changed at all.
+        moved: of each example, whether an output moved by more than rounding; likewise.
+
+    Returns:
+        1 if there is no drop.
+    """
+    both = _Both(kind, record, columns, reference, predictions)
+    if flipped is None or moved is None:
+        changes = kind.changes(reference, predictions, columns, record.definition)
+        flipped, moved = changes.changed, changes.moved > 0
+    everything = np.ones_like(moved)
+    if not moved.any() or both.score(everything) >= both.score(~everything):
+        return 1.0
     before, after = both.credits()
     if set(before) | set(after) <= {0.0, 1.0} and before.mean() == both.score(np.zeros_like(moved)):
         worse = int(((before > after) & flipped).sum())

@@ -13,8 +13,6 @@ from taskbank.errors import InputError
 from taskbank.specs import Json, digest_json
 
 if TYPE_CHECKING:
-    import torch
-
     from taskbank.backbone import Backbone
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -46,12 +44,9 @@ class Conditions:
         return numerics(self.device) | {"dtype": self.dtype}
 
     @property
-    def torch_dtype(self) -> torch.dtype:
-        """The type of the products."""
-        import torch
-
-        dtype: torch.dtype = getattr(torch, self.dtype)
-        return dtype
+    def reduced(self) -> bool:
+        """Whether the products have fewer digits than those of the reference."""
+        return self.dtype != "float32"
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -62,8 +57,8 @@ class Conditions:
 
         count = self.threads or torch.get_num_threads()
         kind = self.device.partition(":")[0]
-        reduced = self.dtype != "float32"
-        with threads(count), torch.autocast(kind, self.torch_dtype, enabled=reduced):
+        dtype = getattr(torch, self.dtype)
+        with threads(count), torch.autocast(kind, dtype, enabled=self.reduced):
             yield
 
 
@@ -87,8 +82,11 @@ def conditions(
         if name in ("backbone", "device") and {"backbone": backbone, "device": device}[name]:
             raise InputError(f"--what-if {name}={value} and --{name}: give one of them")
     where = asked.get("device", device)
-    if where is None and backbone is not None and not isinstance(backbone, str):
-        where = str(backbone.device)
+    if backbone is not None and not isinstance(backbone, str):
+        there = str(backbone.device)
+        if where not in (None, there):
+            raise InputError(f"the backbone is on {there}, not on {where}: name one of them")
+        where = there
     values: dict[str, Any] = {"device": pick_device(where)}
     values["backbone"] = asked.get("backbone", backbone)
     dtype = asked.get("dtype", "float32")
@@ -114,6 +112,7 @@ def circumstances(record: AdapterRecord, backbone: str, numerics: Mapping[str, J
         {
             "adapter": record.digest,
             "kind": record.kind,
+            "metric": record.metric,
             "method": [record.method, dict(record.options)],
             "definition": [list(record.labels), dict(record.settings)],
             "max_length": record.training["max_length"],

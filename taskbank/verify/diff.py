@@ -20,7 +20,7 @@ from taskbank.data.examples import Examples
 from taskbank.errors import DataError, InputError
 from taskbank.kinds.kind import better
 from taskbank.specs import Json
-from taskbank.verify.compare import flips_between
+from taskbank.verify.compare import SAME_METRIC, drop_by_chance, flips_between
 from taskbank.verify.report import Flip
 from taskbank.verify.statistics import mcnemar, paired_permutation
 from taskbank.verify.verdict import NEGLIGIBLE, SIGNIFICANT
@@ -44,9 +44,9 @@ class Diff:
         metrics: every metric that both have, of the first and of the second.
         flips: every example that they answer otherwise.
         answers: how often which answer of the first is which of the second, where they differ.
-        p_value: how likely the second's being so much worse is by chance, one-sided: McNemar's
-            exact test where an answer is right or wrong, else a paired permutation test of how
-            right the answers are.
+        p_value: how likely the second's metric being so much worse is by chance, one-sided, as
+            in a verification. Where the two have other labels or settings, it is about how right
+            their answers are.
     """
 
     first: str
@@ -78,7 +78,8 @@ class Diff:
 
     def worse(self, tolerance: float) -> bool:
         """Return whether the second is worse, by more than a tolerance or than chance explains."""
-        return self.drop > tolerance or (self.drop > NEGLIGIBLE and self.p_value < SIGNIFICANT)
+        beyond = self.drop > tolerance + SAME_METRIC
+        return beyond or (self.drop > NEGLIGIBLE and self.p_value < SIGNIFICANT)
 
     def to_json(self) -> dict[str, Json]:
         """Return what `taskbank diff --json` prints."""
@@ -153,8 +154,10 @@ def _predictions(
     from taskbank.inference import attached, load_recorded
 
     kind: Kind = plugins.load("kinds", record.kind)
-    if backbone is None or isinstance(backbone, str):
+    if isinstance(backbone, str):
         backbone = load_recorded(bank.backbone(record.backbone), backbone, device)
+    elif backbone is None or backbone.identity.fingerprint != record.backbone:
+        backbone = load_recorded(bank.backbone(record.backbone), None, device)
     length = record.training["max_length"]
     encoded = kind.encode(
         backbone.tokenizer, examples.columns, record.definition, length, labelled=False
@@ -211,11 +214,14 @@ def _compared(
         {name: (value, scores[1][name]) for name, value in scores[0].items() if name in scores[1]},
         flips,
         dict(Counter((flip.recorded, flip.observed) for flip in flips).most_common()),
-        _p_value(*credits),
+        drop_by_chance(kind, other, columns, before, after)
+        if one.definition == other.definition
+        else _p_value(*credits),
     )
 
 
 def _p_value(before: np.ndarray, after: np.ndarray) -> float:
+    """Return how likely it is by chance that answers are so much less right."""
     worse, improved = int((after < before).sum()), int((after > before).sum())
     if set(before) | set(after) <= {0.0, 1.0}:
         return mcnemar(worse, improved)

@@ -13,6 +13,7 @@ from typing import get_args
 from taskbank.errors import InputError
 from taskbank.verify.report import Finding, Report, Status
 
+WRONG = ("regressed", "damaged", "unverifiable")
 # Headings of the table of adapters, and whether what is below them is a number.
 COLUMNS = (
     ("adapter", False),
@@ -64,7 +65,7 @@ def write_html(
     page = Environment(autoescape=True, trim_blocks=True).from_string(template)
     text = page.render(
         report=report,
-        headline=_headline(report, counts),
+        headline=_headline(report),
         advice=_advice(report, counts),
         counts=counts,
         columns=COLUMNS,
@@ -73,11 +74,14 @@ def write_html(
     _write(path, text.encode())
 
 
-def _headline(report: Report, counts: Mapping[str, int]) -> str:
+def _headline(report: Report) -> str:
     if report.ok:
         return f"{report.checked} adapters checked: all is well"
-    wrong = sum(counts.get(status, 0) for status in ("regressed", "damaged", "unverifiable"))
-    return f"{report.checked} adapters checked: {wrong} need attention"
+    wrong = {task.ref for task in report.tasks if task.status in WRONG}
+    wrong |= {f"{one.task}@{one.version}" for one in report.findings if one.task is not None}
+    if not wrong:
+        return f"{report.checked} adapters checked: the bank needs attention"
+    return f"{report.checked} adapters checked: {len(wrong)} need attention"
 
 
 def _advice(report: Report, counts: Mapping[str, int]) -> str:
@@ -94,6 +98,8 @@ def _advice(report: Report, counts: Mapping[str, int]) -> str:
         return "The bank has no adapters."
     if not found and not report.findings:
         return "Every adapter is, and predicts, what was recorded. There is nothing to do."
+    if any(finding.check == "strict" for finding in report.findings):
+        found.append("With --strict no flip is let pass.")
     if not found:
         return "Something about the bank itself is not as it should be: see below."
     return " ".join(found)
@@ -119,7 +125,10 @@ def write_junit(report: Report, path: Path) -> None:
     ]
     for task in report.tasks:
         own = [f for f in report.findings if (f.task, f.version) == (task.task, task.version)]
-        cases.append((f"{task.task}@{task.version}", own))
+        if not own and task.status in WRONG:  # what is wrong concerns others too, and is said once
+            message = "this adapter is concerned by what was found in the bank"
+            own = [Finding(task.task, task.version, task.status, message)]
+        cases.append((task.ref, own))
     for name, findings in cases:
         case = ET.SubElement(suite, "testcase", classname="taskbank", name=name)
         for finding in findings:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RESTORE = "restore the bank from a copy, or remove the task and add it again"
 
-CHUNK = 1000  # adapters whose child rows are read at once
+CHUNK = 1000  # adapters or verifications whose child rows are read at once
 
 Children = dict[str, dict[int, list[Mapping[str, Any]]]]  # rows by table, then by parent
 Tables = dict[str, dict[int, StoredRow]]  # by name, then by id
@@ -166,16 +166,24 @@ def _check_row(found: Integrity, tables: Tables, table: str, stored: StoredRow) 
 def _check_verifications(
     bank: Bank, connection: Connection, found: Integrity, rows: Mapping[int, StoredRow]
 ) -> None:
-    for row_id, stored in rows.items():
-        if stored.unreadable:  # said already
-            continue
+    # What is wrong with a row itself was said already.
+    sound = [i for i, row in rows.items() if stored_damage("verifications", row) is None]
+    for start in range(0, len(sound), CHUNK):
+        part = sound[start : start + CHUNK]
         try:
-            children = bank.catalog.children(connection, [row_id], VERIFICATION_CHILDREN)
-            damages = list(children_damage(stored.values, children))
+            known = bank.catalog.children(connection, part, VERIFICATION_CHILDREN)
         except UNREADABLE:
-            damages = [f"a value that belongs to verification {row_id} {NOT_READABLE}"]
-        for damage in damages:
-            found.note([], "contents", f"{damage}: {RESTORE}")
+            known = None
+        for row_id in part:
+            try:
+                children = known or bank.catalog.children(
+                    connection, [row_id], VERIFICATION_CHILDREN
+                )
+                damages = list(children_damage(rows[row_id].values, children))
+            except UNREADABLE:
+                damages = [f"a value that belongs to verification {row_id} {NOT_READABLE}"]
+            for damage in damages:
+                found.note([], "contents", f"{damage}: {RESTORE}")
 
 
 def _check_blobs(bank: Bank, found: Integrity, tables: Tables) -> None:

@@ -20,7 +20,7 @@ from taskbank.bank import Bank
 from taskbank.catalog.records import AdapterRecord, SplitRecord
 from taskbank.data.batches import Encoded
 from taskbank.data.examples import Examples
-from taskbank.errors import TaskbankError
+from taskbank.errors import DamagedError, TaskbankError
 from taskbank.evaluate import predict_examples
 from taskbank.inference import attached, check_backbone, load_recorded
 from taskbank.verify.canary import choose_canaries
@@ -40,11 +40,33 @@ RECENT = 8  # splits that are kept, as they are and tokenised: versions of a tas
 Made = TypeVar("Made")
 
 
+def given_backbone(bank: Bank, conditions: Conditions) -> Backbone | None:
+    """Return the backbone that was given, loaded; none if none was.
+
+    Args:
+        bank: an open bank.
+        conditions: under which to predict.
+
+    Raises:
+        InputError: if it cannot be loaded.
+        BackboneMismatchError: if the bank does not know it, and it is not only asked about.
+    """
+    given = conditions.backbone
+    if isinstance(given, str):
+        given = load_backbone(given, conditions.device)
+    if given is not None and "backbone" not in conditions.asked:
+        known = {one.fingerprint: one for one in bank.backbones()}
+        if given.identity.fingerprint not in known and known:
+            check_backbone(given, next(iter(known.values())))
+    return given
+
+
 def gather(
     bank: Bank,
     records: Sequence[AdapterRecord],
     level: Level,
     conditions: Conditions,
+    given: Backbone | None,
     run: Run,
     *,
     progress: bool = False,
@@ -56,21 +78,11 @@ def gather(
         records: the adapters, whose integrity was checked.
         level: `changed`, `canary` or `full`.
         conditions: under which to predict.
+        given: the backbone, if one was given.
         run: where it is recorded.
         progress: show a bar, if the error stream is a terminal.
-
-    Raises:
-        BackboneMismatchError: if a backbone is given that the bank does not know, and is not
-            only asked about.
     """
     other = "backbone" in conditions.asked
-    given = conditions.backbone
-    if isinstance(given, str):
-        given = load_backbone(given, conditions.device)
-    if given is not None and not other:
-        known = {one.fingerprint: one for one in bank.backbones()}
-        if given.identity.fingerprint not in known and known:
-            check_backbone(given, next(iter(known.values())))
     groups: dict[str, list[AdapterRecord]] = defaultdict(list)
     for record in records:
         groups[record.backbone].append(record)
@@ -141,32 +153,37 @@ class _Observer:
                     observed = self._predicted(record, model)
                 self.run.keep(record, key, observed)
             comparisons = tuple(self._compared(record, observed))
-        except TaskbankError as error:
+        except DamagedError as error:
             return Evidence(record, unusable=str(error))
+        except TaskbankError as error:  # it could not be read or predicted at the moment
+            return Evidence(record, unreadable=str(error))
         return Evidence(record, comparisons, circumstances=key)
 
     def _predicted(self, record: AdapterRecord, model: TaskModel) -> Observed:
         kind: Kind = plugins.load("kinds", record.kind)
-        observed, dtype = {}, self.conditions.torch_dtype
+        observed = {}
         for split in record.splits:
             examples = self._examples(record, split)
             key = (split.digest, record.kind, record.training["max_length"])
             encoded = _recent(self.encoded, key, lambda: self._encode(record, examples))  # noqa: B023
             predictions = predict_examples(model, kind, encoded)
             reference = self.bank.reference(record, split.name)
-            if np.array_equal(reference, predictions):  # to the last bit: nothing to explain
+            # To the last bit, there is nothing to explain; with fewer digits, nothing to excuse.
+            if self.conditions.reduced or np.array_equal(reference, predictions):
                 definition = record.definition
                 changes = kind.changes(reference, reference, examples.columns, definition)
-                observed[split.name] = (predictions, least_noise(changes.scale, dtype))
+                observed[split.name] = (predictions, least_noise(changes.scale))
                 continue
             rows = self._canaries(record, split, examples)
             some = examples.select(rows, examples.origin)
             own = predictions[np.isin(kind.examples_of(examples.columns), rows)]
             noise = measured_noise(
-                model, kind, record.definition, some.columns, self._encode(record, some), own, dtype
+                model, kind, record.definition, some.columns, self._encode(record, some), own
             )
             observed[split.name] = (predictions, noise)
-        return observed
+        # The splits are predicted by the same model: what moves one may move the other.
+        noise = max(own for _, own in observed.values())
+        return {name: (predictions, noise) for name, (predictions, _) in observed.items()}
 
     def _compared(self, record: AdapterRecord, observed: Observed) -> Iterator[Comparison]:
         for split in record.splits:
@@ -178,7 +195,7 @@ class _Observer:
     def _unmoved_canaries(self, record: AdapterRecord, model: TaskModel) -> int:
         """Return how many canaries there are of the split that counts, if none moved; else 0."""
         kind: Kind = plugins.load("kinds", record.kind)
-        definition, dtype, count = record.definition, self.conditions.torch_dtype, 0
+        definition, count = record.definition, 0
         for split in record.splits:
             examples = self._examples(record, split)
             rows = self._canaries(record, split, examples)
@@ -187,10 +204,10 @@ class _Observer:
             own = np.isin(kind.examples_of(examples.columns), rows)
             reference = self.bank.reference(record, split.name)[own]
             predictions = predict_examples(model, kind, encoded)
-            noise = measured_noise(
-                model, kind, definition, some.columns, encoded, predictions, dtype
-            )
             changes = kind.changes(reference, predictions, some.columns, definition)
+            noise = least_noise(changes.scale)
+            if not self.conditions.reduced:
+                noise = measured_noise(model, kind, definition, some.columns, encoded, predictions)
             if (changes.moved > noise).any():
                 return 0
             if split.name == record.split:

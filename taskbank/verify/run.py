@@ -25,11 +25,13 @@ class Run:
         bank: that the run is of.
         number: of the run; none if nothing is recorded.
         seen: what it has observed before, by adapter and circumstances.
+        problems: why something could not be recorded.
     """
 
     bank: Bank
     number: int | None = None
     seen: Mapping[tuple[int, str], tuple[Observation, ...]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
     def found(self, record: AdapterRecord, circumstances: str) -> Observed | None:
         """Return what was predicted, and its noise, by split, if all of it was seen before."""
@@ -47,6 +49,10 @@ class Run:
         circumstances: str,
         observed: Observed,
     ) -> None:
-        """Record what was predicted."""
-        if self.number is not None:
+        """Record what was predicted, if that can be: what was seen counts all the same."""
+        if self.number is None:
+            return
+        try:
             self.bank.observe(self.number, record, circumstances, observed)
+        except TaskbankError as error:
+            self.problems.append(str(error))

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from taskbank.catalog.records import AdapterRecord, Voucher
-from taskbank.verify.compare import Comparison
+from taskbank.verify.compare import SAME_METRIC, Comparison
 from taskbank.verify.report import Finding, Status, TaskResult
 from taskbank.verify.statistics import holm
 
@@ -38,6 +38,7 @@ class Evidence:
         voucher: the verification that speaks for it, as nothing has changed since.
         canaries: how many examples stand for all of them, as none of them moved.
         unusable: why its weights cannot be used, if they cannot.
+        unreadable: why it could not be looked at, if it could not.
         unloadable: whether its backbone could not be loaded; that is said once for all.
     """
 
@@ -47,6 +48,7 @@ class Evidence:
     voucher: Voucher | None = None
     canaries: int | None = None
     unusable: str | None = None
+    unreadable: str | None = None
     unloadable: bool = False
 
     @property
@@ -98,6 +100,8 @@ def _findings(
 
     if evidence.unusable is not None:
         yield finding("weights", evidence.unusable)
+    if evidence.unreadable is not None:
+        yield finding("gone", evidence.unreadable)
     for disagreement in evidence.disagreements:
         yield finding("metrics", disagreement)
     if evidence.disagreements or not evidence.comparisons:
@@ -109,7 +113,7 @@ def _findings(
             return
     own = evidence.own
     drop = own.drop if own.moved else 0.0
-    if drop > tolerance:
+    if drop > tolerance + SAME_METRIC:
         reason = f"it dropped by {drop:.4f}, more than the tolerance of {tolerance:g}"
     elif drop > NEGLIGIBLE and p_value < SIGNIFICANT:
         reason = f"a drop of {drop:.4f} by chance has the corrected probability {p_value:.2g}"
@@ -133,7 +137,7 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
             record.version,
             status,
             record.metric,
-            record.score,
+            record.score if voucher is None else voucher.recorded,
             voucher.observed if voucher else None,
             circumstances=evidence.circumstances,
             vouched_by=voucher.verification if voucher else None,
@@ -163,7 +167,7 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
 
 
 def _status(evidence: Evidence, checks: set[str]) -> Status:
-    if evidence.unloadable:
+    if evidence.unloadable or evidence.unreadable is not None:
         return "unverifiable"
     if checks & {"weights", "metrics"}:
         return "damaged"

@@ -12,6 +12,7 @@ from taskbank.catalog.engine import writing
 from taskbank.catalog.records import AdapterRecord
 from taskbank.environment import environment
 from taskbank.errors import BankError, InputError, TaskbankError
+from taskbank.specs import Json
 from taskbank.verify.integrity import Integrity, check_integrity
 from taskbank.verify.report import Finding, Level, Report, TaskResult
 from taskbank.verify.run import Run
@@ -84,15 +85,16 @@ def verify_all(
         report = replace(report, environment=environment(None))
     else:
         from taskbank.verify.conditions import conditions
-        from taskbank.verify.regression import gather
+        from taskbank.verify.regression import gather, given_backbone
 
         asked = conditions(what_if, backbone, device)
         report = replace(report, environment=environment(asked.device))
         integrity = check_integrity(bank, wanted, progress=progress)
         findings = list(integrity.findings)
         sound = _readable(bank, integrity, findings)
+        given = given_backbone(bank, asked)
         run, report = _run(bank, report, sorted(tasks), resume=resume)
-        unloadable, evidence = gather(bank, sound, level, asked, run, progress=progress)
+        unloadable, evidence = gather(bank, sound, level, asked, given, run, progress=progress)
         judged, predicted = judge(
             evidence, tolerance=tolerance, tolerances=bank.tolerances(), strict=strict
         )
@@ -100,6 +102,8 @@ def verify_all(
     by_ref = {(result.task, result.version): result for result in predicted}
     results = [by_ref.get((one.task, one.version), one) for one in _results(integrity)]
     report = replace(report, findings=tuple(findings), tasks=tuple(results), finished_at=now())
+    if run.problems:
+        report = replace(report, unrecorded=run.problems[0])
     return report if report.what_if or report.unrecorded else _record(bank, report, run)
 
 
@@ -137,13 +141,18 @@ def _run(bank: Bank, report: Report, tasks: Sequence[str], *, resume: bool) -> t
     """Return where to record what is predicted: in a new run, or one that did not end."""
     if report.what_if:
         return Run(bank), report
-    for run in reversed(bank.catalog.unfinished_runs() if resume else []):
+    for run in _unfinished(bank) if resume else []:
         if (run["level"], run["tasks"]) == (report.level, tasks):
             return Run(bank, run["id"], bank.catalog.observations(run["id"])), report
     try:
         return Run(bank, bank.start_run(report.level, tasks, report.environment)), report
     except BankError as error:  # a bank that cannot be written to is still reported on
         return Run(bank), replace(report, unrecorded=str(error))
+
+
+def _unfinished(bank: Bank) -> list[dict[str, Json]]:
+    """Return the runs that did not end, the one that saw most first, the newest of equal ones."""
+    return sorted(bank.catalog.unfinished_runs(), key=lambda run: (-run["adapters"], -run["id"]))
 
 
 EVIDENCE = ("noise", "within_noise", "negative_flips", "positive_flips", "p_value", "metrics")
