@@ -118,15 +118,20 @@ def test_what_has_not_changed_is_not_predicted_again(mood: Bank, predicted: list
 def test_a_full_verification_vouches_too_and_one_that_found_something_does_not(
     mood: Bank, predicted: list[int]
 ) -> None:
-    """Only `ok` speaks for an adapter; what changed is predicted every time until it is
-    accepted."""
+    """What was `ok` or `changed` is so still, as long as no more is asked for; what regressed is
+    predicted again every time."""
     mood.put(replica(mood, "nudged", nudge))
+    mood.put(replica(mood, "swapped", swap))
     full = verify_all(mood)
-    assert [task.status for task in full.tasks] == ["ok", "changed"]
+    assert [task.status for task in full.tasks] == ["ok", "changed", "regressed"]
     predicted.clear()
     again = verify_all(mood, level="changed")
-    assert [task.vouched_by for task in again.tasks] == [full.id, None]
-    assert [task.status for task in again.tasks] == ["ok", "changed"]
+    assert [task.vouched_by for task in again.tasks] == [full.id, full.id, None]
+    assert [task.status for task in again.tasks] == ["ok", "changed", "regressed"]
+    assert sum(predicted) == 96
+    predicted.clear()
+    strict = verify_all(mood, ["mood", "nudged"], level="changed", strict=True)
+    assert [task.vouched_by for task in strict.tasks] == [full.id, None]
     assert sum(predicted) == 96
 
 
@@ -456,9 +461,9 @@ def test_the_command_line_has_it_all(mood: Bank, capsys: pytest.CaptureFixture[s
     assert "1 predict otherwise" in capsys.readouterr().out
     number = mood.catalog.verifications()[-1]["id"]
     assert run([*base, "verify-all", "--level", "changed"]) == 0
-    assert f"nothing they depend on has changed since verification {number}" in (
-        capsys.readouterr().out
-    )
+    out = capsys.readouterr().out
+    assert f"nothing they depend on has changed since verification {number}" in out
+    assert "1 predict otherwise" in out
     assert run([*base, "verify-all", "--level", "canary", "--task", "mood"]) == 0
     assert "canaries see whatever moves every output" in capsys.readouterr().out
     assert run([*base, "verify-all", "--what-if", "dtype=bfloat16"]) == 0

@@ -658,7 +658,7 @@ class Catalog:
         return {key: tuple(own.values()) for key, own in found.items()}
 
     def vouchers(self, circumstances: Sequence[str]) -> dict[str, Voucher]:
-        """Return the newest verification that found an adapter to be `ok`, by circumstances."""
+        """Return the newest verification that said `ok` or `changed`, by circumstances."""
         found: dict[str, Voucher] = {}
         with reading(self.engine) as connection:
             for start in range(0, len(circumstances), CHUNK):
@@ -666,15 +666,17 @@ class Catalog:
                     select(
                         ResultRow.circumstances,
                         ResultRow.verification_id,
+                        ResultRow.status,
                         ResultRow.recorded,
                         ResultRow.observed,
                     )
                     .where(ResultRow.circumstances.in_(circumstances[start : start + CHUNK]))
-                    .where(ResultRow.status == "ok")
+                    .where(ResultRow.status.in_(("ok", "changed")))
                     .order_by(ResultRow.id)
                 )
-                for of, verification, recorded, observed in connection.execute(query):
-                    found[str(of)] = Voucher(verification, float(recorded or 0.0), observed)
+                for of, verification, status, recorded, observed in connection.execute(query):
+                    one = Voucher(verification, status, float(recorded or 0.0), observed)
+                    found[str(of)] = one
         return found
 
     def add_verification(

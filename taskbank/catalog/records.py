@@ -405,11 +405,13 @@ class Voucher:
 
     Attributes:
         verification: its number.
+        status: what it said: `ok` or `changed`.
         recorded: the adapter's score by its reference predictions.
         observed: its score then.
     """
 
     verification: int
+    status: str
     recorded: float
     observed: float | None
 

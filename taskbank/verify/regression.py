@@ -17,7 +17,7 @@ from tqdm import tqdm
 from taskbank import plugins
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.bank import Bank
-from taskbank.catalog.records import AdapterRecord, SplitRecord
+from taskbank.catalog.records import AdapterRecord, SplitRecord, Voucher
 from taskbank.data.batches import Encoded
 from taskbank.data.examples import Examples
 from taskbank.errors import DamagedError, TaskbankError
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 RECENT = 8  # splits that are kept, as they are and tokenised: versions of a task share them
 
 Made = TypeVar("Made")
+Speaks = Callable[[AdapterRecord, Voucher], bool]
 
 
 def given_backbone(bank: Bank, conditions: Conditions) -> Backbone | None:
@@ -68,6 +69,7 @@ def gather(
     conditions: Conditions,
     given: Backbone | None,
     run: Run,
+    speaks: Speaks,
     *,
     progress: bool = False,
 ) -> tuple[list[Finding], list[Evidence]]:
@@ -80,6 +82,7 @@ def gather(
         conditions: under which to predict.
         given: the backbone, if one was given.
         run: where it is recorded.
+        speaks: whether what an earlier verification said of an adapter is enough.
         progress: show a bar, if the error stream is a terminal.
     """
     other = "backbone" in conditions.asked
@@ -105,7 +108,7 @@ def gather(
                 evidence += [Evidence(record, unloadable=True) for record in group]
                 bar.update(len(group))
                 continue
-            observer = _Observer(bank, loaded, level, conditions, run)
+            observer = _Observer(bank, loaded, level, conditions, run, speaks)
             for one in observer.observe(group):
                 evidence.append(one)
                 bar.update()
@@ -121,10 +124,16 @@ class _Observer:
     """Sees what adapters of one backbone predict."""
 
     def __init__(
-        self, bank: Bank, backbone: Backbone, level: Level, conditions: Conditions, run: Run
+        self,
+        bank: Bank,
+        backbone: Backbone,
+        level: Level,
+        conditions: Conditions,
+        run: Run,
+        speaks: Speaks,
     ) -> None:
         self.bank, self.backbone, self.level = bank, backbone, level
-        self.conditions, self.run = conditions, run
+        self.conditions, self.run, self.speaks = conditions, run, speaks
         self.examples: OrderedDict[Hashable, Examples] = OrderedDict()
         self.encoded: OrderedDict[Hashable, Encoded] = OrderedDict()
 
@@ -136,7 +145,7 @@ class _Observer:
         vouching = self.level == "changed" and not self.conditions.asked
         vouchers = self.bank.catalog.vouchers(keys) if vouching else {}
         for record, key in zip(records, keys, strict=True):
-            if key in vouchers:
+            if key in vouchers and self.speaks(record, vouchers[key]):
                 yield Evidence(record, circumstances=key, voucher=vouchers[key])
             else:
                 yield self._evidence(record, key)

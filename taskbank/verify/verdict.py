@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from taskbank.catalog.records import AdapterRecord, Voucher
+from taskbank.kinds.kind import better
 from taskbank.verify.compare import SAME_METRIC, Comparison
 from taskbank.verify.report import Finding, Status, TaskResult
 from taskbank.verify.statistics import holm
@@ -88,6 +89,21 @@ def judge(
         findings += found
         results.append(_result(one, found, p_value))
     return findings, results
+
+
+def speaks(voucher: Voucher, metric: str, tolerance: float, *, strict: bool) -> bool:
+    """Return whether what an earlier verification said still is enough.
+
+    Args:
+        voucher: that verification.
+        metric: of the task.
+        tolerance: that is asked for now.
+        strict: whether no flip is let pass now.
+    """
+    if voucher.status == "ok" or voucher.observed is None:
+        return voucher.status == "ok"
+    drop = better(metric, voucher.recorded) - better(metric, voucher.observed)
+    return not strict and drop <= tolerance + SAME_METRIC
 
 
 def _findings(
@@ -173,4 +189,6 @@ def _status(evidence: Evidence, checks: set[str]) -> Status:
         return "damaged"
     if "regression" in checks:
         return "regressed"
+    if evidence.voucher is not None and evidence.voucher.status == "changed":
+        return "changed"
     return "changed" if any(one.moved for one in evidence.comparisons) else "ok"

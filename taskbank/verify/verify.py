@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, get_args
 from taskbank.bank import Bank
 from taskbank.catalog.catalog import UNREADABLE, now
 from taskbank.catalog.engine import writing
-from taskbank.catalog.records import AdapterRecord
+from taskbank.catalog.records import AdapterRecord, Voucher
 from taskbank.environment import environment
 from taskbank.errors import BankError, InputError, TaskbankError
 from taskbank.specs import Json
 from taskbank.verify.integrity import Integrity, check_integrity
 from taskbank.verify.report import Finding, Level, Report, TaskResult
 from taskbank.verify.run import Run
-from taskbank.verify.verdict import judge
+from taskbank.verify.verdict import judge, speaks
 
 if TYPE_CHECKING:
     from taskbank.backbone import Backbone
@@ -94,10 +94,16 @@ def verify_all(
         sound = _readable(bank, integrity, findings)
         given = given_backbone(bank, asked)
         run, report = _run(bank, report, sorted(tasks), resume=resume)
-        unloadable, evidence = gather(bank, sound, level, asked, given, run, progress=progress)
-        judged, predicted = judge(
-            evidence, tolerance=tolerance, tolerances=bank.tolerances(), strict=strict
+        own = bank.tolerances()
+
+        def enough(record: AdapterRecord, voucher: Voucher) -> bool:
+            allowed = own.get(record.task, tolerance)
+            return speaks(voucher, record.metric, allowed, strict=strict)
+
+        unloadable, evidence = gather(
+            bank, sound, level, asked, given, run, enough, progress=progress
         )
+        judged, predicted = judge(evidence, tolerance=tolerance, tolerances=own, strict=strict)
         findings += unloadable + judged
     by_ref = {(result.task, result.version): result for result in predicted}
     results = [by_ref.get((one.task, one.version), one) for one in _results(integrity)]
@@ -176,7 +182,7 @@ def _record(bank: Bank, report: Report, run: Run) -> Report:
         | {"evidence": {name: getattr(result, name) for name in EVIDENCE}}
         for result in report.tasks
         # What was not predicted and is well has nothing to tell that is not recorded already.
-        if result.examples is not None or result.status != "ok"
+        if result.examples is not None or (result.status != "ok" and not result.vouched_by)
     ]
     findings = [dict(vars(finding)) for finding in report.findings]
     try:
