@@ -11,15 +11,13 @@ that was measured. Exits with 1 if there was any.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
-from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import torch
-from real_bank import copy_bank, real_bank, shortened
+from real_bank import bank_parser, copy_bank, real_bank, shortened
 from tqdm import tqdm
 
 from taskbank.backbone import load_backbone
@@ -31,10 +29,11 @@ BATCHES = (1, 2, 3, 5, 8, 13, 16, 24, 32, 48, 64)
 
 def main() -> None:
     """Print what was found."""
-    arguments = _arguments()
-    original = real_bank(
-        arguments.suite, arguments.data, arguments.backbone, arguments.output / "original"
-    )
+    parser = bank_parser(__doc__)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--examples", type=int, default=100, help="of each split, at most")
+    arguments = parser.parse_args()
+    original = real_bank(arguments)
     shorten = shortened(arguments.examples)
     tasks = [record.task for record in original.adapters()]
     bank = copy_bank(original, arguments.output / "short.db", dict.fromkeys(tasks, shorten))
@@ -62,17 +61,6 @@ def main() -> None:
     print(f"{arguments.runs} verifications of {len(tasks)} tasks, {dict(found)}")
     print(f"the largest move was {nearest:.2f} of the noise that was measured for it")
     sys.exit(set(found) - {"ok", "findings"} != set() or found["findings"] > 0)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("suite", type=Path)
-    parser.add_argument("--backbone", required=True, metavar="SPEC")
-    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="where relative files are")
-    parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--examples", type=int, default=100, help="of each split, at most")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +22,32 @@ from taskbank.verify.canary import with_canaries
 Change = Callable[[NewAdapter], NewAdapter]
 
 
-def real_bank(suite: Path, data: Path | None, backbone: str, folder: Path) -> Bank:
-    """Return a bank with the tasks of a suite, trained if they are not there yet."""
+def bank_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of what `real_bank` needs.
+
+    Args:
+        description: docstring of the script, whose first line `--help` shows.
+    """
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    parser.add_argument("suite", type=Path)
+    parser.add_argument("--backbone", required=True, metavar="SPEC")
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="where relative files are")
+    return parser
+
+
+def real_bank(given: argparse.Namespace) -> Bank:
+    """Return a bank with the tasks of a suite, trained if they are not there yet.
+
+    Args:
+        given: what `bank_parser` has parsed.
+    """
+    folder = given.output / "original"
     folder.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{folder / 'bank.db'}"
-    report = add_tasks(url, suite, data=data, backbone=backbone, verify="none", progress=True)
+    report = add_tasks(
+        url, given.suite, data=given.data, backbone=given.backbone, verify="none", progress=True
+    )
     if not report.ok:
         raise SystemExit(f"the tasks could not be added: {report.outcomes}")
     return Bank(url)

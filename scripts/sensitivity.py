@@ -9,7 +9,6 @@ named, its verdict and its numbers. Exits with 1 if it named another set of task
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from real_bank import Change, copy_bank, real_bank
+from real_bank import Change, bank_parser, copy_bank, real_bank
 from safetensors.numpy import load, save
 from safetensors.torch import load_file, save_file
 
@@ -112,10 +111,8 @@ def perturbed(folder: Path) -> None:
 
 def main() -> None:
     """Print the table."""
-    arguments = _arguments()
-    bank = real_bank(
-        arguments.suite, arguments.data, arguments.backbone, arguments.output / "original"
-    )
+    arguments = bank_parser(__doc__).parse_args()
+    bank = real_bank(arguments)
     backbone = load_backbone(arguments.backbone, pick_device(None))
     tasks = [record.task for record in bank.adapters()]
     if len(tasks) < 2:
@@ -204,15 +201,6 @@ def _numbers(task: TaskResult) -> str:
         f"{task.flips} flips ({task.negative_flips} worse, {task.positive_flips} better), "
         + ", ".join(f"{name} {value:.2g}" for name, value in values.items() if value is not None)
     )
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("suite", type=Path)
-    parser.add_argument("--backbone", required=True, metavar="SPEC")
-    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="where relative files are")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from taskbank.catalog.records import (
 )
 from taskbank.data.examples import Examples
 from taskbank.errors import ConflictError, InputError, NotFoundError
-from taskbank.specs import BackboneIdentity, Json
+from taskbank.specs import BackboneIdentity, Json, check_tolerance
 from taskbank.version import __version__
 
 
@@ -183,9 +183,7 @@ class Bank:
             NotFoundError: if the adapter has no such split.
             DamagedError: if the bytes are gone or are not what was recorded.
         """
-        from safetensors.numpy import load
-
-        return load(self._read_blob(_split(record, split).reference))["logits"]
+        return self._predictions(_split(record, split).reference)
 
     # What changes
 
@@ -268,9 +266,7 @@ class Bank:
         Raises:
             DamagedError: if the bytes are gone or are not what was recorded.
         """
-        from safetensors.numpy import load
-
-        return load(self._read_blob(observation.predictions))["logits"]
+        return self._predictions(observation.predictions)
 
     def accept(self, ref: str, verification: int, reason: str) -> AdapterRecord:
         """Make what a verification saw an adapter predict its reference; the old one is kept.
@@ -328,10 +324,9 @@ class Bank:
             NotFoundError: if there is no such task.
             InputError: if it is not from 0 to 1.
         """
-        if self.catalog.kind_of(task) is None:
-            raise NotFoundError(f"the bank has no task {task!r}: taskbank list shows what is there")
-        if tolerance is not None and not 0 <= tolerance <= 1:
-            raise InputError(f"tolerance is {tolerance}: it is a drop of a metric, from 0 to 1")
+        self._check_task(task)
+        if tolerance is not None:
+            check_tolerance(tolerance)
         with writing(self.engine) as connection:
             self.catalog.set_tolerance(connection, task, tolerance)
 
@@ -368,8 +363,7 @@ class Bank:
         Raises:
             NotFoundError: if there is no such task.
         """
-        if self.catalog.kind_of(task) is None:
-            raise NotFoundError(f"the bank has no task {task!r}: taskbank list shows what is there")
+        self._check_task(task)
         return self.catalog.aliases(task)
 
     def remove(self, ref: str) -> AdapterRecord:
@@ -403,6 +397,15 @@ class Bank:
     def _delete(self, garbage: list[tuple[str, int]], connection: Connection) -> None:
         for digest, _ in garbage:
             self.blobs.delete(digest, connection)
+
+    def _check_task(self, task: str) -> None:
+        if self.catalog.kind_of(task) is None:
+            raise NotFoundError(f"the bank has no task {task!r}: taskbank list shows what is there")
+
+    def _predictions(self, digest: str) -> Any:
+        from safetensors.numpy import load
+
+        return load(self._read_blob(digest))["logits"]
 
     def _read_blob(self, digest: str) -> bytes:
         return self.blobs.get(digest)

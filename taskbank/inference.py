@@ -23,7 +23,8 @@ from taskbank.specs import Json
 
 if TYPE_CHECKING:
     from taskbank.bank import Bank
-    from taskbank.kinds.kind import Kind
+    from taskbank.data.batches import Encoded
+    from taskbank.kinds.kind import Columns, Kind
 
 
 def load_recorded(
@@ -63,6 +64,23 @@ def check_backbone(backbone: Backbone, recorded: BackboneRecord) -> None:
             f"{'; '.join(differing)}. Give the recorded one with --backbone SPEC, or record this "
             "one beside it with taskbank init --backbone SPEC and train the tasks for it"
         )
+
+
+def encoded_for(record: AdapterRecord, backbone: Backbone, columns: Columns) -> Encoded:
+    """Return examples as a stored adapter's model takes them.
+
+    Args:
+        record: the adapter.
+        backbone: the one it belongs to.
+        columns: of the examples.
+
+    Raises:
+        InputError: if the adapter's `max_length` leaves too little room.
+        DataError: naming an example that has no tokens.
+    """
+    kind: Kind = plugins.load("kinds", record.kind)
+    length = record.training["max_length"]
+    return kind.encode(backbone.tokenizer, columns, record.definition, length, labelled=False)
 
 
 @contextmanager
@@ -149,13 +167,7 @@ def predict(
         raise DataError("there is nothing to predict: give at least one text")
     columns = kind.parse(rows, record.definition)
     loaded = load_recorded(bank.backbone(record.backbone), backbone, device)
-    encoded = kind.encode(
-        loaded.tokenizer,
-        columns,
-        record.definition,
-        record.training["max_length"],
-        labelled=False,
-    )
+    encoded = encoded_for(record, loaded, columns)
     with attached(record, loaded) as model:
         predictions = predict_examples(model, kind, encoded)
     # What is no number is a change even from itself.

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -29,18 +28,19 @@ from taskbank.catalog.records import (
     TrialRecord,
 )
 from taskbank.environment import pick_device
-from taskbank.errors import InputError, NotFoundError
+from taskbank.errors import InputError
 from taskbank.inference import check_backbone, load_recorded
 from taskbank.plan import TaskPlan, is_stored, plan_task
-from taskbank.specs import Json
+from taskbank.specs import ANY_DROP, Json
 from taskbank.task_data import Sources
 from taskbank.train import Training
 from taskbank.trials import Trainer
 from taskbank.tuning import fitted, tune
 from taskbank.verify.canary import with_canaries
 from taskbank.verify.diff import Diff, diff
-from taskbank.verify.report import Level, Report
-from taskbank.verify.verify import ANY_DROP, verify_all
+from taskbank.verify.gate import found_ref
+from taskbank.verify.report import Afterwards, Report
+from taskbank.verify.verify import verify_afterwards
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def add_task(
     description: str = "",
     tags: Mapping[str, str] | None = None,
     device: str | None = None,
-    verify: Level | Literal["none"] = "changed",
+    verify: Afterwards = "changed",
     resume: bool = False,
     progress: bool = False,
 ) -> Added:
@@ -199,7 +199,9 @@ def add_task(
         if opened is None:
             opened = stack.enter_context(create_bank(str(bank)))
             opened.add_backbone(loaded.identity)
-        before = _before(opened, name, alias) if must_not_regress else None
+        before = None
+        if must_not_regress:
+            before = found_ref(opened, f"{name}@{alias}") or found_ref(opened, name)
         added = carry_out(opened, loaded, plan, verify=verify, resume=resume, progress=progress)
         if added.record is not None and before is not None:
             change = diff(opened, before, added.record.ref, backbone=loaded)
@@ -210,22 +212,12 @@ def add_task(
         return added
 
 
-def _before(bank: Bank, task: str, alias: str | None) -> str | None:
-    """Return the version that a new one is compared with; none if there is none."""
-    for ref in (f"{task}@{alias}", task):
-        try:
-            return bank[ref].ref
-        except NotFoundError:
-            continue
-    return None
-
-
 def carry_out(
     bank: Bank,
     backbone: Backbone,
     plan: TaskPlan,
     *,
-    verify: Level | Literal["none"] = "changed",
+    verify: Afterwards = "changed",
     resume: bool = False,
     progress: bool = False,
 ) -> Added:
@@ -266,9 +258,7 @@ def carry_out(
         recorded[tuned.best.specification],
         tuple(recorded[one.specification] for one in tuned.trials),
         tuned.trained.training,
-        None
-        if verify == "none"
-        else verify_all(bank, level=verify, backbone=backbone, progress=progress),
+        verify_afterwards(bank, verify, backbone=backbone, progress=progress),
     )
 
 

@@ -21,6 +21,7 @@ Json = Any  # what json.loads returns: None, bool, int, float, str, list, dict
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+ANY_DROP = 1.0  # the tolerance that leaves it to the test of significance
 
 
 def canonical_json(value: Json) -> str:
@@ -42,6 +43,16 @@ def digest_bytes(data: bytes | memoryview) -> str:
 def digest_json(value: Json) -> str:
     """Return the tagged SHA-256 of a value's canonical JSON."""
     return digest_bytes(canonical_json(value).encode())
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Raise unless a number can be the drop of a metric that is let pass.
+
+    Raises:
+        InputError: if it is not from 0 to `ANY_DROP`.
+    """
+    if not 0 <= tolerance <= ANY_DROP:
+        raise InputError(f"tolerance is {tolerance}: it is a drop of a metric, from 0 to 1")
 
 
 def check_name(name: str, what: str) -> str:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from taskbank.backbone import Backbone
 from taskbank.bank import Bank, create_bank
@@ -23,8 +23,8 @@ from taskbank.specs import Json
 from taskbank.suite_file import OPTIONS, TRAINING, Entry, Problem, raise_all, sound_entries
 from taskbank.task_data import Sources
 from taskbank.tuning import fitted
-from taskbank.verify.report import Level, Report
-from taskbank.verify.verify import verify_all
+from taskbank.verify.report import Afterwards, Report
+from taskbank.verify.verify import verify_afterwards
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def add_tasks(
     backbone: str | None = None,
     new_version: bool = False,
     device: str | None = None,
-    verify: Level | Literal["none"] = "changed",
+    verify: Afterwards = "changed",
     progress: bool = False,
 ) -> SuiteReport:
     """Add every task of a suite to a bank.
@@ -123,12 +123,8 @@ def add_tasks(
             for _, plan in missing:
                 outcomes[plan.name] = _added(opened, loaded, plan, progress=progress)
         ordered = tuple(outcomes[entry.name] for entry in entries)
-        report = (
-            None
-            if verify == "none"
-            else verify_all(
-                opened, level=verify, backbone=loaded or backbone, device=device, progress=progress
-            )
+        report = verify_afterwards(
+            opened, verify, backbone=loaded or backbone, device=device, progress=progress
         )
         return SuiteReport(ordered, report)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from real_bank import as_new
 from safetensors.numpy import load, save
 
 from taskbank import environment as environment_module
@@ -20,7 +21,6 @@ from taskbank.catalog.records import NewAdapter, NewSplit
 from taskbank.cli.main import run
 from taskbank.errors import BankError, ConflictError, InputError, NotFoundError
 from taskbank.kinds.kind import Kind
-from taskbank.specs import MethodSpec, TrainingSpec
 from taskbank.verify import regression
 from taskbank.verify.canary import FEW, MANY, choose_canaries
 from taskbank.verify.compare import compare
@@ -33,35 +33,11 @@ Change = Callable[[dict[str, np.ndarray]], None]
 def replica(bank: Bank, name: str, change: Change | None = None) -> NewAdapter:
     """Return the task `mood` under another name, with weights that are maybe not those that gave
     its reference predictions."""
-    record = bank["mood"]
-    tensors = load(record.weights())
+    new = as_new(bank, bank["mood"])
+    tensors = load(new.weights)
     if change is not None:
         change(tensors)
-    return NewAdapter(
-        task=name,
-        kind=record.kind,
-        backbone=bank.backbone(record.backbone).identity,
-        method=MethodSpec(record.method, record.options),
-        training=TrainingSpec(**record.training),
-        definition=record.definition,
-        metric=record.metric,
-        split=record.split,
-        metrics=record.metrics,
-        splits=tuple(
-            NewSplit(
-                one.name,
-                one.origin,
-                one.rows,
-                bank.blobs.get(one.digest),
-                bank.blobs.get(one.predictions),
-                one.canary,
-            )
-            for one in record.splits
-        ),
-        parameters=record.parameters,
-        weights=save(tensors),
-        environment=record.environment,
-    )
+    return replace(new, task=name, weights=save(tensors))
 
 
 def nudge(tensors: dict[str, np.ndarray]) -> None:

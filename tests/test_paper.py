@@ -11,6 +11,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import paper_figures
+import paper_numbers
+import paper_tables
 import pytest
 
 from taskbank.bank import Bank
@@ -20,12 +23,6 @@ from taskbank.suite_file import read_suite
 from tests.tiny import make_backbone, questions, sentences, write_jsonl
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-sys.path.insert(0, str(SCRIPTS))  # it is no package: paper.py imports its siblings by name
-
-import paper_figures
-import paper_numbers
-import paper_tables
-
 BACKBONE = BackboneIdentity("./tiny", "bert", "mean", 1000, 32, 2, 64, "w", "c", "t")
 GLUE = {"cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte"}
 EPOCHS = {  # of the paper's adapters, where they are not 20

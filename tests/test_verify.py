@@ -24,12 +24,12 @@ from taskbank.errors import BackboneMismatchError, DamagedError, InputError, Not
 from taskbank.inference import predict
 from taskbank.kinds.single import SINGLE
 from taskbank.pipeline import Added, add_task
-from taskbank.specs import digest_bytes
+from taskbank.specs import ANY_DROP, digest_bytes
 from taskbank.verify.compare import Comparison, compare
 from taskbank.verify.files import check_writable, write_html, write_junit
 from taskbank.verify.report import Report, TaskResult
 from taskbank.verify.verdict import Evidence, judge
-from taskbank.verify.verify import ANY_DROP, verify_all
+from taskbank.verify.verify import verify_all
 from tests.making import identity, new_adapter, new_trial, record_finding
 from tests.tiny import make_backbone
 

@@ -15,6 +15,7 @@ from taskbank.cli.common import (
     print_findings,
     print_json,
     size,
+    verify_option,
 )
 from taskbank.errors import InputError
 
@@ -81,13 +82,7 @@ DATA = "A .csv, .tsv, .jsonl, .parquet or .arrow file, a saved folder, or hf:NAM
 @click.option("--trials", type=int, help="Let a sampler pick so many settings of the search.")
 @click.option("--keep-trials", is_flag=True, help="Store the weights of every trial.")
 @click.option("--keep-weights", is_flag=True, help="Store what a baseline trains: whole layers.")
-@click.option(
-    "--verify",
-    type=click.Choice(["none", "integrity", "changed", "canary", "full"]),
-    default="changed",
-    show_default=True,
-    help="Level at which the whole bank is verified afterwards.",
-)
+@verify_option
 @click.option("--resume", is_flag=True, help="Go on from what an interrupted run left.")
 @click.option("--backbone", metavar="SPEC", help="Which backbone; makes the bank if need be.")
 @click.option("--new-version", is_flag=True, help="Add a version to a task that is there.")
@@ -224,10 +219,6 @@ def _print(added: Added) -> None:
     if added.verification is None or not added.verification.ok:
         return
     others = added.verification.checked - (added.record is not None)
-    if added.verification.ok:
-        are = (
-            "adapter of the bank is as it was"
-            if others == 1
-            else ("adapters of the bank are as they were")
-        )
-        click.echo(f"the {others} other {are} (verified at level {added.verification.level})")
+    plural = "adapters of the bank are as they were"
+    are = "adapter of the bank is as it was" if others == 1 else plural
+    click.echo(f"the {others} other {are} (verified at level {added.verification.level})")

@@ -13,6 +13,7 @@ from taskbank.cli.common import (
     print_findings,
     print_json,
     print_table,
+    verify_option,
 )
 
 if TYPE_CHECKING:
@@ -30,13 +31,7 @@ if TYPE_CHECKING:
 @click.option("--backbone", metavar="SPEC", help="Which backbone; makes the bank if need be.")
 @click.option("--new-version", is_flag=True, help="Add a version where the specification changed.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
-@click.option(
-    "--verify",
-    type=click.Choice(["none", "integrity", "changed", "canary", "full"]),
-    default="changed",
-    show_default=True,
-    help="Level at which the whole bank is verified at the end.",
-)
+@verify_option
 @data_options
 @click.pass_obj
 def add_tasks(settings: Settings, /, suite: Path, **given: Any) -> int:

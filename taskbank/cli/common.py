@@ -89,13 +89,24 @@ def data_options(command: Command) -> Command:
 def print_findings(report: Report) -> None:
     """Print what a verification that came with something else found, to the error stream."""
     for finding in report.findings:
-        where = "the bank" if finding.task is None else f"{finding.task}@{finding.version}"
-        click.echo(f"found: {where}: {finding.message}", err=True)
+        click.echo(f"found: {finding.ref or 'the bank'}: {finding.message}", err=True)
     changed = [task.ref for task in report.tasks if task.status == "changed"]
     if changed:
         click.echo(
             f"predict otherwise than when they were recorded: {', '.join(changed)}", err=True
         )
+
+
+def verify_option(command: Command) -> Command:
+    """Let a command that adds to the bank take the level at which it is verified afterwards."""
+    option = click.option(
+        "--verify",
+        type=click.Choice(["none", "integrity", "changed", "canary", "full"]),
+        default="changed",
+        show_default=True,
+        help="Level at which the whole bank is verified afterwards.",
+    )
+    return option(command)
 
 
 def print_json(value: Any) -> None:

@@ -70,11 +70,11 @@ def _print(settings: Settings, found: Diff) -> None:
             [(*pair, count) for pair, count in list(found.answers.items())[:SHOWN]],
         )
         click.echo()
+    examples = f"{found.examples:,} of split {found.split}"
+    if found.left_out:
+        examples += f", {found.left_out:,} left out: {found.first} lacks their label"
     fields: dict[str, object] = {
-        "examples": f"{found.examples:,} of split {found.split}"
-        + (
-            f", {found.left_out:,} left out: {found.first} lacks their label" * (found.left_out > 0)
-        ),
+        "examples": examples,
         "answers differ": f"{len(found.flips):,}: {found.negative_flips:,} for the worse, "
         f"{found.positive_flips:,} for the better",
         "p": f"{found.p_value:.3g} that {found.second} is so much worse by chance",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,15 +105,14 @@ def _history(bank: Bank) -> dict[str, list[float]]:
     """Return the scores of every adapter, oldest first: when it was added, then as it was seen."""
     from taskbank.catalog.catalog import UNREADABLE
     from taskbank.errors import TaskbankError
+    from taskbank.history.matrix import scores_seen
 
+    scores: dict[str, list[float]] = defaultdict(list)
     try:
-        scores = {record.ref: [record.score] for record in bank.adapters()}
-        observed = bank.catalog.observed_scores()
+        for _, task, version, score in scores_seen(bank, bank.adapters()):
+            scores[f"{task}@{version}"].append(score)
     except (TaskbankError, *UNREADABLE):  # the report says so
         return {}
-    for _, task, version, score in observed:
-        if f"{task}@{version}" in scores:
-            scores[f"{task}@{version}"].append(score)
     return scores
 
 
@@ -132,8 +132,7 @@ def _print(settings: Settings, report: Report) -> None:
         rows = [_row(result) for result in report.tasks]
         print_table(columns, rows, optional=(">examples", ">better", ">worse"))
     for finding in report.findings:
-        where = "bank" if finding.task is None else f"{finding.task}@{finding.version}"
-        click.echo(f"{where}: {finding.check}: {finding.message}")
+        click.echo(f"{finding.ref or 'bank'}: {finding.check}: {finding.message}")
     if report.unrecorded:
         settings.say(f"this verification was not recorded: {report.unrecorded}")
     if report.vouched:

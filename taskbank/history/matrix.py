@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from taskbank.bank import Bank
+from taskbank.catalog.records import AdapterRecord
 from taskbank.history.continual import average_accuracy, backward_transfer, forgetting
 from taskbank.kinds.kind import better
 from taskbank.specs import Json
@@ -79,9 +80,7 @@ def score_matrix(bank: Bank) -> Matrix:
     now = np.full(len(tasks), np.nan)
     newest = dict.fromkeys(tasks, 0)
     row = 0
-    for moment, task, version, score in _moments(bank):
-        if task not in place:
-            continue
+    for moment, task, version, score in scores_seen(bank, records):
         while row + 1 < len(tasks) and moment >= first[tasks[row + 1]]:
             scores[row] = now
             row += 1
@@ -98,10 +97,17 @@ def score_matrix(bank: Bank) -> Matrix:
     )
 
 
-def _moments(bank: Bank) -> Iterator[tuple[str, str, int, float]]:
-    """Give every score of an adapter in use with its moment, in order of time."""
-    records = bank.adapters()
+def scores_seen(bank: Bank, records: Sequence[AdapterRecord]) -> list[tuple[str, str, int, float]]:
+    """Return every score of some adapters, when they were added and whenever they were verified.
+
+    Args:
+        bank: an open bank.
+        records: the adapters.
+
+    Returns:
+        moment, task, version and score, in order of time.
+    """
     added = [(one.created_at, one.task, one.version, one.score) for one in records]
-    in_use = {(one.task, one.version) for one in records}
-    seen = [one for one in bank.catalog.observed_scores() if one[1:3] in in_use]
-    yield from sorted(added + seen)
+    wanted = {(one.task, one.version) for one in records}
+    seen = [one for one in bank.catalog.observed_scores() if one[1:3] in wanted]
+    return sorted(added + seen)

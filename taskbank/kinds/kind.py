@@ -240,6 +240,11 @@ def better(metric: str, score: float) -> float:
     return -score if metric in LOWER_IS_BETTER else score
 
 
+def drop_of(metric: str, before: float, after: float) -> float:
+    """Return by how much a metric is worse; negative if it is better."""
+    return better(metric, before) - better(metric, after)
+
+
 def input_fields(kind: Kind, definition: Definition) -> tuple[Field, ...]:
     """Return the fields that make an input of a task."""
     names = definition.settings.get("inputs")

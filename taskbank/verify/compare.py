@@ -16,7 +16,7 @@ import numpy as np
 from taskbank import plugins
 from taskbank.catalog.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
-from taskbank.kinds.kind import better
+from taskbank.kinds.kind import better, drop_of
 from taskbank.specs import Definition, Json
 from taskbank.verify.report import Effect, Flip
 from taskbank.verify.statistics import mcnemar, paired_permutation
@@ -70,7 +70,7 @@ class Comparison:
     @property
     def drop(self) -> float:
         """By how much the task's metric is worse; negative if it is better."""
-        return better(self.metric, self.recorded) - better(self.metric, self.observed)
+        return drop_of(self.metric, self.recorded, self.observed)
 
     @property
     def real_flips(self) -> int:
@@ -173,32 +173,6 @@ def disagreeing(
             )
 
 
-@dataclass(frozen=True)
-class _Both:
-    """Two predictions of the same examples."""
-
-    kind: Kind
-    record: AdapterRecord
-    columns: Columns
-    reference: np.ndarray
-    predictions: np.ndarray
-
-    def score(self, now: np.ndarray) -> float:
-        """Return the task's metric, the higher the better, if only some examples are as now."""
-        rows = now[self.kind.examples_of(self.columns)]
-        mixed = np.where(rows[:, None], self.predictions, self.reference)
-        scores = self.kind.scores(mixed, self.columns, self.record.definition)
-        return better(self.record.metric, scores[self.record.metric])
-
-    def credits(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return how right the answers were, and are."""
-        definition = self.record.definition
-        return (
-            self.kind.credit(self.reference, self.columns, definition),
-            self.kind.credit(self.predictions, self.columns, definition),
-        )
-
-
 def drop_by_chance(
     kind: Kind,
     record: AdapterRecord,
@@ -223,26 +197,35 @@ def drop_by_chance(
     Returns:
         1 if there is no drop.
     """
-    both = _Both(kind, record, columns, reference, predictions)
     if flipped is None or moved is None:
         changes = kind.changes(reference, predictions, columns, record.definition)
         flipped, moved = changes.changed, changes.moved > 0
-    everything = np.ones_like(moved)
-    if not moved.any() or both.score(everything) >= both.score(~everything):
+    if not moved.any():
         return 1.0
-    before, after = both.credits()
-    if set(before) | set(after) <= {0.0, 1.0} and before.mean() == both.score(np.zeros_like(moved)):
+    definition, owner = record.definition, kind.examples_of(columns)
+
+    def score(now: np.ndarray) -> float:
+        """Return the metric, the higher the better, if only some examples are as they are now."""
+        mixed = np.where(now[owner, None], predictions, reference)
+        return better(record.metric, kind.scores(mixed, columns, definition)[record.metric])
+
+    was = score(np.zeros_like(moved))
+    if score(np.ones_like(moved)) >= was:
+        return 1.0
+    before = kind.credit(reference, columns, definition)
+    after = kind.credit(predictions, columns, definition)
+    if set(before) | set(after) <= {0.0, 1.0} and before.mean() == was:
         worse = int(((before > after) & flipped).sum())
         return mcnemar(worse, int(((before < after) & flipped).sum()))
     # Most metrics see nothing but the answers; few changes can then be tried in every way.
-    decisive = np.flatnonzero(flipped if both.score(flipped) == both.score(moved) else moved)
+    decisive = np.flatnonzero(flipped if score(flipped) == score(moved) else moved)
 
-    def score(chosen: np.ndarray) -> float:
-        now = np.zeros(len(moved), dtype=bool)
+    def of_decisive(chosen: np.ndarray) -> float:
+        now = np.zeros_like(moved)
         now[decisive[chosen]] = True
-        return both.score(now)
+        return score(now)
 
-    return paired_permutation(len(decisive), score)
+    return paired_permutation(len(decisive), of_decisive)
 
 
 def flips_between(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from taskbank.catalog.records import AdapterRecord
 from taskbank.environment import numerics, pick_device
@@ -87,17 +87,15 @@ def conditions(
         if where not in (None, there):
             raise InputError(f"the backbone is on {there}, not on {where}: name one of them")
         where = there
-    values: dict[str, Any] = {"device": pick_device(where)}
-    values["backbone"] = asked.get("backbone", backbone)
+    device = pick_device(where)
     dtype = asked.get("dtype", "float32")
     if dtype not in DTYPES:
         raise InputError(f"--what-if dtype={dtype} is unknown: use {', '.join(DTYPES)}")
     count = asked.get("threads")
     if count is not None and not (count.isdecimal() and 0 < int(count) <= 1024):
         raise InputError(f"--what-if threads={count} is no number of threads: use 1, 2, …")
-    return Conditions(
-        **values, dtype=dtype, threads=None if count is None else int(count), asked=asked
-    )
+    threads = None if count is None else int(count)
+    return Conditions(device, asked.get("backbone", backbone), dtype, threads, asked)
 
 
 def circumstances(record: AdapterRecord, backbone: str, numerics: Mapping[str, Json]) -> str:

@@ -18,12 +18,12 @@ from taskbank.bank import Bank
 from taskbank.catalog.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
 from taskbank.errors import DataError, InputError
-from taskbank.kinds.kind import better
+from taskbank.kinds.kind import drop_of
 from taskbank.specs import Json
-from taskbank.verify.compare import SAME_METRIC, drop_by_chance, flips_between
+from taskbank.verify.compare import drop_by_chance, flips_between
 from taskbank.verify.report import Flip
 from taskbank.verify.statistics import mcnemar, paired_permutation
-from taskbank.verify.verdict import NEGLIGIBLE, SIGNIFICANT
+from taskbank.verify.verdict import is_beyond, is_significant
 
 if TYPE_CHECKING:
     from taskbank.backbone import Backbone
@@ -63,8 +63,7 @@ class Diff:
     @property
     def drop(self) -> float:
         """By how much the second's metric is worse; negative if it is better."""
-        before, after = (better(self.metric, one) for one in self.metrics[self.metric])
-        return before - after
+        return drop_of(self.metric, *self.metrics[self.metric])
 
     @property
     def negative_flips(self) -> int:
@@ -78,8 +77,7 @@ class Diff:
 
     def worse(self, tolerance: float) -> bool:
         """Return whether the second is worse, by more than a tolerance or than chance explains."""
-        beyond = self.drop > tolerance + SAME_METRIC
-        return beyond or (self.drop > NEGLIGIBLE and self.p_value < SIGNIFICANT)
+        return is_beyond(self.drop, tolerance) or is_significant(self.drop, self.p_value)
 
     def to_json(self) -> dict[str, Json]:
         """Return what `taskbank diff --json` prints."""
@@ -151,17 +149,14 @@ def _predictions(
             stored: np.ndarray = bank.reference(record, own.name)
             return stored
     from taskbank.evaluate import predict_examples
-    from taskbank.inference import attached, load_recorded
+    from taskbank.inference import attached, encoded_for, load_recorded
 
     kind: Kind = plugins.load("kinds", record.kind)
     if isinstance(backbone, str):
         backbone = load_recorded(bank.backbone(record.backbone), backbone, device)
     elif backbone is None or backbone.identity.fingerprint != record.backbone:
         backbone = load_recorded(bank.backbone(record.backbone), None, device)
-    length = record.training["max_length"]
-    encoded = kind.encode(
-        backbone.tokenizer, examples.columns, record.definition, length, labelled=False
-    )
+    encoded = encoded_for(record, backbone, examples.columns)
     with attached(record, backbone) as model:
         return predict_examples(model, kind, encoded)
 
@@ -200,10 +195,13 @@ def _compared(
     flips = flips_between(
         kind, examples, split.name, (before, one.definition), (after, other.definition)
     )
-    credits = [
-        kind.credit(predictions, columns, record.definition)
-        for record, predictions in ((one, before), (other, after))
-    ]
+    if one.definition == other.definition:
+        p_value = drop_by_chance(kind, other, columns, before, after)
+    else:
+        p_value = _less_right_by_chance(
+            kind.credit(before, columns, one.definition),
+            kind.credit(after, columns, other.definition),
+        )
     return Diff(
         one.ref,
         other.ref,
@@ -214,13 +212,11 @@ def _compared(
         {name: (value, scores[1][name]) for name, value in scores[0].items() if name in scores[1]},
         flips,
         dict(Counter((flip.recorded, flip.observed) for flip in flips).most_common()),
-        drop_by_chance(kind, other, columns, before, after)
-        if one.definition == other.definition
-        else _p_value(*credits),
+        p_value,
     )
 
 
-def _p_value(before: np.ndarray, after: np.ndarray) -> float:
+def _less_right_by_chance(before: np.ndarray, after: np.ndarray) -> float:
     """Return how likely it is by chance that answers are so much less right."""
     worse, improved = int((after < before).sum()), int((after > before).sum())
     if set(before) | set(after) <= {0.0, 1.0}:

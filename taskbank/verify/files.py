@@ -78,7 +78,7 @@ def _headline(report: Report) -> str:
     if report.ok:
         return f"{report.checked} adapters checked: all is well"
     wrong = {task.ref for task in report.tasks if task.status in WRONG}
-    wrong |= {f"{one.task}@{one.version}" for one in report.findings if one.task is not None}
+    wrong |= {finding.ref for finding in report.findings if finding.ref is not None}
     if not wrong:
         return f"{report.checked} adapters checked: the bank needs attention"
     return f"{report.checked} adapters checked: {len(wrong)} need attention"
@@ -124,7 +124,7 @@ def write_junit(report: Report, path: Path) -> None:
         ("bank", [finding for finding in report.findings if finding.task is None])
     ]
     for task in report.tasks:
-        own = [f for f in report.findings if (f.task, f.version) == (task.task, task.version)]
+        own = [finding for finding in report.findings if finding.ref == task.ref]
         if not own and task.status in WRONG:  # what is wrong concerns others too, and is said once
             message = "this adapter is concerned by what was found in the bank"
             own = [Finding(task.task, task.version, task.status, message)]

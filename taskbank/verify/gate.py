@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Sequence
 
 from taskbank.bank import Bank
-from taskbank.catalog.query import compile_query
+from taskbank.catalog.query import OPERATIONS, compile_query
 from taskbank.errors import InputError, NotFoundError
 from taskbank.verify.diff import Diff, diff
 
@@ -18,15 +17,6 @@ DIFFERENCES: dict[str, Callable[[Diff], float]] = {
     "flips": lambda found: len(found.flips),
     "drop": lambda found: found.drop,
     "p_value": lambda found: found.p_value,
-}
-OPERATORS = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-    "=": operator.eq,
-    "==": operator.eq,
-    "!=": operator.ne,
 }
 DIFFERENCE = re.compile(
     rf"\s*({'|'.join(DIFFERENCES)})\s*(<=|>=|==|!=|<|>|=)\s*([+-]?[\d.]+(?:e[+-]?\d+)?)\s*",
@@ -70,9 +60,9 @@ def unfulfilled(
     found: list[str] = []
     change = None
     if any(difference for _, difference in parsed):
-        now = _named(bank, record.task, alias)
-        if now not in (None, record.ref):
-            change = diff(bank, str(now), record.ref, backbone=backbone, device=device)
+        now = found_ref(bank, f"{record.task}@{alias}")
+        if now is not None and now != record.ref:
+            change = diff(bank, now, record.ref, backbone=backbone, device=device)
     for text, difference in parsed:
         if difference is None:
             own = f"task = '{record.task}' and version = {record.version} and ({text})"
@@ -80,7 +70,7 @@ def unfulfilled(
                 found.append(f"{record.ref} does not fulfil {text}")
         elif change is not None:
             value = DIFFERENCES[difference[1].lower()](change)
-            if not OPERATORS[difference[2]](value, _number(text, difference[3])):
+            if not OPERATIONS[difference[2]](value, _number(text, difference[3])):
                 name = difference[1].lower()
                 found.append(
                     f"{record.ref} does not fulfil {text}: {name} against {change.first} is "
@@ -96,8 +86,9 @@ def _number(text: str, number: str) -> float:
         raise InputError(f"requirement {text!r}: {number!r} is no number") from None
 
 
-def _named(bank: Bank, task: str, alias: str) -> str | None:
+def found_ref(bank: Bank, ref: str) -> str | None:
+    """Return the full name of what a reference names; none if it names nothing."""
     try:
-        return bank[f"{task}@{alias}"].ref
+        return bank[ref].ref
     except NotFoundError:
         return None

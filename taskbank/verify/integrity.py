@@ -17,7 +17,7 @@ from taskbank import plugins
 from taskbank.bank import Bank
 from taskbank.catalog.catalog import NOT_READABLE, UNREADABLE, StoredRow, stored_damage
 from taskbank.catalog.engine import reading
-from taskbank.catalog.models import SEALED, VERIFICATION_CHILDREN
+from taskbank.catalog.models import CHILDREN, SEALED, VERIFICATION_CHILDREN, Base
 from taskbank.catalog.seals import children_damage
 from taskbank.errors import TaskbankError
 from taskbank.verify.report import Finding, Status
@@ -170,10 +170,7 @@ def _check_verifications(
     sound = [i for i, row in rows.items() if stored_damage("verifications", row) is None]
     for start in range(0, len(sound), CHUNK):
         part = sound[start : start + CHUNK]
-        try:
-            known = bank.catalog.children(connection, part, VERIFICATION_CHILDREN)
-        except UNREADABLE:
-            known = None
+        known = _children(bank, connection, part, VERIFICATION_CHILDREN)
         for row_id in part:
             try:
                 children = known or bank.catalog.children(
@@ -209,12 +206,17 @@ def _check_blobs(bank: Bank, found: Integrity, tables: Tables) -> None:
             found.note([], "weights" if table == "trials" else "predictions", message)
 
 
-def _children(bank: Bank, connection: Connection, adapters: Sequence[int]) -> Children | None:
-    """Return the child rows of every adapter at once; none if a value cannot be read."""
+def _children(
+    bank: Bank,
+    connection: Connection,
+    parents: Sequence[int],
+    of: Mapping[str, tuple[type[Base], str]] = CHILDREN,
+) -> Children | None:
+    """Return the child rows of some parents at once; none if a value cannot be read."""
     found: Children = {}
     try:
-        for start in range(0, len(adapters), CHUNK):
-            part = bank.catalog.children(connection, adapters[start : start + CHUNK])
+        for start in range(0, len(parents), CHUNK):
+            part = bank.catalog.children(connection, parents[start : start + CHUNK], of)
             for table, groups in part.items():
                 found.setdefault(table, {}).update(groups)
     except UNREADABLE:

@@ -22,7 +22,7 @@ from taskbank.data.batches import Encoded
 from taskbank.data.examples import Examples
 from taskbank.errors import DamagedError, TaskbankError
 from taskbank.evaluate import predict_examples
-from taskbank.inference import attached, check_backbone, load_recorded
+from taskbank.inference import attached, check_backbone, encoded_for, load_recorded
 from taskbank.verify.canary import choose_canaries
 from taskbank.verify.compare import Comparison, compare
 from taskbank.verify.conditions import Conditions, circumstances
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
     from taskbank.model import TaskModel
 
-RECENT = 8  # splits that are kept, as they are and tokenised: versions of a task share them
+RECENT = 8  # splits that are kept, as they are, tokenised and predicted: versions share them
 
 Made = TypeVar("Made")
 Speaks = Callable[[AdapterRecord, Voucher], bool]
@@ -136,6 +136,7 @@ class _Observer:
         self.conditions, self.run, self.speaks = conditions, run, speaks
         self.examples: OrderedDict[Hashable, Examples] = OrderedDict()
         self.encoded: OrderedDict[Hashable, Encoded] = OrderedDict()
+        self.references: OrderedDict[Hashable, np.ndarray] = OrderedDict()
 
     def observe(self, records: Sequence[AdapterRecord]) -> Iterator[Evidence]:
         """Give the evidence of each adapter."""
@@ -174,20 +175,22 @@ class _Observer:
         for split in record.splits:
             examples = self._examples(record, split)
             key = (split.digest, record.kind, record.training["max_length"])
-            encoded = _recent(self.encoded, key, lambda: self._encode(record, examples))  # noqa: B023
+            encoded = _recent(
+                self.encoded,
+                key,
+                lambda: encoded_for(record, self.backbone, examples.columns),  # noqa: B023
+            )
             predictions = predict_examples(model, kind, encoded)
-            reference = self.bank.reference(record, split.name)
+            reference = self._reference(record, split)
             # To the last bit, there is nothing to explain; with fewer digits, nothing to excuse.
             if self.conditions.reduced or np.array_equal(reference, predictions):
                 definition = record.definition
                 changes = kind.changes(reference, reference, examples.columns, definition)
                 observed[split.name] = (predictions, least_noise(changes.scale))
                 continue
-            rows = self._canaries(record, split, examples)
-            some = examples.select(rows, examples.origin)
-            own = predictions[np.isin(kind.examples_of(examples.columns), rows)]
+            some, encoded, own = self._canaries(record, split)
             noise = measured_noise(
-                model, kind, record.definition, some.columns, self._encode(record, some), own
+                model, kind, record.definition, some.columns, encoded, predictions[own]
             )
             observed[split.name] = (predictions, noise)
         # The splits are predicted by the same model: what moves one may move the other.
@@ -197,8 +200,7 @@ class _Observer:
     def _compared(self, record: AdapterRecord, observed: Observed) -> Iterator[Comparison]:
         for split in record.splits:
             predictions, noise = observed[split.name]
-            examples = self._examples(record, split)
-            reference = self.bank.reference(record, split.name)
+            examples, reference = self._examples(record, split), self._reference(record, split)
             yield compare(record, split, examples, reference, predictions, noise)
 
     def _unmoved_canaries(self, record: AdapterRecord, model: TaskModel) -> int:
@@ -206,12 +208,8 @@ class _Observer:
         kind: Kind = plugins.load("kinds", record.kind)
         definition, count = record.definition, 0
         for split in record.splits:
-            examples = self._examples(record, split)
-            rows = self._canaries(record, split, examples)
-            some = examples.select(rows, examples.origin)
-            encoded = self._encode(record, some)
-            own = np.isin(kind.examples_of(examples.columns), rows)
-            reference = self.bank.reference(record, split.name)[own]
+            some, encoded, own = self._canaries(record, split)
+            reference = self._reference(record, split)[own]
             predictions = predict_examples(model, kind, encoded)
             changes = kind.changes(reference, predictions, some.columns, definition)
             noise = least_noise(changes.scale)
@@ -220,30 +218,30 @@ class _Observer:
             if (changes.moved > noise).any():
                 return 0
             if split.name == record.split:
-                count = len(rows)
+                count = len(some)
         return count
 
     def _canaries(
-        self, record: AdapterRecord, split: SplitRecord, examples: Examples
-    ) -> Sequence[int]:
-        if split.canary:
-            return split.canary
+        self, record: AdapterRecord, split: SplitRecord
+    ) -> tuple[Examples, Encoded, np.ndarray]:
+        """Return a split's canaries, the same for the model, and which predictions are theirs."""
         kind: Kind = plugins.load("kinds", record.kind)
-        reference = self.bank.reference(record, split.name)
-        return choose_canaries(kind, reference, examples.columns, record.definition)
+        examples = self._examples(record, split)
+        rows: Sequence[int] = split.canary
+        if not rows:
+            reference = self._reference(record, split)
+            rows = choose_canaries(kind, reference, examples.columns, record.definition)
+        some = examples.select(rows, examples.origin)
+        own = np.isin(kind.examples_of(examples.columns), rows)
+        return some, encoded_for(record, self.backbone, some.columns), own
+
+    def _reference(self, record: AdapterRecord, split: SplitRecord) -> np.ndarray:
+        return _recent(
+            self.references, split.reference, lambda: self.bank.reference(record, split.name)
+        )
 
     def _examples(self, record: AdapterRecord, split: SplitRecord) -> Examples:
         return _recent(self.examples, split.digest, lambda: self.bank.examples(record, split.name))
-
-    def _encode(self, record: AdapterRecord, examples: Examples) -> Encoded:
-        kind: Kind = plugins.load("kinds", record.kind)
-        return kind.encode(
-            self.backbone.tokenizer,
-            examples.columns,
-            record.definition,
-            record.training["max_length"],
-            labelled=False,
-        )
 
 
 def _recent(kept: OrderedDict[Hashable, Made], key: Hashable, make: Callable[[], Made]) -> Made:

@@ -11,6 +11,7 @@ from taskbank.specs import Json
 Level = Literal["integrity", "changed", "canary", "full"]
 Status = Literal["ok", "changed", "regressed", "damaged", "unverifiable"]
 Effect = Literal["worse", "better", "neither"]
+Afterwards = Level | Literal["none"]  # how the bank is verified when something was added
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Finding:
     version: int | None
     check: str
     message: str
+
+    @property
+    def ref(self) -> str | None:
+        """The adapter's full name; none if it concerns the bank."""
+        return None if self.task is None else f"{self.task}@{self.version}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from taskbank.catalog.records import AdapterRecord, Voucher
-from taskbank.kinds.kind import better
+from taskbank.kinds.kind import drop_of
 from taskbank.verify.compare import SAME_METRIC, Comparison
 from taskbank.verify.report import Finding, Status, TaskResult
 from taskbank.verify.statistics import holm
@@ -102,8 +102,18 @@ def speaks(voucher: Voucher, metric: str, tolerance: float, *, strict: bool) -> 
     """
     if voucher.status == "ok" or voucher.observed is None:
         return voucher.status == "ok"
-    drop = better(metric, voucher.recorded) - better(metric, voucher.observed)
-    return not strict and drop <= tolerance + SAME_METRIC
+    drop = drop_of(metric, voucher.recorded, voucher.observed)
+    return not strict and not is_beyond(drop, tolerance)
+
+
+def is_beyond(drop: float, tolerance: float) -> bool:
+    """Return whether a drop is more than a tolerance, and not only by its last binary digit."""
+    return drop > tolerance + SAME_METRIC
+
+
+def is_significant(drop: float, p_value: float) -> bool:
+    """Return whether a drop matters to anybody, and chance does not explain it."""
+    return drop > NEGLIGIBLE and p_value < SIGNIFICANT
 
 
 def _findings(
@@ -129,9 +139,9 @@ def _findings(
             return
     own = evidence.own
     drop = own.drop if own.moved else 0.0
-    if drop > tolerance + SAME_METRIC:
+    if is_beyond(drop, tolerance):
         reason = f"it dropped by {drop:.4f}, more than the tolerance of {tolerance:g}"
-    elif drop > NEGLIGIBLE and p_value < SIGNIFICANT:
+    elif is_significant(drop, p_value):
         reason = f"a drop of {drop:.4f} by chance has the corrected probability {p_value:.2g}"
     else:
         reason = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from taskbank.bank import Bank
 from taskbank.catalog.catalog import UNREADABLE, now
@@ -12,16 +12,14 @@ from taskbank.catalog.engine import writing
 from taskbank.catalog.records import AdapterRecord, Voucher
 from taskbank.environment import environment
 from taskbank.errors import BankError, InputError, TaskbankError
-from taskbank.specs import Json
+from taskbank.specs import ANY_DROP, Json, check_tolerance
 from taskbank.verify.integrity import Integrity, check_integrity
-from taskbank.verify.report import Finding, Level, Report, TaskResult
+from taskbank.verify.report import Afterwards, Finding, Level, Report, TaskResult
 from taskbank.verify.run import Run
 from taskbank.verify.verdict import judge, speaks
 
 if TYPE_CHECKING:
     from taskbank.backbone import Backbone
-
-ANY_DROP = 1.0  # the tolerance that leaves it to the test of significance
 
 
 def verify_all(
@@ -66,8 +64,7 @@ def verify_all(
     """
     if level not in get_args(Level):
         raise InputError(f"level {level!r} is unknown: use {', '.join(get_args(Level))}")
-    if not 0 <= tolerance <= ANY_DROP:
-        raise InputError(f"tolerance is {tolerance}: it is a drop of a metric, from 0 to 1")
+    check_tolerance(tolerance)
     if level == "integrity" and what_if:
         raise InputError("at level integrity nothing is predicted: --what-if needs another")
     chosen = {_chosen(bank, ref) for ref in tasks}
@@ -75,22 +72,20 @@ def verify_all(
     def wanted(task: str, version: int) -> bool:
         return not chosen or (task, None) in chosen or (task, version) in chosen
 
-    started_at = now()
-    report = Report(level, (), (), tolerance, {}, started_at, started_at, what_if=what_if or {})
-    run = Run(bank)
-    predicted: list[TaskResult] = []
-    if level == "integrity":
-        integrity = check_integrity(bank, wanted, progress=progress)
-        findings = list(integrity.findings)
-        report = replace(report, environment=environment(None))
-    else:
+    asked = None
+    if level != "integrity":
         from taskbank.verify.conditions import conditions
-        from taskbank.verify.regression import gather, given_backbone
 
         asked = conditions(what_if, backbone, device)
-        report = replace(report, environment=environment(asked.device))
-        integrity = check_integrity(bank, wanted, progress=progress)
-        findings = list(integrity.findings)
+    moment, where = now(), environment(asked.device if asked else None)
+    report = Report(level, (), (), tolerance, where, moment, moment, what_if=what_if or {})
+    integrity = check_integrity(bank, wanted, progress=progress)
+    findings = list(integrity.findings)
+    run = Run(bank)
+    predicted: list[TaskResult] = []
+    if asked is not None:
+        from taskbank.verify.regression import gather, given_backbone
+
         sound = _readable(bank, integrity, findings)
         given = given_backbone(bank, asked)
         run, report = _run(bank, report, sorted(tasks), resume=resume)
@@ -111,6 +106,17 @@ def verify_all(
     if run.problems:
         report = replace(report, unrecorded=run.problems[0])
     return report if report.what_if or report.unrecorded else _record(bank, report, run)
+
+
+def verify_afterwards(bank: Bank, level: Afterwards, **given: Any) -> Report | None:
+    """Verify a bank that something was added to; none if that is not wanted.
+
+    Args:
+        bank: an open bank.
+        level: as for `verify_all`, or `none`.
+        given: what else `verify_all` takes.
+    """
+    return None if level == "none" else verify_all(bank, level=level, **given)
 
 
 def _chosen(bank: Bank, ref: str) -> tuple[str, int | None]:
