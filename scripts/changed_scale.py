@@ -44,8 +44,8 @@ class Maker:
         self.backbone = backbone
         self.kind = plugins.load("kinds", "single")
         self.options = plugins.load("methods", "houlsby").options({"size": size})
-        with task_model(backbone, self.kind, DEFINITION, "houlsby", self.options, seed=0) as model:
-            self.tensors = {name: t.numpy().copy() for name, t in model.trained().items()}
+        model = task_model(backbone, self.kind, DEFINITION, "houlsby", self.options, seed=0)
+        self.tensors = {name: t.numpy().copy() for name, t in model.trained().items()}
         texts = tuple(f"a text with the number {number}" for number in range(20))
         columns = {"text": texts, "label": ("no", "yes") * 10}
         self.examples = Examples(columns, "made")

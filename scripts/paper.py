@@ -45,7 +45,7 @@ from taskbank.data.batches import Encoded
 from taskbank.environment import pick_device
 from taskbank.errors import TrainingError
 from taskbank.evaluate import predict_examples
-from taskbank.inference import attached
+from taskbank.inference import model_of
 from taskbank.methods.layers import select_layers
 from taskbank.pipeline import carry_out
 from taskbank.plan import TaskPlan
@@ -372,13 +372,13 @@ def _without(
     encoded: Encoded,
     layers: range,
 ) -> float:
-    with attached(record, experiment.backbone) as model:
-        tensors = model.trained()
-        for name, tensor in tensors.items():
-            # An adapter that adds nothing is none: its last projection gives zero.
-            if any(name.startswith(f"adapter.{one}.") for one in layers) and ".up." in name:
-                tensor.zero_()
-        predictions = predict_examples(model, plan.kind, encoded)
+    model = model_of(record, experiment.backbone)
+    tensors = model.trained()
+    for name, tensor in tensors.items():
+        # An adapter that adds nothing is none: its last projection gives zero.
+        if any(name.startswith(f"adapter.{one}.") for one in layers) and ".up." in name:
+            tensor.zero_()
+    predictions = predict_examples(model, plan.kind, encoded)
     columns = plan.data.validation.columns
     return plan.kind.scores(np.asarray(predictions), columns, record.definition)[plan.metric]
 

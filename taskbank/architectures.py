@@ -30,6 +30,7 @@ class Architecture:
         top: paths, in the model, of what stands above the last layer.
         padded_positions: whether positions are counted from after the padding index, as
             RoBERTa does, so that so many fewer tokens fit.
+        pairs: whether a layer gives its states and something else beside them.
     """
 
     layers: str
@@ -38,6 +39,7 @@ class Architecture:
     projections: Mapping[str, str]
     top: tuple[str, ...] = ()
     padded_positions: bool = False
+    pairs: bool = False
 
 
 def _projections(
@@ -72,6 +74,7 @@ DEBERTA = replace(
         "output.dense",
     ),
     top=(),
+    pairs=True,
 )
 DISTILBERT = Architecture(
     "transformer.layer",

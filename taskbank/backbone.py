@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
+from threading import RLock
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig,
 from transformers.utils import cached_file, logging
 
 from taskbank.architectures import Architecture, architecture_of
+from taskbank.attention import packs
 from taskbank.errors import InputError
 from taskbank.specs import BackboneIdentity, canonical_json, digest_json
 
@@ -51,7 +53,9 @@ class Backbone:
         tokenizer: the tokenizer it was trained with.
         identity: which one it is.
         architecture: where adapters go in it.
-        carries: what is attached at the moment, or none.
+        packs: whether inputs can be computed end to end, without padding.
+        first_position: the number of the first token's position.
+        lock: held while the model is computed.
     """
 
     def __init__(
@@ -65,44 +69,27 @@ class Backbone:
         self.tokenizer = tokenizer
         self.identity = identity
         self.architecture = architecture
-        self.carries: object | None = None
+        padded = architecture.padded_positions
+        self.first_position = model.config.pad_token_id + 1 if padded else 0
+        self.packs = packs(model, self.first_position)
+        self.lock = RLock()
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return torch.device(self.model.device)
 
-    def vectors(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """Return one vector a text.
+    def layer(self, number: int) -> str:
+        """Return the path of a layer in the model, from 0."""
+        return f"{self.architecture.layers}.{number}"
 
-        Args:
-            inputs: `input_ids`, `attention_mask` and maybe `token_type_ids`, each of shape
-                [batch, tokens].
-
-        Returns:
-            a tensor of shape [batch, hidden_size].
-        """
-        found = self.model(**inputs)
-        if self.identity.pooling == "pooler":
-            pooled: torch.Tensor = found.pooler_output
-            return pooled
-        states: torch.Tensor = found.last_hidden_state
-        if self.identity.pooling == "first":
-            return states[:, 0]
-        mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
-        return (states * mask).sum(dim=1) / mask.sum(dim=1)
-
-    def states(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """Return one vector a token.
-
-        Args:
-            inputs: as for `vectors`.
-
-        Returns:
-            a tensor of shape [batch, tokens, hidden_size].
-        """
-        states: torch.Tensor = self.model(**inputs).last_hidden_state
-        return states
+    def layer_of(self, path: str) -> int:
+        """Return the layer that a module is in: 0 for what is below, their number for above."""
+        inside = self.architecture.layers + "."
+        if path.startswith(inside):
+            return int(path.removeprefix(inside).partition(".")[0])
+        above = any(path == top or path.startswith(f"{top}.") for top in self.architecture.top)
+        return self.identity.layers if above else 0
 
 
 def load_backbone(spec: str, device: str = "cpu") -> Backbone:

@@ -10,7 +10,7 @@ from taskbank.errors import InputError
 from taskbank.specs import Json
 from taskbank.version import __version__
 
-NUMERICS = 1  # raised whenever taskbank comes to compute other numbers from the same weights
+NUMERICS = 2  # raised whenever taskbank comes to compute other numbers from the same weights
 RECORDED = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "scikit-learn")
 
 

@@ -83,25 +83,23 @@ def _run(
     flat: np.ndarray | None = None
     total = 0.0
     for rows in evaluation_batches(encoded.lengths, batch_size or EVALUATION_BATCH):
-        outputs = model(**_to(encoded.batch(rows), device)).float()
+        batch = encoded.batch(rows).to(device)
+        outputs = model.outputs(batch).float()
         if loss is not None:
-            total += float(loss(outputs, _to(encoded.supervision(rows), device))) * len(rows)
-        found = outputs.cpu().numpy()
+            shaped = batch.padded(outputs) if model.per_token else outputs
+            total += float(loss(shaped, told(encoded, rows, device))) * len(rows)
         if flat is None:
-            count = len(encoded) if found.ndim == 2 else int(encoded.offsets[-1])
-            flat = np.empty((count, found.shape[-1]), dtype=np.float32)
-        if found.ndim == 2:
-            flat[rows] = found
-        else:
-            index, inside = encoded.index(rows)
-            flat[index[inside]] = found[inside]
+            count = int(encoded.offsets[-1]) if model.per_token else len(encoded)
+            flat = np.empty((count, outputs.shape[1]), dtype=np.float32)
+        flat[encoded.where(rows) if model.per_token else rows] = outputs.cpu().numpy()
     model.train(training)
     assert flat is not None  # noqa: S101 - no kind encodes to nothing
     return flat, total / len(encoded)
 
 
-def _to(tensors: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
-    return {name: tensor.to(device) for name, tensor in tensors.items()}
+def told(encoded: Encoded, rows: np.ndarray, device: torch.device) -> dict[str, torch.Tensor]:
+    """Return what the loss is told of some inputs, on a device."""
+    return {name: tensor.to(device) for name, tensor in encoded.supervision(rows).items()}
 
 
 def measure(

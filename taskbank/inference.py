@@ -1,4 +1,4 @@
-"""Uses stored tasks: puts an adapter of a bank onto its backbone, and predicts with it.
+"""Uses stored tasks: makes the model of an adapter on its backbone, and predicts with it.
 
 Nothing is predicted before the backbone was shown to be the recorded one and the stored
 bytes to be what was recorded.
@@ -83,24 +83,23 @@ def encoded_for(record: AdapterRecord, backbone: Backbone, columns: Columns) -> 
     return kind.encode(backbone.tokenizer, columns, record.definition, length, labelled=False)
 
 
-@contextmanager
-def attached(record: AdapterRecord, backbone: Backbone) -> Iterator[TaskModel]:
-    """Put a stored adapter and its head onto a loaded backbone, and take them off at the end.
+def model_of(record: AdapterRecord, backbone: Backbone) -> TaskModel:
+    """Return the model of a stored adapter, in evaluation mode.
 
     Args:
         record: the adapter.
-        backbone: the one it belongs to; it is exactly as before afterwards.
+        backbone: the one it belongs to; it stays as it is.
 
     Raises:
         DamagedError: if the stored tensors are gone or do not fit.
     """
     kind: Kind = plugins.load("kinds", record.kind)
-    with task_model(
+    model = task_model(
         backbone, kind, record.definition, record.method, dict(record.options), seed=0
-    ) as model:
-        model.load_trained(record.state_dict())
-        model.eval()
-        yield model
+    )
+    model.load_trained(record.state_dict())
+    model.eval()
+    return model
 
 
 @contextmanager
@@ -127,8 +126,7 @@ def attach(
     """
     record = bank[ref]
     loaded = load_recorded(bank.backbone(record.backbone), backbone, device)
-    with attached(record, loaded) as model:
-        yield model
+    yield model_of(record, loaded)
 
 
 def predict(
@@ -168,8 +166,7 @@ def predict(
     columns = kind.parse(rows, record.definition)
     loaded = load_recorded(bank.backbone(record.backbone), backbone, device)
     encoded = encoded_for(record, loaded, columns)
-    with attached(record, loaded) as model:
-        predictions = predict_examples(model, kind, encoded)
+    predictions = predict_examples(model_of(record, loaded), kind, encoded)
     # What is no number is a change even from itself.
     broken = kind.changes(predictions, predictions, columns, record.definition).changed
     if broken.any():

@@ -1,17 +1,18 @@
-"""A task's model: the frozen backbone with one task's adapter and head on."""
+"""A task's model: the frozen backbone with one task's adaptation and head."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 
 from taskbank import plugins
 from taskbank.backbone import Backbone
+from taskbank.batch import Batch
+from taskbank.engine import Computed, Part, compute
 from taskbank.errors import DamagedError
-from taskbank.methods.method import Attachment
+from taskbank.methods.method import Adaptation
 from taskbank.specs import Definition, Json
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ HEAD_STD = 0.02
 
 
 class TaskModel(torch.nn.Module):
-    """Texts to outputs: backbone, adapter, head. Made by `task_model`.
+    """Texts to outputs: backbone, adaptation, head. Made by `task_model`.
 
     Args:
-        backbone: with the attachment on.
-        attachment: what the task's method has put onto it.
+        backbone: frozen; many models may share it.
+        adaptation: of the task.
         head: from a vector to outputs.
         per_token: whether every token's state has outputs, and not the text's vector.
     """
@@ -35,17 +36,40 @@ class TaskModel(torch.nn.Module):
     def __init__(
         self,
         backbone: Backbone,
-        attachment: Attachment,
+        adaptation: Adaptation,
         head: torch.nn.Module,
         *,
         per_token: bool = False,
     ) -> None:
         super().__init__()
+        self.backbone, self.adaptation = backbone, adaptation
         self.encoder = backbone.model
-        self.attached = attachment.modules
+        self.adapted = adaptation.modules
         self.dropout = torch.nn.Dropout(HEAD_DROPOUT)
         self.head = head
-        self._read = backbone.states if per_token else backbone.vectors
+        self.per_token = per_token
+
+    def outputs(self, batch: Batch) -> torch.Tensor:
+        """Return the outputs of a batch.
+
+        Args:
+            batch: the inputs.
+
+        Returns:
+            a tensor of shape [inputs, outputs], or [tokens, outputs] where per token.
+        """
+        parts = (Part(len(batch), self.adaptation),)
+        return self.read(compute(self.backbone, batch, parts, training=self.training))
+
+    def read(self, computed: Computed) -> torch.Tensor:
+        """Return the outputs of inputs whose backbone was computed.
+
+        Args:
+            computed: by the backbone with this adaptation.
+        """
+        found = computed.states if self.per_token else computed.vectors
+        outputs: torch.Tensor = self.head(self.dropout(found))
+        return outputs
 
     def forward(
         self,
@@ -53,7 +77,7 @@ class TaskModel(torch.nn.Module):
         attention_mask: torch.Tensor,
         token_type_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return the outputs of a batch.
+        """Return the outputs of padded inputs.
 
         Args:
             input_ids: of shape [batch, tokens].
@@ -63,16 +87,16 @@ class TaskModel(torch.nn.Module):
         Returns:
             a tensor of shape [batch, outputs], or [batch, tokens, outputs] where per token.
         """
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if token_type_ids is not None:
-            inputs["token_type_ids"] = token_type_ids
-        outputs: torch.Tensor = self.head(self.dropout(self._read(**inputs)))
-        return outputs
+        outputs = self.outputs(Batch.of_padded(input_ids, attention_mask, token_type_ids))
+        if not self.per_token:
+            return outputs
+        padded = outputs.new_zeros(*input_ids.shape, outputs.shape[1])
+        return padded.index_put((attention_mask.bool(),), outputs)
 
     def trained(self) -> dict[str, torch.Tensor]:
         """Return everything that is trained and stored, by its stored name."""
         found = {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
-        return self.attached.state_dict() | found
+        return self.adapted.state_dict() | found
 
     def load_trained(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Take over stored values.
@@ -99,7 +123,6 @@ class TaskModel(torch.nn.Module):
                 own[name].copy_(tensor)
 
 
-@contextmanager
 def task_model(
     backbone: Backbone,
     kind: Kind,
@@ -107,11 +130,11 @@ def task_model(
     method: str,
     options: Mapping[str, Json],
     seed: int,
-) -> Iterator[TaskModel]:
-    """Put an untrained task onto a backbone, and take it off at the end whatever happens.
+) -> TaskModel:
+    """Return the model of an untrained task.
 
     Args:
-        backbone: frozen, and carrying nothing; exactly as before afterwards.
+        backbone: frozen; it stays as it is.
         kind: of the task.
         definition: of the task.
         method: how it is adapted.
@@ -122,12 +145,8 @@ def task_model(
     chosen: Method = plugins.load("methods", method)
     head = _head(backbone.identity.hidden_size, kind.outputs(definition), generator)
     head.to(backbone.device)
-    attachment = chosen.attach(backbone, chosen.options(options), generator)
-    try:
-        yield TaskModel(backbone, attachment, head, per_token=kind.per_token)
-    finally:
-        attachment.detach()
-        backbone.model.eval()
+    adaptation = chosen.adapt(backbone, chosen.options(options), generator)
+    return TaskModel(backbone, adaptation, head, per_token=kind.per_token)
 
 
 def _head(hidden_size: int, outputs: int, generator: torch.Generator) -> torch.nn.Linear:

@@ -22,6 +22,7 @@ from taskbank.plan import TaskPlan, plan_task
 from taskbank.specs import Json
 from taskbank.suite_file import OPTIONS, TRAINING, Entry, Problem, raise_all, sound_entries
 from taskbank.task_data import Sources
+from taskbank.trials import ended
 from taskbank.tuning import fitted
 from taskbank.verify.report import Afterwards, Report
 from taskbank.verify.verify import verify_afterwards
@@ -195,12 +196,17 @@ def _there(bank: Bank, fingerprint: str | None, plan: TaskPlan) -> Outcome | Non
                     plan.name, "skipped", record.metric, record.ref, record.split, record.score
                 )
         return None
-    for trial in bank.trials(plan.name):
-        score = trial.value(last)
-        same = (trial.backbone, trial.environment.get("asked")) == (fingerprint, asked)
-        if same and score is not None:
-            return Outcome(plan.name, "skipped", trial.metric, None, last, score)
-    return None
+    scored = [
+        trial
+        for trial in bank.trials(plan.name)
+        if (trial.backbone, trial.environment.get("asked")) == (fingerprint, asked)
+        and trial.value(last) is not None
+    ]
+    if not scored:
+        return None
+    # Scored on validation, every trial has a score, also those from further seeds.
+    best = max(scored, key=lambda trial: ended(trial).rank(plan.metric))
+    return Outcome(plan.name, "skipped", best.metric, None, last, best.value(last))
 
 
 def _added(bank: Bank, backbone: Backbone, plan: TaskPlan, *, progress: bool) -> Outcome:

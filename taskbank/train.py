@@ -22,7 +22,7 @@ from transformers import get_linear_schedule_with_warmup
 from taskbank.checkpoint import Checkpoint, State
 from taskbank.data.batches import Encoded, training_batches
 from taskbank.errors import TrainingError
-from taskbank.evaluate import outputs_and_loss
+from taskbank.evaluate import outputs_and_loss, told
 from taskbank.kinds.kind import better
 
 if TYPE_CHECKING:
@@ -189,10 +189,12 @@ class _Run:
         reduced = (spec.precision or usual) == "bfloat16"
         bfloat16 = torch.autocast(self.device.type, torch.bfloat16, enabled=reduced)
         for rows in batches:
-            inputs = {name: t.to(self.device) for name, t in encoded.batch(rows).items()}
-            told = {name: t.to(self.device) for name, t in encoded.supervision(rows).items()}
+            batch = encoded.batch(rows).to(self.device)
+            wanted = told(encoded, rows, self.device)
             with bfloat16:
-                loss = self.kind.loss(self.model(**inputs), told, self.weights)
+                outputs = self.model.outputs(batch)
+                shaped = batch.padded(outputs) if self.model.per_token else outputs
+                loss = self.kind.loss(shaped, wanted, self.weights)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.trainable, spec.clip)

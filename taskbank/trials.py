@@ -8,7 +8,6 @@ are known again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -114,9 +113,7 @@ class Trainer:
         self.resume, self.progress = resume, progress
         recorded = bank.trials(plan.name) if resume else ()
         self.known = {
-            trial.specification: _recorded(trial)
-            for trial in recorded
-            if trial.status != "diverged"
+            trial.specification: ended(trial) for trial in recorded if trial.status != "diverged"
         }
         self._prepared: dict[tuple[str, int], Prepared] = {}
 
@@ -179,12 +176,12 @@ class Trainer:
         plan, definition = self.plan, trained.new.definition
         predictions = {"validation": trained.training.predictions}
         length = trained.new.training.max_length
-        with self._model(Setting(trained.new.method, trained.new.training)) as model:
-            model.load_trained(trained.weights)
-            model.eval()
-            for split in plan.data.evaluated.keys() - predictions:
-                encoded = self._split(split, length).encoded
-                predictions[split] = predict_examples(model, plan.kind, encoded)
+        model = self._model(Setting(trained.new.method, trained.new.training))
+        model.load_trained(trained.weights)
+        model.eval()
+        for split in plan.data.evaluated.keys() - predictions:
+            encoded = self._split(split, length).encoded
+            predictions[split] = predict_examples(model, plan.kind, encoded)
         metrics = [
             metric
             for split, examples in plan.data.evaluated.items()
@@ -200,27 +197,27 @@ class Trainer:
         plan, spec = self.plan, setting.training
         checkpoint = self._checkpoint(specification)
         try:
-            with self._model(setting) as model:
-                training = train(
-                    model,
-                    plan.kind,
-                    plan.data.definition,
-                    self._split("train", spec.max_length),
-                    self._split("validation", spec.max_length),
-                    spec,
-                    plan.metric,
-                    checkpoint=checkpoint,
-                    give_up=give_up,
-                    progress=self.progress,
-                    about=about,
-                )
-                weights = {
-                    name: tensor.detach().cpu().clone().contiguous()
-                    for name, tensor in model.trained().items()
-                }
+            model = self._model(setting)
+            training = train(
+                model,
+                plan.kind,
+                plan.data.definition,
+                self._split("train", spec.max_length),
+                self._split("validation", spec.max_length),
+                spec,
+                plan.metric,
+                checkpoint=checkpoint,
+                give_up=give_up,
+                progress=self.progress,
+                about=about,
+            )
         except TrainingError as error:
             checkpoint.remove()
             return self._diverged(setting, specification, error)
+        weights = {
+            name: tensor.detach().cpu().clone().contiguous()
+            for name, tensor in model.trained().items()
+        }
         return self._ended(setting, specification, training, weights)
 
     def _ended(
@@ -347,7 +344,7 @@ class Trainer:
         names = scores.keys() - set(LOWER_IS_BETTER)
         return all(scores[name] <= chance[name] for name in names)
 
-    def _model(self, setting: Setting) -> AbstractContextManager[TaskModel]:
+    def _model(self, setting: Setting) -> TaskModel:
         return task_model(
             self.backbone,
             self.plan.kind,
@@ -376,7 +373,8 @@ class Trainer:
         return Checkpoint(specification, resume=self.resume)
 
 
-def _recorded(record: TrialRecord) -> Trial:
+def ended(record: TrialRecord) -> Trial:
+    """Return a trial as the bank has it."""
     epochs = tuple(Epoch(**epoch) for epoch in record.environment["epochs"])
     best = record.environment["best_epoch"]
     loss = epochs[best - 1].validation_loss if best else float("inf")

@@ -281,7 +281,9 @@ def test_an_adapter_gives_a_plain_module(mood: Bank, backbone: Any) -> None:
     with taskbank.attach(mood, "mood") as module:
         assert isinstance(module, torch.nn.Module)
         with torch.inference_mode():
-            logits = module(**encoded.batch(np.arange(len(examples)))).numpy()
+            batch = encoded.batch(np.arange(len(examples)))
+            mask = batch.grid[1].long()
+            logits = module(batch.padded(batch.input_ids), mask).numpy()
     np.testing.assert_allclose(logits, mood.reference(record, "test"), atol=1e-5)
 
 

@@ -6,12 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.data.batches import encode
+from taskbank.engine import compute
 from taskbank.errors import InputError
 from tests.tiny import MODEL_TYPES, make_backbone, make_tokenizer
 
@@ -28,8 +30,8 @@ def test_every_architecture_loads_frozen_with_one_vector_a_text(
     assert (loaded.identity.hidden_size, loaded.identity.layers) == (32, 2)
     assert not loaded.model.training
     assert not any(p.requires_grad for p in loaded.model.parameters())
-    batch = encode(loaded.tokenizer, TEXTS, ("text",), 32).batch(torch.arange(2).numpy())
-    assert loaded.vectors(**batch).shape == (2, 32)
+    batch = encode(loaded.tokenizer, TEXTS, ("text",), 32).batch(np.arange(2))
+    assert compute(loaded, batch, ()).vectors.shape == (2, 32)
 
 
 def test_a_fingerprint_is_the_same_for_the_same_files_and_after_use(folder: Path) -> None:
@@ -108,10 +110,8 @@ def test_mean_pooling_ignores_padding(folder: Path) -> None:
     loaded = load_backbone(str(folder))
     assert loaded.identity.pooling == "mean"
     encoded = encode(loaded.tokenizer, TEXTS, ("text",), 32)
-    import numpy as np
-
-    together = loaded.vectors(**encoded.batch(np.array([0, 1])))[0]
-    alone = loaded.vectors(**encoded.batch(np.array([0])))[0]
+    together = compute(loaded, encoded.batch(np.array([0, 1])), ()).vectors[0]
+    alone = compute(loaded, encoded.batch(np.array([0])), ()).vectors[0]
     torch.testing.assert_close(together, alone)
 
 

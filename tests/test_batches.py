@@ -43,17 +43,18 @@ def test_a_batch_is_what_the_tokenizer_itself_would_pad(encoded: Encoded) -> Non
         padding=True,
         return_tensors="pt",
     )
-    found = encoded.batch(rows)
-    assert set(found) == set(expected)
-    assert all(torch.equal(found[name], expected[name]) for name in found)
+    batch = encoded.batch(rows)
+    assert torch.equal(batch.padded(batch.input_ids), expected["input_ids"])
+    assert torch.equal(batch.padded(batch.token_type_ids), expected["token_type_ids"])
+    assert torch.equal(batch.grid[1].long(), expected["attention_mask"])
 
 
 def test_pairs_carry_their_token_types_and_are_cut_longest_first() -> None:
     """Both texts of a long pair keep tokens, and the second is of type 1."""
     columns = {"text_a": ["good " * 30], "text_b": ["bad " * 6]}
     found = encode(make_tokenizer(), columns, ("text_a", "text_b"), 16).batch(np.array([0]))
-    assert found["input_ids"].shape == (1, 16)
-    assert found["token_type_ids"].sum() == 7
+    assert found.lengths.tolist() == [16]
+    assert found.token_type_ids.sum() == 7
 
 
 def test_what_the_loss_is_told_is_padded_like_the_inputs(encoded: Encoded) -> None:
@@ -70,7 +71,7 @@ def test_what_the_loss_is_told_is_padded_like_the_inputs(encoded: Encoded) -> No
     found, inputs = told.supervision(rows), told.batch(rows)
     assert found["targets"].tolist() == [7, 0, 13]
     assert found["there"].dtype == torch.bool
-    assert torch.equal(found["there"], inputs["attention_mask"].bool())
+    assert torch.equal(found["there"], inputs.grid[1])
     for row, place in zip(rows, found["place"].tolist(), strict=True):
         start, end = encoded.offsets[row], encoded.offsets[row + 1]
         assert place == [*range(start + 1, end + 1), *[0] * (len(place) - end + start)]

@@ -44,20 +44,18 @@ class Task:
         """Train from the start or from a checkpoint; return the course and every trained byte."""
         torch.rand(3)  # whatever the caller's random state is, it does not matter
         method = {"size": 4}
-        with task_model(
-            self.backbone, self.kind, self.definition, "houlsby", method, spec.seed
-        ) as model:
-            course = train(
-                model,
-                self.kind,
-                self.definition,
-                self.data,
-                self.validation,
-                spec,
-                self.kind.metric,
-                **further,
-            )
-            return course, save({n: t.contiguous() for n, t in model.trained().items()})
+        model = task_model(self.backbone, self.kind, self.definition, "houlsby", method, spec.seed)
+        course = train(
+            model,
+            self.kind,
+            self.definition,
+            self.data,
+            self.validation,
+            spec,
+            self.kind.metric,
+            **further,
+        )
+        return course, save({n: t.contiguous() for n, t in model.trained().items()})
 
 
 @pytest.fixture(scope="module", params=plugins.names("kinds"))

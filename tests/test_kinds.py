@@ -95,11 +95,11 @@ def taught(kind: Kind, backbone: Backbone) -> Taught:
     definition = kind.define(columns, "here", {})
     data = prepared(backbone, kind, definition, columns)
     validation = prepared(backbone, kind, definition, labelled(kind.name, 40, seed=2))
-    with task_model(backbone, kind, definition, "houlsby", OPTIONS, SPEC.seed) as model:
-        untrained = predict_outputs(model, validation.encoded)
-        course = train(model, kind, definition, data, validation, SPEC, kind.metric)
-        outputs = predict_outputs(model, validation.encoded)
-        weights = {name: tensor.clone() for name, tensor in model.trained().items()}
+    model = task_model(backbone, kind, definition, "houlsby", OPTIONS, SPEC.seed)
+    untrained = predict_outputs(model, validation.encoded)
+    course = train(model, kind, definition, data, validation, SPEC, kind.metric)
+    outputs = predict_outputs(model, validation.encoded)
+    weights = {name: tensor.clone() for name, tensor in model.trained().items()}
     return Taught(
         kind,
         definition,
@@ -238,8 +238,8 @@ def test_a_head_is_seeded_small_and_of_the_right_shape(kind: Kind, backbone: Bac
     definition = kind.define(labelled(kind.name, 40), "here", {})
     heads = []
     for seed in (0, 0, 1):
-        with task_model(backbone, kind, definition, "houlsby", OPTIONS, seed) as model:
-            heads.append(model.head)
+        model = task_model(backbone, kind, definition, "houlsby", OPTIONS, seed)
+        heads.append(model.head)
     assert heads[0].weight.shape == (kind.outputs(definition), 32)
     assert torch.equal(heads[0].weight, heads[1].weight)
     assert not torch.equal(heads[0].weight, heads[2].weight)
@@ -304,9 +304,9 @@ def test_predictions_do_not_depend_on_the_company_of_a_batch(
     """An example is predicted alone as among longer ones, but for rounding."""
     monkeypatch.setattr(evaluate, "EVALUATION_BATCH", batch_size)
     kind = taught.kind
-    with task_model(backbone, kind, taught.definition, "houlsby", OPTIONS, 0) as model:
-        model.load_trained(taught.weights)
-        found = predict_examples(model, kind, taught.encoded)
+    model = task_model(backbone, kind, taught.definition, "houlsby", OPTIONS, 0)
+    model.load_trained(taught.weights)
+    found = predict_examples(model, kind, taught.encoded)
     np.testing.assert_allclose(found, taught.predictions, atol=1e-5)
 
 
@@ -513,9 +513,9 @@ def test_inputs_are_predicted_as_the_stored_examples_are(
     kind, definition = taught.kind, taught.definition
     columns = kind.parse(rows_of(taught), definition)
     encoded = kind.encode(backbone.tokenizer, columns, definition, 48, labelled=False)
-    with task_model(backbone, kind, definition, "houlsby", OPTIONS, 0) as model:
-        model.load_trained(taught.weights)
-        found = predict_examples(model, kind, encoded)
+    model = task_model(backbone, kind, definition, "houlsby", OPTIONS, 0)
+    model.load_trained(taught.weights)
+    found = predict_examples(model, kind, encoded)
     assert np.array_equal(found, taught.predictions)
     answers = kind.answers(found, columns, definition)
     assert answers == kind.answers(taught.predictions, taught.columns, definition)

@@ -119,7 +119,7 @@ def test_whatever_a_result_depends_on_calls_for_a_new_prediction(
     verify_all(mood, level="changed")
     predicted.clear()
     if what == "numerics":
-        monkeypatch.setattr(environment_module, "NUMERICS", 2)
+        monkeypatch.setattr(environment_module, "NUMERICS", -1)
     elif what == "version":
         monkeypatch.setattr(
             environment_module, "version", lambda name: "99" if name == "torch" else "1"
@@ -321,7 +321,7 @@ def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
     monkeypatch.setattr(
         regression, "predict_examples", lambda *given: (calls.append(1), predict(*given))[1]
     )
-    monkeypatch.setattr(environment_module, "NUMERICS", 2)
+    monkeypatch.setattr(environment_module, "NUMERICS", -1)
     assert verify_all(mood, resume=True).ok
     assert calls == [1, 1]
 

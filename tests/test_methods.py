@@ -13,7 +13,9 @@ from safetensors.torch import load, save
 
 from taskbank import plugins
 from taskbank.backbone import Backbone, load_backbone
+from taskbank.batch import Batch
 from taskbank.data.batches import encode
+from taskbank.engine import Part, compute
 from taskbank.errors import DamagedError, InputError
 from taskbank.kinds.single import SINGLE
 from taskbank.kinds.tagging import TAGGING
@@ -54,10 +56,18 @@ def options_of(method: str) -> dict[str, Any]:
     return found
 
 
-def inputs_of(backbone: Backbone) -> dict[str, torch.Tensor]:
+def inputs_of(backbone: Backbone) -> Batch:
     """Return a batch of eight sentences."""
     texts = [row["text"] for row in sentences(8)]
     return encode(backbone.tokenizer, {"text": texts}, ("text",), 32).batch(np.arange(8))
+
+
+@torch.no_grad()
+def vectors_of(backbone: Backbone, model: TaskModel | None = None) -> torch.Tensor:
+    """Return the vectors of the batch, of the bare backbone or as a task adapts it."""
+    inputs = inputs_of(backbone)
+    parts = (Part(len(inputs), model.adaptation if model else None),)
+    return compute(backbone, inputs, parts).vectors
 
 
 def frozen_state(backbone: Backbone) -> dict[str, torch.Tensor]:
@@ -65,7 +75,7 @@ def frozen_state(backbone: Backbone) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}
 
 
-def steps(model: TaskModel, inputs: dict[str, torch.Tensor], count: int = 3) -> None:
+def steps(model: TaskModel, inputs: Batch, count: int = 3) -> None:
     """Train a model for some steps."""
     torch.manual_seed(0)  # dropout
     model.train()
@@ -74,7 +84,7 @@ def steps(model: TaskModel, inputs: dict[str, torch.Tensor], count: int = 3) -> 
     told = {"targets": torch.arange(8) % 3}
     for _ in range(count):
         optimizer.zero_grad()
-        SINGLE.loss(model(**inputs), told, None).backward()
+        SINGLE.loss(model.outputs(inputs), told, None).backward()
         optimizer.step()
     model.eval()
 
@@ -82,10 +92,9 @@ def steps(model: TaskModel, inputs: dict[str, torch.Tensor], count: int = 3) -> 
 @pytest.fixture
 def plain(any_backbone: Backbone) -> Iterator[torch.Tensor]:
     """The bare backbone's vectors of the batch; checked to be the same bits afterwards."""
-    inputs, before = inputs_of(any_backbone), frozen_state(any_backbone)
+    before = frozen_state(any_backbone)
     modules = {name: id(module) for name, module in any_backbone.model.named_modules()}
-    with torch.no_grad():
-        vectors = any_backbone.vectors(**inputs)
+    vectors = vectors_of(any_backbone)
     yield vectors
     after = any_backbone.model.state_dict()
     assert list(before) == list(after)
@@ -93,9 +102,9 @@ def plain(any_backbone: Backbone) -> Iterator[torch.Tensor]:
     assert modules == {name: id(module) for name, module in any_backbone.model.named_modules()}
     hooks = ("_forward_hooks", "_forward_pre_hooks")
     assert not any(getattr(m, h) for m in any_backbone.model.modules() for h in hooks)
+    assert not any("forward" in vars(m) for m in any_backbone.model.modules())
     assert not any(p.requires_grad for p in any_backbone.model.parameters())
-    with torch.no_grad():
-        assert torch.equal(any_backbone.vectors(**inputs), vectors)
+    assert torch.equal(vectors_of(any_backbone), vectors)
 
 
 def test_training_moves_what_is_stored_and_no_bit_of_the_backbone(
@@ -103,16 +112,16 @@ def test_training_moves_what_is_stored_and_no_bit_of_the_backbone(
 ) -> None:
     """Three steps change every stored tensor, none of the frozen ones, and taking the task off
     restores modules, hooks and outputs exactly (checked by the fixture)."""
-    with task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=0) as model:
-        before = {name: tensor.clone() for name, tensor in model.trained().items()}
-        own = {tensor.data_ptr() for tensor in model.trained().values()}
-        frozen = {
-            n: t.clone() for n, t in model.encoder.state_dict().items() if t.data_ptr() not in own
-        }
-        steps(model, inputs_of(any_backbone))
-        unmoved = [n for n, t in model.trained().items() if torch.equal(t, before[n])]
-        after = model.encoder.state_dict()
-        assert all(torch.equal(after[name], tensor) for name, tensor in frozen.items())
+    model = task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=0)
+    before = {name: tensor.clone() for name, tensor in model.trained().items()}
+    own = {tensor.data_ptr() for tensor in model.trained().values()}
+    frozen = {
+        n: t.clone() for n, t in model.encoder.state_dict().items() if t.data_ptr() not in own
+    }
+    steps(model, inputs_of(any_backbone))
+    unmoved = [n for n, t in model.trained().items() if torch.equal(t, before[n])]
+    after = model.encoder.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in frozen.items())
     assert unmoved == []
 
 
@@ -121,12 +130,8 @@ def test_an_untrained_task_leaves_the_vectors_as_good_as_unchanged(
 ) -> None:
     """The near-identity start moves a vector by less than a hundredth of its length, and the
     methods that start from nothing do not move it by one bit."""
-    with (
-        task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=0) as model,
-        torch.no_grad(),
-    ):
-        model.eval()
-        vectors = any_backbone.vectors(**inputs_of(any_backbone))
+    model = task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=0)
+    vectors = vectors_of(any_backbone, model)
     moved = (vectors - plain).norm(dim=1) / plain.norm(dim=1)
     assert moved.max() < 0.01
     assert (moved.max() > 0) == (method in NEAR)
@@ -137,16 +142,16 @@ def test_saving_and_loading_gives_the_same_predictions_bit_for_bit(
 ) -> None:
     """Stored bytes put onto the backbone again predict exactly what was predicted before."""
     inputs = inputs_of(any_backbone)
-    with task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=0) as model:
-        steps(model, inputs)
-        data = save({name: t.contiguous() for name, t in model.trained().items()})
-        with torch.no_grad():
-            expected = model(**inputs)
-    with task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=1) as model:
-        model.load_trained(load(data))
-        model.eval()
-        with torch.no_grad():
-            assert torch.equal(model(**inputs), expected)
+    model = task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=0)
+    steps(model, inputs)
+    data = save({name: t.contiguous() for name, t in model.trained().items()})
+    with torch.no_grad():
+        expected = model.outputs(inputs)
+    model = task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=1)
+    model.load_trained(load(data))
+    model.eval()
+    with torch.no_grad():
+        assert torch.equal(model.outputs(inputs), expected)
 
 
 def test_the_seed_decides_the_start_and_no_other_source_of_chance_does(
@@ -156,63 +161,70 @@ def test_the_seed_decides_the_start_and_no_other_source_of_chance_does(
     starts = []
     for seed in (0, 0, 1):
         state = torch.random.get_rng_state()
-        with task_model(backbone, SINGLE, classes(3), method, options_of(method), seed) as model:
-            starts.append(save({n: t.contiguous() for n, t in model.trained().items()}))
+        model = task_model(backbone, SINGLE, classes(3), method, options_of(method), seed)
+        starts.append(save({n: t.contiguous() for n, t in model.trained().items()}))
         assert torch.equal(torch.random.get_rng_state(), state)
         torch.rand(1)
     assert starts[0] == starts[1] != starts[2]
 
 
-def _fail_in_training(model: TaskModel) -> None:
-    model.train()
-    raise RuntimeError
-
-
 def test_a_backbone_is_restored_when_its_use_fails(backbone: Backbone, method: str) -> None:
-    """An exception inside takes the task off too, so that the next one can come on."""
-    before = dict(backbone.model.named_modules())
-    with (
-        pytest.raises(RuntimeError),
-        task_model(backbone, SINGLE, classes(2), method, options_of(method), seed=0) as model,
-    ):
-        _fail_in_training(model)
-    assert dict(backbone.model.named_modules()) == before
-    assert not backbone.model.training
-    with task_model(backbone, SINGLE, classes(2), method, options_of(method), seed=0):
-        pass
+    """An exception in the middle of the model, while training, leaves nothing behind."""
+    before = vectors_of(backbone)
+    model = task_model(backbone, SINGLE, classes(2), method, options_of(method), seed=0)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    model.train()
+    hook = backbone.model.get_submodule("encoder").register_forward_pre_hook(fail)
+    try:
+        with pytest.raises(RuntimeError):
+            model.outputs(inputs_of(backbone))
+    finally:
+        hook.remove()
+    assert not any("forward" in vars(module) for module in backbone.model.modules())
+    assert torch.equal(vectors_of(backbone), before)
 
 
-def test_a_backbone_carries_one_task_at_a_time(backbone: Backbone, method: str) -> None:
-    """Attaching a second task is refused, and the first stays on."""
-    options = options_of(method)
-    with task_model(backbone, SINGLE, classes(2), method, options, seed=0) as first:
-        carried = backbone.carries
-        with (
-            pytest.raises(InputError, match="carries another task"),
-            task_model(backbone, SINGLE, classes(2), method, options, seed=0),
-        ):
-            pass
-        assert backbone.carries is carried is not None
-        assert first(**inputs_of(backbone)).shape == (8, 2)
+def test_tasks_share_a_backbone_without_knowing_of_each_other(
+    backbone: Backbone, method: str
+) -> None:
+    """Two models of one backbone, used in turn, give what each gives alone."""
+    models = [
+        task_model(backbone, SINGLE, classes(3), method, options_of(method), seed=seed)
+        for seed in (0, 1)
+    ]
+    inputs = inputs_of(backbone)
+    alone = []
+    for model in models:
+        steps(model, inputs)
+        with torch.no_grad():
+            alone.append(model.outputs(inputs))
+    assert not torch.equal(*alone)
+    for _ in range(2):
+        for model, expected in zip(models, alone, strict=True):
+            with torch.no_grad():
+                assert torch.equal(model.outputs(inputs), expected)
 
 
 @pytest.mark.parametrize("change", ["missing", "unexpected", "shape", "type"])
 def test_tensors_that_do_not_fit_are_named(backbone: Backbone, method: str, change: str) -> None:
     """A missing, unexpected, misshapen or mistyped tensor is an error with its name, and no
     tensor is taken over before that."""
-    with task_model(backbone, SINGLE, classes(2), method, options_of(method), seed=0) as model:
-        tensors = {name: torch.ones_like(tensor) for name, tensor in model.trained().items()}
-        if change == "missing":
-            del tensors["head.bias"]
-        elif change == "unexpected":
-            tensors["head.other"] = torch.zeros(1)
-        elif change == "shape":
-            tensors["head.bias"] = torch.ones(3)
-        else:
-            tensors["head.bias"] = torch.ones(2, dtype=torch.float64)
-        with pytest.raises(DamagedError, match=r"head\."):
-            model.load_trained(tensors)
-        assert not torch.equal(model.trained()["head.weight"], tensors["head.weight"])
+    model = task_model(backbone, SINGLE, classes(2), method, options_of(method), seed=0)
+    tensors = {name: torch.ones_like(tensor) for name, tensor in model.trained().items()}
+    if change == "missing":
+        del tensors["head.bias"]
+    elif change == "unexpected":
+        tensors["head.other"] = torch.zeros(1)
+    elif change == "shape":
+        tensors["head.bias"] = torch.ones(3)
+    else:
+        tensors["head.bias"] = torch.ones(2, dtype=torch.float64)
+    with pytest.raises(DamagedError, match=r"head\."):
+        model.load_trained(tensors)
+    assert not torch.equal(model.trained()["head.weight"], tensors["head.weight"])
 
 
 def test_a_head_on_tokens_is_trained_as_one_on_texts_is(
@@ -220,17 +232,18 @@ def test_a_head_on_tokens_is_trained_as_one_on_texts_is(
 ) -> None:
     """A kind that labels words has outputs for every token, and the method adapts what it reads."""
     inputs = inputs_of(any_backbone)
-    with task_model(any_backbone, TAGGING, classes(3), method, options_of(method), 0) as model:
-        model.eval()
-        with torch.no_grad():
-            states = any_backbone.states(**inputs)
-            expected = states @ model.head.weight.T + model.head.bias
-            torch.testing.assert_close(model(**inputs), expected)
-        assert states.shape == (*inputs["input_ids"].shape, 32)
-        told = {"targets": inputs["input_ids"] % 3 + 1}
-        TAGGING.loss(model(**inputs), told, None).backward()
-        trained = [p for p in model.attached.parameters() if p.requires_grad]
-        assert any(p.grad is not None and p.grad.any() for p in trained)
+    model = task_model(any_backbone, TAGGING, classes(3), method, options_of(method), 0)
+    model.eval()
+    parts = (Part(len(inputs), model.adaptation),)
+    with torch.no_grad():
+        states = compute(any_backbone, inputs, parts).states
+        expected = states @ model.head.weight.T + model.head.bias
+        torch.testing.assert_close(model.outputs(inputs), expected)
+    assert states.shape == (*inputs.input_ids.shape, 32)
+    told = {"targets": inputs.padded(inputs.input_ids % 3 + 1)}
+    TAGGING.loss(inputs.padded(model.outputs(inputs)), told, None).backward()
+    trained = [p for p in model.adapted.parameters() if p.requires_grad]
+    assert any(p.grad is not None and p.grad.any() for p in trained)
 
 
 def test_houlsby_trains_what_the_papers_formula_says(any_backbone: Backbone) -> None:
@@ -244,10 +257,10 @@ def test_houlsby_trains_what_the_papers_formula_says(any_backbone: Backbone) -> 
         + labels
     )
     options = HOULSBY.options({"size": m})
-    with task_model(any_backbone, SINGLE, classes(labels), "houlsby", options, seed=0) as model:
-        assert sum(t.numel() for t in model.trained().values()) == expected
-        trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        assert trainable == expected
+    model = task_model(any_backbone, SINGLE, classes(labels), "houlsby", options, seed=0)
+    assert sum(t.numel() for t in model.trained().values()) == expected
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert trainable == expected
 
 
 PLACES = {
@@ -265,35 +278,33 @@ def test_houlsby_adapters_sit_before_the_residual_and_the_layernorm(
     """An adapter that adds a constant to a sublayer moves what is added to the residual by just
     that constant: the input of the next LayerNorm, seen from outside, and no other."""
     after_attention, after_ffn = PLACES[any_backbone.identity.model_type]
-    layer = any_backbone.model.get_submodule(any_backbone.architecture.layers)[0]
-    inputs = inputs_of(any_backbone)
+    layer = any_backbone.model.get_submodule(any_backbone.layer(0))
     constant = torch.linspace(-1, 1, 32)
 
     def residual_sums(add: str | None) -> dict[str, torch.Tensor]:
         options = HOULSBY.options({"size": 4, "init_std": 1e-20})
-        with task_model(any_backbone, SINGLE, classes(2), "houlsby", options, seed=0) as model:
-            model.eval()
-            if add is not None:
-                model.trained()[f"adapter.0.{add}.up.bias"].copy_(constant)
-            seen: dict[str, torch.Tensor] = {}
-            hooks = []
-            for place, name in (("attention", after_attention), ("feed_forward", after_ffn)):
-                if name is not None:
-                    hooks.append(
-                        layer.get_submodule(name).register_forward_pre_hook(
-                            lambda _m, args, place=place: seen.__setitem__(place, args[0])
-                        )
-                    )
-            if after_ffn is None:  # a pre-norm layer gives the residual sum itself
+        model = task_model(any_backbone, SINGLE, classes(2), "houlsby", options, seed=0)
+        model.eval()
+        if add is not None:
+            model.trained()[f"adapter.0.{add}.up.bias"].copy_(constant)
+        seen: dict[str, torch.Tensor] = {}
+        hooks = []
+        for place, name in (("attention", after_attention), ("feed_forward", after_ffn)):
+            if name is not None:
                 hooks.append(
-                    layer.register_forward_hook(
-                        lambda _m, _i, out: seen.__setitem__("feed_forward", out)
+                    layer.get_submodule(name).register_forward_pre_hook(
+                        lambda _m, args, place=place: seen.__setitem__(place, args[0])
                     )
                 )
-            with torch.no_grad():
-                any_backbone.vectors(**inputs)
-            for hook in hooks:
-                hook.remove()
+        if after_ffn is None:  # a pre-norm layer gives the residual sum itself
+            hooks.append(
+                layer.register_forward_hook(
+                    lambda _m, _i, out: seen.__setitem__("feed_forward", out)
+                )
+            )
+        vectors_of(any_backbone, model)
+        for hook in hooks:
+            hook.remove()
         return seen
 
     bare, attention, ffn = (residual_sums(add) for add in (None, "attention", "feed_forward"))
@@ -354,8 +365,8 @@ def test_heads_of_different_sizes_come_and_go_on_one_backbone(backbone: Backbone
     options = HOULSBY.options({"size": 4})
     shapes = []
     for labels in (2, 7, 2):
-        with task_model(backbone, SINGLE, classes(labels), "houlsby", options, seed=0) as model:
-            shapes.append(model(**inputs).shape[1])
+        model = task_model(backbone, SINGLE, classes(labels), "houlsby", options, seed=0)
+        shapes.append(model.outputs(inputs).shape[1])
     assert shapes == [2, 7, 2]
 
 
@@ -395,12 +406,8 @@ def test_layers_that_are_not_there_are_named(
 ) -> None:
     """A layer that the backbone does not have is an error, and the backbone stays as it was."""
     options = plugins.load("methods", method).options({"layers": selection})
-    with (
-        pytest.raises(InputError, match="the backbone has 2 layers, 0 to 1"),
-        task_model(backbone, SINGLE, classes(2), method, options, seed=0),
-    ):
-        pass
-    assert backbone.carries is None
+    with pytest.raises(InputError, match="the backbone has 2 layers, 0 to 1"):
+        task_model(backbone, SINGLE, classes(2), method, options, seed=0)
 
 
 def test_what_lies_below_the_lowest_adapted_layer_is_the_same_for_every_task(
@@ -408,26 +415,22 @@ def test_what_lies_below_the_lowest_adapted_layer_is_the_same_for_every_task(
 ) -> None:
     """With only the top layer adapted, a trained task gives the top layer exactly the input
     that the bare backbone gives it."""
-    inputs = inputs_of(any_backbone)
-    top = any_backbone.architecture.layers + ".1"
+    top = any_backbone.model.get_submodule(any_backbone.layer(1))
     seen: list[torch.Tensor] = []
 
-    def look() -> None:
-        hook = any_backbone.model.get_submodule(top).register_forward_pre_hook(
-            lambda _m, args, kwargs: seen.append((args or tuple(kwargs.values()))[0].clone()),
-            with_kwargs=True,
-        )
-        with torch.no_grad():
-            any_backbone.vectors(**inputs)
+    def look(model: TaskModel | None = None) -> torch.Tensor:
+        hook = top.register_forward_pre_hook(lambda _m, args: seen.append(args[0].clone()))
+        vectors = vectors_of(any_backbone, model)
         hook.remove()
+        return vectors
 
     look()
     options = plugins.load("methods", method).options(OPTIONS.get(method, {}) | {"layers": "top:1"})
-    with task_model(any_backbone, SINGLE, classes(3), method, options, seed=0) as model:
-        steps(model, inputs)
-        look()
-        with torch.no_grad():
-            assert not torch.equal(any_backbone.vectors(**inputs), plain)
+    model = task_model(any_backbone, SINGLE, classes(3), method, options, seed=0)
+    assert model.adaptation.lowest == 1
+    steps(model, inputs_of(any_backbone))
+    seen[1:] = []
+    assert not torch.equal(look(model), plain)
     assert torch.equal(seen[0], seen[1])
 
 
@@ -440,8 +443,8 @@ def test_all_layers_are_the_same_task_however_they_are_written(
         options = plugins.load("methods", method).options(
             OPTIONS.get(method, {}) | {"layers": selection}
         )
-        with task_model(backbone, SINGLE, classes(2), method, options, seed=0) as model:
-            starts.append(save({n: t.contiguous() for n, t in model.trained().items()}))
+        model = task_model(backbone, SINGLE, classes(2), method, options, seed=0)
+        starts.append(save({n: t.contiguous() for n, t in model.trained().items()}))
     assert starts[0] == starts[1] == starts[2]
 
 
@@ -451,8 +454,8 @@ def test_full_trains_everything_and_top_k_the_top(backbone: Backbone) -> None:
     head = 2 * 32 + 2
     counts = {}
     for method, options in (("full", {}), ("top-k", {"layers": "top:1"})):
-        with task_model(backbone, SINGLE, classes(2), method, options, seed=0) as model:
-            counts[method] = sum(t.numel() for t in model.trained().values())
+        model = task_model(backbone, SINGLE, classes(2), method, options, seed=0)
+        counts[method] = sum(t.numel() for t in model.trained().values())
     layer = sum(p.numel() for p in backbone.model.get_submodule("encoder.layer.1").parameters())
     assert counts == {"full": backbone.identity.parameters + head, "top-k": layer + head}
 
@@ -460,9 +463,5 @@ def test_full_trains_everything_and_top_k_the_top(backbone: Backbone) -> None:
 def test_a_backbone_without_biases_is_refused_by_bitfit(tmp_path: Path) -> None:
     """ModernBERT as it is published has no bias: bitfit says so."""
     bare = load_backbone(str(make_backbone(tmp_path / "m", "modernbert", mlp_bias=False)))
-    with (
-        pytest.raises(InputError, match="has none"),
-        task_model(bare, SINGLE, classes(2), "bitfit", {}, seed=0),
-    ):
-        pass
-    assert bare.carries is None
+    with pytest.raises(InputError, match="has none"):
+        task_model(bare, SINGLE, classes(2), "bitfit", {}, seed=0)

@@ -316,7 +316,7 @@ def test_the_ablation_takes_off_the_layers_it_says(mood: Bank, folder: Path) -> 
     import paper
 
     from taskbank.backbone import load_backbone
-    from taskbank.inference import attached
+    from taskbank.inference import model_of
     from taskbank.plan import plan_task
     from taskbank.task_data import Sources
 
@@ -332,8 +332,8 @@ def test_the_ablation_takes_off_the_layers_it_says(mood: Bank, folder: Path) -> 
     scores = [paper._without(experiment, plan, record, encoded, range(count)) for count in range(3)]
     assert scores[0] == recorded
     assert scores[2] < scores[0]
-    with attached(record, backbone) as model:
-        assert any(tensor.any() for name, tensor in model.trained().items() if ".up." in name)
+    model = model_of(record, backbone)
+    assert any(tensor.any() for name, tensor in model.trained().items() if ".up." in name)
 
 
 def test_defaults_are_measured_on_rows_that_are_not_trained_on(

@@ -12,6 +12,7 @@ from peft import IA3Config, LoraConfig, get_peft_model
 
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.data.batches import encode
+from taskbank.engine import Part, compute
 from taskbank.kinds.single import SINGLE
 from taskbank.model import task_model
 from taskbank.specs import Definition
@@ -63,35 +64,48 @@ def test_outputs_and_gradients_equal_those_of_peft(
         {"rank": 3, "alpha": 12, "projections": "query,value,up"} if method == "lora" else {}
     )
     texts = [row["text"] for row in sentences(8)]
-    inputs = encode(own.tokenizer, {"text": texts}, ("text",), 32).batch(np.arange(8))
+    batch = encode(own.tokenizer, {"text": texts}, ("text",), 32).batch(np.arange(8))
+    # The same arrangement of the tokens: what is compared is what the methods compute.
+    inputs = {
+        "input_ids": batch.input_ids[None],
+        "position_ids": batch.positions[None],
+        "layout": batch.layout,
+    }
     peft = theirs(method, folder, options).eval()
     chance = torch.Generator().manual_seed(0)
-    with task_model(own, SINGLE, TWO_CLASSES, method, options, seed=0) as model:
-        model.eval()
-        pairs = []
-        for name, tensor in model.attached.named_parameters():
-            _, layer, *path, leaf = name.split(".")
-            other = peft.get_parameter(NAMES[method][leaf].format(".".join([layer, *path])))
-            with torch.no_grad():
-                tensor.copy_(torch.rand(tensor.shape, generator=chance) + 0.5)
-                other.copy_(tensor.reshape(other.shape))
-            pairs.append((tensor, other))
-        ours, expected = own.model(**inputs)[0], peft(**inputs)[0]
-        torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-6)
-        ours.square().sum().backward()
-        expected.square().sum().backward()
-        assert len(pairs) == sum(p.requires_grad for p in peft.parameters())
-        for tensor, other in pairs:
-            torch.testing.assert_close(
-                tensor.grad, other.grad.reshape(tensor.shape), rtol=1e-4, atol=1e-5
-            )
+    model = task_model(own, SINGLE, TWO_CLASSES, method, options, seed=0)
+    model.eval()
+    pairs = []
+    for name, tensor in model.adapted.named_parameters():
+        _, layer, *path, leaf = name.split(".")
+        other = peft.get_parameter(NAMES[method][leaf].format(".".join([layer, *path])))
+        with torch.no_grad():
+            tensor.copy_(torch.rand(tensor.shape, generator=chance) + 0.5)
+            other.copy_(tensor.reshape(other.shape))
+        pairs.append((tensor, other))
+    ours = compute(own, batch, [Part(8, model.adaptation)]).states
+    expected = peft(**inputs)[0][0]
+    torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-6)
+    ours.square().sum().backward()
+    expected.square().sum().backward()
+    assert len(pairs) == sum(p.requires_grad for p in peft.parameters())
+    for tensor, other in pairs:
+        torch.testing.assert_close(
+            tensor.grad, other.grad.reshape(tensor.shape), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_bitfit_trains_the_biases_that_peft_trains(own: Backbone, folder: Path) -> None:
     """With peft's `bias="all"`, the layers' biases have the same gradients, and moving them
     gives the same hidden states."""
     texts = [row["text"] for row in sentences(8)]
-    inputs = encode(own.tokenizer, {"text": texts}, ("text",), 32).batch(np.arange(8))
+    batch = encode(own.tokenizer, {"text": texts}, ("text",), 32).batch(np.arange(8))
+    # The same arrangement of the tokens: what is compared is what the methods compute.
+    inputs = {
+        "input_ids": batch.input_ids[None],
+        "position_ids": batch.positions[None],
+        "layout": batch.layout,
+    }
     peft = theirs("bitfit", folder, {}).eval()
     known = {
         name.replace("base_model.model.", "").replace(".base_layer", ""): parameter
@@ -99,20 +113,21 @@ def test_bitfit_trains_the_biases_that_peft_trains(own: Backbone, folder: Path) 
         if name.endswith("bias")
     }
     chance = torch.Generator().manual_seed(0)
-    with task_model(own, SINGLE, TWO_CLASSES, "bitfit", {}, seed=0) as model:
-        model.eval()
-        ours = {
-            name.removeprefix("bias."): parameter
-            for name, parameter in model.attached.named_parameters()
-        }
-        assert ours.keys() == known.keys()
-        with torch.no_grad():
-            for name, parameter in ours.items():
-                parameter.add_(torch.rand(parameter.shape, generator=chance))
-                known[name].copy_(parameter)
-        states, expected = own.model(**inputs)[0], peft(**inputs)[0]
-        torch.testing.assert_close(states, expected, rtol=1e-6, atol=1e-6)
-        states.square().sum().backward()
-        expected.square().sum().backward()
+    model = task_model(own, SINGLE, TWO_CLASSES, "bitfit", {}, seed=0)
+    model.eval()
+    ours = {
+        name.removeprefix("bias."): parameter
+        for name, parameter in model.adapted.named_parameters()
+    }
+    assert ours.keys() == known.keys()
+    with torch.no_grad():
         for name, parameter in ours.items():
-            torch.testing.assert_close(parameter.grad, known[name].grad, rtol=1e-4, atol=1e-4)
+            parameter.add_(torch.rand(parameter.shape, generator=chance))
+            known[name].copy_(parameter)
+    states = compute(own, batch, [Part(8, model.adaptation)]).states
+    expected = peft(**inputs)[0][0]
+    torch.testing.assert_close(states, expected, rtol=1e-6, atol=1e-6)
+    states.square().sum().backward()
+    expected.square().sum().backward()
+    for name, parameter in ours.items():
+        torch.testing.assert_close(parameter.grad, known[name].grad, rtol=1e-4, atol=1e-4)

@@ -298,9 +298,9 @@ def test_a_model_that_learned_reads_long_contexts_to_their_end(backbone: Backbon
 
     spec = TrainingSpec(epochs=8, learning_rate=0.02, batch_size=32)
     learned, asked = data(task(300, 0)), data(task(30, 1000))
-    with task_model(backbone, SPAN, ANSWERED, "houlsby", {"size": 8}, 0) as model:
-        course = train(model, SPAN, ANSWERED, learned, asked, spec, "exact_match")
-        again = predict_examples(model, SPAN, asked.encoded)
+    model = task_model(backbone, SPAN, ANSWERED, "houlsby", {"size": 8}, 0)
+    course = train(model, SPAN, ANSWERED, learned, asked, spec, "exact_match")
+    again = predict_examples(model, SPAN, asked.encoded)
     assert course.best.score > 0.8
     assert np.array_equal(again, course.predictions)
 

@@ -445,3 +445,22 @@ def test_an_open_bank_is_taken_as_it_is(suite: Path, tmp_path: Path, folder: Pat
     with create_bank(url) as bank:
         assert add_tasks(bank, suite).ok
         assert len(bank) == 2
+
+
+def test_a_measured_task_shows_its_best_trial_again(tmp_path: Path, folder: Path) -> None:
+    """Scored on validation, a task of several seeds has the score of the best of them, in the
+    first run and when it is skipped."""
+    write_jsonl(tmp_path / "data.jsonl", sentences(64))
+    path = tmp_path / "suite.toml"
+    path.write_text(
+        '[[task]]\nname = "one"\ntrain = "data.jsonl"\nmethod = "layernorm"\nepochs = 1\n'
+        'seeds = 4\nlearning_rate = 0.3\n[[task]]\nname = "two"\ntrain = "data.jsonl"\n'
+        'method = "full"\nepochs = 2\nseeds = 4\nlearning_rate = 0.01\n'
+    )
+    url = f"sqlite:///{tmp_path}/bank.db"
+    first = add_tasks(url, path, backbone=str(folder), verify="none")
+    again = add_tasks(url, path, verify="none")
+    with Bank(url) as bank:
+        scores = [trial.value("validation") for trial in bank.trials("two")]
+    assert len(set(scores)) > 1
+    assert first.outcomes[1].score == again.outcomes[1].score == max(scores)  # type: ignore[type-var]

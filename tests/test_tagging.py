@@ -234,8 +234,8 @@ def test_a_word_that_has_no_token_is_outside(backbone: Backbone) -> None:
     encoded = TAGGING.encode(backbone.tokenizer, columns, definition, 48, labelled=True)
     assert (encoded.places.tokens < 0).tolist() == [False, True, False, True]
     assert (encoded.tokens["targets"] > 0).sum() == 2
-    with task_model(backbone, TAGGING, definition, "houlsby", {"size": 4}, 0) as model:
-        predictions = predict_examples(model, TAGGING, encoded)
+    model = task_model(backbone, TAGGING, definition, "houlsby", {"size": 4}, 0)
+    predictions = predict_examples(model, TAGGING, encoded)
     assert predictions.shape == (4, 5)
     answers = TAGGING.answers(predictions, columns, definition)
     assert answers[0]["tags"][1] == answers[1]["tags"][0] == "O"
@@ -426,9 +426,9 @@ def test_raw_text_and_its_words_are_predicted_alike(backbone: Backbone) -> None:
     rows = [(" ".join(row["words"]),) for row in tagged(10)]
     split = [(row["words"],) for row in tagged(10)]
     found = []
-    with task_model(backbone, TAGGING, definition, "houlsby", {"size": 4}, 0) as model:
-        for given in (rows, split):
-            columns = TAGGING.parse(given, definition)
-            encoded = TAGGING.encode(backbone.tokenizer, columns, definition, 48, labelled=False)
-            found.append(predict_examples(model, TAGGING, encoded))
+    model = task_model(backbone, TAGGING, definition, "houlsby", {"size": 4}, 0)
+    for given in (rows, split):
+        columns = TAGGING.parse(given, definition)
+        encoded = TAGGING.encode(backbone.tokenizer, columns, definition, 48, labelled=False)
+        found.append(predict_examples(model, TAGGING, encoded))
     assert np.array_equal(*found)

@@ -36,12 +36,12 @@ def run(
     """Train once; return the course, the logits on validation and every trained byte."""
     validation = data_of(backbone, 24, 2)
     options = HOULSBY.options({"size": 8})
-    with task_model(backbone, SINGLE, MOOD, "houlsby", options, spec.seed) as model:
-        data = data_of(backbone, 320, 1)
-        course = train(model, SINGLE, MOOD, data, validation, spec, metric, **further)
-        assert not model.training
-        parts = [t.detach().numpy().tobytes() for _, t in sorted(model.trained().items())]
-        return course, predict_examples(model, SINGLE, validation.encoded), b"".join(parts)
+    model = task_model(backbone, SINGLE, MOOD, "houlsby", options, spec.seed)
+    data = data_of(backbone, 320, 1)
+    course = train(model, SINGLE, MOOD, data, validation, spec, metric, **further)
+    assert not model.training
+    parts = [t.detach().numpy().tobytes() for _, t in sorted(model.trained().items())]
+    return course, predict_examples(model, SINGLE, validation.encoded), b"".join(parts)
 
 
 def test_a_task_is_learned(backbone: Backbone) -> None:
@@ -182,25 +182,23 @@ def test_weight_decay_pulls_matrices_only(backbone: Backbone) -> None:
     """Decay is for matrices; LayerNorms and biases are left out."""
     from taskbank.train import _groups
 
-    with task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"size": 4}), 0) as model:
-        matrices, others = _groups(model, 0.01)
-        assert matrices["weight_decay"] == 0.01
-        assert others["weight_decay"] == 0
-        assert {p.ndim for p in matrices["params"]} == {2}  # type: ignore[attr-defined]
-        assert {p.ndim for p in others["params"]} == {1}  # type: ignore[attr-defined]
+    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"size": 4}), 0)
+    matrices, others = _groups(model, 0.01)
+    assert matrices["weight_decay"] == 0.01
+    assert others["weight_decay"] == 0
+    assert {p.ndim for p in matrices["params"]} == {2}  # type: ignore[attr-defined]
+    assert {p.ndim for p in others["params"]} == {1}  # type: ignore[attr-defined]
 
 
 def test_a_training_that_diverges_is_an_error(backbone: Backbone) -> None:
     """A loss that is not a number ends the training with an error, not with an adapter."""
     spec = TrainingSpec(epochs=3, learning_rate=0.99, clip=1e30)
-    with (
-        task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"init_std": 1}), 0) as model,
-        torch.no_grad(),
-    ):
+    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"init_std": 1}), 0)
+    with torch.no_grad():
         model.trained()["head.weight"].fill_(float("nan"))
-        data, validation = data_of(backbone, 32, 1), data_of(backbone, 8, 2)
-        with torch.enable_grad(), pytest.raises(TrainingError, match="diverged"):
-            train(model, SINGLE, MOOD, data, validation, spec, "accuracy")
+    data, validation = data_of(backbone, 32, 1), data_of(backbone, 8, 2)
+    with pytest.raises(TrainingError, match="diverged"):
+        train(model, SINGLE, MOOD, data, validation, spec, "accuracy")
 
 
 @pytest.mark.parametrize(
@@ -229,11 +227,11 @@ def test_a_hyperparameter_out_of_range_is_refused(wrong: dict[str, Any]) -> None
 def test_predictions_do_not_depend_on_the_company_of_a_batch(backbone: Backbone) -> None:
     """A text's logits are the same alone and among longer ones, but for rounding."""
     encoded = data_of(backbone, 40, 5).encoded
-    with task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"size": 4}), 0) as model:
-        together = predict_outputs(model, encoded)
-        model.eval()
-        with torch.inference_mode():
-            alone = [model(**encoded.batch(np.array([row]))).numpy()[0] for row in range(40)]
+    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"size": 4}), 0)
+    together = predict_outputs(model, encoded)
+    model.eval()
+    with torch.inference_mode():
+        alone = [model.outputs(encoded.batch(np.array([row]))).numpy()[0] for row in range(40)]
     np.testing.assert_allclose(together, np.stack(alone), atol=1e-5)
 
 
@@ -241,8 +239,8 @@ def test_no_bar_is_drawn_where_there_is_no_terminal(
     backbone: Backbone, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """With progress asked for, an error stream that is a file stays empty."""
-    with task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"size": 4}), 0) as model:
-        data, validation = data_of(backbone, 32, 1), data_of(backbone, 8, 2)
-        spec = TrainingSpec(epochs=1)
-        train(model, SINGLE, MOOD, data, validation, spec, "accuracy", progress=True)
+    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"size": 4}), 0)
+    data, validation = data_of(backbone, 32, 1), data_of(backbone, 8, 2)
+    spec = TrainingSpec(epochs=1)
+    train(model, SINGLE, MOOD, data, validation, spec, "accuracy", progress=True)
     assert capfd.readouterr().err == ""

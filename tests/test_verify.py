@@ -499,11 +499,11 @@ def test_verification_leaves_a_loaded_backbone_as_it_was(mood: Bank, folder: Pat
     """Attaching and predicting many times never touches the backbone's tensors."""
     loaded = load_backbone(str(folder))
     before = {name: tensor.clone() for name, tensor in loaded.model.state_dict().items()}
-    from taskbank.inference import attached
+    from taskbank.inference import model_of
 
     for _ in range(3):
-        with attached(mood["mood"], loaded) as model:
-            assert not model.training
+        model = model_of(mood["mood"], loaded)
+        assert not model.training
     after: dict[str, Any] = loaded.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 

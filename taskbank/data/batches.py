@@ -1,6 +1,6 @@
 """Tokenises once, and cuts into batches of similar length. Knows nothing of tasks.
 
-Padding goes to the longest of a batch, so batches of similar length waste little of it;
+Attention pads to the longest of a batch, so batches of similar length waste little of it;
 training batches stay random because only a bucket of some dozen batches is sorted at once.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from taskbank.batch import Batch
 from taskbank.errors import DataError, InputError
 
 BUCKET = 32  # batches of training data that are sorted by length together
@@ -31,7 +32,6 @@ class Encoded:
         flat: `input_ids` and, where the tokenizer makes them, `token_type_ids`, each an int32
             array of shape [all tokens].
         offsets: int64, of shape [inputs + 1].
-        padding: what fills the end of shorter inputs: the pad token, and type 0.
         rows: what the loss is told of each input, arrays of shape [inputs, …].
         tokens: what the loss is told of each token, arrays of shape [all tokens]; 0 where there
             is padding.
@@ -40,7 +40,6 @@ class Encoded:
 
     flat: Mapping[str, np.ndarray]
     offsets: np.ndarray
-    padding: Mapping[str, int]
     rows: Mapping[str, np.ndarray] = field(default_factory=dict)
     tokens: Mapping[str, np.ndarray] = field(default_factory=dict)
     places: Any = None
@@ -67,23 +66,28 @@ class Encoded:
         inside = places < lengths[:, None]
         return np.where(inside, starts[:, None] + places, 0), inside
 
-    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """Return some inputs padded to the longest of them.
+    def where(self, rows: np.ndarray) -> np.ndarray:
+        """Return where the tokens of some inputs are in the flat arrays, one after the other.
 
         Args:
             rows: positions of inputs, of shape [batch].
-
-        Returns:
-            `input_ids`, `attention_mask` and maybe `token_type_ids`, int64 tensors of shape
-            [batch, tokens].
         """
-        index, inside = self.index(rows)
-        tensors = {
-            name: torch.from_numpy(np.where(inside, values[index], self.padding[name])).long()
-            for name, values in self.flat.items()
-        }
-        tensors["attention_mask"] = torch.from_numpy(inside).long()
-        return tensors
+        lengths = self.lengths[rows]
+        before = np.cumsum(lengths) - lengths
+        where: np.ndarray = np.arange(lengths.sum()) + np.repeat(
+            self.offsets[rows] - before, lengths
+        )
+        return where
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """Return some inputs.
+
+        Args:
+            rows: positions of inputs, of shape [batch].
+        """
+        where = self.where(rows)
+        found = {name: torch.from_numpy(values[where]).long() for name, values in self.flat.items()}
+        return Batch(lengths=self.lengths[rows], **found)
 
     def supervision(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Return what the loss is told of some inputs.
@@ -139,7 +143,7 @@ def encode(
             _collect(found, parts, lengths)
     if 0 in lengths:
         raise _without_tokens(lengths.index(0))
-    return Encoded(*_flat(tokenizer, parts, lengths), rows or {})
+    return Encoded(*_flat(parts, lengths), rows or {})
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,7 @@ def encode_windows(
             _collect(found, parts, lengths)
     if 0 in lengths:
         raise _without_tokens(windows[lengths.index(0)].example)
-    return Encoded(*_flat(tokenizer, parts, lengths), places=windows), windows
+    return Encoded(*_flat(parts, lengths), places=windows), windows
 
 
 def cut(tokenizer: Any, texts: Sequence[str], tokens: int) -> list[str]:
@@ -293,12 +297,11 @@ def _collect(found: Any, parts: dict[str, list[np.ndarray]], lengths: list[int])
 
 
 def _flat(
-    tokenizer: Any, parts: Mapping[str, list[np.ndarray]], lengths: Sequence[int]
-) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, int]]:
+    parts: Mapping[str, list[np.ndarray]], lengths: Sequence[int]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     return (
         {name: np.concatenate(chunks) for name, chunks in parts.items()},
         np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
-        {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id},
     )
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 
 import torch
 
 from taskbank.backbone import Backbone
 from taskbank.errors import InputError
-from taskbank.methods.copies import add_nested, layer_paths, layernorm_paths, put_in_place
+from taskbank.methods.copies import add_nested, layer_paths, layernorm_paths
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Attachment
+from taskbank.methods.method import Adaptation, After
 from taskbank.methods.options import complete, layers
 from taskbank.specs import Json
 
@@ -47,10 +46,10 @@ class Bitfit:
         """
         return complete(self.name, OPTIONS, given)
 
-    def attach(
+    def adapt(
         self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
-    ) -> Attachment:
-        """Put trainable copies of the biases into a backbone; see `Method`.
+    ) -> Adaptation:
+        """Return trainable copies of the biases; see `Method`.
 
         Raises:
             InputError: if the backbone does not have the layers, or no biases in them.
@@ -70,15 +69,15 @@ class Bitfit:
                 f"method bitfit trains biases, and {backbone.identity.spec!r} "
                 f"({backbone.identity.model_type}) has none: use another method"
             )
-        attachment = Attachment(backbone)
+        adaptation = Adaptation(backbone)
         biases = torch.nn.Module()
         for path in paths:
             original = backbone.model.get_submodule(path)
             own = Bias(original.bias).to(backbone.device)
-            put_in_place(attachment, path, _with_bias(original, own))
+            adaptation.after(path, _with_bias(original.bias, own))
             add_nested(biases, path, own)
-        attachment.add("bias", biases)
-        return attachment
+        adaptation.add("bias", biases)
+        return adaptation
 
 
 def _top(backbone: Backbone) -> set[str]:
@@ -90,13 +89,9 @@ def _top(backbone: Backbone) -> set[str]:
     }
 
 
-def _with_bias(original: torch.nn.Module, own: Bias) -> torch.nn.Module:
-    """Return a module like another, sharing all but the bias with it."""
-    shared = copy.copy(original)
-    # A shallow copy shares the table of parameters itself: it needs one of its own.
-    shared._parameters = dict(original._parameters)
-    shared._parameters["bias"] = own.bias
-    return shared
+def _with_bias(original: torch.Tensor, own: Bias) -> After:
+    """Return what makes a module's output one with another bias: the product stays the same."""
+    return lambda _states, output: output + (own.bias - original)
 
 
 BITFIT = Bitfit()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Attachment
+from taskbank.methods.method import Adaptation, After
 from taskbank.methods.options import Option, layers, number, one_of, whole
 from taskbank.specs import Json
 
@@ -69,19 +68,19 @@ class Adapter(Bottleneck):
         return states + super().forward(states)
 
 
-def attach_serial(
-    attachment: Attachment,
+def add_serial(
+    adaptation: Adaptation,
     places: Sequence[str],
     options: Mapping[str, Json],
     generator: torch.Generator,
 ) -> torch.nn.Module:
-    """Put an untrained adapter after some sublayers of every selected layer.
+    """Add an untrained adapter after some sublayers of every selected layer.
 
     Each takes what a sublayer gives (after its projection and dropout) and gives what is
     added to the residual: section 2 and figure 2 of Houlsby et al. 2019.
 
     Args:
-        attachment: of the task.
+        adaptation: of the task.
         places: `attention`, `feed_forward` or both.
         options: of the bottleneck, and `layers`.
         generator: gives the initial values.
@@ -89,21 +88,19 @@ def attach_serial(
     Returns:
         the adapters, by layer and place.
     """
-    backbone = attachment.backbone
+    backbone = adaptation.backbone
     adapters = torch.nn.ModuleDict()
-    stack: Any = backbone.model.get_submodule(backbone.architecture.layers)
-    for layer_number in select_layers(options["layers"], len(stack)):
+    for layer_number in select_layers(options["layers"], backbone.identity.layers):
         group = torch.nn.ModuleDict()
         for place in places:
             path = getattr(backbone.architecture, place)
             adapter = Adapter(backbone.identity.hidden_size, options, generator)
             adapter.to(backbone.device)
-            _hook(attachment, stack[layer_number].get_submodule(path), adapter)
+            adaptation.after(f"{backbone.layer(layer_number)}.{path}", _of_output(adapter))
             group[place] = adapter
         adapters[str(layer_number)] = group
     return adapters
 
 
-def _hook(attachment: Attachment, module: torch.nn.Module, adapter: torch.nn.Module) -> None:
-    handle = module.register_forward_hook(lambda _module, _inputs, output: adapter(output))
-    attachment.undo_with(handle.remove)
+def _of_output(adapter: torch.nn.Module) -> After:
+    return lambda _states, output: adapter(output)

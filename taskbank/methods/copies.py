@@ -1,6 +1,6 @@
-"""Trainable copies of a backbone's own modules, in their place while a task is attached.
+"""Trainable copies of a backbone's own modules, computed in their place.
 
-The originals are set aside untouched and put back, so a backbone is never written to.
+The originals stay where they are, so a backbone is never written to.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from taskbank.backbone import Backbone
-from taskbank.methods.method import Attachment
+from taskbank.methods.method import Adaptation
 
 
 def layer_paths(backbone: Backbone) -> list[str]:
@@ -49,31 +49,24 @@ def layernorm_paths(backbone: Backbone, layers: Sequence[int]) -> list[str]:
     ]
 
 
-def replace_modules(attachment: Attachment, paths: Iterable[str]) -> torch.nn.Module:
-    """Put a trainable copy in the place of some modules, until the attachment is taken off.
+def replace_modules(adaptation: Adaptation, paths: Iterable[str]) -> torch.nn.Module:
+    """Have a trainable copy computed in the place of some modules.
 
     Args:
-        attachment: of the task; remembers how to put the originals back.
+        adaptation: of the task.
         paths: of modules, none inside another.
 
     Returns:
         the copies, nested as in the model, so that each has its own path there.
     """
     copies = torch.nn.Module()
+    backbone = adaptation.backbone
     for path in paths:
-        own = copy.deepcopy(attachment.backbone.model.get_submodule(path)).requires_grad_(True)
-        put_in_place(attachment, path, own)
+        with backbone.lock:  # a model that is being computed is not as it is
+            own = copy.deepcopy(backbone.model.get_submodule(path)).requires_grad_(True)
+        adaptation.instead(path, own)
         add_nested(copies, path, own)
     return copies
-
-
-def put_in_place(attachment: Attachment, path: str, module: torch.nn.Module) -> None:
-    """Put a module in the place of the backbone's own, until the attachment is taken off."""
-    model = attachment.backbone.model
-    parent_path, _, name = path.rpartition(".")
-    parent, original = model.get_submodule(parent_path), model.get_submodule(path)
-    setattr(parent, name, module)
-    attachment.undo_with(lambda: setattr(parent, name, original))
 
 
 def add_nested(root: torch.nn.Module, path: str, module: torch.nn.Module) -> None:

@@ -13,7 +13,7 @@ import torch
 from taskbank.backbone import Backbone
 from taskbank.methods.copies import layer_paths, replace_modules
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Attachment
+from taskbank.methods.method import Adaptation
 from taskbank.methods.options import complete
 from taskbank.methods.options import layers as layers_option
 from taskbank.specs import Json
@@ -44,21 +44,24 @@ class FineTuning:
         """
         return complete(self.name, {"layers": layers_option(self.layers)}, given)
 
-    def attach(
+    def adapt(
         self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
-    ) -> Attachment:
-        """Put trainable copies into a backbone; see `taskbank.methods.method.Method`."""
+    ) -> Adaptation:
+        """Return trainable copies of the layers; see `taskbank.methods.method.Method`."""
         chosen = select_layers(options["layers"], backbone.identity.layers)
         every = layer_paths(backbone)
         if len(chosen) == len(every):
-            paths = [name for name, _ in backbone.model.named_children()]
+            children = [name for name, _ in backbone.model.named_children()]
+            # A bare list of layers is never computed itself.
+            bare = backbone.architecture.layers
+            paths = [p for name in children for p in (every if name == bare else [name])]
         else:
             present = dict(backbone.model.named_children())
             above = [path for path in backbone.architecture.top if path in present]
             paths = [*(every[number] for number in chosen), *above]
-        attachment = Attachment(backbone)
-        attachment.add("model", replace_modules(attachment, paths))
-        return attachment
+        adaptation = Adaptation(backbone, mixes=False)
+        adaptation.add("model", replace_modules(adaptation, paths))
+        return adaptation
 
 
 FULL = FineTuning("full", "all", stored=False)

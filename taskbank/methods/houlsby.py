@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import torch
 
 from taskbank.backbone import Backbone
-from taskbank.methods.bottleneck import attach_serial, bottleneck_options
+from taskbank.methods.bottleneck import add_serial, bottleneck_options
 from taskbank.methods.copies import layernorm_paths, replace_modules
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Attachment
+from taskbank.methods.method import Adaptation
 from taskbank.methods.options import complete
 from taskbank.specs import Json
 
@@ -40,13 +40,13 @@ class Houlsby:
         """
         return complete(self.name, OPTIONS, given)
 
-    def attach(
+    def adapt(
         self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
-    ) -> Attachment:
-        """Put untrained adapters and copies of the LayerNorms onto a backbone.
+    ) -> Adaptation:
+        """Return untrained adapters and copies of the LayerNorms.
 
         Args:
-            backbone: frozen, and carrying nothing.
+            backbone: frozen.
             options: complete, as `options` gives them.
             generator: gives the initial values.
 
@@ -54,12 +54,12 @@ class Houlsby:
             InputError: if the backbone does not have the layers.
         """
         chosen = select_layers(options["layers"], backbone.identity.layers)
-        attachment = Attachment(backbone)
+        adaptation = Adaptation(backbone)
         places = ("attention", "feed_forward")
-        attachment.add("adapter", attach_serial(attachment, places, options, generator))
+        adaptation.add("adapter", add_serial(adaptation, places, options, generator))
         norms = layernorm_paths(backbone, chosen)
-        attachment.add("layernorm", replace_modules(attachment, norms))
-        return attachment
+        adaptation.add("layernorm", replace_modules(adaptation, norms))
+        return adaptation
 
 
 HOULSBY = Houlsby()

@@ -15,7 +15,7 @@ import torch
 from taskbank.backbone import Backbone
 from taskbank.methods.copies import add_nested
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Attachment
+from taskbank.methods.method import Adaptation, After
 from taskbank.methods.options import complete, layers
 from taskbank.specs import Json
 
@@ -55,41 +55,34 @@ class Ia3:
         """
         return complete(self.name, OPTIONS, given)
 
-    def attach(
+    def adapt(
         self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
-    ) -> Attachment:
-        """Put scales of one onto a backbone; see `taskbank.methods.method.Method`."""
+    ) -> Adaptation:
+        """Return scales of one for a backbone; see `taskbank.methods.method.Method`."""
         places = backbone.architecture
         chosen = select_layers(options["layers"], backbone.identity.layers)
-        attachment = Attachment(backbone)
+        adaptation = Adaptation(backbone)
         scales = torch.nn.Module()
-        stack: Any = backbone.model.get_submodule(places.layers)
         # Where an architecture computes keys and values at once, they share a vector.
         outgoing = dict.fromkeys(places.projections[name] for name in ("key", "value"))
         for layer_number in chosen:
-            layer = stack[layer_number]
+            layer: Any = backbone.model.get_submodule(backbone.layer(layer_number))
             for path in outgoing:
                 projection = layer.get_submodule(path)
                 scale = Scale(projection.out_features).to(backbone.device)
-                _scale_output(attachment, projection, scale)
+                adaptation.after(f"{backbone.layer(layer_number)}.{path}", _of_output(scale))
                 add_nested(scales, f"{layer_number}.{path}", scale)
             path = places.projections["down"]
             projection = layer.get_submodule(path)
             scale = Scale(projection.in_features).to(backbone.device)
-            _scale_input(attachment, projection, scale)
+            adaptation.before(f"{backbone.layer(layer_number)}.{path}", scale)
             add_nested(scales, f"{layer_number}.{path}", scale)
-        attachment.add("ia3", scales)
-        return attachment
+        adaptation.add("ia3", scales)
+        return adaptation
 
 
-def _scale_output(attachment: Attachment, module: torch.nn.Module, scale: torch.nn.Module) -> None:
-    handle = module.register_forward_hook(lambda _module, _inputs, output: scale(output))
-    attachment.undo_with(handle.remove)
-
-
-def _scale_input(attachment: Attachment, module: torch.nn.Module, scale: torch.nn.Module) -> None:
-    handle = module.register_forward_pre_hook(lambda _module, inputs: (scale(inputs[0]),))
-    attachment.undo_with(handle.remove)
+def _of_output(scale: torch.nn.Module) -> After:
+    return lambda _states, output: scale(output)
 
 
 IA3 = Ia3()

@@ -9,7 +9,7 @@ import torch
 from taskbank.backbone import Backbone
 from taskbank.methods.copies import layernorm_paths, replace_modules
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Attachment
+from taskbank.methods.method import Adaptation
 from taskbank.methods.options import complete, layers
 from taskbank.specs import Json
 
@@ -33,15 +33,15 @@ class LayerNorm:
         """
         return complete(self.name, OPTIONS, given)
 
-    def attach(
+    def adapt(
         self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
-    ) -> Attachment:
-        """Put copies of the LayerNorms into a backbone; see `taskbank.methods.method.Method`."""
+    ) -> Adaptation:
+        """Return copies of the LayerNorms; see `taskbank.methods.method.Method`."""
         chosen = select_layers(options["layers"], backbone.identity.layers)
-        attachment = Attachment(backbone)
-        norms = replace_modules(attachment, layernorm_paths(backbone, chosen))
-        attachment.add("layernorm", norms)
-        return attachment
+        adaptation = Adaptation(backbone)
+        norms = replace_modules(adaptation, layernorm_paths(backbone, chosen))
+        adaptation.add("layernorm", norms)
+        return adaptation
 
 
 LAYERNORM = LayerNorm()

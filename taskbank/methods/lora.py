@@ -15,7 +15,7 @@ from taskbank.architectures import PROJECTIONS
 from taskbank.backbone import Backbone
 from taskbank.methods.copies import add_nested
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Attachment
+from taskbank.methods.method import Adaptation, After
 from taskbank.methods.options import Option, complete, layers, number, some_of, whole
 from taskbank.specs import Json
 
@@ -74,33 +74,30 @@ class Lora:
         """
         return complete(self.name, OPTIONS, given)
 
-    def attach(
+    def adapt(
         self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
-    ) -> Attachment:
-        """Put untrained updates onto a backbone; see `taskbank.methods.method.Method`."""
+    ) -> Adaptation:
+        """Return untrained updates for a backbone; see `taskbank.methods.method.Method`."""
         places = backbone.architecture
         chosen = select_layers(options["layers"], backbone.identity.layers)
-        attachment = Attachment(backbone)
+        adaptation = Adaptation(backbone)
         updates = torch.nn.Module()
-        stack: Any = backbone.model.get_submodule(places.layers)
         # Where an architecture computes several projections at once, they are one.
         names = options["projections"].split(",")
         paths = dict.fromkeys(places.projections[name] for name in names)
         for layer_number in chosen:
             for path in paths:
-                projection = stack[layer_number].get_submodule(path)
+                place = f"{backbone.layer(layer_number)}.{path}"
+                projection: Any = backbone.model.get_submodule(place)
                 update = LowRank(projection, options, generator).to(backbone.device)
-                _hook(attachment, projection, update)
+                adaptation.after(place, _added(update))
                 add_nested(updates, f"{layer_number}.{path}", update)
-        attachment.add("lora", updates)
-        return attachment
+        adaptation.add("lora", updates)
+        return adaptation
 
 
-def _hook(attachment: Attachment, projection: torch.nn.Module, update: torch.nn.Module) -> None:
-    handle = projection.register_forward_hook(
-        lambda _module, inputs, output: output + update(inputs[0])
-    )
-    attachment.undo_with(handle.remove)
+def _added(update: torch.nn.Module) -> After:
+    return lambda states, output: output + update(states)
 
 
 LORA = Lora()

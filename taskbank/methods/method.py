@@ -1,53 +1,83 @@
-"""What a method of adaptation must do, and what it leaves on a backbone."""
+"""What a method of adaptation must do, and what it makes: an adaptation of a backbone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
 from taskbank.backbone import Backbone
-from taskbank.errors import InputError
 from taskbank.specs import Json
 
+Before = Callable[[torch.Tensor], torch.Tensor]
+After = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-class Attachment:
-    """What a method has put onto a backbone, until it is taken off again.
 
-    A backbone carries one attachment at a time.
+@dataclass
+class Change:
+    """What becomes of one of the backbone's modules.
+
+    Attributes:
+        before: from what the module takes to what it is given.
+        instead: computed in the module's place.
+        after: from what it was given and what it gives to what comes of it.
+    """
+
+    before: Before | None = None
+    instead: torch.nn.Module | None = None
+    after: After | None = None
+
+
+class Adaptation:
+    """What one task changes in a backbone: modules of its own, and where they act.
+
+    It is only said here. The backbone stays as it is, and `taskbank.engine` computes it with the
+    adaptations of as many tasks as there are rows.
 
     Args:
-        backbone: the one it is put on.
+        backbone: the one that is adapted.
 
     Attributes:
         modules: everything that is trained and stored, named as it is stored.
+        changes: by path in the model.
+        mixes: whether rows of other tasks may be in the same batch: where whole layers are
+            computed instead of the backbone's, each task needs them to itself.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
-        if backbone.carries is not None:
-            raise InputError(
-                f"the backbone {backbone.identity.spec!r} carries another task's adapter: leave "
-                "its context first, or load the backbone once more"
-            )
-        backbone.carries = self
+    def __init__(self, backbone: Backbone, *, mixes: bool = True) -> None:
         self.backbone = backbone
         self.modules = torch.nn.ModuleDict()
-        self._undo: list[Callable[[], None]] = []
+        self.changes: dict[str, Change] = {}
+        self.mixes = mixes
 
     def add(self, name: str, module: torch.nn.Module) -> None:
         """Take over a module that is trained and stored, under a name."""
         self.modules[name] = module
 
-    def undo_with(self, step: Callable[[], None]) -> None:
-        """Remember a step that takes something off again."""
-        self._undo.append(step)
+    def before(self, path: str, function: Before) -> None:
+        """Give a module something else than it takes."""
+        self._at(path).before = function
 
-    def detach(self) -> None:
-        """Take everything off, last first; the backbone is exactly as before."""
-        while self._undo:
-            self._undo.pop()()
-        self.backbone.carries = None
+    def instead(self, path: str, module: torch.nn.Module) -> None:
+        """Compute another module in the place of one."""
+        self._at(path).instead = module
+
+    def after(self, path: str, function: After) -> None:
+        """Make something else of what a module gives."""
+        self._at(path).after = function
+
+    @property
+    def lowest(self) -> int:
+        """The lowest layer that is not as in the bare backbone; so many as there are for none."""
+        return min(
+            (self.backbone.layer_of(path) for path in self.changes),
+            default=self.backbone.identity.layers,
+        )
+
+    def _at(self, path: str) -> Change:
+        return self.changes.setdefault(path, Change())
 
 
 class Method(Protocol):
@@ -68,16 +98,16 @@ class Method(Protocol):
             InputError: if one is unknown or out of range.
         """
 
-    def attach(
+    def adapt(
         self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
-    ) -> Attachment:
-        """Put untrained modules onto a backbone.
+    ) -> Adaptation:
+        """Return an untrained adaptation of a backbone.
 
         Args:
-            backbone: frozen, and carrying nothing.
+            backbone: frozen.
             options: complete, as `options` gives them.
             generator: gives the initial values; no other source of chance is used.
 
         Raises:
-            InputError: if the backbone does not have what is to be adapted; it is as before.
+            InputError: if the backbone does not have what is to be adapted.
         """

@@ -8,14 +8,13 @@ Transfer Learning (arXiv 2110.04366), section 3.3: `ffn(x) + scale · up(relu(do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
 from taskbank.backbone import Backbone
 from taskbank.methods.bottleneck import Bottleneck, bottleneck_options
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Attachment
+from taskbank.methods.method import Adaptation, After, Before
 from taskbank.methods.options import Option, complete, number
 from taskbank.specs import Json
 
@@ -40,51 +39,40 @@ class Parallel:
         """
         return complete(self.name, OPTIONS, given)
 
-    def attach(
+    def adapt(
         self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
-    ) -> Attachment:
-        """Put untrained adapters onto a backbone; see `taskbank.methods.method.Method`."""
+    ) -> Adaptation:
+        """Return untrained adapters for a backbone; see `taskbank.methods.method.Method`."""
         places = backbone.architecture
         chosen = select_layers(options["layers"], backbone.identity.layers)
-        attachment = Attachment(backbone)
+        adaptation = Adaptation(backbone)
         adapters = torch.nn.ModuleDict()
-        stack: Any = backbone.model.get_submodule(places.layers)
         for layer_number in chosen:
-            layer = stack[layer_number]
             adapter = Bottleneck(backbone.identity.hidden_size, options, generator)
             adapter.to(backbone.device)
-            entrance = layer.get_submodule(places.projections["up"])
-            _put_beside(
-                attachment,
-                entrance,
-                layer.get_submodule(places.feed_forward),
-                adapter,
-                options["scale"],
-            )
+            layer = backbone.layer(layer_number)
+            entrance, exit_ = places.projections["up"], places.feed_forward
+            take, give = _beside(adapter, options["scale"])
+            adaptation.before(f"{layer}.{entrance}", take)
+            adaptation.after(f"{layer}.{exit_}", give)
             adapters[str(layer_number)] = adapter
-        attachment.add("adapter", adapters)
-        return attachment
+        adaptation.add("adapter", adapters)
+        return adaptation
 
 
-def _put_beside(
-    attachment: Attachment,
-    entrance: torch.nn.Module,
-    exit_: torch.nn.Module,
-    adapter: torch.nn.Module,
-    scale: float,
-) -> None:
-    """Add what an adapter makes of a sublayer's input to the sublayer's output."""
+def _beside(adapter: torch.nn.Module, scale: float) -> tuple[Before, After]:
+    """Return what adds what an adapter makes of a sublayer's input to the sublayer's output."""
     taken: list[torch.Tensor] = []  # between the sublayer's entrance and its exit
 
-    def take(_module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        taken[:] = inputs[:1]
+    def take(states: torch.Tensor) -> torch.Tensor:
+        taken[:] = [states]
+        return states
 
-    def give(_module: torch.nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+    def give(_states: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         widened: torch.Tensor = output + scale * adapter(taken.pop())
         return widened
 
-    attachment.undo_with(entrance.register_forward_pre_hook(take).remove)
-    attachment.undo_with(exit_.register_forward_hook(give).remove)
+    return take, give
 
 
 PARALLEL = Parallel()

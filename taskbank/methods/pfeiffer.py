@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import torch
 
 from taskbank.backbone import Backbone
-from taskbank.methods.bottleneck import attach_serial, bottleneck_options
+from taskbank.methods.bottleneck import add_serial, bottleneck_options
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Attachment
+from taskbank.methods.method import Adaptation
 from taskbank.methods.options import complete
 from taskbank.specs import Json
 
@@ -38,15 +38,15 @@ class Pfeiffer:
         """
         return complete(self.name, OPTIONS, given)
 
-    def attach(
+    def adapt(
         self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
-    ) -> Attachment:
-        """Put untrained adapters onto a backbone; see `taskbank.methods.method.Method`."""
+    ) -> Adaptation:
+        """Return untrained adapters for a backbone; see `taskbank.methods.method.Method`."""
         select_layers(options["layers"], backbone.identity.layers)
-        attachment = Attachment(backbone)
-        adapters = attach_serial(attachment, ("feed_forward",), options, generator)
-        attachment.add("adapter", adapters)
-        return attachment
+        adaptation = Adaptation(backbone)
+        adapters = add_serial(adaptation, ("feed_forward",), options, generator)
+        adaptation.add("adapter", adapters)
+        return adaptation
 
 
 PFEIFFER = Pfeiffer()

@@ -149,7 +149,7 @@ def _predictions(
             stored: np.ndarray = bank.reference(record, own.name)
             return stored
     from taskbank.evaluate import predict_examples
-    from taskbank.inference import attached, encoded_for, load_recorded
+    from taskbank.inference import encoded_for, load_recorded, model_of
 
     kind: Kind = plugins.load("kinds", record.kind)
     if isinstance(backbone, str):
@@ -157,8 +157,7 @@ def _predictions(
     elif backbone is None or backbone.identity.fingerprint != record.backbone:
         backbone = load_recorded(bank.backbone(record.backbone), None, device)
     encoded = encoded_for(record, backbone, examples.columns)
-    with attached(record, backbone) as model:
-        return predict_examples(model, kind, encoded)
+    return predict_examples(model_of(record, backbone), kind, encoded)
 
 
 def _judged(kind: Kind, record: AdapterRecord, examples: Examples) -> list[int]:

@@ -22,7 +22,7 @@ from taskbank.data.batches import Encoded
 from taskbank.data.examples import Examples
 from taskbank.errors import DamagedError, TaskbankError
 from taskbank.evaluate import predict_examples
-from taskbank.inference import attached, check_backbone, encoded_for, load_recorded
+from taskbank.inference import check_backbone, encoded_for, load_recorded, model_of
 from taskbank.verify.canary import choose_canaries
 from taskbank.verify.compare import Comparison, compare
 from taskbank.verify.conditions import Conditions, circumstances
@@ -155,12 +155,12 @@ class _Observer:
         try:
             observed = self.run.found(record, key)
             if observed is None:
-                with attached(record, self.backbone) as model:
-                    if self.level == "canary":
-                        canaries = self._unmoved_canaries(record, model)
-                        if canaries:
-                            return Evidence(record, circumstances=key, canaries=canaries)
-                    observed = self._predicted(record, model)
+                model = model_of(record, self.backbone)
+                if self.level == "canary":
+                    canaries = self._unmoved_canaries(record, model)
+                    if canaries:
+                        return Evidence(record, circumstances=key, canaries=canaries)
+                observed = self._predicted(record, model)
                 self.run.keep(record, key, observed)
             comparisons = tuple(self._compared(record, observed))
         except DamagedError as error:
