@@ -116,7 +116,8 @@ def trunk_states(backbone: Backbone, batch: Batch, layer: int) -> torch.Tensor:
         return states
 
     above = range(layer, backbone.identity.layers)
-    _computed(backbone, batch, (), {backbone.layer(layer): look}, above, training=False)
+    with torch.autocast(batch.input_ids.device.type, enabled=False):
+        _computed(backbone, batch, (), {backbone.layer(layer): look}, above, training=False)
     return _flat(backbone, batch, found[0]).float()
 
 

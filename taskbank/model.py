@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,7 +11,7 @@ import torch
 from taskbank import plugins
 from taskbank.backbone import Backbone
 from taskbank.batch import Batch
-from taskbank.engine import Computed, Part, compute
+from taskbank.engine import Computed, Part, compute, trunk_states
 from taskbank.errors import DamagedError
 from taskbank.methods.method import Adaptation
 from taskbank.specs import Definition, Json
@@ -49,6 +50,11 @@ class TaskModel(torch.nn.Module):
         self.head = head
         self.per_token = per_token
 
+    @property
+    def has_trunk(self) -> bool:
+        """Whether there are layers below those that the task adapts."""
+        return 0 < self.adaptation.lowest < self.backbone.identity.layers
+
     def outputs(self, batch: Batch) -> torch.Tensor:
         """Return the outputs of a batch.
 
@@ -58,6 +64,9 @@ class TaskModel(torch.nn.Module):
         Returns:
             a tensor of shape [inputs, outputs], or [tokens, outputs] where per token.
         """
+        if self.training and self.has_trunk and batch.states is None:
+            states = trunk_states(self.backbone, batch, self.adaptation.lowest)
+            batch = replace(batch, states=states)
         parts = (Part(len(batch), self.adaptation),)
         return self.read(compute(self.backbone, batch, parts, training=self.training))
 

@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ from taskbank.data.batches import Encoded, training_batches
 from taskbank.errors import TrainingError
 from taskbank.evaluate import outputs_and_loss, told
 from taskbank.kinds.kind import better
+from taskbank.trunk import with_trunk
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Columns, Kind
@@ -153,7 +154,9 @@ class _Run:
         metric: str,
     ) -> None:
         self.model, self.kind, self.definition = model, kind, definition
-        self.data, self.validation = data, validation
+        self.data, self.validation = (
+            replace(split, encoded=with_trunk(model, split.encoded)) for split in (data, validation)
+        )
         self.spec, self.metric = spec, metric
         self.device = next(model.parameters()).device
         self.steps = spec.epochs * math.ceil(len(data.encoded) / spec.batch_size)

@@ -36,6 +36,8 @@ class Encoded:
         tokens: what the loss is told of each token, arrays of shape [all tokens]; 0 where there
             is padding.
         places: where the tokens stand in the examples, in whatever form a kind needs it.
+        states: what enters the lowest layer that is to be computed, of shape [all tokens, hidden
+            size]; none means that all are.
     """
 
     flat: Mapping[str, np.ndarray]
@@ -43,6 +45,7 @@ class Encoded:
     rows: Mapping[str, np.ndarray] = field(default_factory=dict)
     tokens: Mapping[str, np.ndarray] = field(default_factory=dict)
     places: Any = None
+    states: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -87,7 +90,8 @@ class Encoded:
         """
         where = self.where(rows)
         found = {name: torch.from_numpy(values[where]).long() for name, values in self.flat.items()}
-        return Batch(lengths=self.lengths[rows], **found)
+        states = None if self.states is None else self.states[torch.from_numpy(where)]
+        return Batch(lengths=self.lengths[rows], states=states, **found)
 
     def supervision(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Return what the loss is told of some inputs.
