@@ -83,13 +83,16 @@ class Backbone:
         """Return the path of a layer in the model, from 0."""
         return f"{self.architecture.layers}.{number}"
 
+    def is_above(self, path: str) -> bool:
+        """Return whether a module stands above the last layer."""
+        return any(path == top or path.startswith(f"{top}.") for top in self.architecture.top)
+
     def layer_of(self, path: str) -> int:
         """Return the layer that a module is in: 0 for what is below, their number for above."""
         inside = self.architecture.layers + "."
         if path.startswith(inside):
             return int(path.removeprefix(inside).partition(".")[0])
-        above = any(path == top or path.startswith(f"{top}.") for top in self.architecture.top)
-        return self.identity.layers if above else 0
+        return self.identity.layers if self.is_above(path) else 0
 
 
 def load_backbone(spec: str, device: str = "cpu") -> Backbone:

@@ -86,8 +86,8 @@ def _run(
         batch = encoded.batch(rows).to(device)
         outputs = model.outputs(batch).float()
         if loss is not None:
-            shaped = batch.padded(outputs) if model.per_token else outputs
-            total += float(loss(shaped, told(encoded, rows, device))) * len(rows)
+            wanted = told(encoded, rows, device)
+            total += float(loss(model.shaped(outputs, batch), wanted)) * len(rows)
         if flat is None:
             count = int(encoded.offsets[-1]) if model.per_token else len(encoded)
             flat = np.empty((count, outputs.shape[1]), dtype=np.float32)

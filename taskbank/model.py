@@ -80,6 +80,10 @@ class TaskModel(torch.nn.Module):
         outputs: torch.Tensor = self.head(self.dropout(found))
         return outputs
 
+    def shaped(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return a batch's outputs as a loss takes them: where per token, padded."""
+        return batch.padded(outputs) if self.per_token else outputs
+
     def forward(
         self,
         input_ids: torch.Tensor,

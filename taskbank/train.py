@@ -195,9 +195,8 @@ class _Run:
             batch = encoded.batch(rows).to(self.device)
             wanted = told(encoded, rows, self.device)
             with bfloat16:
-                outputs = self.model.outputs(batch)
-                shaped = batch.padded(outputs) if self.model.per_token else outputs
-                loss = self.kind.loss(shaped, wanted, self.weights)
+                outputs = self.model.shaped(self.model.outputs(batch), batch)
+                loss = self.kind.loss(outputs, wanted, self.weights)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.trainable, spec.clip)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from taskbank.data.batches import Encoded, evaluation_batches
@@ -37,5 +36,5 @@ def with_trunk(model: TaskModel, encoded: Encoded) -> Encoded:
     for rows in evaluation_batches(encoded.lengths, EVALUATION_BATCH):
         batch = encoded.batch(rows).to(model.backbone.device)
         found = trunk_states(model.backbone, batch, model.adaptation.lowest)
-        states[torch.from_numpy(encoded.where(np.asarray(rows)))] = found.cpu()
+        states[torch.from_numpy(encoded.where(rows))] = found.cpu()
     return replace(encoded, states=states)

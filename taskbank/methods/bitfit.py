@@ -8,7 +8,7 @@ import torch
 
 from taskbank.backbone import Backbone
 from taskbank.errors import InputError
-from taskbank.methods.copies import add_nested, layer_paths, layernorm_paths
+from taskbank.methods.copies import add_nested, layernorm_paths
 from taskbank.methods.layers import select_layers
 from taskbank.methods.method import Adaptation, After
 from taskbank.methods.options import complete, layers
@@ -55,14 +55,13 @@ class Bitfit:
             InputError: if the backbone does not have the layers, or no biases in them.
         """
         chosen = select_layers(options["layers"], backbone.identity.layers)
-        every = layer_paths(backbone)
-        inside = tuple(f"{every[number]}." for number in chosen)
+        inside = tuple(f"{backbone.layer(number)}." for number in chosen)
         norms = set(layernorm_paths(backbone, chosen))
         paths = [
             path
             for path, module in backbone.model.named_modules()
             if isinstance(getattr(module, "bias", None), torch.nn.Parameter)
-            and (path in norms or path.startswith(inside) or path in _top(backbone))
+            and (path in norms or path.startswith(inside) or backbone.is_above(path))
         ]
         if not paths:
             raise InputError(
@@ -78,15 +77,6 @@ class Bitfit:
             add_nested(biases, path, own)
         adaptation.add("bias", biases)
         return adaptation
-
-
-def _top(backbone: Backbone) -> set[str]:
-    """Return the paths of modules inside what stands above the layers."""
-    return {
-        path
-        for path, _ in backbone.model.named_modules()
-        if any(path == top or path.startswith(f"{top}.") for top in backbone.architecture.top)
-    }
 
 
 def _with_bias(original: torch.Tensor, own: Bias) -> After:

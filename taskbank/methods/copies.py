@@ -14,12 +14,6 @@ from taskbank.backbone import Backbone
 from taskbank.methods.method import Adaptation
 
 
-def layer_paths(backbone: Backbone) -> list[str]:
-    """Return the path of each layer in the model, lowest first."""
-    places = backbone.architecture
-    return [f"{places.layers}.{number}" for number in range(backbone.identity.layers)]
-
-
 def layernorm_paths(backbone: Backbone, layers: Sequence[int]) -> list[str]:
     """Return the paths of the LayerNorms that are trained with some layers.
 
@@ -31,15 +25,14 @@ def layernorm_paths(backbone: Backbone, layers: Sequence[int]) -> list[str]:
         backbone: the model they are in.
         layers: numbers of the adapted layers.
     """
-    every = layer_paths(backbone)
-    chosen = tuple(f"{every[number]}." for number in layers)
-    inside = tuple(f"{path}." for path in every)
+    chosen = tuple(f"{backbone.layer(number)}." for number in layers)
+    inside = f"{backbone.architecture.layers}."
     found = [
         name
         for name, module in backbone.model.named_modules()
         if isinstance(module, torch.nn.LayerNorm)
     ]
-    if len(layers) == len(every):
+    if len(layers) == backbone.identity.layers:
         return found
     return [
         path

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from taskbank.backbone import Backbone
-from taskbank.methods.copies import layer_paths, replace_modules
+from taskbank.methods.copies import replace_modules
 from taskbank.methods.layers import select_layers
 from taskbank.methods.method import Adaptation
 from taskbank.methods.options import complete
@@ -49,16 +49,16 @@ class FineTuning:
     ) -> Adaptation:
         """Return trainable copies of the layers; see `taskbank.methods.method.Method`."""
         chosen = select_layers(options["layers"], backbone.identity.layers)
-        every = layer_paths(backbone)
-        if len(chosen) == len(every):
+        layers = [backbone.layer(number) for number in chosen]
+        if len(chosen) == backbone.identity.layers:
             children = [name for name, _ in backbone.model.named_children()]
             # A bare list of layers is never computed itself.
             bare = backbone.architecture.layers
-            paths = [p for name in children for p in (every if name == bare else [name])]
+            paths = [p for name in children for p in (layers if name == bare else [name])]
         else:
             present = dict(backbone.model.named_children())
             above = [path for path in backbone.architecture.top if path in present]
-            paths = [*(every[number] for number in chosen), *above]
+            paths = [*layers, *above]
         adaptation = Adaptation(backbone, mixes=False)
         adaptation.add("model", replace_modules(adaptation, paths))
         return adaptation
