@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from taskbank.errors import TaskbankError as TaskbankError
     from taskbank.history.matrix import score_matrix as score_matrix
     from taskbank.inference import attach as attach
-    from taskbank.inference import predict as predict
     from taskbank.pipeline import add_task as add_task
     from taskbank.pipeline import init as init
+    from taskbank.predictor import Predictor as Predictor
+    from taskbank.predictor import predict as predict
     from taskbank.suite import add_tasks as add_tasks
     from taskbank.transfer import export_adapter as export_adapter
     from taskbank.transfer import import_adapter as import_adapter
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # Each name and where it lives; it is imported when it is first used, as torch is slow to.
 _HOMES = {
     "Bank": "taskbank.bank:Bank",
+    "Predictor": "taskbank.predictor:Predictor",
     "TaskbankError": "taskbank.errors:TaskbankError",
     "add_task": "taskbank.pipeline:add_task",
     "add_tasks": "taskbank.suite:add_tasks",
@@ -36,7 +38,7 @@ _HOMES = {
     "import_adapter": "taskbank.transfer:import_adapter",
     "init": "taskbank.pipeline:init",
     "open": "taskbank.bank:open_bank",
-    "predict": "taskbank.inference:predict",
+    "predict": "taskbank.predictor:predict",
     "schema_of": "taskbank.bank:schema_of",
     "score_matrix": "taskbank.history.matrix:score_matrix",
     "upgrade": "taskbank.bank:upgrade_bank",
@@ -45,6 +47,7 @@ _HOMES = {
 
 __all__ = [
     "Bank",
+    "Predictor",
     "TaskbankError",
     "__version__",
     "add_task",

@@ -1,52 +1,29 @@
 """The state of an unfinished training on disk, so that it can be resumed.
 
 One file a training, named by the digest of everything that decides it, in the folder
-`checkpoints` of the cache: `TASKBANK_CACHE` in the environment, else `~/.cache/taskbank`. It is
-written after every epoch, replaced as a whole, and removed when the training is recorded. A file
-begins with the digest of the rest and says which training it is of, so that one that was cut,
-changed or renamed is noticed: it is said, and the training starts over.
+`checkpoints` of the cache. It is written after every epoch, replaced as a whole, and removed when
+the training is recorded. A file begins with the digest of the rest and says which training it is
+of, so that one that was cut, changed or renamed is noticed: it is said, and the training starts
+over.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from taskbank.errors import InputError
+from taskbank.cache import cache_folder, say_unwritable
 from taskbank.specs import Json, digest_bytes
 
-CACHE = "TASKBANK_CACHE"
 DIGEST_BYTES = 71  # "sha256:" and 64 hex digits
-
-
-def cache_folder() -> Path:
-    """Return where taskbank keeps what can be made again.
-
-    Raises:
-        InputError: if there is no home folder, and no other was named.
-    """
-    given = os.environ.get(CACHE)
-    if given:
-        return Path(given)
-    try:
-        return Path.home() / ".cache" / "taskbank"
-    except RuntimeError:
-        raise InputError(
-            f"there is no home folder for the cache: name a folder in {CACHE} in the environment"
-        ) from None
-
-
-_UNWRITABLE: set[Path] = set()  # folders that were said not to be
 
 
 @dataclass(frozen=True)
@@ -91,13 +68,8 @@ class Checkpoint:
         except OSError as error:
             with suppress(OSError):
                 unfinished.unlink()
-            if self.path.parent not in _UNWRITABLE:  # once is enough
-                _UNWRITABLE.add(self.path.parent)
-                warnings.warn(
-                    f"a training cannot be resumed if it is interrupted: {self.path.parent} cannot "
-                    f"be written to ({error.strerror}); name another folder in {CACHE}",
-                    stacklevel=2,
-                )
+            consequence = "a training cannot be resumed if it is interrupted"
+            say_unwritable(self.path.parent, error, consequence)
 
     def load(self) -> State | None:
         """Return the state; none if there is none, or it is not wanted, or it is not usable.

@@ -88,23 +88,20 @@ def compute(
         parts: of the batch, in the order of its rows, each of another task.
         training: whether dropout is on.
     """
-    enter: dict[str, Enter] = {}
-    skipped = range(0)
-    if batch.states is not None:
-        states, start = batch.states, lowest_layer(backbone, parts)
-        skipped = range(start)
-        enter[backbone.layer(start)] = lambda _: _arranged(backbone, batch, states)
-    return _computed(backbone, batch, parts, enter, skipped, training=training)
+    start = 0 if batch.states is None else lowest_layer(backbone, parts)
+    enter = _entering(backbone, batch, start)
+    return _computed(backbone, batch, parts, enter, range(start), training=training)
 
 
 @torch.no_grad()
-def trunk_states(backbone: Backbone, batch: Batch, layer: int) -> torch.Tensor:
+def trunk_states(backbone: Backbone, batch: Batch, layer: int, start: int = 0) -> torch.Tensor:
     """Return what enters a layer of the bare backbone, dropout off.
 
     Args:
         backbone: frozen; it is as before afterwards.
-        batch: the inputs.
+        batch: the inputs; where it has states, they are what enters the layer to start from.
         layer: from 0; it and those above are not computed.
+        start: the lowest layer that is computed.
 
     Returns:
         a float32 tensor of shape [tokens, hidden size].
@@ -115,9 +112,10 @@ def trunk_states(backbone: Backbone, batch: Batch, layer: int) -> torch.Tensor:
         found.append(states)
         return states
 
-    above = range(layer, backbone.identity.layers)
+    enter = _entering(backbone, batch, start) | {backbone.layer(layer): look}
+    skipped = [*range(start), *range(layer, backbone.identity.layers)]
     with torch.autocast(batch.input_ids.device.type, enabled=False):
-        _computed(backbone, batch, (), {backbone.layer(layer): look}, above, training=False)
+        _computed(backbone, batch, (), enter, skipped, training=False)
     return _flat(backbone, batch, found[0]).float()
 
 
@@ -132,7 +130,7 @@ def _computed(
     batch: Batch,
     parts: Sequence[Part],
     enter: dict[str, Enter],
-    skipped: range,
+    skipped: Sequence[int],
     *,
     training: bool,
 ) -> Computed:
@@ -162,6 +160,14 @@ def _computed(
     return Computed(batch, _flat(backbone, batch, found.last_hidden_state), pooling, pooled)
 
 
+def _entering(backbone: Backbone, batch: Batch, start: int) -> dict[str, Enter]:
+    """Return what lets a batch's states, if it has any, enter a layer."""
+    states = batch.states
+    if states is None:
+        return {}
+    return {backbone.layer(start): lambda _: _arranged(backbone, batch, states)}
+
+
 def _flat(backbone: Backbone, batch: Batch, states: torch.Tensor) -> torch.Tensor:
     return states[0] if backbone.packs else states[batch.grid[1]]
 
@@ -179,7 +185,7 @@ def _hooked(
     batch: Batch,
     parts: Sequence[Part],
     enter: dict[str, Enter],
-    skipped: range,
+    skipped: Sequence[int],
 ) -> Iterator[None]:
     """Put tasks' changes in the way of a model's modules while it lasts."""
     passed = {backbone.layer(number) for number in skipped}

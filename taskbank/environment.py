@@ -40,6 +40,22 @@ def pick_device(name: str | None) -> str:
     )
 
 
+def usual_precision(device: str) -> str:
+    """Return the number type that products are quickest in where a training may use it.
+
+    Args:
+        device: to compute on.
+    """
+    import torch
+
+    # What a CPU only emulates is slower than float32. Older versions of torch cannot say.
+    cpu = (
+        getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")
+    )
+    own = not device.startswith("cpu") or any(supported and supported() for supported in cpu)
+    return "bfloat16" if own else "float32"
+
+
 def numerics(device: str) -> dict[str, Json]:
     """Return what the last bits of a result depend on: versions and the kind of processor."""
     found = environment(device)

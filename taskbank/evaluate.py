@@ -14,6 +14,7 @@ import torch
 
 from taskbank.catalog.records import MetricRecord
 from taskbank.data.batches import Encoded, evaluation_batches
+from taskbank.memory import in_halves_if_need_be
 from taskbank.model import TaskModel
 from taskbank.specs import Definition
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Columns, Kind
 
 EVALUATION_BATCH = 64
+EVALUATION_TOKENS = 1 << 16  # of a batch: very long texts are computed in fewer
 
 Loss = Callable[[torch.Tensor, dict[str, torch.Tensor]], torch.Tensor]
 
@@ -82,19 +84,36 @@ def _run(
     device = next(model.parameters()).device
     flat: np.ndarray | None = None
     total = 0.0
-    for rows in evaluation_batches(encoded.lengths, batch_size or EVALUATION_BATCH):
+
+    def computed(rows: np.ndarray) -> tuple[np.ndarray, float]:
         batch = encoded.batch(rows).to(device)
         outputs = model.outputs(batch).float()
+        lost = 0.0
         if loss is not None:
             wanted = told(encoded, rows, device)
-            total += float(loss(model.shaped(outputs, batch), wanted)) * len(rows)
-        if flat is None:
-            count = int(encoded.offsets[-1]) if model.per_token else len(encoded)
-            flat = np.empty((count, outputs.shape[1]), dtype=np.float32)
-        flat[encoded.where(rows) if model.per_token else rows] = outputs.cpu().numpy()
+            lost = float(loss(model.shaped(outputs, batch), wanted)) * len(rows)
+        return outputs.cpu().numpy(), lost
+
+    for whole in batches_of(encoded.lengths, batch_size):
+        for rows, (outputs, lost) in in_halves_if_need_be(whole, computed):
+            total += lost
+            if flat is None:
+                count = int(encoded.offsets[-1]) if model.per_token else len(encoded)
+                flat = np.empty((count, outputs.shape[1]), dtype=np.float32)
+            flat[encoded.where(rows) if model.per_token else rows] = outputs
     model.train(training)
     assert flat is not None  # noqa: S101 - no kind encodes to nothing
     return flat, total / len(encoded)
+
+
+def batches_of(lengths: np.ndarray, batch_size: int | None = None) -> list[np.ndarray]:
+    """Return the batches that inputs are predicted in.
+
+    Args:
+        lengths: tokens of each input, of shape [inputs].
+        batch_size: inputs a batch; none means as many as is usual.
+    """
+    return evaluation_batches(lengths, batch_size or EVALUATION_BATCH, EVALUATION_TOKENS)
 
 
 def told(encoded: Encoded, rows: np.ndarray, device: torch.device) -> dict[str, torch.Tensor]:

@@ -1,12 +1,12 @@
-"""Uses stored tasks: makes the model of an adapter on its backbone, and predicts with it.
+"""Makes the model of a stored adapter on its backbone.
 
-Nothing is predicted before the backbone was shown to be the recorded one and the stored
-bytes to be what was recorded.
+None is made before the backbone was shown to be the recorded one and the stored bytes to be what
+was recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,8 @@ from taskbank import plugins
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.catalog.records import AdapterRecord, BackboneRecord
 from taskbank.environment import pick_device
-from taskbank.errors import BackboneMismatchError, DamagedError, DataError
-from taskbank.evaluate import predict_examples
+from taskbank.errors import BackboneMismatchError
 from taskbank.model import TaskModel, task_model
-from taskbank.specs import Json
 
 if TYPE_CHECKING:
     from taskbank.bank import Bank
@@ -94,10 +92,9 @@ def model_of(record: AdapterRecord, backbone: Backbone) -> TaskModel:
         DamagedError: if the stored tensors are gone or do not fit.
     """
     kind: Kind = plugins.load("kinds", record.kind)
-    model = task_model(
-        backbone, kind, record.definition, record.method, dict(record.options), seed=0
-    )
-    model.load_trained(record.state_dict())
+    options = dict(record.options)
+    model = task_model(backbone, kind, record.definition, record.method, options, seed=None)
+    model.take_over(record.state_dict())
     model.eval()
     return model
 
@@ -127,55 +124,3 @@ def attach(
     record = bank[ref]
     loaded = load_recorded(bank.backbone(record.backbone), backbone, device)
     yield model_of(record, loaded)
-
-
-def predict(
-    bank: Bank,
-    ref: str,
-    inputs: Sequence[Json],
-    *,
-    backbone: str | None = None,
-    device: str | None = None,
-) -> list[dict[str, Json]]:
-    """Predict with a stored task.
-
-    Args:
-        bank: an open bank.
-        ref: `NAME`, `NAME@VERSION` or `NAME@ALIAS`.
-        inputs: texts; pairs of them where the task takes two, such as a question and its
-            context; texts or lists of words where it tags words.
-        backbone: where to load the backbone from, if not from where it was recorded.
-        device: to compute on; none means the best there is.
-
-    Returns:
-        a dictionary an input: `text` (and `text_pair`), `label`, `score` and what else the kind
-        says: `probabilities` by label for classes, `value` for a number, `labels` for several,
-        `answer`, `start` and `end` for a span, `entities` with their places for words.
-
-    Raises:
-        NotFoundError: if there is no such adapter.
-        DataError: if the inputs do not fit the task's kind.
-        BackboneMismatchError: if the backbone is not the recorded one.
-        DamagedError: if stored rows or bytes are not what was recorded.
-    """
-    record = bank[ref]
-    kind: Kind = plugins.load("kinds", record.kind)
-    rows = [one if isinstance(one, tuple) else (one,) for one in inputs]
-    if not rows:
-        raise DataError("there is nothing to predict: give at least one text")
-    columns = kind.parse(rows, record.definition)
-    loaded = load_recorded(bank.backbone(record.backbone), backbone, device)
-    encoded = encoded_for(record, loaded, columns)
-    predictions = predict_examples(model_of(record, loaded), kind, encoded)
-    # What is no number is a change even from itself.
-    broken = kind.changes(predictions, predictions, columns, record.definition).changed
-    if broken.any():
-        raise DamagedError(
-            f"{record.ref} predicts what is no number for input {broken.argmax() + 1}: "
-            f"run taskbank verify-all --task {record.ref}"
-        )
-    answers = kind.answers(predictions, columns, record.definition)
-    return [
-        dict(zip(("text", "text_pair"), row, strict=False)) | answer
-        for row, answer in zip(rows, answers, strict=True)
-    ]

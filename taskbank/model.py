@@ -55,6 +55,16 @@ class TaskModel(torch.nn.Module):
         """Whether there are layers below those that the task adapts."""
         return 0 < self.adaptation.lowest < self.backbone.identity.layers
 
+    @property
+    def mixes(self) -> bool:
+        """Whether its inputs may be computed in one batch with those of other tasks."""
+        adaptation = self.adaptation
+        return (
+            self.backbone.packs
+            and adaptation.mixes
+            and adaptation.lowest < self.backbone.identity.layers
+        )
+
     def outputs(self, batch: Batch) -> torch.Tensor:
         """Return the outputs of a batch.
 
@@ -112,7 +122,7 @@ class TaskModel(torch.nn.Module):
         return self.adapted.state_dict() | found
 
     def load_trained(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Take over stored values.
+        """Take over values into the model's own tensors.
 
         Args:
             tensors: by stored name, exactly those that `trained` gives.
@@ -120,6 +130,28 @@ class TaskModel(torch.nn.Module):
         Raises:
             DamagedError: naming what is missing, unexpected, or of another shape or type.
         """
+        own = self._fitting(tensors)
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                own[name].copy_(tensor)
+
+    def take_over(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Let stored tensors themselves become the model's, without a copy on the same device.
+
+        Args:
+            tensors: by stored name, exactly those that `trained` gives.
+
+        Raises:
+            DamagedError: naming what is missing, unexpected, or of another shape or type.
+        """
+        self._fitting(tensors)
+        own = {name: tensor.to(self.backbone.device) for name, tensor in tensors.items()}
+        head = {name: own.pop(f"head.{name}") for name in self.head.state_dict()}
+        self.head.load_state_dict(head, assign=True)
+        self.adapted.load_state_dict(own, assign=True)
+
+    def _fitting(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the model's own tensors if others can take their place."""
         own = self.trained()
         missing, unexpected = sorted(own.keys() - tensors), sorted(tensors.keys() - own)
         if missing or unexpected:
@@ -131,9 +163,7 @@ class TaskModel(torch.nn.Module):
             found, wanted = (tensor.dtype, *tensor.shape), (own[name].dtype, *own[name].shape)
             if found != wanted:
                 raise DamagedError(f"stored tensor {name!r} is {found}, the model has {wanted}")
-        with torch.no_grad():
-            for name, tensor in tensors.items():
-                own[name].copy_(tensor)
+        return own
 
 
 def task_model(
@@ -142,7 +172,7 @@ def task_model(
     definition: Definition,
     method: str,
     options: Mapping[str, Json],
-    seed: int,
+    seed: int | None,
 ) -> TaskModel:
     """Return the model of an untrained task.
 
@@ -152,9 +182,9 @@ def task_model(
         definition: of the task.
         method: how it is adapted.
         options: of the method; what is missing has its default.
-        seed: of the initial values.
+        seed: of the initial values; none where stored ones are about to take their place.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
     chosen: Method = plugins.load("methods", method)
     head = _head(backbone.identity.hidden_size, kind.outputs(definition), generator)
     head.to(backbone.device)
@@ -162,8 +192,10 @@ def task_model(
     return TaskModel(backbone, adaptation, head, per_token=kind.per_token)
 
 
-def _head(hidden_size: int, outputs: int, generator: torch.Generator) -> torch.nn.Linear:
+def _head(hidden_size: int, outputs: int, generator: torch.Generator | None) -> torch.nn.Linear:
     head = torch.nn.Linear(hidden_size, outputs, device="meta").to_empty(device="cpu")
+    if generator is None:
+        return head
     with torch.no_grad():
         torch.nn.init.trunc_normal_(
             head.weight, 0.0, HEAD_STD, -2 * HEAD_STD, 2 * HEAD_STD, generator=generator

@@ -162,6 +162,7 @@ WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = {
     "max_length": (3, 1_000_000),  # an input needs at least three tokens
     "seed": (0, 2**32 - 1),
     "patience": (1, 1_000_000),
+    "batch_tokens": (1, 1_000_000_000),
 }
 # a test and what it wants, in words;
 NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
@@ -194,8 +195,11 @@ class TrainingSpec:
         clip: the gradient's largest norm.
         class_weight: `balanced` lets every class count alike in the loss, however rare it is;
             none lets every example count alike.
-        precision: of the products in training, `float32` or `bfloat16`; none means the first on
-            a CPU and the second on a GPU. Weights and predictions are float32 in any case.
+        precision: of the products in training, `float32` or `bfloat16`; none means the second
+            where the processor has instructions for it. Weights and predictions are float32 in
+            any case.
+        batch_tokens: tokens a step, at most, beside the number of examples; none means any
+            number.
     """
 
     epochs: int = 10
@@ -209,11 +213,12 @@ class TrainingSpec:
     clip: float = 1.0
     class_weight: str | None = None
     precision: str | None = None
+    batch_tokens: int | None = None
 
     def __post_init__(self) -> None:
         for name, (least, most) in WHOLE_NUMBERS.items():
             value = getattr(self, name)
-            if name == "patience" and value is None:
+            if name in ("patience", "batch_tokens") and value is None:
                 continue
             if type(value) is not int or not least <= value <= most:
                 raise InputError(

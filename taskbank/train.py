@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ from taskbank.data.batches import Encoded, training_batches
 from taskbank.errors import TrainingError
 from taskbank.evaluate import outputs_and_loss, told
 from taskbank.kinds.kind import better
+from taskbank.memory import in_halves_if_need_be
 from taskbank.trunk import with_trunk
 
 if TYPE_CHECKING:
@@ -159,7 +161,7 @@ class _Run:
         )
         self.spec, self.metric = spec, metric
         self.device = next(model.parameters()).device
-        self.steps = spec.epochs * math.ceil(len(data.encoded) / spec.batch_size)
+        self.steps = sum(len(self._batches(number + 1)) for number in range(spec.epochs))
         groups = _groups(model, spec.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, fused=True)
         self.schedule = get_linear_schedule_with_warmup(
@@ -185,24 +187,16 @@ class _Run:
     def epoch(self, number: int, bar: tqdm[None]) -> Epoch:
         """Pass over the training data once, and score what came of it."""
         self.model.train()
-        encoded, spec = self.data.encoded, self.spec
         total = torch.zeros((), device=self.device)
-        batches = training_batches(encoded.lengths, spec.batch_size, spec.seed, number)
-        usual = "bfloat16" if self.device.type == "cuda" else "float32"
-        reduced = (spec.precision or usual) == "bfloat16"
-        bfloat16 = torch.autocast(self.device.type, torch.bfloat16, enabled=reduced)
+        batches = self._batches(number)
         for rows in batches:
-            batch = encoded.batch(rows).to(self.device)
-            wanted = told(encoded, rows, self.device)
-            with bfloat16:
-                outputs = self.model.shaped(self.model.outputs(batch), batch)
-                loss = self.kind.loss(outputs, wanted, self.weights)
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.trainable, spec.clip)
+            learn = partial(self._learn, inputs=len(rows))
+            for _, loss in in_halves_if_need_be(rows, learn, self.optimizer.zero_grad):
+                total += loss
+            torch.nn.utils.clip_grad_norm_(self.trainable, self.spec.clip)
             self.optimizer.step()
             self.schedule.step()
-            total += loss.detach()
             bar.update()
         epoch = self._assess(number, float(total) / len(batches))
         self.epochs.append(epoch)
@@ -210,6 +204,21 @@ class _Run:
             self.best = epoch
             self.kept = {name: t.detach().clone() for name, t in self.model.trained().items()}
         return epoch
+
+    def _batches(self, number: int) -> list[np.ndarray]:
+        lengths, spec = self.data.encoded.lengths, self.spec
+        return training_batches(lengths, spec.batch_size, spec.seed, number, spec.batch_tokens)
+
+    def _learn(self, rows: np.ndarray, inputs: int) -> torch.Tensor:
+        """Add the gradients of some rows of a batch of so many inputs, and return their loss."""
+        batch = self.data.encoded.batch(rows).to(self.device)
+        wanted = told(self.data.encoded, rows, self.device)
+        reduced = self.spec.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
+            outputs = self.model.shaped(self.model.outputs(batch), batch)
+            loss = self.kind.loss(outputs, wanted, self.weights) * (len(rows) / inputs)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
     def _assess(self, number: int, loss: float) -> Epoch:
         predictions, validation_loss = self._predict()

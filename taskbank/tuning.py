@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from taskbank.backbone import Backbone
+from taskbank.environment import usual_precision
 from taskbank.errors import InputError, TrainingError
 from taskbank.methods.layers import select_layers
 from taskbank.plan import TaskPlan
@@ -98,7 +99,7 @@ class _Tuning:
 
 
 def fitted(plan: TaskPlan, backbone: Backbone) -> Setting:
-    """Return the setting of a plan with inputs as long as a backbone takes.
+    """Return the setting of a plan with inputs as long as a backbone takes, and its precision.
 
     Raises:
         InputError: if longer ones were asked for, or layers that the backbone does not have.
@@ -115,4 +116,5 @@ def fitted(plan: TaskPlan, backbone: Backbone) -> Setting:
     for layers in values.get("layers", (options["layers"],)) if "layers" in options else ():
         select_layers(str(layers), identity.layers)
     length = min(spec.max_length, identity.max_length)
-    return replace(plan.base, training=replace(spec, max_length=length))
+    precision = spec.precision or usual_precision(str(backbone.device))
+    return replace(plan.base, training=replace(spec, max_length=length, precision=precision))

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
+from safetensors.torch import save as save_tensors
 
+from taskbank import plugins
 from taskbank.bank import Bank
 from taskbank.catalog.catalog import now
 from taskbank.catalog.engine import writing
-from taskbank.catalog.records import NewAdapter, NewSplit, NewTrial
+from taskbank.catalog.records import AdapterRecord, NewAdapter, NewSplit, NewTrial
 from taskbank.data.examples import Examples
-from taskbank.evaluate import measure
+from taskbank.data.tokens import encode
+from taskbank.evaluate import measure, predict_outputs
 from taskbank.kinds.single import SINGLE
-from taskbank.specs import BackboneIdentity, Definition, MethodSpec, TrainingSpec, digest_bytes
+from taskbank.model import TaskModel
+from taskbank.specs import (
+    BackboneIdentity,
+    Definition,
+    Json,
+    MethodSpec,
+    TrainingSpec,
+    digest_bytes,
+)
 
 LABELS = ("bad", "good")
 DEFINITION = Definition(LABELS, {"positive": "good"})
@@ -59,6 +71,38 @@ def new_adapter(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewAdap
         "tags": {"team": "search"},
     }
     return NewAdapter(**(values | changes))
+
+
+def put_model(
+    bank: Bank,
+    task: str,
+    model: TaskModel,
+    options: Mapping[str, Json],
+    *,
+    count: int = 10,
+    shift: float = 0.0,
+) -> AdapterRecord:
+    """Record a model of kind `single` as a task, with what it predicts of some texts as its
+    reference, maybe shifted; equal names give equal texts."""
+    generator = np.random.default_rng(list(task.encode()))
+    words = ["good", "bad", "film", "day", task]
+    texts = tuple(" ".join(generator.choice(words, size=1 + n % 7)) for n in range(count))
+    examples = Examples({"text": texts, "label": LABELS * (count // 2)}, "test.csv")
+    encoded = encode(model.backbone.tokenizer, examples.columns, ("text",), 16)
+    logits = predict_outputs(model, encoded) + np.float32(shift) * np.eye(2, dtype=np.float32)[0]
+    tensors = {name: tensor.contiguous() for name, tensor in model.trained().items()}
+    split = NewSplit("test", "test.csv", count, examples.to_bytes(), save({"logits": logits}), (0,))
+    new = new_adapter(
+        task,
+        backbone=model.backbone.identity,
+        method=MethodSpec("houlsby", plugins.load("methods", "houlsby").options(options)),
+        training=TrainingSpec(max_length=16),
+        metrics=tuple(measure(SINGLE, "test", logits, examples.columns, DEFINITION)),
+        splits=(split,),
+        parameters=sum(tensor.numel() for tensor in tensors.values()),
+        weights=save_tensors(tensors),
+    )
+    return bank.put(new)
 
 
 def new_trial(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewTrial:

@@ -273,7 +273,7 @@ def test_an_adapter_gives_a_plain_module(mood: Bank, backbone: Any) -> None:
     import numpy as np
     import torch
 
-    from taskbank.data.batches import encode
+    from taskbank.data.tokens import encode
 
     record = mood["mood"]
     examples = mood.examples(record, "test")

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from taskbank.backbone import Backbone, load_backbone
-from taskbank.data.batches import encode
+from taskbank.data.tokens import encode
 from taskbank.engine import compute
 from taskbank.errors import InputError
 from tests.tiny import MODEL_TYPES, make_backbone, make_tokenizer

@@ -11,14 +11,8 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from taskbank.data.batches import (
-    Encoded,
-    cut,
-    encode,
-    encode_windows,
-    evaluation_batches,
-    training_batches,
-)
+from taskbank.data.batches import Encoded, evaluation_batches, training_batches
+from taskbank.data.tokens import cut, encode, encode_windows
 from taskbank.errors import DataError, InputError
 from tests.tiny import byte_tokenizer, make_tokenizer, sentences
 
@@ -83,6 +77,19 @@ def test_training_batches_hold_every_example_once(batch_size: int) -> None:
     batches = training_batches(LENGTHS, batch_size, seed=0, epoch=1)
     assert sorted(np.concatenate(batches)) == list(range(len(LENGTHS)))
     assert max(map(len, batches)) == batch_size
+
+
+@pytest.mark.parametrize("tokens", [1, 100, 500])
+def test_no_batch_has_more_tokens_than_it_may(tokens: int) -> None:
+    """Every example is in one batch, of at most so many tokens unless it is alone."""
+    for batches in (
+        training_batches(LENGTHS, 32, 0, 1, tokens),
+        evaluation_batches(LENGTHS, 32, tokens),
+    ):
+        assert sorted(np.concatenate(batches)) == list(range(len(LENGTHS)))
+        assert all(len(b) <= 32 and (len(b) == 1 or LENGTHS[b].sum() <= tokens) for b in batches)
+    if tokens == 500:  # and not of many fewer either
+        assert np.mean([LENGTHS[b].sum() for b in batches]) > 400
 
 
 def test_training_batches_depend_on_seed_and_epoch_alone() -> None:

@@ -14,7 +14,8 @@ from safetensors.torch import save
 
 from taskbank import plugins
 from taskbank.backbone import Backbone
-from taskbank.checkpoint import CACHE, Checkpoint, State, cache_folder
+from taskbank.cache import CACHE, cache_folder
+from taskbank.checkpoint import Checkpoint, State
 from taskbank.kinds.kind import Kind
 from taskbank.model import task_model
 from taskbank.specs import Definition, TrainingSpec, digest_bytes, digest_json

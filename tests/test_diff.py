@@ -18,9 +18,9 @@ from taskbank.cli.main import run
 from taskbank.data.examples import Examples
 from taskbank.errors import InputError, NotFoundError
 from taskbank.evaluate import measure
-from taskbank.inference import predict
 from taskbank.kinds.single import SINGLE
 from taskbank.pipeline import add_task
+from taskbank.predictor import predict
 from taskbank.specs import Definition
 from taskbank.verify.diff import diff
 from taskbank.verify.gate import unfulfilled

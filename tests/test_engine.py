@@ -14,7 +14,7 @@ from taskbank import plugins
 from taskbank.attention import packs
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.batch import Batch, joined
-from taskbank.data.batches import encode
+from taskbank.data.tokens import encode
 from taskbank.engine import Part, compute, trunk_states
 from taskbank.kinds.single import SINGLE
 from taskbank.kinds.tagging import TAGGING

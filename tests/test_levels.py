@@ -16,15 +16,18 @@ from safetensors.numpy import load, save
 
 from taskbank import environment as environment_module
 from taskbank import plugins
+from taskbank.backbone import Backbone
 from taskbank.bank import Bank
 from taskbank.catalog.records import NewAdapter, NewSplit
 from taskbank.cli.main import run
-from taskbank.errors import BankError, ConflictError, InputError, NotFoundError
+from taskbank.errors import BankError, ConflictError, DataError, InputError, NotFoundError
 from taskbank.kinds.kind import Kind
 from taskbank.verify import regression
 from taskbank.verify.canary import FEW, MANY, choose_canaries
 from taskbank.verify.compare import compare
 from taskbank.verify.verify import verify_all
+from tests.making import put_model
+from tests.test_engine import moved
 from tests.test_verify import judged, messages, rewrite
 
 Change = Callable[[dict[str, np.ndarray]], None]
@@ -53,7 +56,8 @@ def swap(tensors: dict[str, np.ndarray]) -> None:
 
 @pytest.fixture
 def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of examples of every prediction that a verification makes."""
+    """The number of examples of every prediction that a verification makes, a task at a time."""
+    monkeypatch.setattr(regression, "EXAMPLES", 0)
     calls: list[int] = []
     real = regression.predict_examples
 
@@ -63,6 +67,69 @@ def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(regression, "predict_examples", counted)
     return calls
+
+
+# Many tasks at once
+
+
+def test_small_tasks_are_predicted_in_the_same_batches(
+    bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks of a few examples pass through the lowest layer together, and what is said of each is
+    what is said of it alone."""
+    names = [f"task{number}" for number in range(12)]
+    for seed, name in enumerate(names):
+        layers = "top:1" if seed % 3 == 0 else "all"
+        model = moved(backbone, "houlsby", seed, size=4, layers=layers)
+        shift = 0.01 if name == "task4" else 0.0  # its reference is not what it predicts
+        put_model(bank, name, model, {"size": 4, "layers": layers}, shift=shift)
+    calls: list[int] = []
+    layer = backbone.model.get_submodule("encoder.layer.0.attention")
+    hook = layer.register_forward_hook(lambda *_: calls.append(1))
+    together = verify_all(bank, backbone=backbone)
+    shared = len(calls)
+    monkeypatch.setattr(regression, "EXAMPLES", 0)
+    alone = verify_all(bank, backbone=backbone)
+    hook.remove()
+    assert 3 * shared < len(calls)
+    assert [one.status for one in together.tasks] == [one.status for one in alone.tasks]
+    assert [one.task for one in together.tasks if one.status != "ok"] == ["task4"]
+    assert [str(one) for one in together.findings] == [str(one) for one in alone.findings]
+
+
+def test_a_task_that_cannot_be_read_does_not_spoil_those_it_is_predicted_with(
+    bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of tasks that are predicted together, one that fails is named, and the others are checked."""
+    for seed, name in enumerate("abc"):
+        put_model(bank, name, moved(backbone, "houlsby", seed, size=4), {"size": 4})
+    real = regression.encoded_for
+
+    def failing(record: Any, *arguments: Any) -> Any:
+        if record.task == "b":
+            raise DataError("row 3 has no tokens")
+        return real(record, *arguments)
+
+    monkeypatch.setattr(regression, "encoded_for", failing)
+    report = verify_all(bank, backbone=backbone)
+    assert [(one.task, one.message) for one in report.findings] == [("b", "row 3 has no tokens")]
+    assert [one.status for one in report.tasks if one.task != "b"] == ["ok", "ok"]
+
+
+def test_where_tasks_cannot_be_computed_together_each_is_alone(
+    bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that fails, say for want of memory, is no finding as long as each task works."""
+    for seed, name in enumerate("abc"):
+        put_model(bank, name, moved(backbone, "houlsby", seed, size=4), {"size": 4})
+
+    def failing(*_: Any) -> Any:
+        raise InputError("the GPU's memory does not suffice")
+
+    monkeypatch.setattr(regression, "predict_together", failing)
+    report = verify_all(bank, backbone=backbone)
+    assert report.ok
+    assert [(one.status, one.shift) for one in report.tasks] == [("ok", 0.0)] * 3
 
 
 # changed
@@ -241,6 +308,7 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
     not end is one until it did."""
     for name in ("second", "third"):
         mood.put(replica(mood, name, nudge))
+    monkeypatch.setattr(regression, "EXAMPLES", 0)  # a task at a time
     whole = verify_all(mood)
     real, calls = regression.predict_examples, []
 
@@ -281,7 +349,7 @@ def predict(*given):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*given)
 
-regression.predict_examples = predict
+regression.predict_examples, regression.EXAMPLES = predict, 0
 verify_all(Bank(sys.argv[1]))
 """
 
@@ -494,15 +562,16 @@ def test_what_is_accepted_is_what_that_verification_saw(
     """A run that went on under other circumstances and back has two predictions of an adapter;
     those that the verification showed are accepted."""
     mood.put(replica(mood, "other", nudge))
+    monkeypatch.setattr(regression, "EXAMPLES", 0)  # a task at a time
     real, compared = regression.predict_examples, regression._Observer._compared
     shift = [0.0]
     monkeypatch.setattr(
         regression, "predict_examples", lambda *given: real(*given) + np.float32(shift[0])
     )
 
-    for numerics, moved in ((1, 0.0), (2, 0.5)):
+    for numerics, by in ((1, 0.0), (2, 0.5)):
         monkeypatch.setattr(environment_module, "NUMERICS", numerics)
-        shift[0] = moved
+        shift[0] = by
         calls: list[int] = []
 
         def once(self: Any, record: Any, observed: Any, calls: list[int] = calls) -> Any:

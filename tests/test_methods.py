@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from taskbank import plugins
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.batch import Batch
-from taskbank.data.batches import encode
+from taskbank.data.tokens import encode
 from taskbank.engine import Part, compute
 from taskbank.errors import DamagedError, InputError
 from taskbank.kinds.single import SINGLE

@@ -11,7 +11,7 @@ import torch
 from peft import IA3Config, LoraConfig, get_peft_model
 
 from taskbank.backbone import Backbone, load_backbone
-from taskbank.data.batches import encode
+from taskbank.data.tokens import encode
 from taskbank.engine import Part, compute
 from taskbank.kinds.single import SINGLE
 from taskbank.model import task_model

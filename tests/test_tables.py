@@ -227,8 +227,8 @@ def test_a_prediction_of_nothing_says_so(
     from taskbank.cli.main import run
 
     monkeypatch.setattr(
-        "taskbank.inference.predict",
-        lambda *given, **named: [{"text": "a day", "label": "", "score": 0.75}],
+        "taskbank.predictor.Predictor.predict_many",
+        lambda *given, **named: [[{"text": "a day", "label": "", "score": 0.75}]],
     )
     screen.widen(60)
     assert run(["predict", "mood", "a day", "--bank", mood.url]) == 0

@@ -17,9 +17,10 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 from taskbank.backbone import Backbone
-from taskbank.data.batches import Encoded, Window
+from taskbank.data.batches import Encoded
 from taskbank.data.examples import Examples
 from taskbank.data.sources import hold_out
+from taskbank.data.tokens import Window
 from taskbank.errors import DataError, InputError, MissingExtraError
 from taskbank.evaluate import predict_examples
 from taskbank.kinds.kind import Columns

@@ -13,7 +13,7 @@ import torch
 import taskbank
 from taskbank.backbone import Backbone
 from taskbank.bank import Bank, create_bank
-from taskbank.checkpoint import cache_folder
+from taskbank.cache import cache_folder
 from taskbank.errors import ConflictError, InputError, MissingExtraError, TrainingError
 from taskbank.kinds.single import SINGLE
 from taskbank.pipeline import Added, add_task

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from taskbank import trunk
+from taskbank import cache, trunk
 from taskbank.backbone import Backbone
+from taskbank.cache import cache_folder
 from taskbank.evaluate import predict_outputs
 from taskbank.kinds.single import SINGLE
 from taskbank.model import task_model
 from taskbank.specs import TrainingSpec
 from taskbank.train import train
 from taskbank.trunk import with_trunk
+from taskbank.verify.noise import threads
 from tests.test_train import MOOD, data_of
 
 OPTIONS = {"size": 4, "layers": "top:1"}
@@ -27,10 +31,18 @@ def counted(backbone: Backbone) -> tuple[list[int], Any]:
     return calls, layer.register_forward_pre_hook(lambda *_: calls.append(1))
 
 
+@pytest.fixture(autouse=True)
+def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin without states in memory."""
+    monkeypatch.setattr(trunk, "_RECENT", OrderedDict())
+
+
 def test_layers_below_are_computed_once_and_not_in_every_epoch(backbone: Backbone) -> None:
     """Three epochs pass through the lowest layer as often as one does."""
     found = []
     for epochs in (1, 3):
+        trunk._RECENT.clear()
+        cache.clear(["states"])
         model = task_model(backbone, SINGLE, MOOD, "houlsby", OPTIONS, 0)
         data, validation = data_of(backbone, 40, 1), data_of(backbone, 8, 2)
         calls, hook = counted(backbone)
@@ -56,19 +68,91 @@ def test_a_task_that_adapts_every_layer_has_no_trunk(backbone: Backbone) -> None
     assert with_trunk(model, encoded) is encoded
 
 
+def trained(backbone: Backbone, precision: str | None = None) -> dict[str, torch.Tensor]:
+    """Return what a training of two epochs gives."""
+    model = task_model(backbone, SINGLE, MOOD, "houlsby", OPTIONS, 0)
+    data, validation = data_of(backbone, 40, 1), data_of(backbone, 8, 2)
+    spec = TrainingSpec(epochs=2, precision=precision)
+    train(model, SINGLE, MOOD, data, validation, spec, "accuracy")
+    return {name: tensor.clone() for name, tensor in model.trained().items()}
+
+
+def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    """Raise unless two trainings gave the same to the last bit."""
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor)
+
+
+def test_states_serve_the_next_training_from_memory_and_from_the_cache(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same adapter comes of states computed, remembered, read and mapped; only the first of
+    these passes through the lowest layer."""
+    calls, hook = counted(backbone)
+    first, computed = trained(backbone), len(calls)
+    assert_same(trained(backbone), first)  # from memory
+    trunk._RECENT.clear()
+    assert_same(trained(backbone), first)  # from the cache
+    monkeypatch.setattr(trunk, "MEMORY", 0)
+    trunk._RECENT.clear()
+    assert_same(trained(backbone), first)
+    assert len(calls) == computed
+    assert cache.clear(["states"])[0].files == 2  # of train and of validation
+    assert_same(trained(backbone), first)  # written as they are computed, and mapped
+    hook.remove()
+    assert len(calls) == 2 * computed
+
+
+@pytest.mark.parametrize("how", ["truncated", "read-only", "full"])
+def test_a_cache_that_fails_costs_time_and_not_the_result(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+) -> None:
+    """With a damaged file, or nowhere to write, it is said and the adapter is the same."""
+    first = trained(backbone)
+    trunk._RECENT.clear()
+    monkeypatch.setattr(cache, "_UNWRITABLE", set())
+    if how == "truncated":
+        for path in (cache_folder() / "states").iterdir():
+            path.write_bytes(path.read_bytes()[:-4])
+    elif how == "read-only":
+        (tmp_path / "file").write_text("not a folder")
+        monkeypatch.setenv(cache.CACHE, str(tmp_path / "file"))
+    else:
+        cache.clear(["states"])
+        monkeypatch.setattr(Path, "replace", _full)
+    with pytest.warns(UserWarning, match="is made again" if how == "truncated" else "nothing is"):
+        assert_same(trained(backbone), first)
+
+
+def _full(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("what", ["texts", "threads"])
+def test_other_states_are_not_taken_for_these(backbone: Backbone, what: str) -> None:
+    """Other texts, or another number of threads, have states of their own; so has another layer."""
+    model = task_model(backbone, SINGLE, MOOD, "houlsby", OPTIONS, 0)
+    encoded = data_of(backbone, 20, 1).encoded
+    with_trunk(model, encoded)
+    assert trunk._key(backbone, encoded, 0) != trunk._key(backbone, encoded, 1)
+    if what == "texts":
+        encoded = data_of(backbone, 20, 2).encoded
+    with threads(2 if what == "threads" else 1):
+        with_trunk(model, encoded)
+    assert cache.contents()[1].files == 2
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_what_does_not_fit_into_memory_is_computed_anew(
+def test_what_fits_neither_into_memory_nor_into_the_cache_is_computed_anew(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     """A training that keeps nothing gives the same adapter but for rounding: dropout is off below
     in both."""
-    trained = []
-    for memory in (1 << 30, 0):
-        monkeypatch.setattr(trunk, "MEMORY", memory)
-        model = task_model(backbone, SINGLE, MOOD, "houlsby", OPTIONS, 0)
-        data, validation = data_of(backbone, 40, 1), data_of(backbone, 8, 2)
-        spec = TrainingSpec(epochs=2, precision=precision)
-        train(model, SINGLE, MOOD, data, validation, spec, "accuracy")
-        trained.append({name: tensor.clone() for name, tensor in model.trained().items()})
-    for name, tensor in trained[0].items():
-        torch.testing.assert_close(tensor, trained[1][name], rtol=1e-2, atol=1e-4)
+    kept = trained(backbone, precision)
+    trunk._RECENT.clear()
+    monkeypatch.setattr(trunk, "MEMORY", 0)
+    monkeypatch.setenv(cache.LIMIT, "0")
+    cache.clear(["states"])
+    anew = trained(backbone, precision)
+    for name, tensor in kept.items():
+        torch.testing.assert_close(tensor, anew[name], rtol=1e-2, atol=1e-4)

@@ -21,9 +21,9 @@ from taskbank.bank import Bank, create_bank
 from taskbank.catalog.models import Base
 from taskbank.catalog.records import AdapterRecord
 from taskbank.errors import BackboneMismatchError, DamagedError, InputError, NotFoundError
-from taskbank.inference import predict
 from taskbank.kinds.single import SINGLE
 from taskbank.pipeline import Added, add_task
+from taskbank.predictor import predict
 from taskbank.specs import ANY_DROP, digest_bytes
 from taskbank.verify.compare import Comparison, compare
 from taskbank.verify.files import check_writable, write_html, write_junit

@@ -30,6 +30,7 @@ TRAINING = (
     "epochs",
     "learning_rate",
     "batch_size",
+    "batch_tokens",
     "max_length",
     "weight_decay",
     "class_weight",
@@ -64,12 +65,13 @@ DATA = "A .csv, .tsv, .jsonl, .parquet or .arrow file, a saved folder, or hf:NAM
 @click.option("--epochs", type=int, help="Passes over train, at most.")
 @click.option("--learning-rate", type=float, help="Peak of the schedule.")
 @click.option("--batch-size", type=int, help="Examples a step.  [default: 32]")
+@click.option("--batch-tokens", type=int, help="Tokens a step, at most.  [default: any number]")
 @click.option("--max-length", type=int, help="Tokens an input, or a window of it, is cut to.")
 @click.option("--weight-decay", type=float, help="On matrices.  [default: 0, as in the paper]")
 @click.option("--class-weight", metavar="balanced", help="Let every class count alike.")
 @click.option("--seed", type=int, help="Of initialisation, order and dropout.  [default: 0]")
 @click.option("--patience", type=int, help="Stop after so many epochs without a better one.")
-@click.option("--precision", help="float32 or bfloat16.  [default: bfloat16 on a GPU only]")
+@click.option("--precision", help="float32, or bfloat16 where the processor has it (default).")
 @click.option(
     "--search",
     multiple=True,

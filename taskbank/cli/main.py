@@ -17,6 +17,7 @@ from taskbank.cli.accept import accept
 from taskbank.cli.add_task import add_task
 from taskbank.cli.add_tasks import add_tasks
 from taskbank.cli.alias import alias
+from taskbank.cli.cache import cache
 from taskbank.cli.common import Settings, data_options
 from taskbank.cli.completion import completion
 from taskbank.cli.db import db
@@ -72,6 +73,7 @@ for command in (
     alias,
     remove,
     gc,
+    cache,
     export,
     import_,
     db,

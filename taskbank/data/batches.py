@@ -1,4 +1,4 @@
-"""Tokenises once, and cuts into batches of similar length. Knows nothing of tasks.
+"""Tokenised inputs, and batches of them of similar length. Knows nothing of tasks.
 
 Attention pads to the longest of a batch, so batches of similar length waste little of it;
 training batches stay random because only a bucket of some dozen batches is sorted at once.
@@ -6,20 +6,40 @@ training batches stay random because only a bucket of some dozen batches is sort
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
 from taskbank.batch import Batch
-from taskbank.errors import DataError, InputError
+from taskbank.specs import digest_bytes, digest_json
 
 BUCKET = 32  # batches of training data that are sorted by length together
-CHUNK = 4096  # texts tokenised at once
+
+
+@dataclass(frozen=True)
+class States:
+    """Hidden states of every token of some inputs, as they were computed.
+
+    Attributes:
+        values: float32, of shape [all tokens, hidden size].
+        starts: where the tokens of each input begin, of shape [inputs].
+    """
+
+    values: torch.Tensor
+    starts: np.ndarray
+
+    def of(self, rows: np.ndarray, lengths: np.ndarray) -> torch.Tensor:
+        """Return the states of some inputs, one after the other.
+
+        Args:
+            rows: positions of inputs, of shape [batch].
+            lengths: tokens of each, of shape [batch].
+        """
+        return self.values[torch.from_numpy(_ranges(self.starts[rows], lengths))]
 
 
 @dataclass(frozen=True)
@@ -36,8 +56,7 @@ class Encoded:
         tokens: what the loss is told of each token, arrays of shape [all tokens]; 0 where there
             is padding.
         places: where the tokens stand in the examples, in whatever form a kind needs it.
-        states: what enters the lowest layer that is to be computed, of shape [all tokens, hidden
-            size]; none means that all are.
+        states: what enters the lowest layer that is to be computed; none means that all are.
     """
 
     flat: Mapping[str, np.ndarray]
@@ -45,7 +64,7 @@ class Encoded:
     rows: Mapping[str, np.ndarray] = field(default_factory=dict)
     tokens: Mapping[str, np.ndarray] = field(default_factory=dict)
     places: Any = None
-    states: torch.Tensor | None = None
+    states: States | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -54,6 +73,13 @@ class Encoded:
     def lengths(self) -> np.ndarray:
         """Tokens of each input, of shape [inputs]."""
         return np.diff(self.offsets)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the tokens: inputs with the same one are the same to a backbone."""
+        arrays = [self.offsets, *(self.flat[name] for name in sorted(self.flat))]
+        parts = [digest_bytes(np.ascontiguousarray(one).data.cast("B")) for one in arrays]
+        return digest_json(parts)
 
     def index(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return where the tokens of some inputs are in the flat arrays.
@@ -75,12 +101,7 @@ class Encoded:
         Args:
             rows: positions of inputs, of shape [batch].
         """
-        lengths = self.lengths[rows]
-        before = np.cumsum(lengths) - lengths
-        where: np.ndarray = np.arange(lengths.sum()) + np.repeat(
-            self.offsets[rows] - before, lengths
-        )
-        return where
+        return _ranges(self.offsets[rows], self.lengths[rows])
 
     def batch(self, rows: np.ndarray) -> Batch:
         """Return some inputs.
@@ -90,8 +111,9 @@ class Encoded:
         """
         where = self.where(rows)
         found = {name: torch.from_numpy(values[where]).long() for name, values in self.flat.items()}
-        states = None if self.states is None else self.states[torch.from_numpy(where)]
-        return Batch(lengths=self.lengths[rows], states=states, **found)
+        lengths = self.lengths[rows]
+        states = None if self.states is None else self.states.of(rows, lengths)
+        return Batch(lengths=lengths, states=states, **found)
 
     def supervision(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Return what the loss is told of some inputs.
@@ -111,225 +133,26 @@ class Encoded:
         return found
 
 
-def encode(
-    tokenizer: Any,
-    columns: Mapping[str, Sequence[str]],
-    names: Sequence[str],
-    max_length: int,
-    rows: Mapping[str, np.ndarray] | None = None,
-) -> Encoded:
-    """Tokenise every example once, cut to a length.
+def concatenated(parts: Sequence[Encoded]) -> Encoded:
+    """Return the inputs of several, one after the other, without what a loss is told of them.
 
     Args:
-        tokenizer: of the backbone; it is left as it was.
-        columns: texts by column.
-        names: the one or two columns that make an input.
-        max_length: tokens an input is cut to; of a pair, the longer text is cut first.
-        rows: what the loss is told of each example.
-
-    Raises:
-        InputError: if the tokenizer has no padding token, or `max_length` leaves no room for a
-            token of each text.
-        DataError: naming the row of an input that has no tokens.
+        parts: inputs of one tokenizer.
     """
-    check_room(tokenizer, len(names), max_length)
-    texts = [list(columns[name]) for name in names]
-    parts: dict[str, list[np.ndarray]] = {}
-    lengths: list[int] = []
-    with _left_alone(tokenizer):
-        for start in range(0, len(texts[0]), CHUNK):
-            found = tokenizer(
-                *(column[start : start + CHUNK] for column in texts),
-                truncation="longest_first",
-                max_length=max_length,
-                return_attention_mask=False,
-            )
-            _collect(found, parts, lengths)
-    if 0 in lengths:
-        raise _without_tokens(lengths.index(0))
-    return Encoded(*_flat(parts, lengths), rows or {})
+    flat = {name: np.concatenate([one.flat[name] for one in parts]) for name in parts[0].flat}
+    lengths = np.concatenate([one.lengths for one in parts])
+    return Encoded(flat, np.concatenate([[0], np.cumsum(lengths)]))
 
 
-@dataclass(frozen=True)
-class Window:
-    """Where the tokens of one window stand.
-
-    Attributes:
-        example: the example that it is of.
-        starts: of each token, its first character in the text; -1 for one of the backbone's own
-            tokens or of the other text.
-        ends: the character after its last, or -1.
-    """
-
-    example: int
-    starts: np.ndarray
-    ends: np.ndarray
-
-    @property
-    def inside(self) -> np.ndarray:
-        """Whether each token is one of the text, and of some character of it."""
-        inside: np.ndarray = self.starts < self.ends
-        return inside
-
-
-def encode_windows(
-    tokenizer: Any,
-    texts: Sequence[str],
-    max_length: int,
-    overlap: int,
-    before: Sequence[str] | None = None,
-) -> tuple[Encoded, list[Window]]:
-    """Tokenise texts of any length, each in as many overlapping windows as it takes.
-
-    Args:
-        tokenizer: of the backbone, a fast one; it is left as it was.
-        texts: what is cut into windows.
-        max_length: tokens of a window.
-        overlap: tokens that one window has in common with the next.
-        before: a text that comes before each window, such as a question.
-
-    Raises:
-        InputError: if the tokenizer has no padding token or cannot say where its tokens stand, or
-            `max_length` leaves no room for a token of each text.
-        DataError: naming the row of a text that has no tokens.
-    """
-    check_room(tokenizer, 1 if before is None else 2, max_length)
-    _check_places(tokenizer)
-    parts: dict[str, list[np.ndarray]] = {}
-    lengths: list[int] = []
-    windows: list[Window] = []
-    own = 0 if before is None else 1
-    with _left_alone(tokenizer):
-        for start in range(0, len(texts), CHUNK):
-            pieces = [list(texts[start : start + CHUNK])]
-            if before is not None:
-                pieces.insert(0, list(before[start : start + CHUNK]))
-            found = tokenizer(
-                *pieces,
-                truncation="only_first" if before is None else "only_second",
-                max_length=max_length,
-                stride=overlap,
-                return_overflowing_tokens=True,
-                return_offsets_mapping=True,
-                return_attention_mask=False,
-            )
-            for number, example in enumerate(found["overflow_to_sample_mapping"]):
-                places = np.array(found["offset_mapping"][number], dtype=np.int64).reshape(-1, 2)
-                inside = np.array([one == own for one in found.sequence_ids(number)])
-                places = np.where(inside[:, None], places, -1)
-                windows.append(Window(start + example, places[:, 0], places[:, 1]))
-            _collect(found, parts, lengths)
-    if 0 in lengths:
-        raise _without_tokens(windows[lengths.index(0)].example)
-    return Encoded(*_flat(parts, lengths), places=windows), windows
-
-
-def cut(tokenizer: Any, texts: Sequence[str], tokens: int) -> list[str]:
-    """Return the beginnings of texts, with no more than some tokens each.
-
-    Args:
-        tokenizer: of the backbone, a fast one; it is left as it was.
-        texts: what is cut.
-        tokens: how many are kept, without the backbone's own.
-
-    Raises:
-        InputError: if the tokenizer cannot say where its tokens stand.
-    """
-    _check_places(tokenizer)
-    kept: list[str] = []
-    with _left_alone(tokenizer):
-        for start in range(0, len(texts), CHUNK):
-            chunk = list(texts[start : start + CHUNK])
-            found = tokenizer(
-                chunk,
-                add_special_tokens=False,
-                return_offsets_mapping=True,
-                return_attention_mask=False,
-                verbose=False,  # that a text is longer than the model takes is no news here
-            )
-            for text, places in zip(chunk, found["offset_mapping"], strict=True):
-                count = min(tokens, len(places))
-                # A character that is several tokens is kept whole or not at all.
-                while 0 < count < len(places) and places[count][0] < places[count - 1][1]:
-                    count -= 1
-                end = places[count - 1][1] if count else 0
-                kept.append(text if count == len(places) else text[:end])
-    return kept
-
-
-def check_room(tokenizer: Any, texts: int, max_length: int) -> None:
-    """Raise unless inputs of a length can be made of some texts each.
-
-    Raises:
-        InputError: if the tokenizer has no padding token, or `max_length` leaves no room for a
-            token of each text.
-    """
-    if tokenizer.pad_token_id is None:
-        raise InputError(
-            "the backbone's tokenizer has no padding token: set pad_token in its "
-            "tokenizer_config.json"
-        )
-    needed = tokenizer.num_special_tokens_to_add(pair=texts > 1) + texts
-    if max_length < needed:
-        raise InputError(
-            f"max_length is {max_length}: with the tokens that the backbone adds, an input of "
-            f"{texts} text{'s' if texts > 1 else ''} needs at least {needed}"
-        )
-
-
-def _check_places(tokenizer: Any) -> None:
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"the backbone's tokenizer ({type(tokenizer).__name__}) does not say where in a text "
-            "its tokens stand: save it with a tokenizer.json"
-        )
-
-
-def _without_tokens(example: int) -> DataError:
-    return DataError(
-        f"row {example + 1} has no tokens: the backbone's tokenizer knows nothing in it; leave it "
-        "out"
-    )
-
-
-def _collect(found: Any, parts: dict[str, list[np.ndarray]], lengths: list[int]) -> None:
-    lengths += [len(ids) for ids in found["input_ids"]]
-    for name in ("input_ids", "token_type_ids"):
-        if name in found:
-            flat = np.fromiter(chain.from_iterable(found[name]), dtype=np.int32)
-            parts.setdefault(name, []).append(flat)
-
-
-def _flat(
-    parts: Mapping[str, list[np.ndarray]], lengths: Sequence[int]
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    return (
-        {name: np.concatenate(chunks) for name, chunks in parts.items()},
-        np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
-    )
-
-
-@contextmanager
-def _left_alone(tokenizer: Any) -> Iterator[None]:
-    # A call leaves its truncation and padding behind in a fast tokenizer, and in what it saves.
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        yield
-        return
-    truncation, padding = backend.truncation, backend.padding
-    try:
-        yield
-    finally:
-        backend.no_truncation()
-        backend.no_padding()
-        if truncation is not None:
-            backend.enable_truncation(**truncation)
-        if padding is not None:
-            backend.enable_padding(**padding)
+def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return `starts[0], starts[0] + 1, …`, each range of its length, one after the other."""
+    before = np.cumsum(lengths) - lengths
+    ranges: np.ndarray = np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
+    return ranges
 
 
 def training_batches(
-    lengths: np.ndarray, batch_size: int, seed: int, epoch: int
+    lengths: np.ndarray, batch_size: int, seed: int, epoch: int, batch_tokens: int | None = None
 ) -> list[np.ndarray]:
     """Return an epoch's batches: every example once, in a random order that the seed decides.
 
@@ -338,6 +161,7 @@ def training_batches(
         batch_size: examples a batch; the last may be smaller.
         seed: of the training.
         epoch: its number; each has another order.
+        batch_tokens: tokens a batch, at most, unless one example has more; none means any number.
     """
     generator = np.random.default_rng(np.random.SeedSequence([seed, epoch]))
     order = generator.permutation(len(lengths))
@@ -346,16 +170,42 @@ def training_batches(
     for start in range(0, len(order), bucket):
         rows = order[start : start + bucket]
         rows = rows[np.argsort(lengths[rows], kind="stable")]
-        batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        batches += cut(rows, lengths, batch_size, batch_tokens)
     return [batches[index] for index in generator.permutation(len(batches))]
 
 
-def evaluation_batches(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
+def evaluation_batches(
+    lengths: np.ndarray, batch_size: int, batch_tokens: int | None = None
+) -> list[np.ndarray]:
     """Return batches over all examples, ordered by length so that little is padded.
 
     Args:
         lengths: tokens of each example, of shape [examples].
         batch_size: examples a batch; the last may be smaller.
+        batch_tokens: tokens a batch, at most, unless one example has more; none means any number.
     """
-    order = np.argsort(lengths, kind="stable")
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return cut(np.argsort(lengths, kind="stable"), lengths, batch_size, batch_tokens)
+
+
+def cut(
+    rows: np.ndarray, lengths: np.ndarray, batch_size: int, batch_tokens: int | None
+) -> list[np.ndarray]:
+    """Cut rows into batches, in their order.
+
+    Args:
+        rows: positions of examples.
+        lengths: tokens of each example, of shape [examples].
+        batch_size: examples a batch, at most.
+        batch_tokens: tokens a batch, at most, unless one example has more; none means any number.
+    """
+    ends = np.cumsum(lengths[rows])
+    batches, start = [], 0
+    while start < len(rows):
+        end = start + batch_size
+        if batch_tokens is not None:
+            before = ends[start] - lengths[rows[start]]
+            fitting = int(np.searchsorted(ends, before + batch_tokens, side="right"))
+            end = min(end, max(fitting, start + 1))
+        batches.append(rows[start:end])
+        start = end
+    return batches

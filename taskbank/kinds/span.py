@@ -35,7 +35,8 @@ from taskbank.specs import Definition, Json
 if TYPE_CHECKING:
     import torch
 
-    from taskbank.data.batches import Encoded, Window
+    from taskbank.data.batches import Encoded
+    from taskbank.data.tokens import Window
 
 QUESTION = 64  # tokens that a question is cut to,
 OVERLAP = 128  # tokens that neighbouring windows share, and
@@ -111,7 +112,7 @@ class Span(TextKind):
         labelled: bool,
     ) -> Encoded:
         """Tokenise every example in as many windows as it takes; see `Kind.encode`."""
-        from taskbank.data.batches import cut, encode_windows
+        from taskbank.data.tokens import cut, encode_windows
 
         room = max(max_length - tokenizer.num_special_tokens_to_add(pair=True), 2)
         tokens = min(QUESTION, room // 2)

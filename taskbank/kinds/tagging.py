@@ -36,7 +36,8 @@ from taskbank.specs import Definition, Json, check_text
 if TYPE_CHECKING:
     import torch
 
-    from taskbank.data.batches import Encoded, Window
+    from taskbank.data.batches import Encoded
+    from taskbank.data.tokens import Window
 
 OVERLAP = 4  # neighbouring windows share one token in so many
 ENTITY = re.compile(r"O|[BIESLU]-.+", re.DOTALL)
@@ -134,7 +135,7 @@ class Tagging:
         labelled: bool,
     ) -> Encoded:
         """Tokenise every example in as many windows as it takes; see `Kind.encode`."""
-        from taskbank.data.batches import encode_windows
+        from taskbank.data.tokens import encode_windows
 
         room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
         texts = [" ".join(words) for words in columns["words"]]

@@ -61,7 +61,7 @@ class TextKind:
         labelled: bool,
     ) -> Encoded:
         """Tokenise every example once; see `Kind.encode`."""
-        from taskbank.data.batches import encode
+        from taskbank.data.tokens import encode
 
         names = input_names(self.inputs, columns)
         rows = {"targets": self.targets(columns, definition)} if labelled else {}

@@ -40,13 +40,17 @@ class Bottleneck(torch.nn.Module):
         generator: gives the initial values.
     """
 
-    def __init__(self, width: int, options: Mapping[str, Json], generator: torch.Generator) -> None:
+    def __init__(
+        self, width: int, options: Mapping[str, Json], generator: torch.Generator | None
+    ) -> None:
         super().__init__()
         size, std = options["size"], options["init_std"]
         # Made without values first: torch would draw them from the global generator.
         self.down = torch.nn.Linear(width, size, device="meta").to_empty(device="cpu")
         self.up = torch.nn.Linear(size, width, device="meta").to_empty(device="cpu")
         self.activation = ACTIVATIONS[options["activation"]]
+        if generator is None:
+            return
         with torch.no_grad():
             for layer in (self.down, self.up):
                 torch.nn.init.trunc_normal_(
@@ -72,7 +76,7 @@ def add_serial(
     adaptation: Adaptation,
     places: Sequence[str],
     options: Mapping[str, Json],
-    generator: torch.Generator,
+    generator: torch.Generator | None,
 ) -> torch.nn.Module:
     """Add an untrained adapter after some sublayers of every selected layer.
 

@@ -45,7 +45,7 @@ class FineTuning:
         return complete(self.name, {"layers": layers_option(self.layers)}, given)
 
     def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
     ) -> Adaptation:
         """Return trainable copies of the layers; see `taskbank.methods.method.Method`."""
         chosen = select_layers(options["layers"], backbone.identity.layers)

@@ -41,7 +41,7 @@ class Houlsby:
         return complete(self.name, OPTIONS, given)
 
     def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
     ) -> Adaptation:
         """Return untrained adapters and copies of the LayerNorms.
 

@@ -56,7 +56,7 @@ class Ia3:
         return complete(self.name, OPTIONS, given)
 
     def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
     ) -> Adaptation:
         """Return scales of one for a backbone; see `taskbank.methods.method.Method`."""
         places = backbone.architecture

@@ -34,7 +34,7 @@ class LayerNorm:
         return complete(self.name, OPTIONS, given)
 
     def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
     ) -> Adaptation:
         """Return copies of the LayerNorms; see `taskbank.methods.method.Method`."""
         chosen = select_layers(options["layers"], backbone.identity.layers)

@@ -38,7 +38,10 @@ class LowRank(torch.nn.Module):
     """
 
     def __init__(
-        self, projection: torch.nn.Linear, options: Mapping[str, Json], generator: torch.Generator
+        self,
+        projection: torch.nn.Linear,
+        options: Mapping[str, Json],
+        generator: torch.Generator | None,
     ) -> None:
         super().__init__()
         rank = options["rank"]
@@ -46,7 +49,8 @@ class LowRank(torch.nn.Module):
         self.up = torch.nn.Parameter(torch.zeros(projection.out_features, rank))
         self.scale = options["alpha"] / rank
         self.dropout = torch.nn.Dropout(options["dropout"])
-        torch.nn.init.kaiming_uniform_(self.down, a=math.sqrt(5), generator=generator)
+        if generator is not None:
+            torch.nn.init.kaiming_uniform_(self.down, a=math.sqrt(5), generator=generator)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return what is added to the projection of some inputs [..., in_features]."""
@@ -75,7 +79,7 @@ class Lora:
         return complete(self.name, OPTIONS, given)
 
     def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
     ) -> Adaptation:
         """Return untrained updates for a backbone; see `taskbank.methods.method.Method`."""
         places = backbone.architecture

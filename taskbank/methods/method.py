@@ -99,14 +99,15 @@ class Method(Protocol):
         """
 
     def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
     ) -> Adaptation:
         """Return an untrained adaptation of a backbone.
 
         Args:
             backbone: frozen.
             options: complete, as `options` gives them.
-            generator: gives the initial values; no other source of chance is used.
+            generator: gives the initial values, and no other source of chance is used; none
+                where stored values are about to take their place.
 
         Raises:
             InputError: if the backbone does not have what is to be adapted.

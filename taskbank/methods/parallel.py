@@ -40,7 +40,7 @@ class Parallel:
         return complete(self.name, OPTIONS, given)
 
     def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
     ) -> Adaptation:
         """Return untrained adapters for a backbone; see `taskbank.methods.method.Method`."""
         places = backbone.architecture

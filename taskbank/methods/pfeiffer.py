@@ -39,7 +39,7 @@ class Pfeiffer:
         return complete(self.name, OPTIONS, given)
 
     def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator
+        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
     ) -> Adaptation:
         """Return untrained adapters for a backbone; see `taskbank.methods.method.Method`."""
         select_layers(options["layers"], backbone.identity.layers)

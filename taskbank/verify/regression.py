@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
 from taskbank import plugins
+from taskbank.ahead import ahead
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.bank import Bank
 from taskbank.catalog.records import AdapterRecord, SplitRecord, Voucher
@@ -23,6 +26,8 @@ from taskbank.data.examples import Examples
 from taskbank.errors import DamagedError, TaskbankError
 from taskbank.evaluate import predict_examples
 from taskbank.inference import check_backbone, encoded_for, load_recorded, model_of
+from taskbank.together import Asked, predict_together
+from taskbank.trunk import with_trunk
 from taskbank.verify.canary import choose_canaries
 from taskbank.verify.compare import Comparison, compare
 from taskbank.verify.conditions import Conditions, circumstances
@@ -35,7 +40,10 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
     from taskbank.model import TaskModel
 
-RECENT = 8  # splits that are kept, as they are, tokenised and predicted: versions share them
+RECENT = 16384  # examples that are kept, as they are, tokenised and predicted
+# What is predicted together: so many tasks, of so many examples. Larger ones fill batches alone,
+# the same as when they were added, so that the same bits come of them.
+TASKS, EXAMPLES = 32, 256
 
 Made = TypeVar("Made")
 Speaks = Callable[[AdapterRecord, Voucher], bool]
@@ -120,6 +128,48 @@ def _unloadable(group: Sequence[AdapterRecord], error: TaskbankError) -> Finding
     return Finding(None, None, "backbone", f"{error} (concerns {names})")
 
 
+class _Recent(Generic[Made]):
+    """What was made of the last few splits: versions of a task share them.
+
+    Two threads may make the same thing at once; each has what it asked for.
+    """
+
+    def __init__(self) -> None:
+        self.kept: OrderedDict[Hashable, tuple[int, Made]] = OrderedDict()
+
+    def get(self, split: SplitRecord, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what was made of a split, making it if it is not there."""
+        found = self.kept.get(key)
+        if found is None:
+            found = self.kept[key] = (split.rows, make())
+            while len(self.kept) > 1 and sum(rows for rows, _ in self.kept.values()) > RECENT:
+                self.kept.popitem(last=False)
+        return found[1]
+
+
+@dataclass
+class _Case:
+    """An adapter that is looked at.
+
+    Attributes:
+        record: the adapter.
+        key: digest of what the result depends on.
+        evidence: what is known of it without predicting.
+        observed: what it predicted earlier in the same run.
+        model: of the adapter, if it is to predict.
+        encoded: its splits for the model.
+        outputs: what was computed of them together with other tasks.
+    """
+
+    record: AdapterRecord
+    key: str
+    evidence: Evidence | None = None
+    observed: Observed | None = None
+    model: TaskModel | None = None
+    encoded: dict[str, Encoded] = field(default_factory=dict)
+    outputs: dict[str, np.ndarray] = field(default_factory=dict)
+
+
 class _Observer:
     """Sees what adapters of one backbone predict."""
 
@@ -134,68 +184,130 @@ class _Observer:
     ) -> None:
         self.bank, self.backbone, self.level = bank, backbone, level
         self.conditions, self.run, self.speaks = conditions, run, speaks
-        self.examples: OrderedDict[Hashable, Examples] = OrderedDict()
-        self.encoded: OrderedDict[Hashable, Encoded] = OrderedDict()
-        self.references: OrderedDict[Hashable, np.ndarray] = OrderedDict()
+        self.examples: _Recent[Examples] = _Recent()
+        self.encoded: _Recent[Encoded] = _Recent()
+        self.references: _Recent[np.ndarray] = _Recent()
 
     def observe(self, records: Sequence[AdapterRecord]) -> Iterator[Evidence]:
         """Give the evidence of each adapter."""
-        numerics = self.conditions.numerics
-        fingerprint = self.backbone.identity.fingerprint
+        for window in ahead(self._prepared, self._windows(records)):
+            self._share(window)
+            for case in window:
+                yield case.evidence or self._evidence(case)
+
+    def _windows(self, records: Sequence[AdapterRecord]) -> Iterator[list[_Case]]:
+        """Cut adapters into what is read, loaded and predicted together."""
+        fingerprint, numerics = self.backbone.identity.fingerprint, self.conditions.numerics
         keys = [circumstances(record, fingerprint, numerics) for record in records]
         vouching = self.level == "changed" and not self.conditions.asked
         vouchers = self.bank.catalog.vouchers(keys) if vouching else {}
+        window: list[_Case] = []
+        examples = 0
         for record, key in zip(records, keys, strict=True):
+            case, own = _Case(record, key), sum(split.rows for split in record.splits)
             if key in vouchers and self.speaks(record, vouchers[key]):
-                yield Evidence(record, circumstances=key, voucher=vouchers[key])
-            else:
-                yield self._evidence(record, key)
+                case.evidence = Evidence(record, circumstances=key, voucher=vouchers[key])
+                own = 0
+            if window and (len(window) == TASKS or examples + own > EXAMPLES):
+                yield window
+                window, examples = [], 0
+            window.append(case)
+            examples += own
+        if window:
+            yield window
 
-    def _evidence(self, record: AdapterRecord, key: str) -> Evidence:
+    def _prepared(self, window: list[_Case]) -> list[_Case]:
+        """Read, tokenise and load what is to be predicted, while what comes before it is."""
+        for case in window:
+            if case.evidence is not None:
+                continue
+            try:
+                case.observed = self.run.found(case.record, case.key)
+                if case.observed is None:
+                    case.model = model_of(case.record, self.backbone)
+                    if self.level != "canary":
+                        case.encoded = self._encoded(case.record)
+            except TaskbankError as error:
+                case.evidence = _failed(case.record, error)
+        return window
+
+    def _share(self, window: Sequence[_Case]) -> None:
+        """Compute small splits of several tasks in the same batches."""
+        asked = [
+            (case, name, Asked(case.model, encoded))
+            for case in window
+            if case.model is not None
+            for name, encoded in case.encoded.items()
+        ]
+        # Fewer digits are asked about for the whole of a model, and not only above its trunk.
+        if len(window) == 1 or self.conditions.reduced:
+            return
         try:
-            observed = self.run.found(record, key)
-            if observed is None:
-                model = model_of(record, self.backbone)
-                if self.level == "canary":
-                    canaries = self._unmoved_canaries(record, model)
-                    if canaries:
-                        return Evidence(record, circumstances=key, canaries=canaries)
-                observed = self._predicted(record, model)
-                self.run.keep(record, key, observed)
-            comparisons = tuple(self._compared(record, observed))
-        except DamagedError as error:
-            return Evidence(record, unusable=str(error))
-        except TaskbankError as error:  # it could not be read or predicted at the moment
-            return Evidence(record, unreadable=str(error))
-        return Evidence(record, comparisons, circumstances=key)
+            found = predict_together(self.backbone, [one for _, _, one in asked])
+        except TaskbankError:  # each alone will say what is the matter with it
+            return
+        for (case, name, _), outputs in zip(asked, found, strict=True):
+            case.outputs[name] = outputs
 
-    def _predicted(self, record: AdapterRecord, model: TaskModel) -> Observed:
+    def _evidence(self, case: _Case) -> Evidence:
+        record = case.record
+        try:
+            observed = case.observed
+            if observed is None:
+                assert case.model is not None  # noqa: S101 - prepared, or there is evidence
+                if self.level == "canary":
+                    canaries = self._unmoved_canaries(record, case.model)
+                    if canaries:
+                        return Evidence(record, circumstances=case.key, canaries=canaries)
+                    case.encoded = self._encoded(record)
+                observed = self._predicted(case, case.model)
+                self.run.keep(record, case.key, observed)
+            comparisons = tuple(self._compared(record, observed))
+        except TaskbankError as error:
+            return _failed(record, error)
+        return Evidence(record, comparisons, circumstances=case.key)
+
+    def _predicted(self, case: _Case, model: TaskModel) -> Observed:
+        record, definition = case.record, case.record.definition
         kind: Kind = plugins.load("kinds", record.kind)
         observed = {}
         for split in record.splits:
-            examples = self._examples(record, split)
-            key = (split.digest, record.kind, record.training["max_length"])
-            encoded = _recent(
-                self.encoded,
-                key,
-                lambda: encoded_for(record, self.backbone, examples.columns),  # noqa: B023
-            )
-            predictions = predict_examples(model, kind, encoded)
+            examples, encoded = self._examples(record, split), case.encoded[split.name]
+            if split.name in case.outputs:
+                predictions = kind.predictions(case.outputs[split.name], encoded)
+            elif self.conditions.reduced:
+                predictions = predict_examples(model, kind, encoded)
+            else:
+                predictions = predict_examples(
+                    model, kind, with_trunk(model, encoded, stored=False)
+                )
             reference = self._reference(record, split)
-            # To the last bit, there is nothing to explain; with fewer digits, nothing to excuse.
-            if self.conditions.reduced or np.array_equal(reference, predictions):
-                definition = record.definition
-                changes = kind.changes(reference, reference, examples.columns, definition)
-                observed[split.name] = (predictions, least_noise(changes.scale))
-                continue
-            some, encoded, own = self._canaries(record, split)
-            noise = measured_noise(
-                model, kind, record.definition, some.columns, encoded, predictions[own]
-            )
+            changes = kind.changes(reference, predictions, examples.columns, definition)
+            noise = least_noise(changes.scale)
+            # There is nothing to explain in what moved by less, and nothing to excuse in what was
+            # computed with fewer digits.
+            if not self.conditions.reduced and (changes.moved > noise).any():
+                some, canaries, own = self._canaries(record, split)
+                noise = measured_noise(
+                    model, kind, definition, some.columns, canaries, predictions[own]
+                )
+            elif split.name in case.outputs and (changes.moved <= noise).all():
+                # The batches were not those of the reference: that is not worth a blob of its own.
+                predictions = reference
             observed[split.name] = (predictions, noise)
         # The splits are predicted by the same model: what moves one may move the other.
         noise = max(own for _, own in observed.values())
         return {name: (predictions, noise) for name, (predictions, _) in observed.items()}
+
+    def _encoded(self, record: AdapterRecord) -> dict[str, Encoded]:
+        """Return every split for the model; versions of a task share them."""
+        found = {}
+        for split in record.splits:
+            columns = self._examples(record, split).columns
+            key = (split.digest, record.kind, record.training["max_length"])
+            make = partial(encoded_for, record, self.backbone, columns)
+            found[split.name] = self.encoded.get(split, key, make)
+        return found
 
     def _compared(self, record: AdapterRecord, observed: Observed) -> Iterator[Comparison]:
         for split in record.splits:
@@ -236,18 +348,16 @@ class _Observer:
         return some, encoded_for(record, self.backbone, some.columns), own
 
     def _reference(self, record: AdapterRecord, split: SplitRecord) -> np.ndarray:
-        return _recent(
-            self.references, split.reference, lambda: self.bank.reference(record, split.name)
-        )
+        make = partial(self.bank.reference, record, split.name)
+        return self.references.get(split, split.reference, make)
 
     def _examples(self, record: AdapterRecord, split: SplitRecord) -> Examples:
-        return _recent(self.examples, split.digest, lambda: self.bank.examples(record, split.name))
+        make = partial(self.bank.examples, record, split.name)
+        return self.examples.get(split, split.digest, make)
 
 
-def _recent(kept: OrderedDict[Hashable, Made], key: Hashable, make: Callable[[], Made]) -> Made:
-    """Return what was made for a key, making it if it is not among the last few."""
-    if key not in kept:
-        kept[key] = make()
-        if len(kept) > RECENT:
-            kept.popitem(last=False)
-    return kept[key]
+def _failed(record: AdapterRecord, error: TaskbankError) -> Evidence:
+    if isinstance(error, DamagedError):
+        return Evidence(record, unusable=str(error))
+    # It could not be read or predicted at the moment.
+    return Evidence(record, unreadable=str(error))
