@@ -29,6 +29,7 @@ from sqlalchemy import (
     literal,
     not_,
     or_,
+    select,
 )
 
 from taskbank.catalog.models import AdapterRow, BackboneRow, MetricRow, TagRow, TaskRow
@@ -177,11 +178,7 @@ class _ToSql(Transformer[Token, Any]):
             )
         if field[0] == "tag" and len(field) > 1:
             _check_type(name, values[0], numbers=numbers, wanted_number=False)
-            return exists().where(
-                TagRow.adapter_id == AdapterRow.id,
-                TagRow.key == ".".join(field[1:]),
-                test(TagRow.value),
-            )
+            return self._tagged(TagRow.key == ".".join(field[1:]), test(TagRow.value))
         if field[0] in ("training", "options") and len(field) == 2:
             column = AdapterRow.training if field[0] == "training" else AdapterRow.options
             return self._in_json(column, field[1], test, numbers=numbers)
@@ -192,6 +189,13 @@ class _ToSql(Transformer[Token, Any]):
             )
         _check_type(name, values[0], numbers=numbers, wanted_number=name in NUMBERS)
         return test(FIELDS[name])
+
+    def _tagged(self, *conditions: ColumnElement[bool]) -> Any:
+        # SQLite starts from the rows of an IN, but asks each adapter whether something EXISTS;
+        # PostgreSQL starts where it likes with EXISTS, and has no good plan for NOT IN.
+        if self.dialect == "sqlite":
+            return AdapterRow.id.in_(select(TagRow.adapter_id).where(*conditions))
+        return exists().where(TagRow.adapter_id == AdapterRow.id, *conditions)
 
     def _in_json(self, column: Any, key: str, test: Test, *, numbers: bool) -> Any:
         # The type is asked first: the databases differ in what they do with another one.

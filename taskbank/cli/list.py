@@ -28,8 +28,8 @@ def list_(settings: Settings, limit: int | None, retired: bool) -> None:
     with open_bank(settings.bank) as bank:
         records = bank.adapters(retired=retired, newest=shown or None)
         print_records(settings, records)
-        if shown and len(records) == shown and len(bank) > shown:
-            settings.say(f"the newest {shown} of {len(bank):,}; --limit 0 lists all")
+        if shown and len(records) == shown and (total := len(bank)) > shown:
+            settings.say(f"the newest {shown} of {total:,}; --limit 0 lists all")
 
 
 def print_records(settings: Settings, records: Records) -> None:
