@@ -100,6 +100,27 @@ def test_integrity_is_checked_on_either_database(bank: Bank) -> None:
         verify_all(bank, level="deep")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "table", ["tasks", "adapters", "aliases", "tags", "predictions", "splits", "trials"]
+)
+def test_one_task_is_checked_without_the_others(tmp_path: Path, table: str) -> None:
+    """What was changed of a task is found when that one is verified, and not with another."""
+    with create_bank(f"sqlite:///{tmp_path}/bank.db") as bank:
+        for number, task in enumerate(("one", "two")):
+            bank.put(new_adapter(task, seed=number))
+            bank.alias(f"{task}@1", "production")
+            bank.put_trial(new_trial(task, seed=number))
+        others = {"tasks": "kind", "aliases": "set_at", "tags": "value", "splits": "created_at"}
+        column = others.get(table, "digest")
+        rewrite(
+            bank,
+            f"UPDATE {table} SET {column} = '9' || substr({column}, 2) "
+            f"WHERE id = (SELECT max(id) FROM {table})",
+        )
+        assert verify_all(bank, ["one"], level="integrity").ok
+        assert not verify_all(bank, ["two"], level="integrity").ok
+
+
 def _columns() -> list[tuple[str, str]]:
     texts = ("VARCHAR", "TEXT", "JSON")
     return [

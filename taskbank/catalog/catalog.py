@@ -7,7 +7,7 @@ the caller decides what belongs together; one that only reads opens its own.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    true,
 )
 from sqlalchemy.exc import OperationalError
 
@@ -392,21 +393,37 @@ class Catalog:
 
     # Evidence
 
-    def sealed_rows(self, connection: Connection, model: type[Base]) -> Iterator[StoredRow]:
-        """Give every row of a sealed table, with the columns that cannot be read left out."""
+    def sealed_rows(
+        self, connection: Connection, model: type[Base], tasks: Collection[str] = ()
+    ) -> Iterator[StoredRow]:
+        """Give the rows of a sealed table, with the columns that cannot be read left out.
+
+        Args:
+            connection: the transaction to look in.
+            model: the table.
+            tasks: only what belongs to tasks of these names, or to every one as the bank's own
+                row and the backbones do; none at all means every row.
+        """
         table = _table(model)
+        query = select(table).order_by(table.c.id)
+        if tasks:
+            belonging = _belonging(tasks)
+            if model not in belonging:
+                return
+            query = query.where(belonging[model])
         try:
-            rows = connection.execute(select(table).order_by(table.c.id)).mappings().all()
+            rows = connection.execute(query).mappings().all()
         except UNREADABLE:
-            yield from self._rows_one_by_one(connection, table)
+            yield from self._rows_one_by_one(connection, query)
         else:
             for row in rows:
                 yield StoredRow(dict(row), ())
 
-    def _rows_one_by_one(self, connection: Connection, table: Table) -> Iterator[StoredRow]:
-        ids = connection.execute(select(table.c.id).order_by(table.c.id)).scalars().all()
+    def _rows_one_by_one(self, connection: Connection, query: Select[Any]) -> Iterator[StoredRow]:
+        own_id = query.selected_columns["id"]
+        ids = connection.execute(query.with_only_columns(own_id)).scalars().all()
         for row_id in ids:
-            own = select(table).where(table.c.id == row_id)
+            own = query.where(own_id == row_id)
             try:
                 yield StoredRow(dict(connection.execute(own).mappings().one()), ())
             except UNREADABLE:
@@ -849,6 +866,26 @@ def stored_damage(table: str, stored: StoredRow) -> str | None:
         return row_damage(table, stored.values)
     columns = ", ".join(stored.unreadable)
     return f"row {stored.values['id']} of table {table!r}: column {columns} {NOT_READABLE}"
+
+
+def _belonging(tasks: Collection[str]) -> dict[type[Base], ColumnElement[bool]]:
+    """Return which rows of a table belong to tasks; a table that is not named has none that do."""
+    own_tasks = select(TaskRow.id).where(TaskRow.name.in_(tasks))
+    adapters = select(AdapterRow.id).where(AdapterRow.task_id.in_(own_tasks))
+    splits = select(PredictionRow.split_digest).where(PredictionRow.adapter_id.in_(adapters))
+    return {
+        BankRow: true(),
+        BackboneRow: true(),
+        TaskRow: TaskRow.name.in_(tasks),
+        AdapterRow: AdapterRow.task_id.in_(own_tasks),
+        SplitRow: SplitRow.digest.in_(splits),
+        AliasRow: AliasRow.task_id.in_(own_tasks),
+        RetirementRow: RetirementRow.task_id.in_(own_tasks),
+        ToleranceRow: ToleranceRow.task_id.in_(own_tasks),
+        ObservationRow: ObservationRow.adapter_id.in_(adapters),
+        AcceptanceRow: AcceptanceRow.adapter_id.in_(adapters),
+        TrialRow: TrialRow.task.in_(tasks),
+    }
 
 
 def _read_by_column(connection: Connection, own: Select[Any]) -> StoredRow:

@@ -34,7 +34,7 @@ NAMING = {
 }
 
 # The revision this code reads and writes, last; a test pins it to the migrations' head.
-SCHEMA_REVISIONS = ("0001", "0002", "0003")
+SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004")
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
 
 # Columns that came later, and what they hold in a row from before; no digest covers that.
@@ -325,6 +325,7 @@ class ObservationRow(Base):
     __tablename__ = "observations"
     __table_args__ = (
         Index(None, "run_id"),
+        Index(None, "adapter_id"),
         Index(None, "circumstances"),
         Index(None, "digest"),
         {"sqlite_autoincrement": True},

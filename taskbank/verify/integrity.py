@@ -6,7 +6,7 @@ It only looks, and carries on past whatever it finds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RESTORE = "restore the bank from a copy, or remove the task and add it again"
 
-CHUNK = 1000  # adapters or verifications whose child rows are read at once
+CHUNK = 1000  # verifications whose child rows are read at once
 
 Children = dict[str, dict[int, list[Mapping[str, Any]]]]  # rows by table, then by parent
 Tables = dict[str, dict[int, StoredRow]]  # by name, then by id
@@ -87,7 +87,7 @@ class Integrity:
 
 def check_integrity(
     bank: Bank,
-    wanted: Callable[[str, int], bool] = lambda task, version: True,
+    chosen: Collection[tuple[str, int | None]] = (),
     *,
     progress: bool = False,
 ) -> Integrity:
@@ -95,21 +95,23 @@ def check_integrity(
 
     Args:
         bank: an open bank.
-        wanted: says by name and version which adapters to look at; the rows that belong to
-            no single adapter are always checked.
+        chosen: names and versions of the adapters to look at, version none meaning all of that
+            name; none at all means the whole bank, with the verifications and other rows that
+            belong to no single task.
         progress: show a bar, if the error stream is a terminal.
     """
     found = Integrity()
+    tasks = {name for name, _ in chosen}
     with reading(bank.engine) as connection:
         for trigger in bank.catalog.missing_triggers(connection):
             found.note([], "triggers", f"trigger {trigger!r} is missing or switched off: {RESTORE}")
         tables: Tables = {
             model.__tablename__: {
-                row.values["id"]: row for row in bank.catalog.sealed_rows(connection, model)
+                row.values["id"]: row for row in bank.catalog.sealed_rows(connection, model, tasks)
             }
             for model in SEALED
         }
-        found.adapters = _adapters(tables, wanted)
+        found.adapters = _adapters(tables, chosen)
         for table, rows in tables.items():
             for row in rows.values():
                 _check_row(found, tables, table, row)
@@ -127,7 +129,7 @@ def check_integrity(
     return found
 
 
-def _adapters(tables: Tables, wanted: Callable[[str, int], bool]) -> dict[int, Checked]:
+def _adapters(tables: Tables, chosen: Collection[tuple[str, int | None]]) -> dict[int, Checked]:
     retired = {
         (row.values.get("task_id"), row.values.get("version"))
         for row in tables["retirements"].values()
@@ -138,7 +140,7 @@ def _adapters(tables: Tables, wanted: Callable[[str, int], bool]) -> dict[int, C
         task = tables["tasks"].get(row["task_id"])
         name = task.values.get("name") if task else None
         name = f"(task {row['task_id']})" if name is None else name
-        if wanted(name, row["version"]):
+        if not chosen or (name, None) in chosen or (name, row["version"]) in chosen:
             adapters[row_id] = Checked(
                 name,
                 row["version"],
@@ -213,15 +215,10 @@ def _children(
     of: Mapping[str, tuple[type[Base], str]] = CHILDREN,
 ) -> Children | None:
     """Return the child rows of some parents at once; none if a value cannot be read."""
-    found: Children = {}
     try:
-        for start in range(0, len(parents), CHUNK):
-            part = bank.catalog.children(connection, parents[start : start + CHUNK], of)
-            for table, groups in part.items():
-                found.setdefault(table, {}).update(groups)
+        return bank.catalog.children(connection, parents, of)
     except UNREADABLE:
         return None
-    return found
 
 
 def _check_adapter(

@@ -40,7 +40,8 @@ def verify_all(
     Args:
         bank: an open bank; nothing in it changes but that the verification is recorded.
         tasks: references (`NAME`, `NAME@VERSION`, `NAME@ALIAS`) of the adapters to check; a
-            bare name means every version in use, none at all means every adapter in use.
+            bare name means every version in use. None at all means every adapter in use, and
+            what belongs to no single task.
         level: `integrity` checks rows and bytes without torch; `full` also predicts every
             stored split again; `changed` only where something that the result depends on has
             changed since a verification found it to be as it was; `canary` a handful of
@@ -69,9 +70,6 @@ def verify_all(
         raise InputError("at level integrity nothing is predicted: --what-if needs another")
     chosen = {_chosen(bank, ref) for ref in tasks}
 
-    def wanted(task: str, version: int) -> bool:
-        return not chosen or (task, None) in chosen or (task, version) in chosen
-
     asked = None
     if level != "integrity":
         from taskbank.verify.conditions import conditions
@@ -79,7 +77,7 @@ def verify_all(
         asked = conditions(what_if, backbone, device)
     moment, where = now(), environment(asked.device if asked else None)
     report = Report(level, (), (), tolerance, where, moment, moment, what_if=what_if or {})
-    integrity = check_integrity(bank, wanted, progress=progress)
+    integrity = check_integrity(bank, chosen, progress=progress)
     findings = list(integrity.findings)
     run = Run(bank)
     predicted: list[TaskResult] = []

@@ -1,0 +1,210 @@
+"""Banks of many adapters, made row by row as a real one has them, without training any.
+
+Each task has four versions and two splits of its own; each adapter three tags, and four metrics a
+split. Every tenth task has its weights, examples and predictions too; of the others only the
+digests are there. Every tenth task's first version is retired, and every task has an alias.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+from sqlalchemy import Connection, func, insert, select, text
+from tqdm import tqdm
+
+from taskbank.bank import Bank
+from taskbank.catalog.catalog import adapter_values, children_of, now
+from taskbank.catalog.engine import writing
+from taskbank.catalog.models import (
+    CHILDREN,
+    AdapterRow,
+    AliasRow,
+    Base,
+    BlobRow,
+    RetirementRow,
+    SplitRow,
+    TaskRow,
+)
+from taskbank.catalog.records import MetricRecord, NewAdapter, NewSplit
+from taskbank.catalog.seals import seal
+from taskbank.data.examples import Examples
+from taskbank.specs import BackboneIdentity, Definition, MethodSpec, TrainingSpec, digest_bytes
+
+VERSIONS = 4  # of each task
+WITH_BLOBS = 10  # one task in so many has its bytes
+RETIRED = 10  # one task in so many has its first version retired
+TEAMS = 20
+ALIAS = "production"
+TOGETHER = 2000  # adapters a transaction; whole tasks
+HIDDEN = 384
+ROWS = 20  # examples of a split
+
+Values = dict[str, Any]
+BACKBONE = BackboneIdentity(
+    "./nowhere", "bert", "mean", 22_000_000, HIDDEN, 12, 512,
+    *(digest_bytes(part) for part in (b"weights", b"config", b"tokenizer")),
+)  # fmt: skip
+DEFINITION = Definition(("no", "yes"), {"positive": "yes"})
+METRICS = ("accuracy", "f1_macro", "matthews", "log_loss")
+ENVIRONMENT = {
+    "python": "3.12.3", "torch": "2.8.0", "transformers": "5.1.0", "tokenizers": "0.22.1",
+    "device": "cpu", "threads": 2, "seconds": 271.8, "platform": "Linux-6.8.0-x86_64",
+}  # fmt: skip
+WEIGHTS = {
+    "adapter.down": np.random.default_rng(0).normal(size=(8, HIDDEN)).astype(np.float32),
+    "adapter.up": np.random.default_rng(1).normal(size=(HIDDEN, 8)).astype(np.float32),
+    "head.weight": np.random.default_rng(2).normal(size=(2, HIDDEN)).astype(np.float32),
+}
+LOGITS = np.random.default_rng(3).normal(size=(ROWS, 2)).astype(np.float32)
+
+
+def task_of(number: int) -> str:
+    """Return the name of the task that an adapter is a version of."""
+    return f"task-{number // VERSIONS:06}"
+
+
+def has_blobs(number: int) -> bool:
+    """Return whether an adapter is one of those whose bytes are there."""
+    return number // VERSIONS % WITH_BLOBS == 0
+
+
+def make_adapter(number: int, task: str | None = None) -> NewAdapter:
+    """Return the adapter of a number; equal numbers give equal adapters.
+
+    Args:
+        number: from 0.
+        task: its name, if not `task_of` says it.
+    """
+    chance = random.Random(number)
+    accuracy = chance.uniform(0.5, 1)
+    values = (accuracy, accuracy - chance.uniform(0, 0.02), 2 * accuracy - 1, 1 - accuracy)
+    name = task or task_of(number)
+    metrics = [
+        MetricRecord(split, metric, value - shift, 0.01, ROWS)
+        for split, shift in (("validation", 0.01), ("test", 0.0))
+        for metric, value in zip(METRICS, values, strict=True)
+    ]
+    weights = WEIGHTS | {"head.bias": np.array([number, 0], dtype=np.float32)}
+    return NewAdapter(
+        task=name,
+        kind="single",
+        backbone=BACKBONE,
+        method=MethodSpec("houlsby", {"size": 8, "init_std": 0.01, "activation": "gelu"}),
+        training=TrainingSpec(seed=number % VERSIONS),
+        definition=DEFINITION,
+        metric="accuracy",
+        split="test",
+        metrics=tuple(metrics),
+        splits=(_split("validation", name, number), _split("test", name, number + 1)),
+        parameters=sum(tensor.size for tensor in weights.values()),
+        weights=save(weights),
+        environment=ENVIRONMENT,
+        tags={
+            "team": f"team-{chance.randrange(TEAMS)}",
+            "language": chance.choice(("de", "en", "fr")),
+            "tier": str(chance.randrange(3)),
+        },
+    )
+
+
+def _split(split: str, task: str, number: int) -> NewSplit:
+    texts = tuple(f"{split} text {row} of {task}" for row in range(ROWS))
+    examples = Examples({"text": texts, "label": ("no", "yes") * (ROWS // 2)}, "made.csv")
+    logits = save({"logits": LOGITS + np.float32(number)})
+    canary = tuple(range(16))
+    return NewSplit(split, "made.csv", ROWS, examples.to_bytes(), logits, canary)
+
+
+def fill(bank: Bank, count: int) -> None:
+    """Bring a bank that only this function has filled to a number of adapters.
+
+    Args:
+        bank: the bank.
+        count: of adapters, the retired ones too; a multiple of four.
+    """
+    with bank.engine.connect() as connection:
+        there = connection.execute(select(func.count(AdapterRow.id))).scalar_one()
+    for start in tqdm(range(there, count, TOGETHER), unit_scale=TOGETHER, disable=None):
+        numbers = range(start, min(start + TOGETHER, count))
+        with writing(bank.engine) as connection:
+            _insert_tasks(bank, connection, numbers)
+    if bank.engine.dialect.name == "postgresql":
+        with bank.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))  # as the server itself does before long
+
+
+def _insert_tasks(bank: Bank, connection: Connection, numbers: range) -> None:
+    """Insert whole tasks, each table's rows at once."""
+    made = [make_adapter(number) for number in numbers]
+    backbone = bank.catalog.add_backbone(connection, BACKBONE)
+    names = list(dict.fromkeys(new.task for new in made))
+    tasks = {"kind": "single", "created_at": now()}
+    ids = dict(
+        zip(names, _insert(connection, TaskRow, [{"name": n} | tasks for n in names]), strict=True)
+    )
+    children = [children_of(new) for new in made]
+    rows = [
+        adapter_values(new, ids[new.task], number % VERSIONS + 1, backbone, own)
+        for number, new, own in zip(numbers, made, children, strict=True)
+    ]
+    adapters = _insert(connection, AdapterRow, rows)
+    splits = {digest_bytes(s.examples): s for new in made for s in new.splits}
+    _insert(
+        connection,
+        SplitRow,
+        [
+            {"digest": digest, "rows": s.rows, "bytes": len(s.examples), "created_at": now()}
+            for digest, s in splits.items()
+        ],
+    )
+    for name, (table, parent) in CHILDREN.items():
+        connection.execute(
+            insert(table),
+            [
+                row | {parent: adapter}
+                for adapter, own in zip(adapters, children, strict=True)
+                for row in own[name]
+            ],
+        )
+    _insert(
+        connection,
+        AliasRow,
+        [
+            {"task_id": task, "name": ALIAS, "version": version, "set_at": now()}
+            for version in (2, VERSIONS)
+            for task in ids.values()
+        ],
+    )
+    _insert(
+        connection,
+        RetirementRow,
+        [
+            {name: row[name] for name in ("task_id", "version", "digest")} | {"retired_at": now()}
+            for number, row in zip(numbers, rows, strict=True)
+            if number % (VERSIONS * RETIRED) == VERSIONS
+        ],
+    )
+    connection.execute(insert(BlobRow), list(_blobs(numbers, made)))
+
+
+def _insert(connection: Connection, table: type[Base], rows: Sequence[Values]) -> list[int]:
+    """Insert rows with their seals; return their ids in the same order."""
+    query = insert(table).returning(table.id, sort_by_parameter_order=True)
+    sealed = [row | {"seal": seal(row)} for row in rows]
+    return list(connection.execute(query, sealed).scalars()) if sealed else []
+
+
+def _blobs(numbers: range, made: Sequence[NewAdapter]) -> Iterator[Mapping[str, Any]]:
+    seen: set[str] = set()
+    for number, new in zip(numbers, made, strict=True):
+        if has_blobs(number):
+            parts = [part for s in new.splits for part in (s.examples, s.logits)]
+            for data in (new.weights, *parts):
+                digest = digest_bytes(data)
+                if digest not in seen:
+                    seen.add(digest)
+                    yield {"digest": digest, "size": len(data), "data": data}
