@@ -367,6 +367,16 @@ def test_what_only_looks_never_imports_torch(mood: Bank, arguments: list[str]) -
     assert not imported & {"torch", "transformers", "alembic", "datasets"}
 
 
+def test_a_list_is_quick_to_start(mood: Bank) -> None:
+    """`taskbank list` imports neither what computes nor what another database or command needs."""
+    mood.close()
+    found = process("--bank", mood.url, "list", PYTHONPROFILEIMPORTTIME="1")
+    imported = {line.rpartition("|")[2].strip() for line in found.stderr.splitlines()}
+    assert "sqlalchemy" in imported
+    slow = {"numpy", "pandas", "lark", "urllib.request", "sqlalchemy.dialects.postgresql"}
+    assert not imported & slow
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(mood: Bank) -> None:
     """`taskbank list | head -0` ends without a traceback."""
     mood.close()

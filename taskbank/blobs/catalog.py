@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sqlalchemy import Connection, Engine, delete, insert, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
 from taskbank.blobs.store import checked
 from taskbank.catalog.engine import reading
@@ -29,8 +28,10 @@ class CatalogBlobs:
         if connection.execute(known).scalar() is None:
             values = {"digest": digest, "size": len(data), "data": data}
             if connection.dialect.name == "postgresql":
+                from sqlalchemy.dialects import postgresql  # slow to import
+
                 # Another transaction may be storing the same bytes at this moment.
-                connection.execute(postgresql_insert(BlobRow).on_conflict_do_nothing(), values)
+                connection.execute(postgresql.insert(BlobRow).on_conflict_do_nothing(), values)
             else:
                 connection.execute(insert(BlobRow), values)
         return digest

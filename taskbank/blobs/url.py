@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from sqlalchemy import Engine
 
@@ -39,6 +38,8 @@ def canonical_blobs_url(url: str) -> str:
             "give them through the environment, as the store's fsspec driver documents"
         )
     if parts.scheme in ("", "file"):
+        from urllib.request import url2pathname  # slow to import
+
         path = url2pathname(parts.path) if parts.scheme else url
         return str(Path(path).expanduser().resolve())
     return url.rstrip("/")
