@@ -1,0 +1,234 @@
+"""Serves many tasks with taskbank: verifies a bank of them, computes mixed batches, switches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import save
+from serving import bare_forward, padded
+from worker import Found, Job, answer, medians, seconds
+
+from taskbank import plugins
+from taskbank.backbone import Backbone, load_backbone
+from taskbank.bank import Bank, create_bank
+from taskbank.catalog.records import NewAdapter, NewSplit
+from taskbank.data.batches import Encoded
+from taskbank.data.examples import Examples
+from taskbank.engine import Part, compute
+from taskbank.evaluate import measure, predict_examples
+from taskbank.model import TaskModel, task_model
+from taskbank.specs import Definition, MethodSpec, TrainingSpec
+from taskbank.verify.canary import with_canaries
+from taskbank.verify.verify import verify_all
+
+KIND = plugins.load("kinds", "single")
+
+
+def fill(job: Job) -> Found:
+    """Make the bank that is verified: untrained tasks, and what they predict."""
+    backbone = load_backbone(job["backbone"])
+    bank_file = Path(job["bank"])
+    bank_file.unlink(missing_ok=True)
+    with create_bank(f"sqlite:///{bank_file}") as bank:
+        for number, columns in enumerate(_read(job)["tasks"]):
+            model = _model(backbone, job, number)
+            bank.put(_adapter(f"task-{number}", model, job, _tuples(columns)))
+    return {"tasks": number + 1}
+
+
+def verify(job: Job) -> Found:
+    """Verify the bank, the backbone at hand."""
+    backbone = load_backbone(job["backbone"])
+    with Bank(f"sqlite:///{job['bank']}") as bank:
+        records = bank.adapters()
+        reports = []
+        taken = seconds(lambda: reports.append(verify_all(bank, level="full", backbone=backbone)))
+        encoded = [_encoded(backbone, job, columns["text"]) for columns in _read(job)["tasks"]]
+    (report,) = reports
+    if not report.ok or any(task.status != "ok" for task in report.tasks):
+        raise SystemExit(f"the tasks are not as they were: {report}")
+    return {
+        "seconds": taken,
+        "tasks": len(records),
+        "rows": sum(task.examples or 0 for task in report.tasks),
+        "tokens": sum(int(one.lengths.sum()) for one in encoded),
+        "squares": sum(int((one.lengths**2).sum()) for one in encoded),
+    }
+
+
+@torch.inference_mode()
+def mixed(job: Job) -> Found:
+    """Compute a batch of rows of many tasks, and the bare backbone for the same, padded."""
+    backbone = load_backbone(job["backbone"])
+    models = [_model(backbone, job, number) for number in range(job["tasks"])]
+    rows = _read(job)["mixed"]
+    tasks = np.array(rows["task"])
+    encoded = _encoded(backbone, job, rows["text"])
+    everything = np.arange(len(tasks))
+    batch = padded(job, rows["text"])
+    bare = bare_forward(job)
+    outputs = _by_task(backbone, models, encoded, tasks, everything)
+    alone = [models[task].outputs(encoded.batch(np.array([row]))) for row, task in enumerate(tasks)]
+    if not torch.allclose(outputs, torch.cat(alone), 1e-3, 1e-4):
+        raise SystemExit("a mixed batch does not give what each row gives alone")
+    taken = medians(
+        {
+            "bare": lambda: bare(batch),
+            "mixed": lambda: _by_task(backbone, models, encoded, tasks, everything),
+        },
+        job["times"],
+    )
+    return _sizes(encoded) | {
+        "seconds": taken["mixed"],
+        "bare": taken["bare"],
+        "times_bare": taken["mixed"] / taken["bare"],
+    }
+
+
+@torch.inference_mode()
+def uneven(job: Job) -> Found:
+    """Compute rows of uneven length and many tasks, ordered by length, so many tokens at once."""
+    backbone = load_backbone(job["backbone"])
+    models = [_model(backbone, job, number) for number in range(job["tasks"])]
+    rows = _read(job)["uneven"]
+    tasks = np.array(rows["task"])
+    encoded = _encoded(backbone, job, rows["text"])
+
+    def everything() -> None:
+        for chosen in _of_tokens(encoded.lengths, job["batch_tokens"]):
+            _by_task(backbone, models, encoded, tasks, chosen)
+
+    return _sizes(encoded) | {"seconds": medians({"it": everything}, job["times"])["it"]}
+
+
+@torch.inference_mode()
+def switch(job: Job) -> Found:
+    """Compute one text with one of many loaded tasks, again and again, and with another each."""
+    backbone = load_backbone(job["backbone"])
+    models = [_model(backbone, job, number).eval() for number in range(job["loaded"])]
+    encoded = _encoded(backbone, job, _read(job)["mixed"]["text"][:1])
+    batch = encoded.batch(np.array([0]))
+    order = iter(np.random.default_rng(0).permutation(len(models)).tolist() * 10)
+    calls: dict[str, Callable[[], Any]] = {
+        "same": lambda: models[0].outputs(batch),
+        "another": lambda: models[next(order)].outputs(batch),
+    }
+    taken = medians(calls, min(200, job["loaded"]))
+    return {
+        "loaded": len(models),
+        "seconds": taken["another"] - taken["same"],
+        "compute": taken["same"],
+    }
+
+
+def _read(job: Job) -> Any:
+    return json.loads(Path(job["texts"]).read_text(encoding="utf-8"))
+
+
+def _tuples(columns: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(values) for name, values in columns.items()}
+
+
+def _definition() -> Definition:
+    return Definition(("no", "yes"), {"positive": "yes"})
+
+
+def _options(job: Job) -> dict[str, Any]:
+    given = {"size": job["size"]} if job["method"] == "houlsby" else {"rank": job["rank"]}
+    options: dict[str, Any] = plugins.load("methods", job["method"]).options(given)
+    return options
+
+
+def _model(backbone: Backbone, job: Job, number: int) -> TaskModel:
+    """Return a task whose weights no other has, and which changes what is computed."""
+    model = task_model(backbone, KIND, _definition(), job["method"], _options(job), seed=number)
+    generator = torch.Generator().manual_seed(number)
+    with torch.no_grad():
+        for tensor in model.trained().values():
+            tensor.add_(0.01 * torch.randn(tensor.shape, generator=generator))
+    return model.eval()
+
+
+def _encoded(backbone: Backbone, job: Job, texts: Sequence[str]) -> Encoded:
+    columns = {"text": tuple(texts), "label": ("no",) * len(texts)}
+    encoded: Encoded = KIND.encode(
+        backbone.tokenizer, columns, _definition(), job["max_length"], labelled=False
+    )
+    return encoded
+
+
+def _adapter(name: str, model: TaskModel, job: Job, columns: dict[str, tuple[str, ...]]) -> Any:
+    encoded = _encoded(model.backbone, job, columns["text"])
+    predictions = predict_examples(model, KIND, encoded)
+    examples = Examples(columns, "made")
+    tensors = {key: tensor.numpy().copy() for key, tensor in model.trained().items()}
+    new = NewAdapter(
+        task=name,
+        kind=KIND.name,
+        backbone=model.backbone.identity,
+        method=MethodSpec(job["method"], _options(job)),
+        training=replace(TrainingSpec(), max_length=job["max_length"]),
+        definition=_definition(),
+        metric="accuracy",
+        split="test",
+        metrics=tuple(measure(KIND, "test", predictions, columns, _definition())),
+        splits=(
+            NewSplit(
+                "test", "made", len(examples), examples.to_bytes(), save({"logits": predictions})
+            ),
+        ),
+        parameters=sum(tensor.size for tensor in tensors.values()),
+        weights=save(tensors),
+        environment={},
+    )
+    return with_canaries(new)
+
+
+def _by_task(
+    backbone: Backbone,
+    models: Sequence[TaskModel],
+    encoded: Encoded,
+    tasks: np.ndarray,
+    rows: np.ndarray,
+) -> torch.Tensor:
+    """Return the outputs of some rows, each with its task, in their order."""
+    order = rows[np.argsort(tasks[rows], kind="stable")]
+    there, counts = np.unique(tasks[order], return_counts=True)
+    parts = [
+        Part(int(count), models[task].adaptation) for task, count in zip(there, counts, strict=True)
+    ]
+    computed = compute(backbone, encoded.batch(order), parts)
+    outputs = torch.cat(
+        [models[task].read(part) for task, part in zip(there, computed.divided(parts), strict=True)]
+    )
+    back = np.argsort(np.argsort(tasks[rows], kind="stable"))
+    return outputs[torch.from_numpy(back)]
+
+
+def _of_tokens(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
+    """Return the rows by length, so many tokens at once."""
+    order = np.argsort(lengths, kind="stable")
+    cuts = np.flatnonzero(np.diff(np.cumsum(lengths[order]) // tokens)) + 1
+    return np.split(order, cuts)
+
+
+def _sizes(encoded: Encoded) -> Found:
+    lengths = encoded.lengths
+    return {
+        "rows": len(lengths),
+        "tokens": int(lengths.sum()),
+        "squares": int((lengths**2).sum()),
+    }
+
+
+PARTS = {"fill": fill, "evaluation": verify, "mixed": mixed, "uneven": uneven, "switch": switch}
+
+
+if __name__ == "__main__":
+    answer(lambda job: PARTS[job["part"]](job))
