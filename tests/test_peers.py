@@ -118,7 +118,7 @@ def test_an_environment_that_is_there_is_used(
     python.chmod(0o755)
     assert peers.versions(python, "peft") == {"peft": "0.21.2"}
     monkeypatch.setattr(peers, "versions", lambda *_: {"peft": "0.21.2"})
-    monkeypatch.setattr(peers.subprocess, "run", lambda *_, **__: pytest.fail("it was made"))
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("it was made"))
     assert peers.environment(tmp_path, "peft") == python
 
 
