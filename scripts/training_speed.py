@@ -261,7 +261,7 @@ def _differences(side: Trained, one: Found, other: Found, reference: list[Found]
     """Return in what a side's work or quality differs from that of its peer's defaults."""
     problems = [
         f"{side.name} has {one[what]:,} {what}, not {other[what]:,}"
-        for what in ("rows", "tokens", "steps")
+        for what in ("rows", "tokens", "steps", "scored")
         if one[what] != other[what]
     ]
     if side.layers == "all" and abs(one["parameters"] / other["parameters"] - 1) > SAME:
@@ -270,7 +270,7 @@ def _differences(side: Trained, one: Found, other: Found, reference: list[Found]
         )
     score = mean(values(reference, "accuracy"))
     # Two standard errors of the difference of two shares of the same rows.
-    chance = 2 * math.sqrt(2 * score * (1 - score) / TEST)
+    chance = 2 * math.sqrt(2 * score * (1 - score) / one["scored"])
     if one["accuracy"] < score - chance:
         problems.append(
             f"{side.name} reaches {one['accuracy']:.3f}, not {score:.3f} ± {chance:.3f}"

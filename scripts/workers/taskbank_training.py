@@ -71,6 +71,7 @@ def work(job: Job) -> Found:
         "squares": int((lengths**2).sum()),
         "steps": spec.epochs * -(-len(lengths) // spec.batch_size),
         "parameters": sum(tensor.numel() for tensor in model.trained().values()),
+        "scored": len(predictions),
         "accuracy": float((answers == np.array(test.columns["label"])).mean()),
     }
 

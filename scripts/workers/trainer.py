@@ -65,6 +65,7 @@ def train(model: Any, trainer: Any, job: Job) -> Found:
         "squares": int((lengths**2).sum()),
         "steps": done.global_step,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "scored": len(test),
         "accuracy": float((answers == np.array(test["label"])).mean()),
     }
 
