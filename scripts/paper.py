@@ -157,7 +157,9 @@ class Experiment:
     def adapter(self, trial: TrialRecord) -> AdapterRecord | None:
         """Return the adapter of a trial, if it is stored."""
         for record in self.bank.adapters(task=trial.task, method=trial.method):
-            if (record.options, record.training) == (trial.options, trial.training):
+            same = (record.options, record.training) == (trial.options, trial.training)
+            # The same setting on other rows of the data is another adapter.
+            if same and record.environment["train"]["digest"] == trial.data["train"]["digest"]:
                 return record
         return None
 

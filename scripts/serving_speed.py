@@ -12,7 +12,8 @@ own, on the same texts for all. Each run is a process of its own.
 - `mixed`: 64 rows of 32 tasks in one batch, beside the bare backbone of transformers on the same
   rows, padded, in the same process.
 - `uneven`: 512 tokenised rows of uneven length and 32 tasks. The peers take batches of 64 as they
-  come, by `adapter_names` and `BatchSplit`; taskbank orders them by length.
+  come, by `adapter_names` and `BatchSplit`.
+- `fanout`: one text with 100 tasks that adapt the top two layers, at once and one by one.
 - `switch`: how much longer one text takes with another task than the last, with 1,000 tasks
   loaded; 32 for the peers.
 
@@ -52,8 +53,8 @@ DATA = ("airline", "trec", "sst2", "cola", "banking77", "sms_spam", "bbc", "news
 TASKS, ROWS = 20, 80  # of the evaluation
 MIXED_ROWS, UNEVEN_ROWS, MANY = 64, 512, 32
 MAX_LENGTH = 128
-PARTS = ("evaluation", "mixed", "uneven", "switch")
-TIMES = {"evaluation": 1, "mixed": 15, "uneven": 1, "switch": 1}  # within one process
+PARTS = ("evaluation", "mixed", "uneven", "fanout", "switch")
+TIMES = {"evaluation": 1, "mixed": 15, "uneven": 1, "fanout": 5, "switch": 1}  # within one process
 PAIRS = {"adapters": "houlsby", "peft": "lora"}
 
 
@@ -71,7 +72,8 @@ def main() -> None:
         "max_length": MAX_LENGTH,
         "size": 64,
         "rank": 8,
-        "batch_tokens": 4096,
+        "fanout_layers": "top:2",
+        "fanout_tasks": 100,
         "loaded": given.loaded,
         "threads": given.threads,
     }
@@ -92,7 +94,8 @@ def main() -> None:
             here, folder = Path(sys.executable), runs / part
             if part == "evaluation":
                 run_worker(here, "taskbank_serving.py", ours | {"part": "fill"}, folder)
-            sides[peer] = partial(run_worker, pythons[peer], f"{peer}_serving.py", own, folder)
+            if part != "fanout":  # the peers have nothing of the kind
+                sides[peer] = partial(run_worker, pythons[peer], f"{peer}_serving.py", own, folder)
             sides[method] = partial(run_worker, here, "taskbank_serving.py", ours, folder)
         found = in_turn(sides, given.repeats, part)
         write(given.output, part, found)
@@ -102,7 +105,6 @@ def main() -> None:
         )
         SHOW[part](found, encoder, machine)
         right &= _same(found)
-    # Fan-out of one text over many tasks comes here, as a part of its own.
     print(f"\nthis machine afterwards: {rates(machine_rate(given.threads, runs / 'machine'))}")
     sys.exit(not right)
 
@@ -205,6 +207,22 @@ def _show_mixed(
     print(table(rows))
 
 
+def _show_fanout(
+    found: Mapping[str, list[Found]], _encoder: Encoder, _machine: Mapping[str, float]
+) -> None:
+    rows = [
+        {
+            "side": name,
+            "tasks": f"{runs[0]['tasks']:,}",
+            "ms at once": shown([1e3 * run["seconds"] for run in runs], 1),
+            "ms one by one": shown([1e3 * run["separately"] for run in runs], 1),
+            "share": shown(values(runs, "share")),
+        }
+        for name, runs in found.items()
+    ]
+    print(table(rows))
+
+
 def _show_switch(
     found: Mapping[str, list[Found]], _encoder: Encoder, _machine: Mapping[str, float]
 ) -> None:
@@ -224,6 +242,7 @@ SHOW = {
     "evaluation": _show_evaluation,
     "mixed": _show_mixed,
     "uneven": _show_rates,
+    "fanout": _show_fanout,
     "switch": _show_switch,
 }
 

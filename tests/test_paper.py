@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -15,10 +16,12 @@ import paper_figures
 import paper_numbers
 import paper_tables
 import pytest
+from real_bank import as_new
 
+from taskbank.backbone import load_backbone
 from taskbank.bank import Bank
 from taskbank.errors import MissingExtraError
-from taskbank.specs import BackboneIdentity
+from taskbank.specs import BackboneIdentity, digest_bytes
 from taskbank.suite_file import read_suite
 from tests.tiny import make_backbone, questions, sentences, write_jsonl
 
@@ -310,12 +313,25 @@ def recorded(output: Path) -> int:
         return len(bank.trials())
 
 
+def test_the_adapter_of_a_trial_is_the_one_of_the_same_rows(mood: Bank, folder: Path) -> None:
+    """Of two adapters with the same setting, that which was trained on other data is not taken."""
+    import paper
+
+    (trial,) = mood.trials("mood")
+    train = {"train": {"digest": digest_bytes(b"other rows")}}
+    new = as_new(mood, mood["mood"])
+    mood.put(replace(new, environment=dict(new.environment) | train), new_version=True)
+    other = replace(trial, data=dict(trial.data) | train)
+    experiment = paper.Experiment(mood, load_backbone(str(folder)), (), 1, {}, folder, False)
+    found = [experiment.adapter(one) for one in (trial, other)]
+    assert [one.ref for one in found if one] == ["mood@1", "mood@2"]
+
+
 def test_the_ablation_takes_off_the_layers_it_says(mood: Bank, folder: Path) -> None:
     """Without any layer a score is the recorded one; without all of them the predictions are
     those of the backbone with the trained LayerNorms and head alone."""
     import paper
 
-    from taskbank.backbone import load_backbone
     from taskbank.inference import model_of
     from taskbank.plan import plan_task
     from taskbank.task_data import Sources

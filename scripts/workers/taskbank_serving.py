@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,10 @@ from taskbank.bank import Bank, create_bank
 from taskbank.catalog.records import NewAdapter, NewSplit
 from taskbank.data.batches import Encoded
 from taskbank.data.examples import Examples
-from taskbank.engine import Part, compute
-from taskbank.evaluate import measure, predict_examples
+from taskbank.evaluate import measure, predict_examples, predict_outputs
 from taskbank.model import TaskModel, task_model
 from taskbank.specs import Definition, MethodSpec, TrainingSpec
+from taskbank.together import Asked, predict_together
 from taskbank.verify.canary import with_canaries
 from taskbank.verify.verify import verify_all
 
@@ -66,25 +67,20 @@ def verify(job: Job) -> Found:
 def mixed(job: Job) -> Found:
     """Compute a batch of rows of many tasks, and the bare backbone for the same, padded."""
     backbone = load_backbone(job["backbone"])
-    models = [_model(backbone, job, number) for number in range(job["tasks"])]
     rows = _read(job)["mixed"]
-    tasks = np.array(rows["task"])
-    encoded = _encoded(backbone, job, rows["text"])
-    everything = np.arange(len(tasks))
+    asked = _asked(backbone, job, rows)
     batch = padded(job, rows["text"])
     bare = bare_forward(job)
-    outputs = _by_task(backbone, models, encoded, tasks, everything)
-    alone = [models[task].outputs(encoded.batch(np.array([row]))) for row, task in enumerate(tasks)]
-    if not torch.allclose(outputs, torch.cat(alone), 1e-3, 1e-4):
-        raise SystemExit("a mixed batch does not give what each row gives alone")
+    for one, outputs in zip(asked, predict_together(backbone, asked), strict=True):
+        for row, found in enumerate(outputs):
+            alone = one.model.outputs(one.encoded.batch(np.array([row])))
+            if not torch.allclose(torch.from_numpy(found), alone[0], 1e-3, 1e-4):
+                raise SystemExit("a mixed batch does not give what each row gives alone")
     taken = medians(
-        {
-            "bare": lambda: bare(batch),
-            "mixed": lambda: _by_task(backbone, models, encoded, tasks, everything),
-        },
+        {"bare": lambda: bare(batch), "mixed": lambda: predict_together(backbone, asked)},
         job["times"],
     )
-    return _sizes(encoded) | {
+    return _sizes(_encoded(backbone, job, rows["text"])) | {
         "seconds": taken["mixed"],
         "bare": taken["bare"],
         "times_bare": taken["mixed"] / taken["bare"],
@@ -93,18 +89,35 @@ def mixed(job: Job) -> Found:
 
 @torch.inference_mode()
 def uneven(job: Job) -> Found:
-    """Compute rows of uneven length and many tasks, ordered by length, so many tokens at once."""
+    """Compute rows of uneven length and many tasks."""
     backbone = load_backbone(job["backbone"])
-    models = [_model(backbone, job, number) for number in range(job["tasks"])]
     rows = _read(job)["uneven"]
-    tasks = np.array(rows["task"])
-    encoded = _encoded(backbone, job, rows["text"])
+    asked = _asked(backbone, job, rows)
+    taken = medians({"it": lambda: predict_together(backbone, asked)}, job["times"])
+    return _sizes(_encoded(backbone, job, rows["text"])) | {"seconds": taken["it"]}
 
-    def everything() -> None:
-        for chosen in _of_tokens(encoded.lengths, job["batch_tokens"]):
-            _by_task(backbone, models, encoded, tasks, chosen)
 
-    return _sizes(encoded) | {"seconds": medians({"it": everything}, job["times"])["it"]}
+@torch.inference_mode()
+def fanout(job: Job) -> Found:
+    """Compute one text with many tasks that adapt the top layers, at once and one by one."""
+    backbone = load_backbone(job["backbone"])
+    top = job | {"layers": job["fanout_layers"]}
+    models = [_model(backbone, top, number) for number in range(job["fanout_tasks"])]
+    encoded = _encoded(backbone, job, _read(job)["mixed"]["text"][:1])
+    asked = [Asked(model, encoded) for model in models]
+    taken = medians(
+        {
+            "together": lambda: predict_together(backbone, asked),
+            "separately": lambda: [predict_outputs(model, encoded) for model in models],
+        },
+        job["times"],
+    )
+    return {
+        "tasks": len(models),
+        "seconds": taken["together"],
+        "separately": taken["separately"],
+        "share": taken["together"] / taken["separately"],
+    }
 
 
 @torch.inference_mode()
@@ -141,6 +154,7 @@ def _definition() -> Definition:
 
 def _options(job: Job) -> dict[str, Any]:
     given = {"size": job["size"]} if job["method"] == "houlsby" else {"rank": job["rank"]}
+    given |= {"layers": job["layers"]} if "layers" in job else {}
     options: dict[str, Any] = plugins.load("methods", job["method"]).options(given)
     return options
 
@@ -190,32 +204,15 @@ def _adapter(name: str, model: TaskModel, job: Job, columns: dict[str, tuple[str
     return with_canaries(new)
 
 
-def _by_task(
-    backbone: Backbone,
-    models: Sequence[TaskModel],
-    encoded: Encoded,
-    tasks: np.ndarray,
-    rows: np.ndarray,
-) -> torch.Tensor:
-    """Return the outputs of some rows, each with its task, in their order."""
-    order = rows[np.argsort(tasks[rows], kind="stable")]
-    there, counts = np.unique(tasks[order], return_counts=True)
-    parts = [
-        Part(int(count), models[task].adaptation) for task, count in zip(there, counts, strict=True)
+def _asked(backbone: Backbone, job: Job, rows: dict[str, list[Any]]) -> list[Asked]:
+    """Return every task with its rows."""
+    texts: dict[int, list[str]] = defaultdict(list)
+    for text, task in zip(rows["text"], rows["task"], strict=True):
+        texts[task].append(text)
+    return [
+        Asked(_model(backbone, job, task), _encoded(backbone, job, own))
+        for task, own in texts.items()
     ]
-    computed = compute(backbone, encoded.batch(order), parts)
-    outputs = torch.cat(
-        [models[task].read(part) for task, part in zip(there, computed.divided(parts), strict=True)]
-    )
-    back = np.argsort(np.argsort(tasks[rows], kind="stable"))
-    return outputs[torch.from_numpy(back)]
-
-
-def _of_tokens(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
-    """Return the rows by length, so many tokens at once."""
-    order = np.argsort(lengths, kind="stable")
-    cuts = np.flatnonzero(np.diff(np.cumsum(lengths[order]) // tokens)) + 1
-    return np.split(order, cuts)
 
 
 def _sizes(encoded: Encoded) -> Found:
@@ -227,7 +224,14 @@ def _sizes(encoded: Encoded) -> Found:
     }
 
 
-PARTS = {"fill": fill, "evaluation": verify, "mixed": mixed, "uneven": uneven, "switch": switch}
+PARTS = {
+    "fill": fill,
+    "evaluation": verify,
+    "mixed": mixed,
+    "uneven": uneven,
+    "fanout": fanout,
+    "switch": switch,
+}
 
 
 if __name__ == "__main__":
