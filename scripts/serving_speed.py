@@ -105,6 +105,7 @@ def main() -> None:
         )
         SHOW[part](found, encoder, machine)
         right &= _same(found)
+        sys.stdout.flush()
     print(f"\nthis machine afterwards: {rates(machine_rate(given.threads, runs / 'machine'))}")
     sys.exit(not right)
 

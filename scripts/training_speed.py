@@ -1,7 +1,8 @@
 """How fast an adapter is trained, beside `adapters` and `peft` with the Trainer of transformers.
 
     python scripts/training_speed.py --backbone SPEC --data FOLDER --environments FOLDER
-        --output FOLDER [--rows N] [--epochs N] [--repeats N] [--threads N] [--only TEXT ...]
+        --output FOLDER [--rows N] [--test N] [--epochs N] [--repeats N] [--threads N]
+        [--only TEXT ...]
 
 Double bottlenecks of size 64 against those of `adapters`, low-rank updates of rank 8 against those
 of `peft`: the same rows, length, batch, rate, epochs, seed and number of threads, each run in a
@@ -13,7 +14,8 @@ Prints for each data set what every side took, the tokens a second (of the texts
 the share of this machine's measured rate of matrix products, and the largest memory of its process;
 then how many times as long the peer took as taskbank. Exits with 1 if a side did not do the same
 work, or taskbank's score is below its peer's by more than chance explains. The few rows that are
-taken without `--rows` are enough for a time, not for a score: `--rows 2000 --repeats 1` gives one.
+taken by default are enough for a time, not for a score: `--rows 2000 --test 1000 --repeats 1` gives
+one.
 """
 
 from __future__ import annotations
@@ -47,7 +49,6 @@ from taskbank.data.sources import hold_out
 from taskbank.task_data import Sources, read_task_data
 
 VALIDATION = 20  # rows that taskbank chooses its epoch on; its peers do not
-TEST = 1000  # rows at most that are scored
 SAME = 0.05  # trained parameters may differ by so much: taskbank trains LayerNorms, too
 
 
@@ -58,15 +59,21 @@ class Case:
     Attributes:
         data: its folder.
         rows: of train.
+        test: rows that are scored.
         max_length: tokens an input is cut to.
     """
 
     data: str
     rows: int
+    test: int
     max_length: int
 
 
-CASES = (Case("airline", 400, 128), Case("trec", 800, 128), Case("newsgroups", 64, 256))
+CASES = (
+    Case("airline", 400, 500, 128),
+    Case("trec", 800, 500, 128),
+    Case("newsgroups", 64, 100, 256),
+)
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,7 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = comparison_parser(__doc__)
     parser.add_argument("--rows", type=int, metavar="N", help="of each train, not its own number")
+    parser.add_argument("--test", type=int, metavar="N", help="of each test, likewise")
     parser.add_argument("--epochs", type=int, default=3, metavar="N")
     parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="data sets or peers")
     return parser
@@ -183,7 +191,7 @@ def _texts(given: argparse.Namespace, case: Case) -> tuple[Path, int]:
         "labels": data.definition.labels,
         "train": some(data.train, given.rows or case.rows, 1),
         "validation": some(data.validation, VALIDATION, 2),
-        "test": some(data.test, TEST, 3),
+        "test": some(data.test, given.test or case.test, 3),
     }
     given.output.mkdir(parents=True, exist_ok=True)
     path: Path = given.output / f"{case.data}.texts.json"
@@ -245,7 +253,8 @@ def _report(
                 }
                 for side in own
             ]
-        )
+        ),
+        flush=True,
     )
     problems = [
         problem
