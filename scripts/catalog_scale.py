@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from catalog_bank import ALIAS, VERSIONS, WITH_BLOBS, fill, make_adapter, task_of
@@ -138,7 +139,7 @@ def timed(operation: Callable[[int], bool], runs: int) -> list[float]:
 @contextmanager
 def servers(folder: Path) -> Iterator[Callable[[str, int], str]]:
     """Give a function from a database's name and a number of adapters to a bank's URL."""
-    started = []
+    started: list[Any] = []
 
     def url(system: str, adapters: int) -> str:
         if system == "sqlite":
@@ -183,11 +184,11 @@ def mlflow(folder: Path, python: Path | None, adapters: int, runs: int) -> list[
             row = _mlflow_row(make_adapter(number), number % VERSIONS + 1)
             file.write(json.dumps(row) + "\n")
     script = Path(__file__).parent / "workers" / "mlflow_registry.py"
-    command = [python, script, rows, folder / f"mlflow-{adapters}.db", MLFLOW_QUERY]
+    command = [str(python), str(script), str(rows), str(folder / f"mlflow-{adapters}.db")]
     # What belongs to this Python's packages must not be found by the other one.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        [*command, "--runs", str(runs)],
+        [*command, MLFLOW_QUERY, "--runs", str(runs)],
         check=True, stdout=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
     taken = json.loads(done.stdout.splitlines()[-1])["milliseconds"]
