@@ -40,7 +40,7 @@ QUERY = 'metric.accuracy >= 0.98 and metric.f1_macro >= 0.97 and tag.team = "tea
 MLFLOW_QUERY = "metrics.accuracy >= 0.98 and metrics.f1_macro >= 0.97 and tags.team = 'team-7'"
 OPERATIONS = {
     "record": "record one adapter, its blobs too",
-    "list": "list the newest 50",
+    "list": "list the newest 50, and count all",
     "query": "query two metrics and a tag",
     "alias": "look up an alias",
     "integrity": "integrity of one task",
@@ -220,7 +220,7 @@ def table(timings: Sequence[Timing]) -> str:
         if column[0] == "sqlite" and column[1] >= peer[1]
     ]
     heads = [f"{NAMES[system]}, {adapters:,}" for system, adapters in columns]
-    heads += [f"MLflow's, to SQLite, {adapters:,}" for (_, adapters), _ in ratios]
+    heads += [f"MLflow ÷ SQLite, {adapters:,}" for (_, adapters), _ in ratios]
     lines = [["milliseconds", *heads]]
     for operation, words in OPERATIONS.items():
         cells = [str(found.get((operation, *column), "")) for column in columns]
