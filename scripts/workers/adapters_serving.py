@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import cycle
 from typing import Any
 
 import torch
 from adapters import AutoAdapterModel, DoubleSeqBnConfig
 from adapters.composition import BatchSplit
-from serving import Tensors, bare_forward, batches, evaluate
+from serving import Tensors, bare_forward, batches, beside_bare, evaluate, switched
 from worker import Found, Job, answer, medians
 
 
@@ -36,11 +35,7 @@ def mixed(job: Job) -> Found:
     taken = medians(
         {"bare": lambda: bare(batch), "mixed": lambda: _split(model, tasks, batch)}, job["times"]
     )
-    return sizes | {
-        "seconds": taken["mixed"],
-        "bare": taken["bare"],
-        "times_bare": taken["mixed"] / taken["bare"],
-    }
+    return sizes | beside_bare(taken)
 
 
 @torch.inference_mode()
@@ -60,17 +55,7 @@ def uneven(job: Job) -> Found:
 def switch(job: Job) -> Found:
     """Compute one text with one of many loaded tasks, again and again, and with another each."""
     model = _model(job, job["tasks"])
-    ((_, batch),), _ = batches(job, "mixed")
-    one = {key: tensor[:1] for key, tensor in batch.items()}
-    names = cycle([f"task-{number}" for number in range(job["tasks"])])
-    taken = medians(
-        {"same": lambda: model(**one), "another": lambda: _alone(model, next(names), one)}, 100
-    )
-    return {
-        "loaded": job["tasks"],
-        "seconds": taken["another"] - taken["same"],
-        "compute": taken["same"],
-    }
+    return switched(job, model.set_active_adapters, model)
 
 
 def _split(model: Any, tasks: list[int], batch: Tensors) -> Any:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import cycle
 from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
-from serving import Tensors, bare_forward, batches, evaluate
+from serving import Tensors, bare_forward, batches, beside_bare, evaluate, switched
 from transformers import AutoModelForSequenceClassification
 from worker import Found, Job, answer, medians
 
@@ -47,13 +46,14 @@ def mixed(job: Job) -> Found:
         },
         job["times"],
     )
-    return sizes | {
-        "seconds": taken["mixed"],
-        "bare": taken["bare"],
-        "times_bare": taken["mixed"] / taken["bare"],
-        "separate": taken["separate"],
-        "separate_times_bare": taken["separate"] / taken["bare"],
-    }
+    return (
+        sizes
+        | beside_bare(taken)
+        | {
+            "separate": taken["separate"],
+            "separate_times_bare": taken["separate"] / taken["bare"],
+        }
+    )
 
 
 @torch.inference_mode()
@@ -73,17 +73,7 @@ def uneven(job: Job) -> Found:
 def switch(job: Job) -> Found:
     """Compute one text with one of many loaded tasks, again and again, and with another each."""
     model = _model(job, job["tasks"])
-    ((_, batch),), _ = batches(job, "mixed")
-    one = {key: tensor[:1] for key, tensor in batch.items()}
-    names = cycle([f"task-{number}" for number in range(job["tasks"])])
-    taken = medians(
-        {"same": lambda: model(**one), "another": lambda: _alone(model, next(names), one)}, 100
-    )
-    return {
-        "loaded": job["tasks"],
-        "seconds": taken["another"] - taken["same"],
-        "compute": taken["same"],
-    }
+    return switched(job, model.set_adapter, model)
 
 
 def _alone(model: Any, name: str, batch: Tensors) -> torch.Tensor:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import AutoModel, AutoTokenizer, DataCollatorWithPadding
-from worker import Found, Job
+from worker import Found, Job, medians
 
 EVALUATION_BATCH = 64
 
@@ -82,7 +83,7 @@ def evaluate(job: Job, activate: Callable[[str], Any], model: Any) -> Found:
         computing += time.perf_counter() - started
         rows += len(labels)
         lengths += [len(ids) for ids in encoded["input_ids"]]
-    return _sizes(lengths) | {
+    return sizes_of(lengths) | {
         "seconds": tokenising + computing,
         "computing": computing,
         "tasks": len(tasks),
@@ -107,7 +108,40 @@ def batches(job: Job, name: str) -> tuple[list[tuple[list[int], Tensors]], Found
         batch = padded(job, [texts[row] for row in order])
         found.append(([tasks[row] for row in order], batch))
         lengths += batch["attention_mask"].sum(dim=1).tolist()
-    return found, _sizes(lengths)
+    return found, sizes_of(lengths)
+
+
+def beside_bare(taken: Mapping[str, float]) -> Found:
+    """Return how long a mixed batch takes, and how many times as long as the bare backbone."""
+    return {
+        "seconds": taken["mixed"],
+        "bare": taken["bare"],
+        "times_bare": taken["mixed"] / taken["bare"],
+    }
+
+
+def switched(job: Job, activate: Callable[[str], Any], model: Any) -> Found:
+    """Compute one text with the same task again and again, and with another each time.
+
+    Args:
+        job: see `serving_speed.py`.
+        activate: puts a task on, by name.
+        model: that it is put on.
+    """
+    ((_, batch),), _ = batches(job, "mixed")
+    one = {key: tensor[:1] for key, tensor in batch.items()}
+    names = cycle([f"task-{number}" for number in range(job["tasks"])])
+
+    def another() -> None:
+        activate(next(names))
+        model(**one)
+
+    taken = medians({"same": lambda: model(**one), "another": another}, 100)
+    return {
+        "loaded": job["tasks"],
+        "seconds": taken["another"] - taken["same"],
+        "compute": taken["same"],
+    }
 
 
 def _pieces(texts: list[str], tasks: list[int]) -> Iterator[tuple[list[str], list[int]]]:
@@ -116,7 +150,8 @@ def _pieces(texts: list[str], tasks: list[int]) -> Iterator[tuple[list[str], lis
         yield texts[chosen], tasks[chosen]
 
 
-def _sizes(lengths: list[int]) -> Found:
+def sizes_of(lengths: list[int]) -> Found:
+    """Return how large some inputs are, from their lengths in tokens."""
     return {
         "rows": len(lengths),
         "tokens": sum(lengths),

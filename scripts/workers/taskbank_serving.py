@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.numpy import save
-from serving import bare_forward, padded
+from serving import bare_forward, beside_bare, padded, read, sizes_of
 from worker import Found, Job, answer, medians, seconds
 
 from taskbank import plugins
@@ -37,7 +36,7 @@ def fill(job: Job) -> Found:
     bank_file = Path(job["bank"])
     bank_file.unlink(missing_ok=True)
     with create_bank(f"sqlite:///{bank_file}") as bank:
-        for number, columns in enumerate(_read(job)["tasks"]):
+        for number, columns in enumerate(read(job)["tasks"]):
             model = _model(backbone, job, number)
             bank.put(_adapter(f"task-{number}", model, job, _tuples(columns)))
     return {"tasks": number + 1}
@@ -50,7 +49,7 @@ def verify(job: Job) -> Found:
         records = bank.adapters()
         reports = []
         taken = seconds(lambda: reports.append(verify_all(bank, level="full", backbone=backbone)))
-        encoded = [_encoded(backbone, job, columns["text"]) for columns in _read(job)["tasks"]]
+        encoded = [_encoded(backbone, job, columns["text"]) for columns in read(job)["tasks"]]
     (report,) = reports
     if not report.ok or any(task.status != "ok" for task in report.tasks):
         raise SystemExit(f"the tasks are not as they were: {report}")
@@ -67,7 +66,7 @@ def verify(job: Job) -> Found:
 def mixed(job: Job) -> Found:
     """Compute a batch of rows of many tasks, and the bare backbone for the same, padded."""
     backbone = load_backbone(job["backbone"])
-    rows = _read(job)["mixed"]
+    rows = read(job)["mixed"]
     asked = _asked(backbone, job, rows)
     batch = padded(job, rows["text"])
     bare = bare_forward(job)
@@ -80,21 +79,19 @@ def mixed(job: Job) -> Found:
         {"bare": lambda: bare(batch), "mixed": lambda: predict_together(backbone, asked)},
         job["times"],
     )
-    return _sizes(_encoded(backbone, job, rows["text"])) | {
-        "seconds": taken["mixed"],
-        "bare": taken["bare"],
-        "times_bare": taken["mixed"] / taken["bare"],
-    }
+    return sizes_of(_encoded(backbone, job, rows["text"]).lengths.tolist()) | beside_bare(taken)
 
 
 @torch.inference_mode()
 def uneven(job: Job) -> Found:
     """Compute rows of uneven length and many tasks."""
     backbone = load_backbone(job["backbone"])
-    rows = _read(job)["uneven"]
+    rows = read(job)["uneven"]
     asked = _asked(backbone, job, rows)
     taken = medians({"it": lambda: predict_together(backbone, asked)}, job["times"])
-    return _sizes(_encoded(backbone, job, rows["text"])) | {"seconds": taken["it"]}
+    return sizes_of(_encoded(backbone, job, rows["text"]).lengths.tolist()) | {
+        "seconds": taken["it"]
+    }
 
 
 @torch.inference_mode()
@@ -103,7 +100,7 @@ def fanout(job: Job) -> Found:
     backbone = load_backbone(job["backbone"])
     top = job | {"layers": job["fanout_layers"]}
     models = [_model(backbone, top, number) for number in range(job["fanout_tasks"])]
-    encoded = _encoded(backbone, job, _read(job)["mixed"]["text"][:1])
+    encoded = _encoded(backbone, job, read(job)["mixed"]["text"][:1])
     asked = [Asked(model, encoded) for model in models]
     taken = medians(
         {
@@ -125,7 +122,7 @@ def switch(job: Job) -> Found:
     """Compute one text with one of many loaded tasks, again and again, and with another each."""
     backbone = load_backbone(job["backbone"])
     models = [_model(backbone, job, number).eval() for number in range(job["loaded"])]
-    encoded = _encoded(backbone, job, _read(job)["mixed"]["text"][:1])
+    encoded = _encoded(backbone, job, read(job)["mixed"]["text"][:1])
     batch = encoded.batch(np.array([0]))
     order = iter(np.random.default_rng(0).permutation(len(models)).tolist() * 10)
     calls: dict[str, Callable[[], Any]] = {
@@ -138,10 +135,6 @@ def switch(job: Job) -> Found:
         "seconds": taken["another"] - taken["same"],
         "compute": taken["same"],
     }
-
-
-def _read(job: Job) -> Any:
-    return json.loads(Path(job["texts"]).read_text(encoding="utf-8"))
 
 
 def _tuples(columns: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
@@ -213,15 +206,6 @@ def _asked(backbone: Backbone, job: Job, rows: dict[str, list[Any]]) -> list[Ask
         Asked(_model(backbone, job, task), _encoded(backbone, job, own))
         for task, own in texts.items()
     ]
-
-
-def _sizes(encoded: Encoded) -> Found:
-    lengths = encoded.lengths
-    return {
-        "rows": len(lengths),
-        "tokens": int(lengths.sum()),
-        "squares": int((lengths**2).sum()),
-    }
 
 
 PARTS = {
