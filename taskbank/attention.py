@@ -6,6 +6,7 @@ uses it, and one that is called with padded inputs attends as ever.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from taskbank.batch import Batch, Group, Layout
+from taskbank.dropout import draw_kept
 
 NAME = "taskbank"
+AT_ONCE = 2**21  # weights that a CPU computes at once in training: few enough for its cache
 
 
 def attend(
@@ -64,10 +67,9 @@ def attend(
     for group, *parts in zip(layout.groups, *divided, strict=True):
         shape = (group.inputs, group.width, heads, size)
         q, k, v = (part.view(shape).transpose(1, 2) for part in parts)
-        output = torch.nn.functional.scaled_dot_product_attention(
-            q, k, v, _mask(group, sliding_window, query.device), dropout, scale=scaling
-        )
-        found.append(output.transpose(1, 2).reshape(-1, heads * size))
+        mask = _mask(group, sliding_window, query.device)
+        output = _attended(q, k, v, mask, dropout, size**-0.5 if scaling is None else scaling)
+        found += [part.transpose(1, 2).reshape(-1, heads * size) for part in output]
     together = found[0] if len(found) == 1 else torch.cat(found)
     if layout.spread is not None:
         together = _Back.apply(together, layout)  # type: ignore[no-untyped-call]
@@ -116,6 +118,86 @@ def _mask(group: Group, sliding_window: int | None, device: torch.device) -> tor
         near = (place[:, None] - place).abs() < sliding_window
         mask = near[None, None] if mask is None else mask & near
     return mask
+
+
+def _attended(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    dropout: float,
+    scale: float,
+) -> list[torch.Tensor]:
+    """Attend in one group, so many inputs at once as is best.
+
+    All are of shape [inputs, heads, tokens, size].
+    """
+    trains = dropout > 0 or query.requires_grad or key.requires_grad or value.requires_grad
+    if not trains or query.device.type != "cpu":
+        output = torch.nn.functional.scaled_dot_product_attention(
+            query, key, value, mask, dropout, scale=scale
+        )
+        return [output]
+    if torch.is_autocast_enabled("cpu"):
+        reduced = torch.get_autocast_dtype("cpu")
+        query, key, value = (states.to(reduced) for states in (query, key, value))
+    inputs, heads, tokens, _ = query.shape
+    count = max(1, AT_ONCE // (heads * tokens**2))
+    parts = [torch.split(states, count) for states in (query, key, value)]
+    if mask is None or len(mask) < inputs:
+        masks: Sequence[torch.Tensor | None] = [mask] * len(parts[0])
+    else:
+        masks = torch.split(mask, count)
+    return [
+        _Attention.apply(q, k, v, m, dropout, scale)  # type: ignore[no-untyped-call]
+        for q, k, v, m in zip(*parts, masks, strict=True)
+    ]
+
+
+class _Attention(torch.autograd.Function):
+    """Attention in training on a CPU.
+
+    torch's own has no fast way to train with dropout there, nor in bfloat16, and keeps each step's
+    matrix. Kept here of all of them: the weights before dropout, and a byte for each.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None,
+        dropout: float,
+        scale: float,
+    ) -> torch.Tensor:
+        products = torch.matmul(query * scale, key.transpose(-1, -2)).float()
+        if mask is not None:
+            # Not minus infinity: a place without a token may see none, and is to stay finite.
+            least = torch.finfo(products.dtype).min
+            products += torch.zeros(mask.shape).masked_fill_(~mask, least)
+        weights = torch.softmax(products, -1).to(value.dtype)
+        kept, ctx.grown = draw_kept(weights.shape, dropout) if dropout else (None, 1.0)
+        ctx.scale = scale
+        ctx.save_for_backward(query, key, value, weights, kept)
+        used = weights if kept is None else kept.to(weights.dtype).mul_(weights)
+        return torch.matmul(used, value).mul_(ctx.grown)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        query, key, value, weights, kept = ctx.saved_tensors
+        gradient = gradients[0] * ctx.grown
+        of_weights = torch.matmul(gradient, value.transpose(-1, -2))
+        used = weights
+        if kept is not None:
+            factors = kept.to(weights.dtype)
+            of_weights *= factors
+            used = factors.mul_(weights)
+        of_value = torch.matmul(used.transpose(-1, -2), gradient)
+        of_products = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+        of_query = torch.matmul(of_products, key).mul_(ctx.scale)
+        of_key = torch.matmul(of_products.transpose(-1, -2), query).mul_(ctx.scale)
+        return of_query, of_key, of_value, None, None, None
 
 
 def _arranged(states: torch.Tensor, layout: Layout) -> torch.Tensor:

@@ -23,6 +23,7 @@ from transformers.utils import cached_file, logging
 
 from taskbank.architectures import Architecture, architecture_of
 from taskbank.attention import packs
+from taskbank.dropout import with_cheap_dropout
 from taskbank.errors import InputError
 from taskbank.specs import BackboneIdentity, canonical_json, digest_json
 
@@ -125,6 +126,7 @@ def load_backbone(spec: str, device: str = "cpu") -> Backbone:
     _check_whole(spec, model, tokenizer, loading)
     model.requires_grad_(False)
     model.eval()
+    with_cheap_dropout(model)
     identity = BackboneIdentity(
         spec=shown,
         model_type=config.model_type,

@@ -10,7 +10,7 @@ from taskbank.errors import InputError
 from taskbank.specs import Json
 from taskbank.version import __version__
 
-NUMERICS = 2  # raised whenever taskbank comes to compute other numbers from the same weights
+NUMERICS = 3  # raised whenever other numbers come of the same weights, or of the same seed
 RECORDED = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "scikit-learn")
 
 

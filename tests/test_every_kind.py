@@ -26,7 +26,7 @@ from tests.tiny import ROWS, write_jsonl
 KINDS = plugins.names("kinds")
 QUICK: dict[str, Any] = {
     "options": {"size": 4},
-    "training": {"epochs": 6, "learning_rate": 0.02, "batch_size": 16, "max_length": 48},
+    "training": {"epochs": 12, "learning_rate": 0.02, "batch_size": 16, "max_length": 48},
 }
 # An input that may be predicted, as the command line has it, and the keys of its answer.
 INPUTS: dict[str, tuple[list[str], set[str]]] = {
