@@ -7,8 +7,9 @@
 Double bottlenecks of size 64 against those of `adapters`, low-rank updates of rank 8 against those
 of `peft`: the same rows, length, batch, rate, epochs, seed and number of threads, each run in a
 process of its own. Timed is the training alone, from tokenised rows on, without evaluation. The
-peers have the Trainer at its defaults, and with `group_by_length`, and the model and head for
-classes that their users take. Afterwards every side is scored on the same rows of test.
+peers have the Trainer at its defaults, with `group_by_length`, and with that in bfloat16, and the
+model and head for classes that their users take. Afterwards every side is scored on the same rows
+of test.
 
 Prints for each data set what every side took, the tokens a second (of the texts, not of padding),
 the share of this machine's measured rate of matrix products, and the largest memory of its process;
@@ -102,6 +103,7 @@ def sides(peer: str, method: str) -> tuple[Trained, ...]:
     return (
         Trained(f"{peer}, defaults", peer, method),
         Trained(f"{peer}, group_by_length", peer, method, grouped=True),
+        Trained(f"{peer}, group_by_length, bfloat16", peer, method, "bfloat16", grouped=True),
         Trained(f"{method}", None, method),
         Trained(f"{method}, bfloat16", None, method, "bfloat16"),
         Trained(f"{method}, top:3", None, method, layers="top:3"),
