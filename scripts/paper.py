@@ -30,13 +30,13 @@ from typing import Any
 
 import numpy as np
 from paper_figures import (
-    check_matplotlib,
     draw_ablation,
     draw_curve,
     draw_initial_scale,
     draw_squad,
 )
 from paper_tables import write_csv, write_scores
+from pictures import check_matplotlib
 
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.bank import Bank, create_bank

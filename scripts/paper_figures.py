@@ -1,42 +1,17 @@
-"""Draws the pictures of `paper.py`: each as PNG and SVG, the same bytes from the same rows.
-
-Scores are in points, 100 x the metric. What tells things apart is never a colour alone, so the
-pictures can be printed in grey.
-"""
+"""Draws the pictures of `paper.py`. Scores are in points, 100 x the metric."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from math import ceil, log10
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from taskbank.errors import MissingExtraError
+from pictures import STYLES, legend, picture
 
 Rows = Sequence[Mapping[str, Any]]
 
-# Colours of Okabe and Ito, which every eye tells apart, with a marker and a dash each.
-STYLES = (
-    {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    {"color": "#009E73", "marker": "^", "linestyle": "-."},
-    {"color": "#CC79A7", "marker": "D", "linestyle": ":"},
-    {"color": "#56B4E9", "marker": "v", "linestyle": "-"},
-    {"color": "#000000", "marker": "P", "linestyle": "--"},
-)
-LOOK = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "lines.linewidth": 1.5,
-    "lines.markersize": 4.5,
-    "svg.hashsalt": "taskbank",  # else the names of clips differ from run to run
-}
 METHODS = {  # how each is called, and what the label of a point says
     "houlsby": ("adapters", "size"),
     "top-k": ("fine-tuning of the top layers", "layers"),
@@ -46,47 +21,6 @@ DEFAULT_SCALE = 1e-2
 CELL, SMALLEST_CELL, PANELS = 0.36, 0.15, 11.0  # inches: of a layer, and of a row of panels
 LABELS_APART = 0.05  # powers of ten; nearer ones would lie on each other
 DARK = 0.55  # share of the colour range from which a number in a cell is dark
-
-
-def check_matplotlib() -> None:
-    """Raise unless pictures can be drawn: better before hours of training than after.
-
-    Raises:
-        MissingExtraError: naming the extra.
-    """
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError:
-        raise MissingExtraError(
-            "the pictures need matplotlib: install it with pip install 'taskbank[plots]'"
-        ) from None
-
-
-@contextmanager
-def _figure(path: Path, layout: str = "constrained", **settings: Any) -> Iterator[tuple[Any, Any]]:
-    """Give a figure and its axes, and write them.
-
-    Args:
-        path: without an ending.
-        layout: how room is made for what stands around the axes.
-        settings: of the axes and the figure.
-    """
-    check_matplotlib()
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with matplotlib.rc_context(LOOK):
-        figure, axes = pyplot.subplots(layout=layout, squeeze=False, **settings)
-        try:
-            yield figure, axes
-            # Neither may hold a date, or the version that drew it.
-            name = path.name
-            figure.savefig(path.with_name(f"{name}.png"), dpi=200, metadata={"Software": None})
-            figure.savefig(path.with_name(f"{name}.svg"), metadata={"Date": None, "Creator": None})
-        finally:
-            pyplot.close(figure)
 
 
 def _grouped(rows: Rows, *keys: str) -> dict[Any, list[Mapping[str, Any]]]:
@@ -110,18 +44,6 @@ def _log_parameters(axis: Any) -> None:
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("parameters trained for each task (log scale)")
-
-
-def _legend(figure: Any, note: str) -> None:
-    # Below the axes, where it can lie on nothing that is drawn.
-    figure.legend(
-        loc="outside lower left",
-        ncols=2,
-        fontsize=8,
-        title=note or None,
-        title_fontsize=7,
-        alignment="left",
-    )
 
 
 def _short(number: float) -> str:
@@ -149,7 +71,7 @@ def draw_curve(path: Path, rows: Rows, note: str = "") -> None:
     if not compared:
         return
     tasks = len({row["task"] for row in compared})
-    with _figure(path, figsize=(6.4, 4.2)) as (figure, ((axis,),)):
+    with picture(path, figsize=(6.4, 4.2)) as (figure, ((axis,),)):
         axis.axhline(0, color="0.4", linewidth=0.8)
         for style, (method, own) in zip(STYLES, _grouped(compared, "method").items(), strict=False):
             _draw_band(axis, method, own, style)
@@ -160,7 +82,7 @@ def draw_curve(path: Path, rows: Rows, note: str = "") -> None:
             f"Score by what is trained: {about if tasks > 1 else compared[0]['task']}", loc="left"
         )
         axis.margins(x=0.06, y=0.12)
-        _legend(figure, note)
+        legend(figure, note)
 
 
 def _compared(rows: Rows) -> Iterator[dict[str, Any]]:
@@ -225,7 +147,7 @@ def draw_ablation(path: Path, rows: Rows, note: str = "") -> None:
     span = (min(*changes, -1.0), max(*changes, 0.0))
     size = (columns * panel + 1.3, lines * (panel + 0.5) + 0.5)
     shape = {"nrows": lines, "ncols": columns, "figsize": size}
-    with _figure(path, "compressed", **shape) as (figure, axes):
+    with picture(path, "compressed", **shape) as (figure, axes):
         for axis in axes.flat[len(tasks) :]:
             axis.set_axis_off()
         for axis, (task, own) in zip(axes.flat, tasks.items(), strict=False):
@@ -288,7 +210,7 @@ def draw_initial_scale(path: Path, rows: Rows, note: str = "") -> None:
     tasks = _grouped(_scored(rows), "task")
     if not tasks:
         return
-    with _figure(path, figsize=(5.6, 3.6)) as (figure, ((axis,),)):
+    with picture(path, figsize=(5.6, 3.6)) as (figure, ((axis,),)):
         axis.axvline(DEFAULT_SCALE, color="0.6", linewidth=0.8, linestyle=":")
         axis.annotate(
             "default",
@@ -312,7 +234,7 @@ def draw_initial_scale(path: Path, rows: Rows, note: str = "") -> None:
         axis.set_xlabel("standard deviation that the adapters start from (log scale)")
         axis.set_ylabel("score less the task's best (points)")
         axis.set_title("Score by the initial scale of the adapters", loc="left")
-        _legend(figure, note)
+        legend(figure, note)
 
 
 # Figure 5
@@ -331,7 +253,7 @@ def draw_squad(path: Path, rows: Rows, note: str = "") -> None:
     if not tasks:
         return
     seeds = max(row["seeds"] for row in rows)
-    with _figure(path, figsize=(5.6, 3.6)) as (figure, ((axis,),)):
+    with picture(path, figsize=(5.6, 3.6)) as (figure, ((axis,),)):
         for number, (task, own) in enumerate(tasks.items()):
             _draw_f1(axis, task, own, STYLES[number % len(STYLES)])
         _log_parameters(axis)
@@ -339,7 +261,7 @@ def draw_squad(path: Path, rows: Rows, note: str = "") -> None:
         axis.set_ylabel(f"F1{error} (points)")
         axis.set_title("Question answering by size of the adapters", loc="left")
         axis.margins(x=0.08, y=0.15)
-        _legend(figure, note)
+        legend(figure, note)
 
 
 def _draw_f1(axis: Any, task: str, rows: Rows, style: Mapping[str, Any]) -> None:

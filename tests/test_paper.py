@@ -15,6 +15,7 @@ from typing import Any
 import paper_figures
 import paper_numbers
 import paper_tables
+import pictures
 import pytest
 from real_bank import as_new
 
@@ -254,7 +255,7 @@ def test_pictures_name_the_extra_that_they_need(monkeypatch: pytest.MonkeyPatch)
     """Without matplotlib the error says what to install."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"taskbank\[plots\]"):
-        paper_figures.check_matplotlib()
+        pictures.check_matplotlib()
 
 
 # The driver
