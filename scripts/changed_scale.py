@@ -9,14 +9,11 @@ verification that found all of them to be as they were, and times the command as
 from __future__ import annotations
 
 import argparse
-import resource
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from processes import commandline, cost
 from safetensors.numpy import save
 from tqdm import tqdm
 
@@ -129,16 +126,12 @@ def main() -> None:
             for number in tqdm(range(len(bank), count), disable=None):
                 bank.put(maker.make(number))
             vouch(bank, backbone)
-        command = [sys.executable, "-m", "taskbank", "--bank", f"sqlite:///{file}"]
-        command += ["verify-all", "--level", "changed", "--device", "cpu"]
-        seconds = []
-        for _ in range(given.runs):
-            started = time.perf_counter()
-            subprocess.run([*command, "--quiet"], check=True, stdout=subprocess.DEVNULL)
-            seconds.append(time.perf_counter() - started)
+        arguments = ["verify-all", "--level", "changed", "--device", "cpu", "--quiet"]
+        costs = [cost(commandline(f"sqlite:///{file}", *arguments)) for _ in range(given.runs)]
+        seconds = [one["seconds"] for one in costs]
         with create_bank(f"sqlite:///{file}") as bank:
             last = bank.catalog.verification_summaries()[-1]
-        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        memory = max(one["memory"] for one in costs)
         print(
             f"| {count:,} | {file.stat().st_size / 1e6:,.0f} MB | {min(seconds):.1f} to "
             f"{max(seconds):.1f} | {memory:,.0f} MiB | {last['checked'] - last['vouched']} |",

@@ -79,6 +79,20 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
     return "\n".join(aligned)
 
 
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """Return an aligned Markdown table.
+
+    Args:
+        lines: of cells, the heads first.
+    """
+    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    ruled = [lines[0], ["-" * width for width in widths], *lines[1:]]
+    return "\n".join(
+        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
+        for line in ruled
+    )
+
+
 def write(folder: Path, name: str, found: Mapping[str, Sequence[Found]]) -> None:
     """Write every run's numbers, as JSON and as a CSV file with a row a run."""
     folder.mkdir(parents=True, exist_ok=True)
