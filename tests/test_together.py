@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import weakref
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 import torch
 
 import taskbank
-from taskbank import plugins, predictor, together
+from taskbank import memory, plugins, predictor, together
 from taskbank.ahead import ahead
 from taskbank.backbone import Backbone
 from taskbank.bank import Bank
@@ -23,12 +25,14 @@ from taskbank.data.batches import Encoded
 from taskbank.data.tokens import encode
 from taskbank.errors import DamagedError, DataError, NotFoundError
 from taskbank.evaluate import predict_outputs
+from taskbank.inference import model_of
 from taskbank.kinds.single import SINGLE
 from taskbank.kinds.tagging import TAGGING
 from taskbank.loaded import Loaded
-from taskbank.model import task_model
+from taskbank.model import TaskModel, task_model
 from taskbank.predictor import Predictor
 from taskbank.together import Asked, predict_together
+from taskbank.verify import regression
 from tests.making import DEFINITION, put_model
 from tests.test_engine import CLOSE, moved, texts
 
@@ -139,6 +143,48 @@ def test_adapters_are_loaded_once_and_let_go_of_by_bytes(bank: Bank, backbone: B
     tiny = Loaded(backbone, memory=0)
     assert [tiny.model(record) for record in records]
     assert len(tiny) == 1
+
+
+def test_the_command_keeps_no_more_adapters_than_it_computes_with(
+    bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many tasks are asked, those of two rounds are in memory, and one more."""
+    for number in range(12):
+        put(bank, backbone, f"task-{number}")
+    models: weakref.WeakSet[TaskModel] = weakref.WeakSet()
+    most = 0
+
+    def load(record: AdapterRecord, on: Backbone) -> TaskModel:
+        nonlocal most
+        model = model_of(record, on)
+        models.add(model)
+        most = max(most, len(models))
+        return model
+
+    monkeypatch.setattr("taskbank.loaded.model_of", load)
+    monkeypatch.setattr(predictor, "TASKS", 2)
+    assert run(["--bank", bank.url, "predict", "--task", "*", "good day"]) == 0
+    assert 2 < most <= 2 * 2 + 1
+
+
+def test_what_verifies_and_predicts_keeps_large_tensors_apart(
+    bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is so while something is computed, and not after."""
+    put(bank, backbone, "a"), put(bank, backbone, "b")
+    states: list[Mapping[int, int]] = []
+    monkeypatch.setattr(memory, "_set", states.append)
+
+    def compute(on: Backbone, asked: Sequence[Asked]) -> list[np.ndarray]:
+        assert states[-1] is memory.APART
+        states.append({})
+        return predict_together(on, asked)
+
+    monkeypatch.setattr(predictor, "predict_together", compute)
+    monkeypatch.setattr(regression, "predict_together", compute)
+    Predictor(bank).predict("a", ["good day"])
+    taskbank.verify_all(bank)
+    assert states == [memory.APART, {}, memory.AS_EVER] * 2
 
 
 def test_a_loaded_adapter_is_made_of_the_tensors_that_were_read(

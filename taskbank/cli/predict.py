@@ -73,7 +73,8 @@ def predict(
             )
         else:
             rows = [texts[i : i + len(fields)] for i in range(0, len(texts), len(fields))]
-        predictor = Predictor(bank, backbone=backbone, device=device)
+        # There is no next time that adapters could be kept for.
+        predictor = Predictor(bank, backbone=backbone, device=device, memory=0)
         answers = predictor.predict_many([(ref, rows) for ref in refs])
     if not tasks:
         predictions = answers[0]
