@@ -16,7 +16,6 @@ from taskbank.data.batches import Encoded
 from taskbank.errors import DamagedError, DataError
 from taskbank.inference import encoded_for, load_recorded
 from taskbank.loaded import MEMORY, Loaded
-from taskbank.memory import large_apart
 from taskbank.specs import Json
 from taskbank.together import Asked, predict_together
 
@@ -83,9 +82,8 @@ class Predictor:
         groups: dict[str, list[_Question]] = defaultdict(list)
         for question in questions:
             groups[question.record.backbone].append(question)
-        with large_apart():
-            for fingerprint, group in groups.items():
-                self._answer(self._load(fingerprint), group)
+        for fingerprint, group in groups.items():
+            self._answer(self._load(fingerprint), group)
         return [question.answers for question in questions]
 
     def _load(self, fingerprint: str) -> Loaded:

@@ -20,7 +20,9 @@ from taskbank.evaluate import predict_outputs
 from taskbank.model import TaskModel
 from taskbank.trunk import raised
 
-INPUTS, TOKENS = 256, 4096  # of a batch, at most
+# Of a batch, at most. More is no quicker, and larger tensors leave larger holes in the heap, by
+# which memory grows with the number of tasks though nothing is kept.
+INPUTS, TOKENS = 64, 1024
 
 
 @dataclass(frozen=True)

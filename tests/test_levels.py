@@ -82,7 +82,8 @@ def test_small_tasks_are_predicted_in_the_same_batches(
         layers = "top:1" if seed % 3 == 0 else "all"
         model = moved(backbone, "houlsby", seed, size=4, layers=layers)
         shift = 0.01 if name == "task4" else 0.0  # its reference is not what it predicts
-        put_model(bank, name, model, {"size": 4, "layers": layers}, shift=shift)
+        options = {"size": 4, "layers": layers}
+        put_model(bank, name, model, options, count=4, shift=shift)
     calls: list[int] = []
     layer = backbone.model.get_submodule("encoder.layer.0.attention")
     hook = layer.register_forward_hook(lambda *_: calls.append(1))

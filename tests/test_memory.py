@@ -1,10 +1,7 @@
-"""Memory suffices: what does not fit on a GPU is split, what was used beside one is given back."""
+"""A batch that does not fit into a GPU's memory is split and tried again, once, and said."""
 
 from __future__ import annotations
 
-import platform
-import subprocess
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -15,7 +12,7 @@ from taskbank.backbone import Backbone
 from taskbank.errors import InputError
 from taskbank.evaluate import predict_outputs
 from taskbank.kinds.single import SINGLE
-from taskbank.memory import OF_THE_USER, in_halves_if_need_be
+from taskbank.memory import in_halves_if_need_be
 from taskbank.model import TaskModel, task_model
 from taskbank.specs import TrainingSpec
 from taskbank.train import train
@@ -104,37 +101,3 @@ def test_a_training_in_halves_learns_the_same(
     monkeypatch.undo()
     for name, tensor in trained().items():
         torch.testing.assert_close(halved[name], tensor, rtol=1e-3, atol=1e-4)
-
-
-BATCHES = """
-import sys
-from contextlib import nullcontext
-from pathlib import Path
-import torch
-from taskbank.memory import large_apart
-
-def used():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20
-
-torch.ones(30 << 18)  # 30 MiB, come and gone: from now on, glibc takes such from the heap
-before, kept = used(), []
-with large_apart() if sys.argv[1] == "apart" else nullcontext():
-    for size in range(8, 24):
-        large = torch.ones(size << 18)
-        kept.append(torch.ones(1 << 14))
-        del large
-print(used() - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
-def test_large_tensors_leave_no_holes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ever larger ones, with something small kept after each, leave little more than the small."""
-    for name in OF_THE_USER:
-        monkeypatch.delenv(name, raising=False)
-    apart, together = (
-        int(subprocess.check_output([sys.executable, "-c", BATCHES, how], text=True))
-        for how in ("apart", "together")
-    )
-    assert apart < 8
-    assert together > 20

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 import torch
 
 import taskbank
-from taskbank import memory, plugins, predictor, together
+from taskbank import plugins, predictor, together
 from taskbank.ahead import ahead
 from taskbank.backbone import Backbone
 from taskbank.bank import Bank
@@ -32,7 +31,6 @@ from taskbank.loaded import Loaded
 from taskbank.model import TaskModel, task_model
 from taskbank.predictor import Predictor
 from taskbank.together import Asked, predict_together
-from taskbank.verify import regression
 from tests.making import DEFINITION, put_model
 from tests.test_engine import CLOSE, moved, texts
 
@@ -165,26 +163,6 @@ def test_the_command_keeps_no_more_adapters_than_it_computes_with(
     monkeypatch.setattr(predictor, "TASKS", 2)
     assert run(["--bank", bank.url, "predict", "--task", "*", "good day"]) == 0
     assert 2 < most <= 2 * 2 + 1
-
-
-def test_what_verifies_and_predicts_keeps_large_tensors_apart(
-    bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is so while something is computed, and not after."""
-    put(bank, backbone, "a"), put(bank, backbone, "b")
-    states: list[Mapping[int, int]] = []
-    monkeypatch.setattr(memory, "_set", states.append)
-
-    def compute(on: Backbone, asked: Sequence[Asked]) -> list[np.ndarray]:
-        assert states[-1] is memory.APART
-        states.append({})
-        return predict_together(on, asked)
-
-    monkeypatch.setattr(predictor, "predict_together", compute)
-    monkeypatch.setattr(regression, "predict_together", compute)
-    Predictor(bank).predict("a", ["good day"])
-    taskbank.verify_all(bank)
-    assert states == [memory.APART, {}, memory.AS_EVER] * 2
 
 
 def test_a_loaded_adapter_is_made_of_the_tensors_that_were_read(

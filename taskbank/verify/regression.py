@@ -26,7 +26,6 @@ from taskbank.data.examples import Examples
 from taskbank.errors import DamagedError, TaskbankError
 from taskbank.evaluate import predict_examples
 from taskbank.inference import check_backbone, encoded_for, load_recorded, model_of
-from taskbank.memory import large_apart
 from taskbank.together import Asked, predict_together
 from taskbank.trunk import with_trunk
 from taskbank.verify.canary import choose_canaries
@@ -105,7 +104,6 @@ def gather(
             total=len(records), desc="verifying", unit="adapter", disable=None if progress else True
         ) as bar,
         conditions.hold(),
-        large_apart(),
     ):
         for fingerprint, group in groups.items():
             try:
