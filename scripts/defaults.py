@@ -25,7 +25,7 @@ from paper_tables import write_csv
 from taskbank import plugins
 from taskbank.backbone import load_backbone
 from taskbank.bank import create_bank
-from taskbank.data.sources import hold_out, read_examples
+from taskbank.data.sources import hold_out, read_examples, sample
 from taskbank.environment import pick_device
 from taskbank.errors import TrainingError
 from taskbank.suite_file import Entry, read_suite
@@ -96,9 +96,7 @@ def _cut(entry: Entry, rows: int, folder: Path) -> Entry:
     )
     strata = kind.strata(examples.columns)
     rest, scored = hold_out(examples, strata, min(SCORED / len(examples), 0.5), SEED)
-    if rows < len(rest):
-        share = 1 - rows / len(rest)
-        rest, _ = hold_out(rest, kind.strata(rest.columns), share, SEED)
+    rest = sample(rest, kind.strata(rest.columns), rows, SEED)
     folder.mkdir(parents=True, exist_ok=True)
     values = {k: v for k, v in entry.values.items() if k not in (*names, "label", "test", "rows")}
     for name, part in (("train", rest), ("validation", scored)):

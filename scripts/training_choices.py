@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -27,7 +28,7 @@ from side_by_side import Found, in_turn, ratios, shown, table, values, write
 from taskbank import attention, plugins
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.data.examples import Examples
-from taskbank.data.sources import hold_out
+from taskbank.data.sources import sample
 from taskbank.dropout import Dropout
 from taskbank.environment import usual_precision
 from taskbank.kinds.kind import Kind
@@ -152,13 +153,11 @@ def _task(given: argparse.Namespace) -> Task:
     data = read_task_data(kind, Sources(str(given.data / "train.parquet")), {}, seed=0)
 
     def prepared(examples: Examples, rows: int) -> Prepared:
-        if rows < len(examples):
-            strata = kind.strata(examples.columns)
-            examples, _ = hold_out(examples, strata, 1 - rows / len(examples), 0)
+        columns = sample(examples, kind.strata(examples.columns), rows, 0).columns
         encoded = kind.encode(
-            backbone.tokenizer, examples.columns, data.definition, given.length, labelled=True
+            backbone.tokenizer, columns, data.definition, given.length, labelled=True
         )
-        return Prepared(encoded, examples.columns)
+        return Prepared(encoded, columns)
 
     rows, validation = prepared(data.train, given.rows), prepared(data.validation, VALIDATION)
     return Task(backbone, kind, data.definition, rows, validation)
@@ -177,23 +176,15 @@ def _trained(task: Task, spec: TrainingSpec, chosen: Chosen) -> Found:
 
 @contextmanager
 def _of_torch(backbone: Backbone) -> Iterator[None]:
-    def attended(
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        mask: torch.Tensor | None,
-        dropout: float,
-        scale: float,
-    ) -> list[torch.Tensor]:
-        found = torch.nn.functional.scaled_dot_product_attention(
-            query, key, value, mask, dropout, scale=scale
-        )
-        return [found]
+    def attended(*given: Any) -> list[torch.Tensor]:
+        query, key, value, mask, dropout, scale = given
+        attend = torch.nn.functional.scaled_dot_product_attention
+        return [attend(query, key, value, mask, dropout, scale=scale)]
 
-    def dropped(layer: torch.nn.Dropout, states: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.dropout(states, layer.p, layer.training)
-
-    with patch.object(attention, "_attended", attended), patch.object(Dropout, "forward", dropped):
+    with (
+        patch.object(attention, "_attended", attended),
+        patch.object(Dropout, "forward", torch.nn.Dropout.forward),
+    ):
         yield
 
 

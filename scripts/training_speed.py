@@ -46,7 +46,7 @@ from side_by_side import Found, in_turn, ratios, shown, table, values, write
 
 from taskbank import plugins
 from taskbank.data.examples import Examples
-from taskbank.data.sources import hold_out
+from taskbank.data.sources import sample
 from taskbank.task_data import Sources, read_task_data
 
 VALIDATION = 20  # rows that taskbank chooses its epoch on; its peers do not
@@ -183,10 +183,7 @@ def _texts(given: argparse.Namespace, case: Case) -> tuple[Path, int]:
     assert data.test is not None  # noqa: S101 - it was given
 
     def some(examples: Examples, rows: int, seed: int) -> dict[str, Any]:
-        if rows < len(examples):
-            strata, share = kind.strata(examples.columns), 1 - rows / len(examples)
-            examples, _ = hold_out(examples, strata, share, seed)
-        return dict(examples.columns)
+        return dict(sample(examples, kind.strata(examples.columns), rows, seed).columns)
 
     # Of the validation that read_task_data holds out of train, a few rows.
     said = {

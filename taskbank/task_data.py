@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskbank.data.examples import Examples
-from taskbank.data.sources import hold_out, read_examples
+from taskbank.data.sources import hold_out, read_examples, sample
 from taskbank.errors import InputError
 from taskbank.specs import Definition, Json
 
@@ -114,10 +114,9 @@ def read_task_data(kind: Kind, sources: Sources, wishes: Mapping[str, Json], see
                 )
             kind.check(examples.columns, definition, examples.origin)
     if sources.rows is not None and sources.rows < len(train):
-        share = 1 - sources.rows / len(train)
         origin = f"{train.origin} ({sources.rows:,} of {len(train):,} rows, seed {seed})"
-        sample, _ = hold_out(train, kind.strata(train.columns), share, seed)
-        train = Examples(sample.columns, origin)
+        some = sample(train, kind.strata(train.columns), sources.rows, seed)
+        train = Examples(some.columns, origin)
     if validation is None:
         train, validation = hold_out(train, kind.strata(train.columns), HELD_OUT, seed)
     return TaskData(definition, train, validation, test)

@@ -7,7 +7,15 @@ from typing import Any
 import torch
 from adapters import AutoAdapterModel, DoubleSeqBnConfig
 from adapters.composition import BatchSplit
-from serving import Tensors, bare_forward, batches, beside_bare, evaluate, switched
+from serving import (
+    Tensors,
+    bare_forward,
+    batches,
+    beside_bare,
+    evaluate,
+    one_after_another,
+    switched,
+)
 from worker import Found, Job, answer, medians
 
 
@@ -40,15 +48,9 @@ def mixed(job: Job) -> Found:
 
 @torch.inference_mode()
 def uneven(job: Job) -> Found:
-    """Compute rows of uneven length and many tasks, in batches as they come."""
+    """Compute rows of uneven length and many tasks; see `one_after_another`."""
     model = _model(job, job["tasks"])
-    found, sizes = batches(job, "uneven")
-
-    def everything() -> None:
-        for tasks, batch in found:
-            _split(model, tasks, batch)
-
-    return sizes | {"seconds": medians({"it": everything}, job["times"])["it"]}
+    return one_after_another(job, lambda tasks, batch: _split(model, tasks, batch))
 
 
 @torch.inference_mode()

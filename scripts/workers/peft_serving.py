@@ -6,7 +6,15 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
-from serving import Tensors, bare_forward, batches, beside_bare, evaluate, switched
+from serving import (
+    Tensors,
+    bare_forward,
+    batches,
+    beside_bare,
+    evaluate,
+    one_after_another,
+    switched,
+)
 from transformers import AutoModelForSequenceClassification
 from worker import Found, Job, answer, medians
 
@@ -22,7 +30,6 @@ def mixed(job: Job) -> Found:
     """Compute a batch of rows of many tasks at once, and task by task."""
     model = _model(job, job["tasks"])
     ((tasks, batch),), sizes = batches(job, "mixed")
-    names = [f"task-{task}" for task in tasks]
     bare = bare_forward(job)
     turns = [
         (
@@ -35,13 +42,13 @@ def mixed(job: Job) -> Found:
     def separate() -> list[torch.Tensor]:
         return [_alone(model, *turn) for turn in turns]
 
-    together = model(**batch, adapter_names=names).logits
+    together = _mix(model, tasks, batch).logits
     if not torch.allclose(together, torch.cat(separate()), 1e-3, 1e-4):
         raise SystemExit("a mixed batch does not give what each task gives alone")
     taken = medians(
         {
             "bare": lambda: bare(batch),
-            "mixed": lambda: model(**batch, adapter_names=names),
+            "mixed": lambda: _mix(model, tasks, batch),
             "separate": separate,
         },
         job["times"],
@@ -58,15 +65,9 @@ def mixed(job: Job) -> Found:
 
 @torch.inference_mode()
 def uneven(job: Job) -> Found:
-    """Compute rows of uneven length and many tasks, in batches as they come."""
+    """Compute rows of uneven length and many tasks; see `one_after_another`."""
     model = _model(job, job["tasks"])
-    found, sizes = batches(job, "uneven")
-
-    def everything() -> None:
-        for tasks, batch in found:
-            model(**batch, adapter_names=[f"task-{task}" for task in tasks])
-
-    return sizes | {"seconds": medians({"it": everything}, job["times"])["it"]}
+    return one_after_another(job, lambda tasks, batch: _mix(model, tasks, batch))
 
 
 @torch.inference_mode()
@@ -74,6 +75,11 @@ def switch(job: Job) -> Found:
     """Compute one text with one of many loaded tasks, again and again, and with another each."""
     model = _model(job, job["tasks"])
     return switched(job, model.set_adapter, model)
+
+
+def _mix(model: Any, tasks: list[int], batch: Tensors) -> Any:
+    """Return the outputs of a batch, each row by its task."""
+    return model(**batch, adapter_names=[f"task-{task}" for task in tasks])
 
 
 def _alone(model: Any, name: str, batch: Tensors) -> torch.Tensor:

@@ -111,6 +111,22 @@ def batches(job: Job, name: str) -> tuple[list[tuple[list[int], Tensors]], Found
     return found, sizes_of(lengths)
 
 
+def one_after_another(job: Job, compute: Callable[[list[int], Tensors], Any]) -> Found:
+    """Compute rows of uneven length and many tasks, in batches as they come.
+
+    Args:
+        job: see `serving_speed.py`.
+        compute: a batch, given the task of each of its rows.
+    """
+    found, sizes = batches(job, "uneven")
+
+    def everything() -> None:
+        for tasks, batch in found:
+            compute(tasks, batch)
+
+    return sizes | {"seconds": medians({"it": everything}, job["times"])["it"]}
+
+
 def beside_bare(taken: Mapping[str, float]) -> Found:
     """Return how long a mixed batch takes, and how many times as long as the bare backbone."""
     return {

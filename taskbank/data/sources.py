@@ -103,6 +103,24 @@ def read_inputs(
     return list(zip(*columns, strict=True))
 
 
+def sample(examples: Examples, strata: Sequence[Hashable], rows: int, seed: int) -> Examples:
+    """Return so many examples, every stratum with its share of them; all where there are no more.
+
+    Args:
+        examples: the labelled examples.
+        strata: what each belongs to, one value an example.
+        rows: how many are wanted.
+        seed: of the choice.
+
+    Raises:
+        DataError: if there are too few examples to leave any out.
+    """
+    if rows >= len(examples):
+        return examples
+    kept, _ = hold_out(examples, strata, 1 - rows / len(examples), seed)
+    return kept
+
+
 def hold_out(
     examples: Examples, strata: Sequence[Hashable], share: float, seed: int
 ) -> tuple[Examples, Examples]:
