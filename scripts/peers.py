@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from taskbank.environment import usual_precision
+
 Job = Mapping[str, Any]
 Found = dict[str, Any]
 
@@ -123,10 +125,17 @@ def machine_rate(threads: int, folder: Path) -> dict[str, float]:
         folder: as for `run_worker`.
 
     Returns:
-        the best of some shapes, for `float32` and `bfloat16`.
+        the best of some shapes, for each of `precisions`.
     """
-    found = run_worker(Path(sys.executable), "machine.py", {"threads": threads}, folder)
-    return {name: found[name] for name in ("float32", "bfloat16")}
+    names = precisions()
+    job = {"threads": threads, "precisions": names}
+    found = run_worker(Path(sys.executable), "machine.py", job, folder)
+    return {name: found[name] for name in names}
+
+
+def precisions() -> tuple[str, ...]:
+    """Return the number types that this machine's processor has instructions for."""
+    return tuple(dict.fromkeys(("float32", usual_precision("cpu"))))
 
 
 def rates(machine: Mapping[str, float]) -> str:

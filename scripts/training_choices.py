@@ -74,21 +74,19 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     task = _task(given)
     usual = TrainingSpec(epochs=1, max_length=given.length, precision=usual_precision("cpu"))
-    other = "float32" if usual.precision == "bfloat16" else "bfloat16"
     sides: dict[str, tuple[TrainingSpec, Chosen]] = {
         f"as it is ({usual.precision})": (usual, lambda _: nullcontext()),
-        other: (replace(usual, precision=other), lambda _: nullcontext()),
         "attention and dropout of torch": (usual, _of_torch),
-        "in float32, attention and dropout of torch": (
-            replace(usual, precision="float32"),
-            _of_torch,
-        ),
-        "frozen weights cast beforehand": (usual, _cast),
         "feed-forward compiled": (usual, _compiled),
         "one thread": (usual, _one_thread),
         "batches of 64": (replace(usual, batch_size=64), lambda _: nullcontext()),
         "batches of 128": (replace(usual, batch_size=128), lambda _: nullcontext()),
     }
+    if usual.precision != "float32":
+        plain = replace(usual, precision="float32")
+        sides["frozen weights cast beforehand"] = usual, _cast
+        sides["float32"] = plain, lambda _: nullcontext()
+        sides["in float32, attention and dropout of torch"] = plain, _of_torch
     wanted = {
         name: partial(_trained, task, spec, chosen)
         for name, (spec, chosen) in sides.items()

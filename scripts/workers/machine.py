@@ -10,10 +10,10 @@ LONG = 0.5  # seconds that a shape is tried for
 
 
 def measure(job: Job) -> Found:
-    """Return floating-point operations a second, for `float32` and `bfloat16`."""
+    """Return floating-point operations a second, by the names of the number types asked for."""
     return {
         name: max(_rate(shape, getattr(torch, name)) for shape in SHAPES)
-        for name in ("float32", "bfloat16")
+        for name in job["precisions"]
     }
 
 
