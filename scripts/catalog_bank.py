@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, insert, select, text
 from tqdm import tqdm
 
 from taskbank.bank import Bank
-from taskbank.catalog.catalog import adapter_values, children_of, now
+from taskbank.catalog.catalog import adapter_values, children_of
 from taskbank.catalog.engine import writing
 from taskbank.catalog.models import (
     CHILDREN,
@@ -30,6 +30,7 @@ from taskbank.catalog.models import (
     TaskRow,
 )
 from taskbank.catalog.records import MetricRecord, NewAdapter, NewSplit
+from taskbank.catalog.rows import now
 from taskbank.catalog.seals import seal
 from taskbank.data.examples import Examples
 from taskbank.specs import BackboneIdentity, Definition, MethodSpec, TrainingSpec, digest_bytes

@@ -20,9 +20,9 @@ from tqdm import tqdm
 from taskbank import plugins
 from taskbank.backbone import Backbone, load_backbone
 from taskbank.bank import Bank, create_bank
-from taskbank.catalog.catalog import now
 from taskbank.catalog.engine import writing
 from taskbank.catalog.records import NewAdapter, NewSplit
+from taskbank.catalog.rows import now
 from taskbank.data.examples import Examples
 from taskbank.environment import environment
 from taskbank.evaluate import measure
@@ -103,7 +103,7 @@ def vouch(bank: Bank, backbone: Backbone) -> None:
         "vouched": 0,
     }
     with writing(bank.engine) as connection:
-        bank.catalog.add_verification(connection, values, results, [])
+        bank.verifications.add(connection, values, results, [])
 
 
 def main() -> None:
@@ -130,7 +130,7 @@ def main() -> None:
         costs = [cost(commandline(f"sqlite:///{file}", *arguments)) for _ in range(given.runs)]
         seconds = [one["seconds"] for one in costs]
         with create_bank(f"sqlite:///{file}") as bank:
-            last = bank.catalog.verification_summaries()[-1]
+            last = bank.verifications.summaries()[-1]
         memory = max(one["memory"] for one in costs)
         print(
             f"| {count:,} | {file.stat().st_size / 1e6:,.0f} MB | {min(seconds):.1f} to "

@@ -36,6 +36,7 @@ from taskbank.catalog.records import (
     SplitRecord,
     TrialRecord,
 )
+from taskbank.catalog.verifications import Verifications
 from taskbank.data.examples import Examples
 from taskbank.errors import ConflictError, InputError, NotFoundError
 from taskbank.specs import BackboneIdentity, Json, check_tolerance
@@ -55,6 +56,7 @@ class Bank:
         try:
             check_revision(self.engine)
             self.catalog = Catalog(self.engine, self._read_blob)
+            self.verifications = Verifications(self.engine)
             self.blobs = blob_store(self.catalog.bank()["blobs"], self.engine)
         except BaseException:
             self.engine.dispose()  # nobody else could: there is no bank to close
@@ -233,7 +235,7 @@ class Bank:
     def start_run(self, level: str, tasks: Sequence[str], environment: Mapping[str, Json]) -> int:
         """Record that a verification begins to predict, and return the run's number."""
         with writing(self.engine) as connection:
-            return self.catalog.add_run(connection, level, tasks, environment)
+            return self.verifications.add_run(connection, level, tasks, environment)
 
     def observe(
         self,
@@ -259,7 +261,7 @@ class Bank:
             for name, (_, noise) in observed.items():
                 digest = self.blobs.put(blobs[name], connection)
                 one = Observation(name, noise, digest)
-                self.catalog.add_observation(connection, run, record.id, circumstances, one)
+                self.verifications.add_observation(connection, run, record.id, circumstances, one)
 
     def observed(self, observation: Observation) -> Any:
         """Return the predictions of an observation, as `reference` does.
@@ -289,7 +291,7 @@ class Bank:
             raise InputError("the reason is empty: say why the predictions may change")
         if record.retired:
             raise ConflictError(f"{record.ref} is retired: nothing of it is verified any more")
-        found = self.catalog.observed_by(verification, record)
+        found = self.verifications.observed_by(verification, record)
         if {one.split for one in found} != {one.name for one in record.splits}:
             raise NotFoundError(
                 f"verification {verification} did not predict all of {record.ref}: run "
@@ -311,7 +313,7 @@ class Bank:
                     "is nothing to compare with"
                 )
         with writing(self.engine) as connection:
-            self.catalog.accept(connection, record.id, new, verification, reason.strip())
+            self.verifications.accept(connection, record.id, new, verification, reason.strip())
         return self[record.ref]
 
     def set_tolerance(self, task: str, tolerance: float | None) -> None:
@@ -329,11 +331,11 @@ class Bank:
         if tolerance is not None:
             check_tolerance(tolerance)
         with writing(self.engine) as connection:
-            self.catalog.set_tolerance(connection, task, tolerance)
+            self.verifications.set_tolerance(connection, task, tolerance)
 
     def tolerances(self) -> dict[str, float]:
         """Return the tolerance of every task that has one of its own."""
-        return self.catalog.tolerances()
+        return self.verifications.tolerances()
 
     def alias(self, ref: str, alias: str) -> AdapterRecord:
         """Let an alias name an adapter from now on; its history is kept.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from threading import Lock
-
 from taskbank.backbone import Backbone
 from taskbank.catalog.records import AdapterRecord
 from taskbank.inference import model_of
 from taskbank.model import TaskModel
+from taskbank.recent import Recent
 
 MEMORY = 1 << 28  # bytes of adapters and heads: about a hundred of size 64 on a small encoder
 
@@ -25,10 +23,8 @@ class Loaded:
     """
 
     def __init__(self, backbone: Backbone, memory: int = MEMORY) -> None:
-        self.backbone, self.memory = backbone, memory
-        self._models: OrderedDict[tuple[int, str], tuple[TaskModel, int]] = OrderedDict()
-        self._bytes = 0
-        self._lock = Lock()
+        self.backbone = backbone
+        self._models: Recent[TaskModel] = Recent(memory, _size)
 
     def __len__(self) -> int:
         return len(self._models)
@@ -43,17 +39,8 @@ class Loaded:
             DamagedError: if the stored tensors are gone or do not fit.
         """
         key = (record.id, record.digest)
-        with self._lock:
-            if key in self._models:
-                self._models.move_to_end(key)
-                return self._models[key][0]
-        model = model_of(record, self.backbone)
-        size = sum(tensor.nbytes for tensor in model.trained().values())
-        with self._lock:
-            if key not in self._models:  # another thread may have been quicker
-                self._models[key] = (model, size)
-                self._bytes += size
-            while self._bytes > self.memory and len(self._models) > 1:
-                _, (_, freed) = self._models.popitem(last=False)
-                self._bytes -= freed
-        return model
+        return self._models.get(key, lambda: model_of(record, self.backbone))
+
+
+def _size(model: TaskModel) -> int:
+    return sum(tensor.nbytes for tensor in model.trained().values())

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -39,7 +38,7 @@ from taskbank.specs import (
 )
 from taskbank.verify.canary import with_canaries
 from taskbank.verify.compare import disagreeing
-from taskbank.verify.stored import bytes_damage
+from taskbank.verify.stored import bytes_damage, no_splits
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
@@ -218,7 +217,7 @@ def _check(source: Path, new: NewAdapter, kind: Kind) -> None:
             f"{source} cannot be imported: it must have split {new.split!r}, and every split and "
             f"metric once; it has {splits} and {measured}"
         )
-    for check, message in bytes_damage(blobs.__getitem__, row, predictions, kind, OrderedDict()):
+    for check, message in bytes_damage(blobs.__getitem__, row, predictions, kind, no_splits()):
         raise InputError(f"{source} cannot be imported, something is wrong in {check}: {message}")
     for split in new.splits:
         for message in _metrics_damage(new, split, kind):

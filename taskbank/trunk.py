@@ -8,7 +8,6 @@ by everything that their last bit depends on.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from taskbank.data.batches import Encoded, States
 from taskbank.engine import trunk_states
 from taskbank.environment import numerics
 from taskbank.evaluate import batches_of
+from taskbank.recent import Recent
 from taskbank.specs import digest_json
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MEMORY = 1 << 30  # bytes of states that are kept in memory; more are mapped from the cache
 
-_RECENT: OrderedDict[str, torch.Tensor] = OrderedDict()  # by key, what was used last at the end
+_RECENT: Recent[torch.Tensor] = Recent(MEMORY, lambda states: states.nbytes)
 
 
 def with_trunk(model: TaskModel, encoded: Encoded, *, stored: bool = True) -> Encoded:
@@ -45,12 +45,13 @@ def with_trunk(model: TaskModel, encoded: Encoded, *, stored: bool = True) -> En
         return encoded
     backbone, layer = model.backbone, model.adaptation.lowest
     key = _key(backbone, encoded, layer)
-    values = _RECENT.pop(key, None)
+    values = _RECENT.find(key)
     if values is None:
         values = _made(backbone, encoded, layer, key if stored else None)
-    if values is None:  # too many for memory, and not to be stored: anew with every batch
-        return encoded
-    _keep(key, values)
+        if values is None:  # too many for memory, and not to be stored: anew with every batch
+            return encoded
+        if values.nbytes <= MEMORY:
+            values = _RECENT.keep(key, values)
     # In the batches of an evaluation, so that its bits are the same with and without.
     return replace(encoded, states=_states(encoded, batches_of(encoded.lengths), values))
 
@@ -82,13 +83,6 @@ def _states(encoded: Encoded, batches: Sequence[np.ndarray], values: torch.Tenso
 def _key(backbone: Backbone, encoded: Encoded, layer: int) -> str:
     kind = numerics(str(backbone.device)) | {"threads": torch.get_num_threads()}
     return digest_json([backbone.identity.fingerprint, layer, encoded.digest, kind])
-
-
-def _keep(key: str, values: torch.Tensor) -> None:
-    """Keep states in memory, and let go of those that were not used for longest."""
-    _RECENT[key] = values
-    while sum(one.nbytes for one in _RECENT.values()) > MEMORY:
-        _RECENT.popitem(last=False)
 
 
 def _made(backbone: Backbone, encoded: Encoded, layer: int, key: str | None) -> torch.Tensor | None:

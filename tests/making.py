@@ -11,9 +11,9 @@ from safetensors.torch import save as save_tensors
 
 from taskbank import plugins
 from taskbank.bank import Bank
-from taskbank.catalog.catalog import now
 from taskbank.catalog.engine import writing
 from taskbank.catalog.records import AdapterRecord, NewAdapter, NewSplit, NewTrial
+from taskbank.catalog.rows import now
 from taskbank.data.examples import Examples
 from taskbank.data.tokens import encode
 from taskbank.evaluate import measure, predict_outputs
@@ -153,7 +153,7 @@ def record_finding(bank: Bank, ref: str = "mood") -> int:
     values = {"level": "full", "ok": False, "checked": 1, "tolerance": 0.0, "environment": {}}
     more = {"started_at": now(), "finished_at": now(), "run_id": run, "vouched": 0}
     with writing(bank.engine) as connection:
-        number = bank.catalog.add_verification(connection, values | more, [result], [finding])
+        number = bank.verifications.add(connection, values | more, [result], [finding])
     bank.accept(record.ref, number, "a test wants it")
     bank.set_tolerance(record.task, 0.01)
     return number

@@ -54,7 +54,7 @@ def test_adding_adds_a_row_to_the_history(url: str, folder: Path, data: Path) ->
     fourth = add_task(url, "four", train, verify="integrity", **QUICK).verification
     assert (fourth.level, fourth.checked, fourth.vouched) == ("integrity", 4, 0)
     with Bank(url) as bank:
-        assert len(bank.catalog.verifications()) == 3
+        assert len(bank.verifications.all()) == 3
 
 
 def test_the_held_out_part_is_said_to_be_one(trained: tuple[Path, Added]) -> None:

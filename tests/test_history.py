@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from taskbank.bank import Bank
-from taskbank.catalog.catalog import now
 from taskbank.catalog.engine import writing
+from taskbank.catalog.rows import now
 from taskbank.cli.main import run
 from taskbank.errors import InputError, MissingExtraError, NotFoundError
 from taskbank.history.continual import (
@@ -49,7 +49,7 @@ def observe(bank: Bank, **scores: float) -> int:
         for task, score in scores.items()
     ]
     with writing(bank.engine) as connection:
-        return bank.catalog.add_verification(connection, values | more, results, [])
+        return bank.verifications.add(connection, values | more, results, [])
 
 
 # The measures

@@ -154,7 +154,7 @@ def test_what_has_not_changed_is_not_predicted_again(mood: Bank, predicted: list
     fourth = verify_all(mood, ["same"], level="changed")
     assert [task.vouched_by for task in fourth.tasks] == [first.id]
     # What is vouched for adds no row, so that a bank of many tasks does not grow by itself.
-    rows = {one["id"]: one for one in mood.catalog.verifications()}
+    rows = {one["id"]: one for one in mood.verifications.all()}
     assert [len(rows[one.id]["results"]) for one in (first, second, third)] == [1, 0, 1]
     assert rows[second.id]["vouched"] == 1
 
@@ -263,15 +263,15 @@ def test_an_adapter_from_before_there_were_canaries_has_them_all_the_same(mood: 
 
 def test_what_is_tried_out_leaves_no_trace(mood: Bank) -> None:
     """Products in bfloat16 move the outputs, and the bank does not know that it was asked."""
-    before = len(mood.catalog.verifications())
+    before = len(mood.verifications.all())
     report = verify_all(mood, what_if={"dtype": "bfloat16", "threads": "1", "device": "cpu"})
     assert report.tasks[0].shift > 1e-4
     assert report.tasks[0].noise < 1e-4  # of the reference: what is asked about is no noise
     assert report.tasks[0].status == "changed"
     assert (report.id, report.unrecorded) == (None, None)
     assert report.to_json()["what_if"]["dtype"] == "bfloat16"
-    assert len(mood.catalog.verifications()) == before
-    assert mood.catalog.unfinished_runs() == []
+    assert len(mood.verifications.all()) == before
+    assert mood.verifications.unfinished_runs() == []
     # Nor does it vouch for anything.
     assert verify_all(mood, level="changed", what_if={"dtype": "bfloat16"}).vouched == 0
     assert verify_all(mood, level="changed").vouched == 0
@@ -322,7 +322,7 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
     monkeypatch.setattr(regression, "predict_examples", interrupted)
     with pytest.raises(KeyboardInterrupt):
         verify_all(mood)
-    (unfinished,) = mood.catalog.unfinished_runs()
+    (unfinished,) = mood.verifications.unfinished_runs()
     assert (unfinished["level"], unfinished["adapters"]) == ("full", 1)
     # Another question is no part of it.
     calls[:] = [1] * 9
@@ -330,7 +330,7 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
     calls[:] = [1] * 9
     report = verify_all(mood, resume=True)
     assert len(calls) == 9 + 2 * 2
-    assert mood.catalog.unfinished_runs() == []
+    assert mood.verifications.unfinished_runs() == []
     assert [vars(task) for task in report.tasks] == [vars(task) for task in whole.tasks]
     assert verify_all(mood, resume=True).ok  # with nothing to resume it is a new one
     assert verify_all(mood, level="integrity").ok
@@ -363,12 +363,12 @@ def test_a_verification_whose_process_was_killed_goes_on_too(
         mood.put(replica(mood, name, nudge))
     killed = subprocess.run([sys.executable, "-c", KILLED, mood.url], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert mood.catalog.unfinished_runs()[0]["adapters"] == 1
+    assert mood.verifications.unfinished_runs()[0]["adapters"] == 1
     assert verify_all(mood, level="integrity").ok
     report = verify_all(mood, resume=True)
     assert [task.status for task in report.tasks] == ["ok", "changed", "changed"]
     assert sum(predicted) == 2 * 96
-    assert mood.catalog.unfinished_runs() == []
+    assert mood.verifications.unfinished_runs() == []
 
 
 def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
@@ -384,7 +384,7 @@ def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
     with pytest.raises(KeyboardInterrupt):
         verify_all(mood)
     monkeypatch.setattr(regression._Observer, "_compared", real)
-    assert mood.catalog.unfinished_runs()[0]["adapters"] == 1
+    assert mood.verifications.unfinished_runs()[0]["adapters"] == 1
     calls: list[int] = []
     predict = regression.predict_examples
     monkeypatch.setattr(
@@ -504,7 +504,7 @@ def test_the_command_line_has_it_all(mood: Bank, capsys: pytest.CaptureFixture[s
     base = ["--bank", mood.url]
     assert run([*base, "verify-all", "--level", "changed"]) == 0
     assert "1 predict otherwise" in capsys.readouterr().out
-    number = mood.catalog.verifications()[-1]["id"]
+    number = mood.verifications.all()[-1]["id"]
     assert run([*base, "verify-all", "--level", "changed"]) == 0
     out = capsys.readouterr().out
     assert f"nothing they depend on has changed since verification {number}" in out
@@ -612,7 +612,7 @@ def test_a_backbone_that_is_refused_leaves_no_run_behind(mood: Bank) -> None:
     """Only what began to predict is recorded, and the run that saw most is gone on with."""
     with pytest.raises(InputError):
         verify_all(mood, backbone="./nowhere")
-    assert mood.catalog.unfinished_runs() == []
+    assert mood.verifications.unfinished_runs() == []
 
 
 def test_a_voucher_is_for_the_same_metric(mood: Bank) -> None:

@@ -14,8 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, Column, Engine, inspect, text
 
 from taskbank.bank import Bank, create_bank, schema_of, upgrade_bank
-from taskbank.catalog.catalog import expected_triggers
 from taskbank.catalog.engine import connect, prepare_sqlite, writing
+from taskbank.catalog.evidence import expected_triggers
 from taskbank.catalog.models import SCHEMA_REVISION, SCHEMA_REVISIONS, Base
 from taskbank.catalog.schema import downgrade, migrations_folder, upgrade
 from taskbank.errors import InputError, NotFoundError, SchemaError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from taskbank.cache import cache_folder
 from taskbank.evaluate import predict_outputs
 from taskbank.kinds.single import SINGLE
 from taskbank.model import task_model
+from taskbank.recent import Recent
 from taskbank.specs import TrainingSpec
 from taskbank.train import train
 from taskbank.trunk import with_trunk
@@ -31,17 +31,24 @@ def counted(backbone: Backbone) -> tuple[list[int], Any]:
     return calls, layer.register_forward_pre_hook(lambda *_: calls.append(1))
 
 
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no states be in memory."""
+    monkeypatch.setattr(trunk, "_RECENT", Recent(trunk.MEMORY, lambda states: states.nbytes))
+
+
 @pytest.fixture(autouse=True)
 def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin without states in memory."""
-    monkeypatch.setattr(trunk, "_RECENT", OrderedDict())
+    forget(monkeypatch)
 
 
-def test_layers_below_are_computed_once_and_not_in_every_epoch(backbone: Backbone) -> None:
+def test_layers_below_are_computed_once_and_not_in_every_epoch(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Three epochs pass through the lowest layer as often as one does."""
     found = []
     for epochs in (1, 3):
-        trunk._RECENT.clear()
+        forget(monkeypatch)
         cache.clear(["states"])
         model = task_model(backbone, SINGLE, MOOD, "houlsby", OPTIONS, 0)
         data, validation = data_of(backbone, 40, 1), data_of(backbone, 8, 2)
@@ -91,10 +98,10 @@ def test_states_serve_the_next_training_from_memory_and_from_the_cache(
     calls, hook = counted(backbone)
     first, computed = trained(backbone), len(calls)
     assert_same(trained(backbone), first)  # from memory
-    trunk._RECENT.clear()
+    forget(monkeypatch)
     assert_same(trained(backbone), first)  # from the cache
     monkeypatch.setattr(trunk, "MEMORY", 0)
-    trunk._RECENT.clear()
+    forget(monkeypatch)
     assert_same(trained(backbone), first)
     assert len(calls) == computed
     assert cache.clear(["states"])[0].files == 2  # of train and of validation
@@ -109,7 +116,7 @@ def test_a_cache_that_fails_costs_time_and_not_the_result(
 ) -> None:
     """With a damaged file, or nowhere to write, it is said and the adapter is the same."""
     first = trained(backbone)
-    trunk._RECENT.clear()
+    forget(monkeypatch)
     monkeypatch.setattr(cache, "_UNWRITABLE", set())
     if how == "truncated":
         for path in (cache_folder() / "states").iterdir():
@@ -149,7 +156,7 @@ def test_what_fits_neither_into_memory_nor_into_the_cache_is_computed_anew(
     """A training that keeps nothing gives the same adapter but for rounding: dropout is off below
     in both."""
     kept = trained(backbone, precision)
-    trunk._RECENT.clear()
+    forget(monkeypatch)
     monkeypatch.setattr(trunk, "MEMORY", 0)
     monkeypatch.setenv(cache.LIMIT, "0")
     cache.clear(["states"])

@@ -20,6 +20,7 @@ from taskbank.backbone import load_backbone
 from taskbank.bank import Bank, create_bank
 from taskbank.catalog.models import Base
 from taskbank.catalog.records import AdapterRecord
+from taskbank.catalog.rows import child_rows
 from taskbank.errors import BackboneMismatchError, DamagedError, InputError, NotFoundError
 from taskbank.kinds.single import SINGLE
 from taskbank.pipeline import Added, add_task
@@ -73,7 +74,7 @@ def test_an_untouched_bank_verifies_and_the_run_is_recorded(mood: Bank) -> None:
     (result,) = report.tasks
     assert (result.status, result.recorded) == ("ok", result.observed)
     assert (result.flips, result.examples, result.shift) == (0, 96, 0.0)
-    recorded = mood.catalog.verifications()[-1]
+    recorded = mood.verifications.all()[-1]
     assert (recorded["id"], recorded["ok"], recorded["level"]) == (report.id, True, "full")
     assert recorded["results"][0]["status"] == "ok"
     assert set(report.to_json()) >= JSON_KEYS
@@ -234,7 +235,7 @@ def reseal(bank: Bank, change: Callable[[dict[str, np.ndarray]], None], which: s
     rewrite(bank, "UPDATE predictions SET digest = ? WHERE digest = ?", new, old)
     rewrite(bank, "UPDATE adapters SET digest = ? WHERE digest = ?", new, old)
     with bank.engine.connect() as connection:
-        children = bank.catalog.children(connection, [1])
+        children = child_rows(connection, [1])
         table = Base.metadata.tables["adapters"]
         row = dict(connection.execute(table.select()).mappings().one())
     row["contents"] = {name: contents(rows[1], "adapter_id") for name, rows in children.items()}

@@ -1,4 +1,4 @@
-"""Every question and every change that a bank asks of its database. Knows nothing of torch.
+"""Backbones, adapters, aliases and trials: every question and change. Knows nothing of torch.
 
 A method that changes something takes the connection of a `writing` transaction, so that
 the caller decides what belongs together; one that only reads opens its own.
@@ -6,11 +6,8 @@ the caller decides what belongs together; one that only reads opens its own.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -18,21 +15,17 @@ from sqlalchemy import (
     Connection,
     Engine,
     Select,
-    Table,
     and_,
     delete,
     func,
     insert,
     select,
-    text,
-    true,
 )
-from sqlalchemy.exc import OperationalError
 
 from taskbank.catalog.engine import reading
+from taskbank.catalog.evidence import sealed_rows, stored_damage
 from taskbank.catalog.models import (
     CHILDREN,
-    VERIFICATION_CHILDREN,
     AcceptanceRow,
     AdapterRow,
     AliasRow,
@@ -42,14 +35,10 @@ from taskbank.catalog.models import (
     GcPermitRow,
     ObservationRow,
     PredictionRow,
-    ResultRow,
     RetirementRow,
-    RunRow,
     SplitRow,
     TaskRow,
-    ToleranceRow,
     TrialRow,
-    VerificationRow,
 )
 from taskbank.catalog.records import (
     AdapterRecord,
@@ -58,47 +47,21 @@ from taskbank.catalog.records import (
     MetricRecord,
     NewAdapter,
     NewTrial,
-    Observation,
     Records,
     SplitRecord,
     TrialRecord,
-    Voucher,
 )
-from taskbank.catalog.seals import children_damage, contents, row_damage, seal
+from taskbank.catalog.rows import child_rows, insert_once, insert_row, now, parts, table_of
+from taskbank.catalog.seals import children_damage, contents, row_damage
 from taskbank.errors import ConflictError, DamagedError, InputError, NotFoundError
 from taskbank.specs import BackboneIdentity, Json, check_name, digest_bytes
 
 NO_ALIAS_OF_DIGITS = "an alias must not be a number: NAME@3 means version 3"
 
 
-def now() -> str:
-    """Return the time in UTC as ISO 8601 text, as every table holds it."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
-CHUNK = 500  # values that a query lists at once
-T = TypeVar("T")
-
 # Over adapters outer-joined with their retirement. The column is one that they are joined by, from
 # which PostgreSQL sees that it may leave rows out before it joins the rest.
 IN_USE = RetirementRow.version.is_(None)
-
-# What reading a value raises that is not UTF-8, or not JSON.
-UNREADABLE = (ValueError, OperationalError)
-NOT_READABLE = "cannot be read (not UTF-8, or not JSON)"
-
-
-@dataclass(frozen=True)
-class StoredRow:
-    """A row as it is stored, whether it can be read or not.
-
-    Attributes:
-        values: what can be read, by column.
-        unreadable: the columns that cannot.
-    """
-
-    values: Mapping[str, Any]
-    unreadable: tuple[str, ...]
 
 
 class Catalog:
@@ -117,7 +80,7 @@ class Catalog:
 
     def create(self, connection: Connection, blobs: str, created_with: str) -> None:
         """Record the bank itself, once, right after its tables were made."""
-        _insert(
+        insert_row(
             connection,
             BankRow,
             {
@@ -135,7 +98,7 @@ class Catalog:
             DamagedError: if it is missing, or is not what was recorded.
         """
         with reading(self.engine) as connection:
-            (stored, *_) = [*self.sealed_rows(connection, BankRow), None]
+            (stored, *_) = [*sealed_rows(connection, BankRow), None]
         if stored is None:
             raise DamagedError("the bank's own row is missing: restore the bank from a copy")
         damage = stored_damage(BankRow.__tablename__, stored)
@@ -146,7 +109,7 @@ class Catalog:
     def add_backbone(self, connection: Connection, identity: BackboneIdentity) -> int:
         """Record a backbone unless its fingerprint is there already; return its row's id."""
         values = vars(identity) | {"fingerprint": identity.fingerprint, "created_at": now()}
-        return _insert_once(connection, BackboneRow, "fingerprint", values)[0]
+        return insert_once(connection, BackboneRow, "fingerprint", values)[0]
 
     def backbones(self) -> tuple[BackboneRecord, ...]:
         """Return every recorded backbone, oldest first."""
@@ -175,7 +138,7 @@ class Catalog:
         )
         backbone_id = self.add_backbone(connection, new.backbone)
         children = children_of(new)
-        adapter_id = _insert(
+        adapter_id = insert_row(
             connection, AdapterRow, adapter_values(new, task_id, version, backbone_id, children)
         )
         for split in new.splits:
@@ -190,7 +153,7 @@ class Catalog:
 
     def _task(self, connection: Connection, name: str, kind: str, *, new_version: bool) -> int:
         values = {"name": check_name(name, "task name"), "kind": kind, "created_at": now()}
-        task_id, made = _insert_once(connection, TaskRow, "name", values)
+        task_id, made = insert_once(connection, TaskRow, "name", values)
         # The row is locked, so that two new versions of one task get numbers in turn.
         found = connection.execute(
             select(TaskRow.kind).where(TaskRow.id == task_id).with_for_update()
@@ -201,7 +164,7 @@ class Catalog:
 
     def _split(self, connection: Connection, digest: str, rows: int, size: int) -> None:
         values = {"digest": digest, "rows": rows, "bytes": size, "created_at": now()}
-        _insert_once(connection, SplitRow, "digest", values)
+        insert_once(connection, SplitRow, "digest", values)
 
     def kind_of(self, task: str) -> str | None:
         """Return the kind of a task, or none if there is no such task."""
@@ -272,11 +235,11 @@ class Catalog:
             (AdapterRow, adapter_id),
         )
         for model, row_id in tables:
-            table = _table(model)
+            table = table_of(model)
             row = connection.execute(select(table).where(table.c.id == row_id)).mappings().one()
             damage = row_damage(table.name, row)
             if model is AdapterRow and damage is None:
-                children = self.children(connection, [adapter_id])
+                children = child_rows(connection, [adapter_id])
                 damage = next(iter(children_damage(row, children)), None)
             if damage:
                 raise DamagedError(f"{damage}: restore the bank from a copy, then run verify-all")
@@ -346,7 +309,7 @@ class Catalog:
             query = query.order_by(None).order_by(AdapterRow.id.desc()).limit(newest)
         rows = connection.execute(query).mappings().all()
         ids = [row["id"] for row in rows]
-        children = self.children(connection, ids)
+        children = child_rows(connection, ids)
         accepted = _accepted(connection, ids)
         records = [self._record(row, children, accepted) for row in rows]
         return Records(records if newest is None else reversed(records))
@@ -391,67 +354,6 @@ class Catalog:
             read_blob=self.read_blob,
         )
 
-    # Evidence
-
-    def sealed_rows(
-        self, connection: Connection, model: type[Base], tasks: Collection[str] = ()
-    ) -> Iterator[StoredRow]:
-        """Give the rows of a sealed table, with the columns that cannot be read left out.
-
-        Args:
-            connection: the transaction to look in.
-            model: the table.
-            tasks: only what belongs to tasks of these names, or to every one as the bank's own
-                row and the backbones do; none at all means every row.
-        """
-        table = _table(model)
-        query = select(table).order_by(table.c.id)
-        if tasks:
-            belonging = _belonging(tasks)
-            if model not in belonging:
-                return
-            query = query.where(belonging[model])
-        try:
-            rows = connection.execute(query).mappings().all()
-        except UNREADABLE:
-            yield from self._rows_one_by_one(connection, query)
-        else:
-            for row in rows:
-                yield StoredRow(dict(row), ())
-
-    def _rows_one_by_one(self, connection: Connection, query: Select[Any]) -> Iterator[StoredRow]:
-        own_id = query.selected_columns["id"]
-        ids = connection.execute(query.with_only_columns(own_id)).scalars().all()
-        for row_id in ids:
-            own = query.where(own_id == row_id)
-            try:
-                yield StoredRow(dict(connection.execute(own).mappings().one()), ())
-            except UNREADABLE:
-                yield _read_by_column(connection, own)
-
-    def children(
-        self,
-        connection: Connection,
-        parents: Sequence[int],
-        tables: Mapping[str, tuple[type[Base], str]] = CHILDREN,
-    ) -> dict[str, dict[int, list[Mapping[str, Any]]]]:
-        """Return the child rows of some parents: by table, then by parent."""
-        return {
-            name: _grouped(connection, table, parent, parents)
-            for name, (table, parent) in tables.items()
-        }
-
-    def missing_triggers(self, connection: Connection) -> list[str]:
-        """Return the names of the triggers that ought to keep the tables append-only but do not."""
-        if connection.dialect.name == "sqlite":
-            found = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        else:
-            found = (
-                "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')"
-            )
-        present = set(connection.execute(text(found)).scalars())
-        return sorted(expected_triggers(connection.dialect.name) - present)
-
     # Aliases, retirement, garbage
 
     def set_alias(self, connection: Connection, task: str, alias: str, version: int | None) -> None:
@@ -468,7 +370,7 @@ class Catalog:
         if version is not None and _is_retired(connection, task_id, version):
             raise ConflictError(f"{task}@{version} is retired: name a version in use; {_see(task)}")
         values = {"task_id": task_id, "name": alias, "version": version, "set_at": now()}
-        _insert(connection, AliasRow, values)
+        insert_row(connection, AliasRow, values)
 
     def aliases(self, task: str) -> tuple[AliasRecord, ...]:
         """Return every step in the history of a task's aliases, oldest first."""
@@ -511,7 +413,7 @@ class Catalog:
             "digest": record.digest,
             "retired_at": now(),
         }
-        _insert(connection, RetirementRow, values)
+        insert_row(connection, RetirementRow, values)
 
     def delete_retired(self, connection: Connection) -> None:
         """Delete the rows of every retired adapter, and splits that no adapter has any more."""
@@ -570,7 +472,7 @@ class Catalog:
             "environment": dict(new.environment),
             "created_at": now(),
         }
-        _insert(connection, TrialRow, values)
+        insert_row(connection, TrialRow, values)
 
     def trials(self, task: str | None = None) -> tuple[TrialRecord, ...]:
         """Return the trainings of one task or of all, oldest first.
@@ -578,7 +480,7 @@ class Catalog:
         Raises:
             DamagedError: if a row is not what was recorded.
         """
-        table = _table(TrialRow)
+        table = table_of(TrialRow)
         query = select(table, BackboneRow.fingerprint.label("backbone")).join(
             BackboneRow, BackboneRow.id == TrialRow.backbone_id
         )
@@ -601,313 +503,6 @@ class Catalog:
         }
         names = set(TrialRecord.__dataclass_fields__) - changed.keys()
         return TrialRecord(**{name: row[name] for name in names}, **changed)
-
-    # Verifications
-
-    def add_run(
-        self,
-        connection: Connection,
-        level: str,
-        tasks: Sequence[str],
-        environment: Mapping[str, Json],
-    ) -> int:
-        """Record that a verification begins to predict; return the run's id."""
-        values = {"level": level, "tasks": list(tasks), "environment": dict(environment)}
-        return _insert(connection, RunRow, values | {"started_at": now()})
-
-    def unfinished_runs(self) -> list[dict[str, Json]]:
-        """Return the runs that no verification came of, oldest first, with `adapters` observed."""
-        ended = select(VerificationRow.run_id).where(VerificationRow.run_id.is_not(None))
-        query = select(RunRow.__table__).where(RunRow.id.not_in(ended)).order_by(RunRow.id)
-        counts = (
-            select(ObservationRow.run_id, func.count(func.distinct(ObservationRow.adapter_id)))
-            .where(ObservationRow.run_id.not_in(ended))
-            .group_by(ObservationRow.run_id)
-        )
-        with reading(self.engine) as connection:
-            seen = {run: count for run, count in connection.execute(counts)}
-            rows = connection.execute(query).mappings()
-            return [{**row, "adapters": seen.get(row["id"], 0)} for row in rows]
-
-    def add_observation(
-        self,
-        connection: Connection,
-        run: int,
-        adapter: int,
-        circumstances: str,
-        observation: Observation,
-    ) -> None:
-        """Record what an adapter predicted; the blob of it must be stored already."""
-        values = {
-            "run_id": run,
-            "adapter_id": adapter,
-            "split": observation.split,
-            "circumstances": circumstances,
-            "noise": observation.noise,
-            "digest": observation.predictions,
-            "observed_at": now(),
-        }
-        _insert(connection, ObservationRow, values)
-
-    def observations(self, run: int) -> dict[tuple[int, str], tuple[Observation, ...]]:
-        """Return what a run has observed, by the id of the adapter's row and circumstances."""
-        query = select(ObservationRow.__table__).where(ObservationRow.run_id == run)
-        found: dict[tuple[int, str], dict[str, Observation]] = defaultdict(dict)
-        with reading(self.engine) as connection:
-            for row in connection.execute(query.order_by(ObservationRow.id)).mappings():
-                damage = row_damage(ObservationRow.__tablename__, row)
-                if damage is None:
-                    one = Observation(row["split"], row["noise"], row["digest"])
-                    found[row["adapter_id"], row["circumstances"]][row["split"]] = one
-        return {key: tuple(own.values()) for key, own in found.items()}
-
-    def vouchers(self, circumstances: Sequence[str]) -> dict[str, Voucher]:
-        """Return the newest verification that said `ok` or `changed`, by circumstances."""
-        found: dict[str, Voucher] = {}
-        with reading(self.engine) as connection:
-            for part in _parts(circumstances):
-                query = (
-                    select(
-                        ResultRow.circumstances,
-                        ResultRow.verification_id,
-                        ResultRow.status,
-                        ResultRow.recorded,
-                        ResultRow.observed,
-                    )
-                    .where(ResultRow.circumstances.in_(part))
-                    .where(ResultRow.status.in_(("ok", "changed")))
-                    .order_by(ResultRow.id)
-                )
-                for of, verification, status, recorded, observed in connection.execute(query):
-                    one = Voucher(verification, status, float(recorded or 0.0), observed)
-                    found[str(of)] = one
-        return found
-
-    def add_verification(
-        self,
-        connection: Connection,
-        values: Mapping[str, Json],
-        results: Sequence[Mapping[str, Json]],
-        findings: Sequence[Mapping[str, Json]],
-    ) -> int:
-        """Record one verification with its results and findings; return its id."""
-        children = {"results": results, "findings": findings}
-        digests = {name: contents(rows, "verification_id") for name, rows in children.items()}
-        own = _insert(connection, VerificationRow, {**values, "contents": digests})
-        for name, rows in children.items():
-            if rows:
-                connection.execute(
-                    insert(VERIFICATION_CHILDREN[name][0]),
-                    [{**row, "verification_id": own} for row in rows],
-                )
-        return own
-
-    def verifications(self) -> list[dict[str, Json]]:
-        """Return every recorded verification with its results and findings, oldest first."""
-        with reading(self.engine) as connection:
-            query = select(VerificationRow.__table__).order_by(VerificationRow.id)
-            rows = [dict(row) for row in connection.execute(query).mappings()]
-            everyone = [row["id"] for row in rows]
-            children = self.children(connection, everyone, VERIFICATION_CHILDREN)
-        for row in rows:
-            row |= {name: groups.get(row["id"], []) for name, groups in children.items()}
-        return rows
-
-    def verification_summaries(self) -> list[dict[str, Json]]:
-        """Return every verification, oldest first, with `statuses`: how many have which."""
-        query = select(VerificationRow.__table__).order_by(VerificationRow.id)
-        counts = select(
-            ResultRow.verification_id, ResultRow.status, func.count(ResultRow.id)
-        ).group_by(ResultRow.verification_id, ResultRow.status)
-        with reading(self.engine) as connection:
-            statuses: dict[int, dict[str, int]] = defaultdict(dict)
-            for verification, status, count in connection.execute(counts):
-                statuses[verification][status] = count
-            return [
-                {**row, "statuses": statuses[row["id"]]}
-                for row in connection.execute(query).mappings()
-            ]
-
-    def results_of(self, task: str) -> list[dict[str, Json]]:
-        """Return what verifications said of a task, oldest first."""
-        query = (
-            select(ResultRow.__table__, VerificationRow.level, VerificationRow.finished_at)
-            .join(VerificationRow, VerificationRow.id == ResultRow.verification_id)
-            .where(ResultRow.task == task)
-            .order_by(ResultRow.id)
-        )
-        with reading(self.engine) as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
-
-    def observed_scores(self) -> list[tuple[str, str, int, float]]:
-        """Return when a verification saw which task and version score what, oldest first."""
-        query = (
-            select(
-                VerificationRow.finished_at, ResultRow.task, ResultRow.version, ResultRow.observed
-            )
-            .join(VerificationRow, VerificationRow.id == ResultRow.verification_id)
-            .where(ResultRow.observed.is_not(None))
-            .order_by(ResultRow.id)
-        )
-        with reading(self.engine) as connection:
-            rows = connection.execute(query).all()
-        try:
-            return [(at, task, version, float(seen or 0.0)) for at, task, version, seen in rows]
-        except ValueError:
-            raise DamagedError(
-                "a result of a verification is no number: run taskbank verify-all"
-            ) from None
-
-    def acceptances_of(self, task: str) -> list[dict[str, Json]]:
-        """Return what was accepted of a task, oldest first, once for all splits of a version."""
-        query = (
-            select(
-                AdapterRow.version,
-                AcceptanceRow.verification_id,
-                AcceptanceRow.reason,
-                func.min(AcceptanceRow.accepted_at).label("accepted_at"),
-            )
-            .join(AdapterRow, AdapterRow.id == AcceptanceRow.adapter_id)
-            .join(TaskRow, TaskRow.id == AdapterRow.task_id)
-            .where(TaskRow.name == task)
-            .group_by(AdapterRow.version, AcceptanceRow.verification_id, AcceptanceRow.reason)
-            .order_by(func.min(AcceptanceRow.id))
-        )
-        with reading(self.engine) as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
-
-    def tolerances_of(self, task: str) -> list[tuple[str, float | None]]:
-        """Return when a task got which tolerance, oldest first."""
-        query = (
-            select(ToleranceRow.set_at, ToleranceRow.tolerance)
-            .join(TaskRow, TaskRow.id == ToleranceRow.task_id)
-            .where(TaskRow.name == task)
-            .order_by(ToleranceRow.id)
-        )
-        with reading(self.engine) as connection:
-            return [(at, tolerance) for at, tolerance in connection.execute(query)]
-
-    def observed_by(self, verification: int, record: AdapterRecord) -> tuple[Observation, ...]:
-        """Return what a verification saw an adapter predict; nothing if it did not look.
-
-        Raises:
-            NotFoundError: if there is no such verification.
-        """
-        query = select(VerificationRow.run_id).where(VerificationRow.id == verification)
-        result = select(ResultRow.circumstances).where(
-            ResultRow.verification_id == verification,
-            ResultRow.task == record.task,
-            ResultRow.version == record.version,
-        )
-        with reading(self.engine) as connection:
-            found = connection.execute(query).one_or_none()
-            circumstances = connection.execute(result).scalar()
-        if found is None:
-            raise NotFoundError(
-                f"the bank has no verification {verification}: taskbank history lists them"
-            )
-        if found[0] is None or circumstances is None:
-            return ()
-        return self.observations(found[0]).get((record.id, circumstances), ())
-
-    # References and tolerances
-
-    def accept(
-        self,
-        connection: Connection,
-        adapter: int,
-        observations: Sequence[Observation],
-        verification: int,
-        reason: str,
-    ) -> None:
-        """Make what a verification observed of an adapter its reference predictions."""
-        for one in observations:
-            values = {
-                "adapter_id": adapter,
-                "split": one.split,
-                "digest": one.predictions,
-                "verification_id": verification,
-                "reason": reason,
-                "accepted_at": now(),
-            }
-            _insert(connection, AcceptanceRow, values)
-
-    def set_tolerance(self, connection: Connection, task: str, tolerance: float | None) -> None:
-        """Let a drop of a task pass from now on, or leave it to each verification again."""
-        task_id = connection.execute(select(TaskRow.id).where(TaskRow.name == task)).scalar_one()
-        values = {"task_id": task_id, "tolerance": tolerance, "set_at": now()}
-        _insert(connection, ToleranceRow, values)
-
-    def tolerances(self) -> dict[str, float]:
-        """Return the tolerance of every task that has one."""
-        query = (
-            select(ToleranceRow.__table__, TaskRow.name)
-            .join(TaskRow, TaskRow.id == ToleranceRow.task_id)
-            .order_by(ToleranceRow.id)
-        )
-        columns = _table(ToleranceRow).columns.keys()
-        latest = {}
-        with reading(self.engine) as connection:
-            for row in connection.execute(query).mappings():
-                # One that was changed behind the bank's back lets nothing pass.
-                if row_damage(ToleranceRow.__tablename__, {c: row[c] for c in columns}) is None:
-                    latest[row["name"]] = row["tolerance"]
-        return {task: value for task, value in latest.items() if value is not None}
-
-
-def stored_damage(table: str, stored: StoredRow) -> str | None:
-    """Return what is wrong with a sealed row as it is stored, or none.
-
-    Args:
-        table: the table's name, for the message.
-        stored: the row.
-    """
-    if not stored.unreadable:
-        return row_damage(table, stored.values)
-    columns = ", ".join(stored.unreadable)
-    return f"row {stored.values['id']} of table {table!r}: column {columns} {NOT_READABLE}"
-
-
-def _belonging(tasks: Collection[str]) -> dict[type[Base], ColumnElement[bool]]:
-    """Return which rows of a table belong to tasks; a table that is not named has none that do."""
-    own_tasks = select(TaskRow.id).where(TaskRow.name.in_(tasks))
-    adapters = select(AdapterRow.id).where(AdapterRow.task_id.in_(own_tasks))
-    splits = select(PredictionRow.split_digest).where(PredictionRow.adapter_id.in_(adapters))
-    return {
-        BankRow: true(),
-        BackboneRow: true(),
-        TaskRow: TaskRow.name.in_(tasks),
-        AdapterRow: AdapterRow.task_id.in_(own_tasks),
-        SplitRow: SplitRow.digest.in_(splits),
-        AliasRow: AliasRow.task_id.in_(own_tasks),
-        RetirementRow: RetirementRow.task_id.in_(own_tasks),
-        ToleranceRow: ToleranceRow.task_id.in_(own_tasks),
-        ObservationRow: ObservationRow.adapter_id.in_(adapters),
-        AcceptanceRow: AcceptanceRow.adapter_id.in_(adapters),
-        TrialRow: TrialRow.task.in_(tasks),
-    }
-
-
-def _read_by_column(connection: Connection, own: Select[Any]) -> StoredRow:
-    values, unreadable = {}, []
-    for column in own.selected_columns:
-        try:
-            values[column.name] = connection.execute(own.with_only_columns(column)).scalar()
-        except UNREADABLE:
-            unreadable.append(column.name)
-    return StoredRow(values, tuple(unreadable))
-
-
-def expected_triggers(dialect: str) -> set[str]:
-    """Return the names of the triggers that keep a bank append-only.
-
-    Args:
-        dialect: `sqlite` or `postgresql`.
-    """
-    kinds = ("update", "delete", "replace" if dialect == "sqlite" else "truncate")
-    tables = set(Base.metadata.tables) - {"gc_permits"}
-    names = {f"{table}_no_{kind}" for table in tables for kind in kinds}
-    return names | {"gc_permits_only_retired", "gc_permits_no_update"}
 
 
 def check_alias(alias: str) -> None:
@@ -945,39 +540,6 @@ def check_addable(name: str, kind: str, existing: str | None, *, new_version: bo
         raise ConflictError(
             f"task {name!r} is of kind {existing!r}, not {kind!r}: give the new kind another name"
         )
-
-
-def _insert(connection: Connection, table: type[Base], values: Mapping[str, Any]) -> int:
-    sealed = {**values, "seal": seal(values)}
-    result = connection.execute(insert(table).returning(_table(table).c.id), [sealed])
-    return int(result.scalar_one())
-
-
-def _insert_once(
-    connection: Connection, model: type[Base], key: str, values: Mapping[str, Any]
-) -> tuple[int, bool]:
-    """Insert a row unless its key is there; return the row's id, and whether it is new."""
-    table = _table(model)
-    known = select(table.c.id).where(table.c[key] == values[key])
-    found = connection.execute(known).scalar()
-    if found is not None:
-        return int(found), False
-    if connection.dialect.name == "sqlite":  # whose one writer nobody can come before
-        return _insert(connection, model, values), True
-    from sqlalchemy.dialects import postgresql  # slow to import, and not for every bank
-
-    sealed = {**values, "seal": seal(values)}
-    statement = postgresql.insert(table).on_conflict_do_nothing().returning(table.c.id)
-    made = connection.execute(statement, [sealed]).scalar()
-    if made is not None:
-        return int(made), True
-    return int(connection.execute(known).scalar_one()), False
-
-
-def _table(model: type[Base]) -> Table:
-    table = model.__table__
-    assert isinstance(table, Table)  # noqa: S101 - for the type checker
-    return table
 
 
 def adapter_values(
@@ -1068,22 +630,6 @@ def _adapters_query() -> Select[Any]:
     )
 
 
-def _grouped(
-    connection: Connection, table: type[Base], parent: str, parents: Sequence[int]
-) -> dict[int, list[Mapping[str, Any]]]:
-    columns = _table(table)
-    groups: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-    for part in _parts(parents):
-        query = select(columns).where(columns.c[parent].in_(part)).order_by(columns.c.id)
-        for row in connection.execute(query).mappings():
-            groups[row[parent]].append(dict(row))
-    return groups
-
-
-def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
-
-
 def _split_record(row: Mapping[str, Any], accepted: tuple[str, int] | None) -> SplitRecord:
     reference, verification = accepted or (row["digest"], None)
     return SplitRecord(
@@ -1110,7 +656,7 @@ def _accepted(
     ).order_by(AcceptanceRow.id)
     return {
         (adapter, split): (digest, verification)
-        for part in _parts(adapters)
+        for part in parts(adapters)
         for adapter, split, digest, verification in connection.execute(
             query.where(AcceptanceRow.adapter_id.in_(part))
         )

@@ -103,7 +103,7 @@ def verify_all(
 
 def _history(bank: Bank) -> dict[str, list[float]]:
     """Return the scores of every adapter, oldest first: when it was added, then as it was seen."""
-    from taskbank.catalog.catalog import UNREADABLE
+    from taskbank.catalog.evidence import UNREADABLE
     from taskbank.errors import TaskbankError
     from taskbank.history.matrix import scores_seen
 

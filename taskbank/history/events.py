@@ -42,7 +42,7 @@ def bank_events(bank: Bank) -> list[Event]:
         Event(one.created_at, "added", one.ref, None, one.metric, one.score)
         for one in bank.adapters(retired=True)
     ]
-    for row in bank.catalog.verification_summaries():
+    for row in bank.verifications.summaries():
         counts = row["statuses"]
         told: list[str] = [f"{row['checked']} checked"]
         if row["vouched"]:
@@ -52,7 +52,7 @@ def bank_events(bank: Bank) -> list[Event]:
         found.append(
             Event(row["finished_at"], "verified", row["level"], row["id"], ", ".join(told))
         )
-    for run in bank.catalog.unfinished_runs():
+    for run in bank.verifications.unfinished_runs():
         seen = f"incomplete, {run['adapters']} adapters observed; verify-all --resume goes on"
         found.append(Event(run["started_at"], "interrupted", run["level"], None, seen))
     return sorted(found, key=lambda event: event.at)
@@ -74,7 +74,7 @@ def _of_task(bank: Bank, task: str) -> Iterator[Event]:
     for one in bank.adapters(task=task, retired=True):
         told = f"{one.metric} on {one.split}" + (", out of use now" if one.retired else "")
         yield Event(one.created_at, "added", one.ref, None, told, one.score)
-    for row in bank.catalog.results_of(task):
+    for row in bank.verifications.results_of(task):
         about = f"{task}@{row['version']}"
         yield Event(
             row["finished_at"],
@@ -85,9 +85,9 @@ def _of_task(bank: Bank, task: str) -> Iterator[Event]:
             row["observed"],
             row["flips"],
         )
-    for row in bank.catalog.acceptances_of(task):
+    for row in bank.verifications.acceptances_of(task):
         about = f"{task}@{row['version']}"
         yield Event(row["accepted_at"], "accepted", about, row["verification_id"], row["reason"])
-    for at, tolerance in bank.catalog.tolerances_of(task):
+    for at, tolerance in bank.verifications.tolerances_of(task):
         told = "left to each verification" if tolerance is None else f"{tolerance:g} is let pass"
         yield Event(at, "tolerance", task, None, told)

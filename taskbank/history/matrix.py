@@ -109,5 +109,5 @@ def scores_seen(bank: Bank, records: Sequence[AdapterRecord]) -> list[tuple[str,
     """
     added = [(one.created_at, one.task, one.version, one.score) for one in records]
     wanted = {(one.task, one.version) for one in records}
-    seen = [one for one in bank.catalog.observed_scores() if one[1:3] in wanted]
+    seen = [one for one in bank.verifications.observed_scores() if one[1:3] in wanted]
     return sorted(added + seen)

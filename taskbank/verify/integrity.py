@@ -15,13 +15,21 @@ from tqdm import tqdm
 
 from taskbank import plugins
 from taskbank.bank import Bank
-from taskbank.catalog.catalog import NOT_READABLE, UNREADABLE, StoredRow, stored_damage
 from taskbank.catalog.engine import reading
+from taskbank.catalog.evidence import (
+    NOT_READABLE,
+    UNREADABLE,
+    StoredRow,
+    missing_triggers,
+    sealed_rows,
+    stored_damage,
+)
 from taskbank.catalog.models import CHILDREN, SEALED, VERIFICATION_CHILDREN, Base
+from taskbank.catalog.rows import child_rows
 from taskbank.catalog.seals import children_damage
 from taskbank.errors import TaskbankError
 from taskbank.verify.report import Finding, Status
-from taskbank.verify.stored import SeenSplits, bytes_damage
+from taskbank.verify.stored import SeenSplits, bytes_damage, no_splits
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
@@ -103,11 +111,11 @@ def check_integrity(
     found = Integrity()
     tasks = {name for name, _ in chosen}
     with reading(bank.engine) as connection:
-        for trigger in bank.catalog.missing_triggers(connection):
+        for trigger in missing_triggers(connection):
             found.note([], "triggers", f"trigger {trigger!r} is missing or switched off: {RESTORE}")
         tables: Tables = {
             model.__tablename__: {
-                row.values["id"]: row for row in bank.catalog.sealed_rows(connection, model, tasks)
+                row.values["id"]: row for row in sealed_rows(connection, model, tasks)
             }
             for model in SEALED
         }
@@ -117,7 +125,7 @@ def check_integrity(
                 _check_row(found, tables, table, row)
         _check_verifications(bank, connection, found, tables["verifications"])
         _check_blobs(bank, found, tables)
-        splits: SeenSplits = SeenSplits()
+        splits: SeenSplits = no_splits()
         children = _children(bank, connection, list(found.adapters))
         for row_id, adapter in tqdm(
             found.adapters.items(),
@@ -175,9 +183,7 @@ def _check_verifications(
         known = _children(bank, connection, part, VERIFICATION_CHILDREN)
         for row_id in part:
             try:
-                children = known or bank.catalog.children(
-                    connection, [row_id], VERIFICATION_CHILDREN
-                )
+                children = known or child_rows(connection, [row_id], VERIFICATION_CHILDREN)
                 damages = list(children_damage(rows[row_id].values, children))
             except UNREADABLE:
                 damages = [f"a value that belongs to verification {row_id} {NOT_READABLE}"]
@@ -216,7 +222,7 @@ def _children(
 ) -> Children | None:
     """Return the child rows of some parents at once; none if a value cannot be read."""
     try:
-        return bank.catalog.children(connection, parents, of)
+        return child_rows(connection, parents, of)
     except UNREADABLE:
         return None
 
@@ -235,7 +241,7 @@ def _check_adapter(
         return
     row = tables["adapters"][row_id].values
     try:
-        children = known or bank.catalog.children(connection, [row_id])
+        children = known or child_rows(connection, [row_id])
         damages = list(children_damage(row, children))
     except UNREADABLE:
         damages = [f"a value that belongs to it {NOT_READABLE}"]

@@ -7,11 +7,11 @@ is, so that a verification that did not end can go on where it was.
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -26,6 +26,7 @@ from taskbank.data.examples import Examples
 from taskbank.errors import DamagedError, TaskbankError
 from taskbank.evaluate import predict_examples
 from taskbank.inference import check_backbone, encoded_for, load_recorded, model_of
+from taskbank.recent import Recent
 from taskbank.together import Asked, predict_together
 from taskbank.trunk import with_trunk
 from taskbank.verify.canary import choose_canaries
@@ -45,7 +46,6 @@ RECENT = 16384  # examples that are kept, as they are, tokenised and predicted
 # the same as when they were added, so that the same bits come of them.
 TASKS, EXAMPLES = 32, 256
 
-Made = TypeVar("Made")
 Speaks = Callable[[AdapterRecord, Voucher], bool]
 
 
@@ -128,25 +128,6 @@ def _unloadable(group: Sequence[AdapterRecord], error: TaskbankError) -> Finding
     return Finding(None, None, "backbone", f"{error} (concerns {names})")
 
 
-class _Recent(Generic[Made]):
-    """What was made of the last few splits: versions of a task share them.
-
-    Two threads may make the same thing at once; each has what it asked for.
-    """
-
-    def __init__(self) -> None:
-        self.kept: OrderedDict[Hashable, tuple[int, Made]] = OrderedDict()
-
-    def get(self, split: SplitRecord, key: Hashable, make: Callable[[], Made]) -> Made:
-        """Return what was made of a split, making it if it is not there."""
-        found = self.kept.get(key)
-        if found is None:
-            found = self.kept[key] = (split.rows, make())
-            while len(self.kept) > 1 and sum(rows for rows, _ in self.kept.values()) > RECENT:
-                self.kept.popitem(last=False)
-        return found[1]
-
-
 @dataclass
 class _Case:
     """An adapter that is looked at.
@@ -184,9 +165,10 @@ class _Observer:
     ) -> None:
         self.bank, self.backbone, self.level = bank, backbone, level
         self.conditions, self.run, self.speaks = conditions, run, speaks
-        self.examples: _Recent[Examples] = _Recent()
-        self.encoded: _Recent[Encoded] = _Recent()
-        self.references: _Recent[np.ndarray] = _Recent()
+        # Versions of a task share them.
+        self.examples: Recent[Examples] = Recent(RECENT, len)
+        self.encoded: Recent[Encoded] = Recent(RECENT, len)
+        self.references: Recent[np.ndarray] = Recent(RECENT, len)
 
     def observe(self, records: Sequence[AdapterRecord]) -> Iterator[Evidence]:
         """Give the evidence of each adapter."""
@@ -200,7 +182,7 @@ class _Observer:
         fingerprint, numerics = self.backbone.identity.fingerprint, self.conditions.numerics
         keys = [circumstances(record, fingerprint, numerics) for record in records]
         vouching = self.level == "changed" and not self.conditions.asked
-        vouchers = self.bank.catalog.vouchers(keys) if vouching else {}
+        vouchers = self.bank.verifications.vouchers(keys) if vouching else {}
         window: list[_Case] = []
         examples = 0
         for record, key in zip(records, keys, strict=True):
@@ -306,7 +288,7 @@ class _Observer:
             columns = self._examples(record, split).columns
             key = (split.digest, record.kind, record.training["max_length"])
             make = partial(encoded_for, record, self.backbone, columns)
-            found[split.name] = self.encoded.get(split, key, make)
+            found[split.name] = self.encoded.get(key, make)
         return found
 
     def _compared(self, record: AdapterRecord, observed: Observed) -> Iterator[Comparison]:
@@ -349,11 +331,11 @@ class _Observer:
 
     def _reference(self, record: AdapterRecord, split: SplitRecord) -> np.ndarray:
         make = partial(self.bank.reference, record, split.name)
-        return self.references.get(split, split.reference, make)
+        return self.references.get(split.reference, make)
 
     def _examples(self, record: AdapterRecord, split: SplitRecord) -> Examples:
         make = partial(self.bank.examples, record, split.name)
-        return self.examples.get(split, split.digest, make)
+        return self.examples.get(split.digest, make)
 
 
 def _failed(record: AdapterRecord, error: TaskbankError) -> Evidence:

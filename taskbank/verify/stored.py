@@ -6,7 +6,6 @@ are, a bank or an exported folder, and checked against what the adapter's row sa
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, deserialize
 from taskbank.data.columns import shown, wrong_value
 from taskbank.data.examples import Examples
 from taskbank.errors import GoneError, TaskbankError
+from taskbank.recent import Recent
 from taskbank.specs import Definition
 
 if TYPE_CHECKING:
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 ReadBlob = Callable[[str], bytes]
-SeenSplits = OrderedDict[str, Examples]  # by digest; many adapters share one
-RECENT = 8  # splits that are kept
+SeenSplits = Recent[Examples]  # by digest; many adapters share one
+RECENT = 1 << 14  # examples that are kept
+
+
+def no_splits() -> SeenSplits:
+    """Return where the splits that were read last are kept, with none yet."""
+    return Recent(RECENT, len)
 
 
 def bytes_damage(
@@ -86,16 +91,13 @@ def _split_damage(
     read: ReadBlob, prediction: Row, kind: Kind, definition: Definition, seen: SeenSplits
 ) -> tuple[Examples | None, list[str]]:
     name, digest = prediction["split"], prediction["split_digest"]
-    if digest not in seen:
-        try:
-            seen[digest] = Examples.from_bytes(read(digest), name)
-        except GoneError:
-            raise
-        except TaskbankError as error:
-            return None, [f"split {name!r} cannot be read: {error}"]
-        if len(seen) > RECENT:
-            seen.popitem(last=False)
-    examples, found = seen[digest], []
+    found: list[str] = []
+    try:
+        examples = seen.get(digest, lambda: Examples.from_bytes(read(digest), name))
+    except GoneError:
+        raise
+    except TaskbankError as error:
+        return None, [f"split {name!r} cannot be read: {error}"]
     if len(examples) != prediction["rows"]:
         found.append(
             f"split {name!r} has {len(examples):,} examples, recorded were {prediction['rows']:,}"

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from taskbank.bank import Bank
-from taskbank.catalog.catalog import UNREADABLE, now
 from taskbank.catalog.engine import writing
+from taskbank.catalog.evidence import UNREADABLE
 from taskbank.catalog.records import AdapterRecord, Voucher
+from taskbank.catalog.rows import now
 from taskbank.environment import environment
 from taskbank.errors import BankError, InputError, TaskbankError
 from taskbank.specs import ANY_DROP, Json, check_tolerance
@@ -153,7 +154,7 @@ def _run(bank: Bank, report: Report, tasks: Sequence[str], *, resume: bool) -> t
         return Run(bank), report
     for run in _unfinished(bank) if resume else []:
         if (run["level"], run["tasks"]) == (report.level, tasks):
-            return Run(bank, run["id"], bank.catalog.observations(run["id"])), report
+            return Run(bank, run["id"], bank.verifications.observations(run["id"])), report
     try:
         return Run(bank, bank.start_run(report.level, tasks, report.environment)), report
     except BankError as error:  # a bank that cannot be written to is still reported on
@@ -162,7 +163,9 @@ def _run(bank: Bank, report: Report, tasks: Sequence[str], *, resume: bool) -> t
 
 def _unfinished(bank: Bank) -> list[dict[str, Json]]:
     """Return the runs that did not end, the one that saw most first, the newest of equal ones."""
-    return sorted(bank.catalog.unfinished_runs(), key=lambda run: (-run["adapters"], -run["id"]))
+    return sorted(
+        bank.verifications.unfinished_runs(), key=lambda run: (-run["adapters"], -run["id"])
+    )
 
 
 EVIDENCE = ("noise", "within_noise", "negative_flips", "positive_flips", "p_value", "metrics")
@@ -191,7 +194,7 @@ def _record(bank: Bank, report: Report, run: Run) -> Report:
     findings = [dict(vars(finding)) for finding in report.findings]
     try:
         with writing(bank.engine) as connection:
-            number = bank.catalog.add_verification(connection, values, results, findings)
+            number = bank.verifications.add(connection, values, results, findings)
     except BankError as error:
         return replace(report, unrecorded=str(error))
     return replace(report, id=number)

@@ -1,0 +1,148 @@
+"""Rows as they are stored, whether they can be read or not, and the triggers that guard them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, select, text, true
+from sqlalchemy.exc import OperationalError
+
+from taskbank.catalog.models import (
+    AcceptanceRow,
+    AdapterRow,
+    AliasRow,
+    BackboneRow,
+    BankRow,
+    Base,
+    ObservationRow,
+    PredictionRow,
+    RetirementRow,
+    SplitRow,
+    TaskRow,
+    ToleranceRow,
+    TrialRow,
+)
+from taskbank.catalog.rows import table_of
+from taskbank.catalog.seals import row_damage
+
+# What reading a value raises that is not UTF-8, or not JSON.
+UNREADABLE = (ValueError, OperationalError)
+NOT_READABLE = "cannot be read (not UTF-8, or not JSON)"
+
+
+@dataclass(frozen=True)
+class StoredRow:
+    """A row as it is stored, whether it can be read or not.
+
+    Attributes:
+        values: what can be read, by column.
+        unreadable: the columns that cannot.
+    """
+
+    values: Mapping[str, Any]
+    unreadable: tuple[str, ...]
+
+
+def sealed_rows(
+    connection: Connection, model: type[Base], tasks: Collection[str] = ()
+) -> Iterator[StoredRow]:
+    """Give the rows of a sealed table, with the columns that cannot be read left out.
+
+    Args:
+        connection: the transaction to look in.
+        model: the table.
+        tasks: only what belongs to tasks of these names, or to every one as the bank's own
+            row and the backbones do; none at all means every row.
+    """
+    table = table_of(model)
+    query = select(table).order_by(table.c.id)
+    if tasks:
+        belonging = _belonging(tasks)
+        if model not in belonging:
+            return
+        query = query.where(belonging[model])
+    try:
+        rows = connection.execute(query).mappings().all()
+    except UNREADABLE:
+        yield from _rows_one_by_one(connection, query)
+    else:
+        for row in rows:
+            yield StoredRow(dict(row), ())
+
+
+def _rows_one_by_one(connection: Connection, query: Select[Any]) -> Iterator[StoredRow]:
+    own_id = query.selected_columns["id"]
+    ids = connection.execute(query.with_only_columns(own_id)).scalars().all()
+    for row_id in ids:
+        own = query.where(own_id == row_id)
+        try:
+            yield StoredRow(dict(connection.execute(own).mappings().one()), ())
+        except UNREADABLE:
+            yield _read_by_column(connection, own)
+
+
+def _read_by_column(connection: Connection, own: Select[Any]) -> StoredRow:
+    values, unreadable = {}, []
+    for column in own.selected_columns:
+        try:
+            values[column.name] = connection.execute(own.with_only_columns(column)).scalar()
+        except UNREADABLE:
+            unreadable.append(column.name)
+    return StoredRow(values, tuple(unreadable))
+
+
+def _belonging(tasks: Collection[str]) -> dict[type[Base], ColumnElement[bool]]:
+    """Return which rows of a table belong to tasks; a table that is not named has none that do."""
+    own_tasks = select(TaskRow.id).where(TaskRow.name.in_(tasks))
+    adapters = select(AdapterRow.id).where(AdapterRow.task_id.in_(own_tasks))
+    splits = select(PredictionRow.split_digest).where(PredictionRow.adapter_id.in_(adapters))
+    return {
+        BankRow: true(),
+        BackboneRow: true(),
+        TaskRow: TaskRow.name.in_(tasks),
+        AdapterRow: AdapterRow.task_id.in_(own_tasks),
+        SplitRow: SplitRow.digest.in_(splits),
+        AliasRow: AliasRow.task_id.in_(own_tasks),
+        RetirementRow: RetirementRow.task_id.in_(own_tasks),
+        ToleranceRow: ToleranceRow.task_id.in_(own_tasks),
+        ObservationRow: ObservationRow.adapter_id.in_(adapters),
+        AcceptanceRow: AcceptanceRow.adapter_id.in_(adapters),
+        TrialRow: TrialRow.task.in_(tasks),
+    }
+
+
+def stored_damage(table: str, stored: StoredRow) -> str | None:
+    """Return what is wrong with a sealed row as it is stored, or none.
+
+    Args:
+        table: the table's name, for the message.
+        stored: the row.
+    """
+    if not stored.unreadable:
+        return row_damage(table, stored.values)
+    columns = ", ".join(stored.unreadable)
+    return f"row {stored.values['id']} of table {table!r}: column {columns} {NOT_READABLE}"
+
+
+def missing_triggers(connection: Connection) -> list[str]:
+    """Return the names of the triggers that ought to keep the tables append-only but do not."""
+    if connection.dialect.name == "sqlite":
+        found = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    else:
+        found = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')"
+    present = set(connection.execute(text(found)).scalars())
+    return sorted(expected_triggers(connection.dialect.name) - present)
+
+
+def expected_triggers(dialect: str) -> set[str]:
+    """Return the names of the triggers that keep a bank append-only.
+
+    Args:
+        dialect: `sqlite` or `postgresql`.
+    """
+    kinds = ("update", "delete", "replace" if dialect == "sqlite" else "truncate")
+    tables = set(Base.metadata.tables) - {"gc_permits"}
+    names = {f"{table}_no_{kind}" for table in tables for kind in kinds}
+    return names | {"gc_permits_only_retired", "gc_permits_no_update"}
