@@ -87,7 +87,9 @@ def verify_all(
             found = verify(bank, tasks, what_if=asked, progress=settings.progress, **given)
         except KeyboardInterrupt:
             if not asked:
-                settings.say("interrupted: the same command with --resume goes on from here")
+                settings.say(
+                    "what was predicted is kept: the same command with --resume goes on from there"
+                )
             raise
         scores = _history(bank) if report is not None else {}
     if junit is not None:
