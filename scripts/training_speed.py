@@ -113,7 +113,8 @@ def sides(peer: str, method: str) -> tuple[Trained, ...]:
         Trained(f"{method}, top:3", None, method, layers="top:3"),
         Trained(f"{method}, top:3, bfloat16", None, method, "bfloat16", "top:3"),
     )
-    return tuple(side for side in everyone if side.precision in precisions())
+    own = precisions()
+    return tuple(side for side in everyone if side.precision in own)
 
 
 DUELS = {"adapters": sides("adapters", "houlsby"), "peft": sides("peft", "lora")}

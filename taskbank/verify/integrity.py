@@ -25,7 +25,7 @@ from taskbank.catalog.evidence import (
     stored_damage,
 )
 from taskbank.catalog.models import CHILDREN, SEALED, VERIFICATION_CHILDREN, Base
-from taskbank.catalog.rows import child_rows
+from taskbank.catalog.rows import child_rows, parts
 from taskbank.catalog.seals import children_damage
 from taskbank.errors import TaskbankError
 from taskbank.verify.report import Finding, Status
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
 RESTORE = "restore the bank from a copy, or remove the task and add it again"
-
-CHUNK = 1000  # verifications whose child rows are read at once
 
 Children = dict[str, dict[int, list[Mapping[str, Any]]]]  # rows by table, then by parent
 Tables = dict[str, dict[int, StoredRow]]  # by name, then by id
@@ -123,10 +121,10 @@ def check_integrity(
         for table, rows in tables.items():
             for row in rows.values():
                 _check_row(found, tables, table, row)
-        _check_verifications(bank, connection, found, tables["verifications"])
+        _check_verifications(connection, found, tables["verifications"])
         _check_blobs(bank, found, tables)
-        splits: SeenSplits = no_splits()
-        children = _children(bank, connection, list(found.adapters))
+        splits = no_splits()
+        children = _children(connection, list(found.adapters))
         for row_id, adapter in tqdm(
             found.adapters.items(),
             desc="checking",
@@ -174,13 +172,12 @@ def _check_row(found: Integrity, tables: Tables, table: str, stored: StoredRow) 
 
 
 def _check_verifications(
-    bank: Bank, connection: Connection, found: Integrity, rows: Mapping[int, StoredRow]
+    connection: Connection, found: Integrity, rows: Mapping[int, StoredRow]
 ) -> None:
     # What is wrong with a row itself was said already.
     sound = [i for i, row in rows.items() if stored_damage("verifications", row) is None]
-    for start in range(0, len(sound), CHUNK):
-        part = sound[start : start + CHUNK]
-        known = _children(bank, connection, part, VERIFICATION_CHILDREN)
+    for part in parts(sound):
+        known = _children(connection, part, VERIFICATION_CHILDREN)
         for row_id in part:
             try:
                 children = known or child_rows(connection, [row_id], VERIFICATION_CHILDREN)
@@ -215,7 +212,6 @@ def _check_blobs(bank: Bank, found: Integrity, tables: Tables) -> None:
 
 
 def _children(
-    bank: Bank,
     connection: Connection,
     parents: Sequence[int],
     of: Mapping[str, tuple[type[Base], str]] = CHILDREN,
