@@ -1,8 +1,8 @@
-"""Runs the migrations on a connection that taskbank.catalog.schema hands over."""
+"""Runs the migrations on a connection that taskbank.bank.catalog.migrate hands over."""
 
 from alembic import context
 
-from taskbank.catalog.models import Base
+from taskbank.bank.catalog.tables import Base
 
 
 def _run() -> None:

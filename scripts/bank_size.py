@@ -21,9 +21,12 @@ from safetensors.numpy import save
 from tqdm import tqdm
 
 import taskbank
-from taskbank.catalog.records import MetricRecord, NewAdapter, NewSplit
+from taskbank.bank.new_records import NewAdapter, NewSplit
+from taskbank.bank.records import MetricRecord
 from taskbank.data.examples import Examples
-from taskbank.specs import BackboneIdentity, Definition, MethodSpec, TrainingSpec, digest_bytes
+from taskbank.digests import digest_bytes
+from taskbank.kinds.definition import Definition
+from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
 
 HIDDEN = 4
 

@@ -16,10 +16,12 @@ from safetensors.numpy import save
 from sqlalchemy import Connection, func, insert, select, text
 from tqdm import tqdm
 
-from taskbank.bank import Bank
-from taskbank.catalog.catalog import adapter_values, children_of
-from taskbank.catalog.engine import writing
-from taskbank.catalog.models import (
+from taskbank.bank.bank import Bank
+from taskbank.bank.catalog.adapters import adapter_values, children_of
+from taskbank.bank.catalog.database import writing
+from taskbank.bank.catalog.rows import now
+from taskbank.bank.catalog.seals import seal
+from taskbank.bank.catalog.tables import (
     CHILDREN,
     AdapterRow,
     AliasRow,
@@ -29,11 +31,12 @@ from taskbank.catalog.models import (
     SplitRow,
     TaskRow,
 )
-from taskbank.catalog.records import MetricRecord, NewAdapter, NewSplit
-from taskbank.catalog.rows import now
-from taskbank.catalog.seals import seal
+from taskbank.bank.new_records import NewAdapter, NewSplit
+from taskbank.bank.records import MetricRecord
 from taskbank.data.examples import Examples
-from taskbank.specs import BackboneIdentity, Definition, MethodSpec, TrainingSpec, digest_bytes
+from taskbank.digests import digest_bytes
+from taskbank.kinds.definition import Definition
+from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
 
 VERSIONS = 4  # of each task
 WITH_BLOBS = 10  # one task in so many has its bytes

@@ -32,8 +32,9 @@ from processes import commandline, surroundings
 from side_by_side import markdown
 from sqlalchemy import create_engine, make_url, text
 
-from taskbank.bank import Bank, create_bank
-from taskbank.catalog.records import NewAdapter
+from taskbank.bank.bank import Bank
+from taskbank.bank.new_records import NewAdapter
+from taskbank.bank.open import create_bank
 from taskbank.verify.verify import verify_all
 
 SERVER = "TASKBANK_TEST_POSTGRESQL"

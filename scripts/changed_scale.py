@@ -18,17 +18,20 @@ from safetensors.numpy import save
 from tqdm import tqdm
 
 from taskbank import plugins
-from taskbank.backbone import Backbone, load_backbone
-from taskbank.bank import Bank, create_bank
-from taskbank.catalog.engine import writing
-from taskbank.catalog.records import NewAdapter, NewSplit
-from taskbank.catalog.rows import now
+from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.load import load_backbone
+from taskbank.bank.bank import Bank
+from taskbank.bank.catalog.database import writing
+from taskbank.bank.catalog.rows import now
+from taskbank.bank.new_records import NewAdapter, NewSplit
+from taskbank.bank.open import create_bank
 from taskbank.data.examples import Examples
-from taskbank.environment import environment
-from taskbank.evaluate import measure
-from taskbank.model import task_model
-from taskbank.specs import Definition, MethodSpec, TrainingSpec
-from taskbank.verify.canary import with_canaries
+from taskbank.interchange.export_folder import with_canaries
+from taskbank.kinds.definition import Definition
+from taskbank.model.task_model import task_model
+from taskbank.runtime.environment import environment
+from taskbank.specs import MethodSpec, TrainingSpec
+from taskbank.training.evaluation import measure
 from taskbank.verify.conditions import circumstances, conditions
 
 DEFINITION = Definition(("no", "yes"), {"positive": "yes"})

@@ -1,6 +1,6 @@
 """Computes the measures of continual learning with Avalanche, for the test of taskbank's own.
 
-    python scripts/continual_reference.py > tests/continual_reference.json
+    python scripts/continual_reference.py > tests/history/continual_reference.json
 
 Needs an environment of its own with `pip install avalanche-lib`, which wants much that taskbank
 does not.

@@ -23,12 +23,13 @@ from paper import Experiment
 from paper_tables import write_csv
 
 from taskbank import plugins
-from taskbank.backbone import load_backbone
-from taskbank.bank import create_bank
-from taskbank.data.sources import hold_out, read_examples, sample
-from taskbank.environment import pick_device
+from taskbank.backbone.load import load_backbone
+from taskbank.bank.open import create_bank
+from taskbank.data.sources import read_examples
+from taskbank.data.splits import hold_out, sample
 from taskbank.errors import TrainingError
-from taskbank.suite_file import Entry, read_suite
+from taskbank.pipeline.suite_file import Entry, read_suite
+from taskbank.runtime.device import pick_device
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind

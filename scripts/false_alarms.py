@@ -20,8 +20,8 @@ import torch
 from real_bank import bank_parser, copy_bank, real_bank, shortened
 from tqdm import tqdm
 
-from taskbank.backbone import load_backbone
-from taskbank.environment import pick_device
+from taskbank.backbone.load import load_backbone
+from taskbank.runtime.device import pick_device
 from taskbank.verify.verify import verify_all
 
 BATCHES = (1, 2, 3, 5, 8, 13, 16, 24, 32, 48, 64)
@@ -50,7 +50,7 @@ def main() -> None:
         torch.set_num_threads(1 + number % 2)
 
         with (
-            patch("taskbank.evaluate.EVALUATION_BATCH", BATCHES[number % len(BATCHES)]),
+            patch("taskbank.model.predict.EVALUATION_BATCH", BATCHES[number % len(BATCHES)]),
             patch("taskbank.evaluate.evaluation_batches", batches),
         ):
             report = verify_all(bank, backbone=backbone)

@@ -35,7 +35,7 @@ from pictures import STYLES, check_matplotlib, picture
 from processes import commandline, cost
 from side_by_side import Found, in_turn, markdown, shown, values, write
 
-from taskbank.bank import Bank
+from taskbank.bank.bank import Bank
 
 ALIAS = "production"
 TEXT = "Where is my invoice?"

@@ -38,22 +38,24 @@ from paper_figures import (
 from paper_tables import write_csv, write_scores
 from pictures import check_matplotlib
 
-from taskbank.backbone import Backbone, load_backbone
-from taskbank.bank import Bank, create_bank
-from taskbank.catalog.records import AdapterRecord, TrialRecord
-from taskbank.data.batches import Encoded
-from taskbank.environment import pick_device
+from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.load import load_backbone
+from taskbank.bank.bank import Bank
+from taskbank.bank.open import create_bank
+from taskbank.bank.records import AdapterRecord, TrialRecord
+from taskbank.data.encoded import Encoded
 from taskbank.errors import TrainingError
-from taskbank.evaluate import predict_examples
-from taskbank.inference import model_of
 from taskbank.methods.layers import select_layers
-from taskbank.pipeline import carry_out
-from taskbank.plan import TaskPlan
-from taskbank.search import Search, setting_of, settings
-from taskbank.suite import plan_entry
-from taskbank.suite_file import Entry, read_suite
-from taskbank.trials import Trainer
-from taskbank.tuning import fitted
+from taskbank.model.load import model_of
+from taskbank.model.predict import predict_examples
+from taskbank.pipeline.add_task import carry_out
+from taskbank.pipeline.suite import plan_entry
+from taskbank.pipeline.suite_file import Entry, read_suite
+from taskbank.runtime.device import pick_device
+from taskbank.training.plan import TaskPlan
+from taskbank.training.search import Search, setting_of, settings
+from taskbank.training.trainer import Trainer
+from taskbank.training.tune import fitted
 
 Values = dict[str, tuple[Any, ...]]
 

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from taskbank.environment import usual_precision
+from taskbank.runtime.device import usual_precision
 
 Job = Mapping[str, Any]
 Found = dict[str, Any]

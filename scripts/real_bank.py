@@ -10,14 +10,16 @@ from pathlib import Path
 from safetensors.numpy import load, save
 
 from taskbank import plugins
-from taskbank.bank import Bank, create_bank
-from taskbank.catalog.records import AdapterRecord, NewAdapter, NewSplit
+from taskbank.bank.bank import Bank
+from taskbank.bank.new_records import NewAdapter, NewSplit
+from taskbank.bank.open import create_bank
+from taskbank.bank.records import AdapterRecord
 from taskbank.data.examples import Examples
-from taskbank.evaluate import measure
+from taskbank.interchange.export_folder import with_canaries
 from taskbank.kinds.kind import Kind
+from taskbank.pipeline.suite import add_tasks
 from taskbank.specs import MethodSpec, TrainingSpec
-from taskbank.suite import add_tasks
-from taskbank.verify.canary import with_canaries
+from taskbank.training.evaluation import measure
 
 Change = Callable[[NewAdapter], NewAdapter]
 

@@ -21,11 +21,11 @@ from real_bank import Change, bank_parser, copy_bank, real_bank
 from safetensors.numpy import load, save
 from safetensors.torch import load_file, save_file
 
-from taskbank.backbone import load_backbone
-from taskbank.bank import Bank
-from taskbank.catalog.records import NewAdapter
+from taskbank.backbone.load import load_backbone
+from taskbank.bank.bank import Bank
+from taskbank.bank.new_records import NewAdapter
 from taskbank.data.examples import Examples
-from taskbank.environment import pick_device
+from taskbank.runtime.device import pick_device
 from taskbank.verify.report import Report, TaskResult
 from taskbank.verify.verify import verify_all
 
@@ -81,7 +81,7 @@ def change_one_reference(new: NewAdapter) -> NewAdapter:
 
 def changed_backbone(spec: str, folder: Path, change: Callable[[Path], None]) -> str:
     """Return a copy of a backbone with something changed in its files."""
-    from taskbank.backbone import _locate
+    from taskbank.backbone.load import _locate
 
     location, _, _ = _locate(spec)
     shutil.rmtree(folder, ignore_errors=True)

@@ -25,17 +25,21 @@ from unittest.mock import patch
 import torch
 from side_by_side import Found, in_turn, ratios, shown, table, values, write
 
-from taskbank import attention, plugins
-from taskbank.backbone import Backbone, load_backbone
+from taskbank import plugins
+from taskbank.backbone import attention
+from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.dropout import Dropout
+from taskbank.backbone.load import load_backbone
 from taskbank.data.examples import Examples
-from taskbank.data.sources import sample
-from taskbank.dropout import Dropout
-from taskbank.environment import usual_precision
+from taskbank.data.splits import sample
+from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import Kind
-from taskbank.model import task_model
-from taskbank.specs import Definition, TrainingSpec
-from taskbank.task_data import Sources, read_task_data
-from taskbank.train import Prepared, train
+from taskbank.model.task_model import task_model
+from taskbank.runtime.device import usual_precision
+from taskbank.specs import TrainingSpec
+from taskbank.training.loop import train
+from taskbank.training.prepared import Prepared
+from taskbank.training.task_data import Sources, read_task_data
 
 VALIDATION = 8  # rows; an epoch ends with a score
 WORK = {

@@ -47,8 +47,8 @@ from side_by_side import Found, in_turn, ratios, shown, table, values, write
 
 from taskbank import plugins
 from taskbank.data.examples import Examples
-from taskbank.data.sources import sample
-from taskbank.task_data import Sources, read_task_data
+from taskbank.data.splits import sample
+from taskbank.training.task_data import Sources, read_task_data
 
 VALIDATION = 20  # rows that taskbank chooses its epoch on; its peers do not
 SAME = 0.05  # trained parameters may differ by so much: taskbank trains LayerNorms, too

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from taskbank.verify.compare import Comparison
+from taskbank.verify.significance import SIGNIFICANT
 from taskbank.verify.statistics import mcnemar, paired_permutation
-from taskbank.verify.verdict import SIGNIFICANT, Evidence, judge
+from taskbank.verify.verdict import Evidence, judge
 
 EXAMPLES = (100, 300, 1000, 3000)
 DROPS = (0.0, 0.005, 0.01, 0.02, 0.05)

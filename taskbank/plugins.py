@@ -34,13 +34,13 @@ TABLES: dict[str, dict[str, str]] = {
         "full": "taskbank.methods.fine_tuning:FULL",
     },
     "architectures": {
-        "bert": "taskbank.architectures:BERT",
-        "roberta": "taskbank.architectures:ROBERTA",
-        "xlm-roberta": "taskbank.architectures:ROBERTA",
-        "electra": "taskbank.architectures:BERT",
-        "deberta-v2": "taskbank.architectures:DEBERTA",
-        "distilbert": "taskbank.architectures:DISTILBERT",
-        "modernbert": "taskbank.architectures:MODERNBERT",
+        "bert": "taskbank.backbone.architectures:BERT",
+        "roberta": "taskbank.backbone.architectures:ROBERTA",
+        "xlm-roberta": "taskbank.backbone.architectures:ROBERTA",
+        "electra": "taskbank.backbone.architectures:BERT",
+        "deberta-v2": "taskbank.backbone.architectures:DEBERTA",
+        "distilbert": "taskbank.backbone.architectures:DISTILBERT",
+        "modernbert": "taskbank.backbone.architectures:MODERNBERT",
     },
 }
 

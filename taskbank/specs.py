@@ -1,92 +1,21 @@
-"""The frozen descriptions that identify things: backbones, methods, trainings.
+"""Frozen descriptions of backbones, methods and trainings.
 
-A specification is plain data. It is stored as canonical JSON and named by the
-digest of that JSON, so two specifications are equal exactly when their digests
-are. Nothing here knows of torch, files or databases.
+A specification is plain data. It is stored as canonical JSON and named by the digest of that
+JSON, so two specifications are equal exactly when their digests are.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
+from taskbank.digests import digest_json
 from taskbank.errors import InputError
 
-Json = Any  # what json.loads returns: None, bool, int, float, str, list, dict
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-ANY_DROP = 1.0  # the tolerance that leaves it to the test of significance
-
-
-def canonical_json(value: Json) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
-
-    Raises:
-        ValueError: for NaN or an infinity, which JSON does not have.
-    """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
-def digest_bytes(data: bytes | memoryview) -> str:
-    """Return the tagged SHA-256 of some bytes, `sha256:` and 64 hex digits."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def digest_json(value: Json) -> str:
-    """Return the tagged SHA-256 of a value's canonical JSON."""
-    return digest_bytes(canonical_json(value).encode())
-
-
-def check_tolerance(tolerance: float) -> None:
-    """Raise unless a number can be the drop of a metric that is let pass.
-
-    Raises:
-        InputError: if it is not from 0 to `ANY_DROP`.
-    """
-    if not 0 <= tolerance <= ANY_DROP:
-        raise InputError(f"tolerance is {tolerance}: it is a drop of a metric, from 0 to 1")
-
-
-def check_name(name: str, what: str) -> str:
-    """Return the name if it is safe everywhere a name goes, or raise.
-
-    Args:
-        name: a task name, an alias or a tag key.
-        what: the word for it in the error.
-
-    Raises:
-        InputError: if it is not 1 to 100 letters, digits, `.`, `_` or `-`, the
-            first of them a letter or a digit.
-    """
-    if not NAME.fullmatch(name):
-        raise InputError(
-            f"{what} {name!r} is not usable: write 1 to 100 letters, digits, '.', '_' or '-', "
-            "starting with a letter or a digit"
-        )
-    return name
-
-
-def check_text(text: str, what: str) -> str:
-    """Return a text if every database and file can hold it, or raise.
-
-    Args:
-        text: free text from the user.
-        what: the word for it in the error.
-
-    Raises:
-        InputError: if it holds a NUL, or bytes that were no UTF-8 where it came from.
-    """
-    if "\x00" in text or text != text.encode(errors="ignore").decode():
-        raise InputError(f"{what} {text!r} holds a NUL or is not UTF-8: leave that out")
-    return text
+if TYPE_CHECKING:
+    from taskbank.digests import Json
 
 
 @dataclass(frozen=True)
@@ -125,19 +54,6 @@ class BackboneIdentity:
 
 
 @dataclass(frozen=True)
-class Definition:
-    """What a task's training data has fixed: how its outputs are read.
-
-    Attributes:
-        labels: names of the classes, in the order of the outputs; none where there are none.
-        settings: what else the kind needs to know, such as thresholds.
-    """
-
-    labels: tuple[str, ...] = ()
-    settings: Mapping[str, Json] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class MethodSpec:
     """How a task is adapted: a method's name and its complete options.
 
@@ -164,6 +80,8 @@ WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = {
     "patience": (1, 1_000_000),
     "batch_tokens": (1, 1_000_000_000),
 }
+
+
 # a test and what it wants, in words;
 NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "learning_rate": (lambda value: 0 < value < 1, "a number between 0 and 1"),
@@ -171,6 +89,8 @@ NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "warmup": (lambda value: 0 <= value <= 1, "a share, from 0 to 1"),
     "clip": (lambda value: 0 < value < math.inf, "a number above 0"),
 }
+
+
 # and one of a few words, or none.
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "class_weight": ("balanced",),

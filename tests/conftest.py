@@ -19,10 +19,12 @@ import pytest
 import torch
 from sqlalchemy import create_engine, make_url
 
-from taskbank.backbone import Backbone, load_backbone
-from taskbank.bank import Bank, create_bank
-from taskbank.pipeline import Added, add_task
-from tests.tiny import make_backbone, pairs, sentences, write_jsonl
+from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.load import load_backbone
+from taskbank.bank.bank import Bank
+from taskbank.bank.open import create_bank
+from taskbank.pipeline.add_task import Added, add_task
+from tests.helpers.tiny import make_backbone, pairs, sentences, write_jsonl
 
 SERVER = "TASKBANK_TEST_POSTGRESQL"
 DATABASES = ("sqlite", "postgresql")

@@ -15,16 +15,20 @@ from serving import bare_forward, beside_bare, padded, read, sizes_of
 from worker import Found, Job, answer, medians, seconds
 
 from taskbank import plugins
-from taskbank.backbone import Backbone, load_backbone
-from taskbank.bank import Bank, create_bank
-from taskbank.catalog.records import NewAdapter, NewSplit
-from taskbank.data.batches import Encoded
+from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.load import load_backbone
+from taskbank.bank.bank import Bank
+from taskbank.bank.new_records import NewAdapter, NewSplit
+from taskbank.bank.open import create_bank
+from taskbank.data.encoded import Encoded
 from taskbank.data.examples import Examples
-from taskbank.evaluate import measure, predict_examples, predict_outputs
-from taskbank.model import TaskModel, task_model
-from taskbank.specs import Definition, MethodSpec, TrainingSpec
-from taskbank.together import Asked, predict_together
-from taskbank.verify.canary import with_canaries
+from taskbank.interchange.export_folder import with_canaries
+from taskbank.kinds.definition import Definition
+from taskbank.model.mixed_batch import Asked, predict_mixed
+from taskbank.model.predict import predict_examples, predict_outputs
+from taskbank.model.task_model import TaskModel, task_model
+from taskbank.specs import MethodSpec, TrainingSpec
+from taskbank.training.evaluation import measure
 from taskbank.verify.verify import verify_all
 
 KIND = plugins.load("kinds", "single")
@@ -70,13 +74,13 @@ def mixed(job: Job) -> Found:
     asked = _asked(backbone, job, rows)
     batch = padded(job, rows["text"])
     bare = bare_forward(job)
-    for one, outputs in zip(asked, predict_together(backbone, asked), strict=True):
+    for one, outputs in zip(asked, predict_mixed(backbone, asked), strict=True):
         for row, found in enumerate(outputs):
             alone = one.model.outputs(one.encoded.batch(np.array([row])))
             if not torch.allclose(torch.from_numpy(found), alone[0], 1e-3, 1e-4):
                 raise SystemExit("a mixed batch does not give what each row gives alone")
     taken = medians(
-        {"bare": lambda: bare(batch), "mixed": lambda: predict_together(backbone, asked)},
+        {"bare": lambda: bare(batch), "mixed": lambda: predict_mixed(backbone, asked)},
         job["times"],
     )
     return sizes_of(_encoded(backbone, job, rows["text"]).lengths.tolist()) | beside_bare(taken)
@@ -88,7 +92,7 @@ def uneven(job: Job) -> Found:
     backbone = load_backbone(job["backbone"])
     rows = read(job)["uneven"]
     asked = _asked(backbone, job, rows)
-    taken = medians({"it": lambda: predict_together(backbone, asked)}, job["times"])
+    taken = medians({"it": lambda: predict_mixed(backbone, asked)}, job["times"])
     return sizes_of(_encoded(backbone, job, rows["text"]).lengths.tolist()) | {
         "seconds": taken["it"]
     }
@@ -104,7 +108,7 @@ def fanout(job: Job) -> Found:
     asked = [Asked(model, encoded) for model in models]
     taken = medians(
         {
-            "together": lambda: predict_together(backbone, asked),
+            "together": lambda: predict_mixed(backbone, asked),
             "separately": lambda: [predict_outputs(model, encoded) for model in models],
         },
         job["times"],

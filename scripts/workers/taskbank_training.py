@@ -12,11 +12,12 @@ import numpy as np
 from worker import Found, Job, answer
 
 from taskbank import plugins
-from taskbank.backbone import load_backbone
-from taskbank.evaluate import outputs_and_loss, predict_examples
-from taskbank.model import task_model
+from taskbank.backbone.load import load_backbone
+from taskbank.model.predict import outputs_and_loss, predict_examples
+from taskbank.model.task_model import task_model
 from taskbank.specs import TrainingSpec
-from taskbank.train import Prepared, train
+from taskbank.training.loop import train
+from taskbank.training.prepared import Prepared
 
 
 def work(job: Job) -> Found:
@@ -54,7 +55,7 @@ def work(job: Job) -> Found:
         validating.append(time.perf_counter() - before)
         return found
 
-    with patch("taskbank.train.outputs_and_loss", validated):
+    with patch("taskbank.training.loop.outputs_and_loss", validated):
         started = time.perf_counter()
         train(model, kind, definition, rows, validation, spec, "accuracy")
         taken = time.perf_counter() - started - sum(validating)

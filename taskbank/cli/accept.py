@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.common import Settings, complete_task, data_options, print_json
+from taskbank.cli.output import print_json
+from taskbank.cli.settings import Settings, complete_task, data_options
 
 
 @click.command()
@@ -18,7 +19,7 @@ def accept(settings: Settings, ref: str, verification: int, reason: str) -> None
 
     The predictions from before are kept, and so is the reason.
     """
-    from taskbank.bank import open_bank
+    from taskbank.bank.open import open_bank
 
     with open_bank(settings.bank) as bank:
         record = bank.accept(ref, verification, reason)

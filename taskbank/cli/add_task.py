@@ -6,21 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from taskbank.cli.common import (
-    Settings,
-    data_options,
-    literal,
-    pairs,
-    print_fields,
-    print_findings,
-    print_json,
-    size,
-    verify_option,
-)
+from taskbank.cli.output import print_fields, print_findings, print_json, size
+from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
 from taskbank.errors import InputError
 
 if TYPE_CHECKING:
-    from taskbank.pipeline import Added
+    from taskbank.pipeline.add_task import Added
 
 TEXT = "text; text_a, question or words, by kind"
 PAIR = "text_b, or context"
@@ -120,7 +111,7 @@ def add_task(
     With --search, every setting is tried, or as many as --trials says, and the best by
     validation is recorded; taskbank trials shows them all.
     """
-    from taskbank.pipeline import add_task as add
+    from taskbank.pipeline.add_task import add_task as add
 
     method_options = {key: literal(text) for key, text in pairs(options, "--option").items()}
     for key, value in (("size", size), ("layers", layers)):

@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from taskbank.cli.common import (
-    Settings,
-    data_options,
-    print_findings,
-    print_json,
-    print_table,
-    verify_option,
-)
+from taskbank.cli.output import print_findings, print_json
+from taskbank.cli.settings import Settings, data_options, verify_option
+from taskbank.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from taskbank.suite import SuiteReport
+    from taskbank.pipeline.suite import SuiteReport
 
 
 @click.command("add-tasks")
@@ -42,7 +37,7 @@ def add_tasks(settings: Settings, /, suite: Path, **given: Any) -> int:
 
     Exits with 1 if a task failed.
     """
-    from taskbank.suite import add_tasks as add
+    from taskbank.pipeline.suite import add_tasks as add
 
     report = add(settings.bank, suite, progress=settings.progress, **given)
     if settings.json:

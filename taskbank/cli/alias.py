@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.common import Settings, complete_task, data_options, print_json, print_table
+from taskbank.cli.output import print_json
+from taskbank.cli.settings import Settings, complete_task, data_options
+from taskbank.cli.tables import print_table
 from taskbank.errors import InputError
 
 
@@ -39,14 +41,14 @@ def alias(
     Without ALIAS, show the history of a task's aliases. A moved alias keeps its history. Exits
     with 1, and moves nothing, if a requirement is not fulfilled.
     """
-    from taskbank.bank import open_bank
+    from taskbank.bank.open import open_bank
 
     name, at, _ = ref.partition("@")
     if requirements and (alias is None or drop or not at):
         raise InputError("--require is for moving an alias: taskbank alias NAME@VERSION ALIAS")
     with open_bank(settings.bank) as bank:
         if alias is not None and requirements:
-            from taskbank.verify.gate import unfulfilled
+            from taskbank.promotion.requirements import unfulfilled
 
             failed = unfulfilled(bank, ref, alias, requirements, **where)
             for message in failed:

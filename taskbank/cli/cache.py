@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.common import Settings, data_options, print_json, print_table, size
+from taskbank.cli.output import print_json, size
+from taskbank.cli.settings import Settings, data_options
+from taskbank.cli.tables import print_table
 
 
 @click.group()
@@ -17,7 +19,7 @@ def cache() -> None:
 @click.pass_obj
 def info(settings: Settings) -> None:
     """Print how much each part of the cache holds, and where."""
-    from taskbank.cache import cache_folder, contents, limit
+    from taskbank.runtime.disk_cache import cache_folder, contents, limit
 
     found = contents()
     if settings.json:
@@ -39,9 +41,9 @@ def clear(settings: Settings, parts: tuple[str, ...]) -> None:
 
     A training that was interrupted starts over once checkpoints are cleared.
     """
-    from taskbank.cache import BOUNDED, PARTS
-    from taskbank.cache import clear as clear_parts
     from taskbank.errors import InputError
+    from taskbank.runtime.disk_cache import BOUNDED, PARTS
+    from taskbank.runtime.disk_cache import clear as clear_parts
 
     for part in parts:
         if part not in PARTS:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.common import Settings, data_options, print_json
+from taskbank.cli.output import print_json
+from taskbank.cli.settings import Settings, data_options
 
 
 @click.group()
@@ -17,8 +18,8 @@ def db() -> None:
 @click.pass_obj
 def current(settings: Settings) -> None:
     """Print the schema that the bank has, and the one that this taskbank reads."""
-    from taskbank.bank import schema_of
-    from taskbank.catalog.models import SCHEMA_REVISION
+    from taskbank.bank.catalog.tables import SCHEMA_REVISION
+    from taskbank.bank.open import schema_of
 
     found = schema_of(settings.bank)
     if settings.json:
@@ -32,8 +33,8 @@ def current(settings: Settings) -> None:
 @click.pass_obj
 def upgrade(settings: Settings) -> None:
     """Bring the bank to the schema that this taskbank reads. Copy the bank first."""
-    from taskbank.bank import upgrade_bank
-    from taskbank.catalog.models import SCHEMA_REVISION
+    from taskbank.bank.catalog.tables import SCHEMA_REVISION
+    from taskbank.bank.open import upgrade_bank
 
     before = upgrade_bank(settings.bank)
     if settings.json:

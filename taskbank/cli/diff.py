@@ -6,17 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from taskbank.cli.common import (
-    Settings,
-    complete_task,
-    data_options,
-    print_fields,
-    print_json,
-    print_table,
-)
+from taskbank.cli.output import print_fields, print_json
+from taskbank.cli.settings import Settings, complete_task, data_options
+from taskbank.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from taskbank.verify.diff import Diff
+    from taskbank.promotion.diff import Diff
 
 SHOWN = 20  # flips and pairs of answers that are shown; --json has all
 
@@ -36,8 +31,8 @@ def diff(
     Shows every metric, the answers that differ with their texts, and whether NAME@B being worse
     may be chance. Nothing is predicted where both were scored on these examples.
     """
-    from taskbank.bank import open_bank
-    from taskbank.verify.diff import diff as compare
+    from taskbank.bank.open import open_bank
+    from taskbank.promotion.diff import diff as compare
 
     with open_bank(settings.bank) as bank:
         found = compare(bank, first, second, backbone=backbone, device=device)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.common import Settings, data_options, print_json, size
+from taskbank.cli.output import print_json, size
+from taskbank.cli.settings import Settings, data_options
 
 
 @click.command()
@@ -13,7 +14,7 @@ from taskbank.cli.common import Settings, data_options, print_json, size
 @click.pass_obj
 def gc(settings: Settings, confirm: bool) -> None:
     """Say which retired adapters and unneeded blobs would be destroyed; --confirm does it."""
-    from taskbank.bank import open_bank
+    from taskbank.bank.open import open_bank
 
     with open_bank(settings.bank) as bank:
         garbage = bank.gc(confirm=confirm)

@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from taskbank.cli.common import (
-    Settings,
-    complete_task,
-    data_options,
-    print_fields,
-    print_json,
-    print_table,
-)
+from taskbank.cli.output import print_fields, print_json
+from taskbank.cli.settings import Settings, complete_task, data_options
+from taskbank.cli.tables import print_table
 from taskbank.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +38,7 @@ def history(settings: Settings, task: str | None, matrix: bool, plot: Path | Non
     --matrix shows the score of every task after each one was added, with the average, backward
     transfer and forgetting.
     """
-    from taskbank.bank import open_bank
+    from taskbank.bank.open import open_bank
     from taskbank.history.events import bank_events, task_events
     from taskbank.history.matrix import score_matrix
 

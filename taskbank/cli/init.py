@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.common import Settings, data_options, print_fields, print_json
+from taskbank.cli.output import print_fields, print_json
+from taskbank.cli.settings import Settings, data_options
 
 
 @click.command()
@@ -22,8 +23,8 @@ def init(settings: Settings, backbone: str, blobs: str | None) -> None:
 
     Weights are kept in the catalog unless --blobs names another place.
     """
-    from taskbank.catalog.engine import shown
-    from taskbank.pipeline import init as make
+    from taskbank.bank.catalog.database import shown
+    from taskbank.pipeline.init import init as make
 
     recorded = make(settings.bank, backbone, blobs=blobs)
     identity = recorded.identity

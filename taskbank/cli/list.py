@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from taskbank.cli.common import Settings, data_options, print_json, print_table, size
+from taskbank.cli.output import print_json, size
+from taskbank.cli.settings import Settings, data_options
+from taskbank.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from taskbank.catalog.records import Records
+    from taskbank.bank.record_list import Records
 
 
 @click.command("list")
@@ -22,7 +24,7 @@ def list_(settings: Settings, limit: int | None, retired: bool) -> None:
 
     A table shows the newest 50 unless --limit says otherwise, JSON all of them.
     """
-    from taskbank.bank import open_bank
+    from taskbank.bank.open import open_bank
 
     shown = limit if limit is not None else 0 if settings.json else 50
     with open_bank(settings.bank) as bank:

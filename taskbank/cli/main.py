@@ -18,20 +18,21 @@ from taskbank.cli.add_task import add_task
 from taskbank.cli.add_tasks import add_tasks
 from taskbank.cli.alias import alias
 from taskbank.cli.cache import cache
-from taskbank.cli.common import Settings, data_options
 from taskbank.cli.completion import completion
 from taskbank.cli.db import db
 from taskbank.cli.diff import diff
+from taskbank.cli.export import export
 from taskbank.cli.gc import gc
 from taskbank.cli.history import history
+from taskbank.cli.import_ import import_
 from taskbank.cli.init import init
 from taskbank.cli.list import list_
 from taskbank.cli.predict import predict
 from taskbank.cli.query import query
 from taskbank.cli.remove import remove
+from taskbank.cli.settings import Settings, data_options
 from taskbank.cli.show import show
 from taskbank.cli.tolerance import tolerance
-from taskbank.cli.transfer import export, import_
 from taskbank.cli.trials import trials
 from taskbank.cli.verify_all import verify_all
 from taskbank.errors import TaskbankError

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from taskbank.cli.common import Settings, complete_task, data_options, print_json, print_table
+from taskbank.cli.output import print_json
+from taskbank.cli.settings import Settings, complete_task, data_options
+from taskbank.cli.tables import print_table
 from taskbank.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
-    from taskbank.bank import Bank
-    from taskbank.catalog.records import AdapterRecord
-    from taskbank.data.columns import Field
+    from taskbank.bank.bank import Bank
+    from taskbank.bank.records import AdapterRecord
+    from taskbank.data.fields import Field
 
 PATTERN = frozenset("*?[")
 
@@ -57,8 +59,8 @@ def predict(
     texts = words if tasks else words[1:]
     if bool(texts) == bool(file):
         raise InputError("give texts, or a file of them with --file: one of the two")
-    from taskbank.bank import open_bank
-    from taskbank.predictor import Predictor
+    from taskbank.bank.open import open_bank
+    from taskbank.serve.predictor import Predictor
 
     with open_bank(settings.bank) as bank:
         chosen = _chosen(bank, tasks) if tasks else {words[0]: bank[words[0]]}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.common import Settings, data_options
 from taskbank.cli.list import print_records
+from taskbank.cli.settings import Settings, data_options
 
 
 @click.command()
@@ -24,7 +24,7 @@ def query(settings: Settings, condition: str, retired: bool) -> None:
     \b
     taskbank query 'metric.accuracy >= 0.9 and method = "houlsby" and tag.team = "search"'
     """
-    from taskbank.bank import open_bank
+    from taskbank.bank.open import open_bank
 
     with open_bank(settings.bank) as bank:
         print_records(settings, bank.query(condition, retired=retired))

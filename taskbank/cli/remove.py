@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.common import Settings, complete_task, data_options, print_json
+from taskbank.cli.output import print_json
+from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.errors import InputError
 
 
@@ -14,7 +15,7 @@ from taskbank.errors import InputError
 @click.pass_obj
 def remove(settings: Settings, ref: str) -> None:
     """Retire one version: it is no longer listed or verified, until gc --confirm destroys it."""
-    from taskbank.bank import open_bank
+    from taskbank.bank.open import open_bank
 
     if "@" not in ref:
         raise InputError(f"{ref!r} names no version: write {ref}@VERSION")

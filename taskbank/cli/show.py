@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.common import (
-    Settings,
-    complete_task,
-    data_options,
-    print_fields,
-    print_json,
-    size,
-)
+from taskbank.cli.output import print_fields, print_json, size
+from taskbank.cli.settings import Settings, complete_task, data_options
 
 
 @click.command()
@@ -20,8 +14,8 @@ from taskbank.cli.common import (
 @click.pass_obj
 def show(settings: Settings, ref: str) -> None:
     """Show one adapter: scores, hyperparameters, splits, labels, tags, environment."""
-    from taskbank.bank import open_bank
-    from taskbank.specs import canonical_json
+    from taskbank.bank.open import open_bank
+    from taskbank.digests import canonical_json
 
     with open_bank(settings.bank) as bank:
         record = bank[ref]

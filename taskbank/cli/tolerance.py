@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.common import Settings, complete_task, data_options, print_json, print_table
+from taskbank.cli.output import print_json
+from taskbank.cli.settings import Settings, complete_task, data_options
+from taskbank.cli.tables import print_table
 from taskbank.errors import InputError
 
 
@@ -20,7 +22,7 @@ def tolerance(settings: Settings, task: str | None, drop: float | None, remove: 
     It is for drops that may be chance; one that chance does not explain is never let pass.
     Without DROP, show what the task has, or all of them.
     """
-    from taskbank.bank import open_bank
+    from taskbank.bank.open import open_bank
 
     if remove and (task is None or drop is not None):
         raise InputError(

@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from taskbank.cli.common import (
-    Settings,
-    complete_task,
-    data_options,
-    print_json,
-    print_table,
-    terminal_width,
-)
+from taskbank.cli.output import print_json
+from taskbank.cli.settings import Settings, complete_task, data_options
+from taskbank.cli.tables import print_table, terminal_width
 from taskbank.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from taskbank.catalog.records import TrialRecord
-    from taskbank.specs import Json
+    from taskbank.bank.records import TrialRecord
+    from taskbank.digests import Json
 
 ALWAYS = ("learning_rate", "epochs")  # columns that are shown even where they are all the same
 ALIKE = ("task", "method", "metric")  # columns that are often the same in all rows
@@ -37,7 +32,7 @@ def trials(settings: Settings, name: str | None) -> None:
     The score is of validation. Below, settings that were trained from several seeds are shown
     with the mean and the standard deviation over them.
     """
-    from taskbank.bank import open_bank
+    from taskbank.bank.open import open_bank
 
     with open_bank(settings.bank) as bank:
         found = bank.trials(name)
@@ -112,7 +107,7 @@ def print_spread(trials: Sequence[TrialRecord]) -> None:
 
 def by_seed(trials: Sequence[TrialRecord]) -> list[list[TrialRecord]]:
     """Return the trials of each setting that were not given up, one a seed: the last of it."""
-    from taskbank.specs import canonical_json
+    from taskbank.digests import canonical_json
 
     groups: dict[str, dict[Json, TrialRecord]] = defaultdict(dict)
     for trial in trials:

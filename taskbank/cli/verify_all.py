@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from taskbank.cli.common import (
-    Settings,
-    complete_task,
-    data_options,
-    pairs,
-    print_json,
-    print_table,
-)
+from taskbank.cli.output import print_json
+from taskbank.cli.settings import Settings, complete_task, data_options, pairs
+from taskbank.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from taskbank.bank import Bank
+    from taskbank.bank.bank import Bank
     from taskbank.verify.report import Report, TaskResult
 
 
@@ -75,8 +70,10 @@ def verify_all(
 
     Exits with 1 if anything was found.
     """
-    from taskbank.bank import open_bank
-    from taskbank.verify.files import check_writable, write_html, write_junit
+    from taskbank.bank.open import open_bank
+    from taskbank.checks import check_writable
+    from taskbank.verify.html import write_html
+    from taskbank.verify.junit import write_junit
     from taskbank.verify.verify import verify_all as verify
 
     for path in filter(None, (junit, report)):
@@ -105,7 +102,7 @@ def verify_all(
 
 def _history(bank: Bank) -> dict[str, list[float]]:
     """Return the scores of every adapter, oldest first: when it was added, then as it was seen."""
-    from taskbank.catalog.evidence import UNREADABLE
+    from taskbank.bank.catalog.raw_rows import UNREADABLE
     from taskbank.errors import TaskbankError
     from taskbank.history.matrix import scores_seen
 

@@ -1,52 +1,27 @@
-"""The columns of a table, checked row by row and turned into plain values. Knows nothing of torch.
+"""Reads one column of a table into checked plain values.
 
-What a kind of task needs is a `Field`: a name, a type and the option that renames it.
-
-    text     a text that is not blank
-    class    one class: text, a whole number, a truth value, or a ClassLabel of `datasets`
-    number   a finite number
-    classes  a list of classes, each once, maybe none
-    words    a list of words, none blank
-    tags     a list of classes
-    answers  {"text": [...], "answer_start": [...]}, as SQuAD has it; none means unanswerable
-
-Where a file has only text (CSV, TSV), lists and answers are written as JSON. What is wrong is
-said with the file, the row (from 1, without the header) and the value.
+Files that hold only text (CSV, TSV) write lists and answers as JSON. Errors name the file, the
+row (counted from 1, without the header) and the value.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pyarrow as pa
 
+from taskbank.data.fields import _FITS, SHOWN, Type, shown, squad_answers
+from taskbank.digests import Json
 from taskbank.errors import DataError
-from taskbank.specs import Json
 
-SHOWN = 40  # characters of a value, and
+if TYPE_CHECKING:
+    from taskbank.data.fields import Field
+
 MANY = 20  # columns, that an error shows
-
-Type = Literal["text", "class", "number", "classes", "words", "tags", "answers"]
-
-
-@dataclass(frozen=True)
-class Field:
-    """A column that a kind of task needs.
-
-    Attributes:
-        name: its canonical name, under which the bank stores it.
-        type: what a value is.
-        option: of the command line, that names the column in the data.
-    """
-
-    name: str
-    type: Type
-    option: str
 
 
 def read_column(source: str, table: pa.Table, field: Field, column: str) -> tuple[Json, ...]:
@@ -81,28 +56,6 @@ class _Place:
         )
 
 
-def wrong_value(field: Field, values: Sequence[Json]) -> int | None:
-    """Return the row (from 1) of the first value that a field of this type cannot have, if any.
-
-    For values that were read from a bank or an export and not from a user's file.
-    """
-    fits = _FITS[field.type]
-    return next((row for row, value in enumerate(values, start=1) if not fits(value)), None)
-
-
-def is_number(value: Json) -> bool:
-    """Return whether a value is a finite number, and no truth value."""
-    return type(value) in (int, float) and abs(value) <= sys.float_info.max
-
-
-def shown(value: Any) -> str:
-    """Return a value as an error shows it, cut where it is long."""
-    if isinstance(value, str):
-        return repr(value[:SHOWN]) + ("…" if len(value) > SHOWN else "")
-    text = repr(value)
-    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
-
-
 def _column(source: str, table: pa.Table, field: Field, wanted: str) -> pa.ChunkedArray:
     there = table.column_names.count(wanted)
     if there != 1:
@@ -123,9 +76,6 @@ def _column(source: str, table: pa.Table, field: Field, wanted: str) -> pa.Chunk
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"column {wanted!r} of {source} is damaged: {reason}") from None
     return column
-
-
-# Texts and classes
 
 
 def _read_texts(place: _Place, column: pa.ChunkedArray) -> Sequence[Json]:
@@ -227,9 +177,6 @@ def _some(rows: Sequence[int]) -> str:
     return listed + (", …" if len(rows) > 5 else "")
 
 
-# Numbers
-
-
 def _read_numbers(place: _Place, column: pa.ChunkedArray) -> Sequence[Json]:
     kind = _plain_type(column)
     if not (_is_number(kind) or _is_text(kind) or pa.types.is_null(kind)):
@@ -258,9 +205,6 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
-
-
-# Lists
 
 
 def _read_class_lists(place: _Place, column: pa.ChunkedArray) -> Sequence[Json]:
@@ -317,13 +261,10 @@ def _from_json(value: Any) -> Any:
         return value
 
 
-# Answers
-
-
 def _read_answers(place: _Place, column: pa.ChunkedArray) -> Sequence[Json]:
     found = []
     for row, given in enumerate(_values(place, column), start=1):
-        answers = _answers(_from_json(given))
+        answers = squad_answers(_from_json(given))
         if answers is None:
             raise place.wrong(
                 row,
@@ -335,29 +276,6 @@ def _read_answers(place: _Place, column: pa.ChunkedArray) -> Sequence[Json]:
             _check_storable(place, row, text)
         found.append(answers)
     return found
-
-
-def _answers(value: Any) -> dict[str, list[Any]] | None:
-    """Return answers in SQuAD's form, or none; a list of single answers is one of its forms."""
-    if isinstance(value, list):
-        if not all(isinstance(one, Mapping) for one in value):
-            return None
-        value = {key: [one.get(key) for one in value] for key in ("text", "answer_start")}
-    if not isinstance(value, Mapping):
-        return None
-    texts, starts = value.get("text"), value.get("answer_start")
-    if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
-        return None
-    if not _all(texts, str) or not _all(starts, int):
-        return None
-    return {"text": list(texts), "answer_start": list(starts)}
-
-
-def _all(values: Iterable[Any], wanted: type) -> bool:
-    return all(type(value) is wanted for value in values)
-
-
-# Values and types of Arrow
 
 
 def _values(place: _Place, column: pa.ChunkedArray) -> list[Any]:
@@ -393,19 +311,6 @@ def _is_class(kind: pa.DataType) -> bool:
     return _is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
 
 
-def _is_text_list(value: Json) -> bool:
-    return isinstance(value, list) and _all(value, str)
-
-
-_FITS: dict[Type, Callable[[Json], bool]] = {
-    "text": lambda value: isinstance(value, str),
-    "class": lambda value: isinstance(value, str),
-    "number": is_number,
-    "classes": _is_text_list,
-    "words": lambda value: _is_text_list(value) and bool(value),
-    "tags": _is_text_list,
-    "answers": lambda value: isinstance(value, dict) and _answers(value) == value,
-}
 _READERS: dict[Type, Callable[[_Place, pa.ChunkedArray], Sequence[Json]]] = {
     "text": _read_texts,
     "class": _read_classes_of_one,
@@ -415,4 +320,6 @@ _READERS: dict[Type, Callable[[_Place, pa.ChunkedArray], Sequence[Json]]] = {
     "tags": _read_tags,
     "answers": _read_answers,
 }
+
+
 assert set(_READERS) == set(_FITS) == set(get_args(Type))  # noqa: S101 - at import: a type without a reader

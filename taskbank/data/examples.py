@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from taskbank.digests import Json, canonical_json, digest_bytes
 from taskbank.errors import DamagedError
-from taskbank.specs import Json, canonical_json, digest_bytes
 
 SHOWN_LINE = 60
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from taskbank.bank import Bank
-from taskbank.specs import Json
+from taskbank.bank.bank import Bank
+from taskbank.digests import Json
 
 
 @dataclass(frozen=True)

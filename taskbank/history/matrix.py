@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from taskbank.bank import Bank
-from taskbank.catalog.records import AdapterRecord
+from taskbank.bank.bank import Bank
+from taskbank.bank.records import AdapterRecord
+from taskbank.digests import Json
 from taskbank.history.continual import average_accuracy, backward_transfer, forgetting
-from taskbank.kinds.kind import better
-from taskbank.specs import Json
+from taskbank.kinds.metrics import better
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from taskbank.checks import check_writable
 from taskbank.errors import InputError, MissingExtraError
 from taskbank.history.events import Event
 from taskbank.history.matrix import Matrix
-from taskbank.verify.files import check_writable
 
 ENDINGS = (".png", ".svg")
 READABLE = 14  # tasks whose names and scores can be read in a picture

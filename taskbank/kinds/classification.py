@@ -1,39 +1,29 @@
-"""What kinds share in which an example belongs to exactly one class."""
+"""Shared ground of the kinds whose examples belong to exactly one class."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taskbank.data.columns import Field, shown
+from taskbank.data.fields import Field, shown
+from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
-from taskbank.kinds.kind import (
-    Changes,
-    Columns,
-    Measurement,
-    check_settings,
-    check_wishes,
-    moved_by,
-    scale_of,
-)
+from taskbank.kinds.changes import Changes, moved_by, scale_of
+from taskbank.kinds.definition import Definition, check_settings, check_wishes
+from taskbank.kinds.kind import Columns
+from taskbank.kinds.labels import MANY, label_space
+from taskbank.kinds.logits import lead, other_class, softmax
+from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import RESAMPLES, of_mean
 from taskbank.kinds.text import TextKind
-from taskbank.specs import Definition, Json
 
 if TYPE_CHECKING:
     import torch
 
-WHOLE = re.compile(r"[+-]?\d{1,300}")
-FRACTION = re.compile(
-    r"[+-]?((\d+\.\d*|\.\d+)(e[+-]?\d+)?|\d+e[+-]?\d+|nan|inf|infinity)", re.IGNORECASE
-)
-ALL_DIFFERENT = 20  # more rows than this, each with a label of its own, are no classes
-MANY = 10  # labels that an error shows
 LABEL = Field("label", "class", "--label")
 
 
@@ -216,91 +206,6 @@ class Classification(TextKind):
                 }
             )
         return found
-
-
-def label_space(labels: Sequence[Any], origin: str) -> tuple[str, ...]:
-    """Return the classes, sorted; as numbers if all of them are whole numbers.
-
-    Args:
-        labels: of the training data.
-        origin: where they came from, for errors.
-
-    Raises:
-        DataError: if the labels are fractions, or all the same, or all different, or two
-            of them look the same.
-    """
-    classes = set(labels)
-    if all(FRACTION.fullmatch(label) or WHOLE.fullmatch(label) for label in classes) and any(
-        FRACTION.fullmatch(label) for label in classes
-    ):
-        fraction = next(label for label in labels if FRACTION.fullmatch(label))
-        raise DataError(
-            f"the labels of {origin} are fractions such as {fraction}, not classes: name another "
-            "column with --label COL, write the classes as names or whole numbers, or use "
-            "--kind regression"
-        )
-    if len(classes) == 1:
-        raise DataError(
-            f"every label of {origin} is {shown(labels[0])}: a task needs at least two classes"
-        )
-    if len(classes) == len(labels) > ALL_DIFFERENT:
-        raise DataError(
-            f"each of the {len(labels):,} rows of {origin} has a label of its own, such as "
-            f"{shown(labels[0])}: name the column of classes with --label COL"
-        )
-    check_alike(classes, origin)
-    if all(WHOLE.fullmatch(label) for label in classes):
-        return tuple(sorted(classes, key=lambda label: (int(label), label)))
-    return tuple(sorted(classes))
-
-
-def check_alike(classes: set[str], origin: str) -> None:
-    """Raise if two class names differ only in the space around them.
-
-    Raises:
-        DataError: naming both.
-    """
-    alike: dict[str, str] = {}
-    for label in sorted(classes):
-        other = alike.setdefault(label.strip(), label)
-        if other != label:
-            raise DataError(
-                f"the labels {shown(other)} and {shown(label)} of {origin} differ only in "
-                "the space around them: write them alike"
-            )
-
-
-def other_class(reference: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return in which rows another class has the largest logit, and the reference's margin.
-
-    Args:
-        reference: logits of shape [rows, classes].
-        predictions: of the same shape; a row with what is no number has changed.
-
-    Returns:
-        two arrays of shape [rows]: whether it changed, and `Changes.margin`.
-    """
-    before, after = reference.argmax(axis=1), predictions.argmax(axis=1)
-    broken = ~np.isfinite(predictions).all(axis=1)
-    every = np.arange(len(reference))
-    with np.errstate(invalid="ignore"):
-        margin = np.where(broken, np.inf, reference[every, before] - reference[every, after])
-    return (before != after) | broken, margin
-
-
-def lead(logits: np.ndarray) -> np.ndarray:
-    """Return by how much the largest logit of each row exceeds the second largest."""
-    highest = np.partition(logits, -2, axis=1)
-    return np.asarray(highest[:, -1] - highest[:, -2])
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the softmax over the last axis, in float64."""
-    shifted = logits.astype(np.float64)
-    shifted -= shifted.max(axis=-1, keepdims=True)
-    exponentials = np.exp(shifted)
-    shares: np.ndarray = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return shares
 
 
 def _positive(definition: Definition) -> int | None:

@@ -1,71 +1,25 @@
-"""What a kind of task must say of itself: its columns, outputs, loss, metrics and answers."""
+"""The protocol of a kind of task: columns, outputs, loss, metrics and answers."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from taskbank.data.columns import Field, shown
-from taskbank.errors import DataError, InputError
-from taskbank.specs import Definition, Json
+from taskbank.data.fields import Field
+from taskbank.digests import Json
+from taskbank.errors import InputError
+from taskbank.kinds.definition import Definition
 
 if TYPE_CHECKING:
     import torch
 
-    from taskbank.data.batches import Encoded
+    from taskbank.data.encoded import Encoded
+    from taskbank.kinds.changes import Changes
+    from taskbank.kinds.metrics import Measurement
 
 Columns = Mapping[str, Sequence[Json]]  # values by canonical name, as `Examples` has them
-
-LOWER_IS_BETTER = ("log_loss",)  # every other metric is the better the higher it is
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A metric's value.
-
-    Attributes:
-        value: the metric.
-        standard_error: of the value over examples.
-        count: number of examples.
-    """
-
-    value: float
-    standard_error: float
-    count: int
-
-
-@dataclass(frozen=True)
-class Changes:
-    """How predictions differ from reference predictions of the same examples.
-
-    Attributes:
-        changed: whether what is predicted is another, of shape [examples].
-        margin: by how much the reference preferred what it predicted to what is predicted now;
-            infinite where that is not known.
-        moved: the largest change of any output of an example; infinite where one is no number.
-        scale: the largest output of the reference, at least 1: rounding is relative to it.
-    """
-
-    changed: np.ndarray
-    margin: np.ndarray
-    moved: np.ndarray
-    scale: float
-
-    def within(self, noise: float) -> np.ndarray:
-        """Return which examples moved by no more than noise, across no more than it can bridge.
-
-        Args:
-            noise: how far rounding alone may move an output.
-
-        Returns:
-            an array of shape [examples].
-        """
-        within: np.ndarray = (self.margin <= 2 * noise) & (self.moved <= noise)
-        return within
 
 
 class Kind(Protocol):
@@ -235,16 +189,6 @@ class Kind(Protocol):
         """Return what is predicted for each example: `label`, `score`, and what else there is."""
 
 
-def better(metric: str, score: float) -> float:
-    """Return a score so that higher is better, whatever the metric."""
-    return -score if metric in LOWER_IS_BETTER else score
-
-
-def drop_of(metric: str, before: float, after: float) -> float:
-    """Return by how much a metric is worse; negative if it is better."""
-    return better(metric, before) - better(metric, after)
-
-
 def input_fields(kind: Kind, definition: Definition) -> tuple[Field, ...]:
     """Return the fields that make an input of a task."""
     names = definition.settings.get("inputs")
@@ -271,62 +215,3 @@ def checked_metric(kind: Kind, metric: str | None, names: Sequence[str]) -> str:
             f"{', '.join(names)}"
         )
     return metric
-
-
-def check_wishes(kind: str, wishes: Mapping[str, Json], known: Sequence[str] = ()) -> None:
-    """Raise if a setting was asked for that a kind does not have.
-
-    Raises:
-        InputError: naming it.
-    """
-    for name in wishes:
-        if name not in known:
-            raise InputError(f"a task of kind {kind!r} has no setting {name!r}: leave it out")
-
-
-def check_settings(
-    kind: str, definition: Definition, fits: Mapping[str, Callable[[Json], bool]]
-) -> None:
-    """Raise if a task's settings, which may come from an export, are none that its kind makes.
-
-    Args:
-        kind: the kind's word.
-        definition: of the task.
-        fits: of each setting that there is, whether it can have a value; none where it is missing.
-
-    Raises:
-        DataError: naming the setting.
-    """
-    for name in definition.settings:
-        if name not in fits:
-            raise DataError(
-                f"the setting {name!r} is unknown to tasks of kind {kind!r}: they have "
-                f"{', '.join(fits) or 'no settings'}"
-            )
-    for name, fit in fits.items():
-        value = definition.settings.get(name)
-        if not fit(value):
-            raise DataError(
-                f"the setting {name!r} is {shown(value)}, which a task of kind {kind!r} cannot have"
-            )
-
-
-def rarest(labels: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rarest label of each example, by the examples that have it; empty without any.
-
-    All labels together would make a stratum of nearly every example.
-    """
-    counts = Counter(label for own in labels for label in set(own))
-    return [min(own, key=lambda label: (counts[label], label), default="") for own in labels]
-
-
-def scale_of(reference: np.ndarray) -> float:
-    """Return the largest output of a reference that is a number, at least 1."""
-    return max(1.0, float(np.abs(reference[np.isfinite(reference)]).max(initial=0.0)))
-
-
-def moved_by(reference: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Return the largest change in each row, infinite where it is no number."""
-    with np.errstate(invalid="ignore"):  # of infinity and infinity
-        moved = np.abs(predictions.astype(np.float64) - reference).max(axis=1)
-    return np.where(np.isfinite(moved), moved, np.inf)

@@ -12,20 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taskbank.data.columns import Field, is_number
+from taskbank.data.fields import Field, is_number
+from taskbank.digests import Json
 from taskbank.errors import DataError
-from taskbank.kinds.kind import (
-    Changes,
-    Columns,
-    Measurement,
-    check_settings,
-    check_wishes,
-    moved_by,
-    scale_of,
-)
+from taskbank.kinds.changes import Changes, moved_by, scale_of
+from taskbank.kinds.definition import Definition, check_settings, check_wishes
+from taskbank.kinds.kind import Columns
+from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import bootstrap
 from taskbank.kinds.text import ONE_TEXT, TWO_TEXTS, TextKind, are_inputs, input_names
-from taskbank.specs import Definition, Json
 
 if TYPE_CHECKING:
     import torch

@@ -8,44 +8,38 @@ answer (Devlin et al. 2019, section 4.2 and 4.3).
 
 from __future__ import annotations
 
-import re
-import string
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taskbank.data.columns import Field, is_number, shown
+from taskbank.data.fields import Field, is_number, shown
+from taskbank.digests import Json
 from taskbank.errors import DataError
-from taskbank.kinds.classification import softmax
-from taskbank.kinds.kind import (
-    Changes,
-    Columns,
-    Measurement,
-    check_settings,
-    check_wishes,
-    scale_of,
-)
+from taskbank.kinds.changes import Changes, scale_of
+from taskbank.kinds.definition import Definition, check_settings, check_wishes
+from taskbank.kinds.kind import Columns
+from taskbank.kinds.logits import softmax
+from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import of_mean
+from taskbank.kinds.squad import normalised_words, words_f1
 from taskbank.kinds.text import TextKind
-from taskbank.specs import Definition, Json
 
 if TYPE_CHECKING:
     import torch
 
-    from taskbank.data.batches import Encoded
-    from taskbank.data.tokens import Window
+    from taskbank.data.encoded import Encoded
+    from taskbank.data.tokenization import Window
 
 QUESTION = 64  # tokens that a question is cut to,
+
+
 OVERLAP = 128  # tokens that neighbouring windows share, and
 LONGEST = 30  # tokens of the longest answer: as BERT's own code has them
 BEST = 20  # first and last tokens of a window that are looked at
 KEPT = 10  # answers that the bank keeps of each example
 FARTHEST = 2**24  # characters: up to there float32 has every place
-ARTICLES = re.compile(r"\b(a|an|the)\b")
-PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 class Span(TextKind):
@@ -112,7 +106,7 @@ class Span(TextKind):
         labelled: bool,
     ) -> Encoded:
         """Tokenise every example in as many windows as it takes; see `Kind.encode`."""
-        from taskbank.data.tokens import cut, encode_windows
+        from taskbank.data.tokenization import cut, encode_windows
 
         room = max(max_length - tokenizer.num_special_tokens_to_add(pair=True), 2)
         tokens = min(QUESTION, room // 2)
@@ -410,28 +404,16 @@ def _marks(predictions: np.ndarray, columns: Columns, definition: Definition) ->
         _chosen(predictions, definition), columns["context"], columns["answers"], strict=True
     )
     for (start, end), context, answers in rows:
-        found = _words(context[start:end] if start >= 0 else "")
+        found = normalised_words(context[start:end] if start >= 0 else "")
         # As in SQuAD's own scoring, an answer of nothing but articles and signs does not count.
-        wanted = [words for words in map(_words, answers["text"]) if words] or [[]]
+        wanted = [words for words in map(normalised_words, answers["text"]) if words] or [[]]
         marks.append(
             (
                 max(float(found == words) for words in wanted),
-                max(_f1(found, words) for words in wanted),
+                max(words_f1(found, words) for words in wanted),
             )
         )
     return np.array(marks)
-
-
-def _words(text: str) -> list[str]:
-    """Return the words that SQuAD's scoring compares: no case, punctuation or articles."""
-    return ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split()
-
-
-def _f1(found: list[str], wanted: list[str]) -> float:
-    if not found or not wanted:
-        return float(found == wanted)
-    same = sum((Counter(found) & Counter(wanted)).values())
-    return 2 * same / (len(found) + len(wanted))
 
 
 SPAN = Span()

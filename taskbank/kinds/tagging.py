@@ -8,58 +8,33 @@ count as entities of one word.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from unicodedata import category
 
 import numpy as np
 
-from taskbank.data.columns import Field, shown
-from taskbank.errors import DataError, MissingExtraError
-from taskbank.kinds.classification import MANY, check_alike, lead, other_class, softmax
-from taskbank.kinds.kind import (
-    Changes,
-    Columns,
-    Measurement,
-    check_settings,
-    check_wishes,
-    moved_by,
-    rarest,
-    scale_of,
-)
+from taskbank.checks import check_text
+from taskbank.data.fields import Field, shown
+from taskbank.digests import Json
+from taskbank.errors import DataError
+from taskbank.kinds.changes import Changes, moved_by, scale_of
+from taskbank.kinds.definition import Definition, check_settings, check_wishes
+from taskbank.kinds.entities import ENTITY, entities_of, seqeval_metrics, seqeval_tags
+from taskbank.kinds.kind import Columns
+from taskbank.kinds.labels import MANY, check_alike, rarest
+from taskbank.kinds.logits import lead, other_class, softmax
+from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import bootstrap, of_mean
 from taskbank.kinds.text import is_written
-from taskbank.specs import Definition, Json, check_text
+from taskbank.kinds.words import Words, find_words, first_tokens, word_places
 
 if TYPE_CHECKING:
     import torch
 
-    from taskbank.data.batches import Encoded
-    from taskbank.data.tokens import Window
+    from taskbank.data.encoded import Encoded
 
 OVERLAP = 4  # neighbouring windows share one token in so many
-ENTITY = re.compile(r"O|[BIESLU]-.+", re.DOTALL)
-RELATIVES = {"L": "E", "U": "S"}  # last and unit are what others call end and single
-# A word of a text that is to be predicted: a mention or tag, a word with what joins its parts,
-# or a single other sign.
-WORD = re.compile(r"[@#]?\w+(?:['’.-]\w+)*|[^\w\s]")
-SIGN = re.compile(r"[^\w\s]")
-
-
-@dataclass(frozen=True)
-class Words:
-    """Where the words of all examples are read.
-
-    Attributes:
-        tokens: of each word, the index of its first sub-word among all tokens; -1 where the
-            tokenizer makes nothing of it.
-        outside: position of the label that such a word has.
-    """
-
-    tokens: np.ndarray
-    outside: int
 
 
 class Tagging:
@@ -84,7 +59,7 @@ class Tagging:
             MissingExtraError: if seqeval is not installed.
         """
         check_wishes(self.name, wishes)
-        _seqeval()
+        seqeval_metrics()
         _check_lengths(columns, origin)
         labels = {tag for tags in columns["tags"] for tag in tags}
         if len(labels) < 2:
@@ -135,12 +110,12 @@ class Tagging:
         labelled: bool,
     ) -> Encoded:
         """Tokenise every example in as many windows as it takes; see `Kind.encode`."""
-        from taskbank.data.tokens import encode_windows
+        from taskbank.data.tokenization import encode_windows
 
         room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
         texts = [" ".join(words) for words in columns["words"]]
         encoded, windows = encode_windows(tokenizer, texts, max_length, max(room, 0) // OVERLAP)
-        tokens = _first_tokens(columns["words"], texts, windows, encoded.offsets)
+        tokens = first_tokens(columns["words"], texts, windows, encoded.offsets)
         told = {}
         if labelled:
             # 0 is for tokens that no word is read at, so that padding is one of them.
@@ -206,8 +181,8 @@ class Tagging:
             for one, two in zip(wanted, found, strict=True)
             for tag, other in zip(one, two, strict=True)
         ]
-        f1 = _seqeval().f1_score(
-            _forms(wanted, definition), _forms(found, definition), zero_division=0
+        f1 = seqeval_metrics().f1_score(
+            seqeval_tags(wanted, definition), seqeval_tags(found, definition), zero_division=0
         )
         return {"f1": float(f1), "accuracy": float(np.mean(right))}
 
@@ -221,7 +196,7 @@ class Tagging:
             [
                 (len(one & other), len(one) + len(other))
                 for one, other in (
-                    (_entities(a, definition), _entities(b, definition))
+                    (entities_of(a, definition), entities_of(b, definition))
                     for a, b in zip(wanted, found, strict=True)
                 )
             ]
@@ -297,7 +272,7 @@ class Tagging:
             given = row[0] if len(row) == 1 else row
             words: list[Json] = []
             if isinstance(given, str):
-                words = [given[start:end] for start, end in _found_places(given)]
+                words = [given[start:end] for start, end in find_words(given)]
             elif len(row) == 1 and isinstance(given, list | tuple):
                 words = list(given)
             if not words or not all(is_written(word) for word in words):
@@ -326,7 +301,7 @@ class Tagging:
             row += len(words)
             joined = " ".join(words)
             text = joined if text is None else text
-            places = _places(words) if text == joined else _found_places(text)
+            places = word_places(words) if text == joined else find_words(text)
             entities = [
                 {
                     "text": text[places[first][0] : places[last][1]],
@@ -335,7 +310,7 @@ class Tagging:
                     "end": places[last][1],
                     "score": float(shares[first : last + 1].min()),
                 }
-                for name, first, last in sorted(_entities(tags, definition), key=lambda e: e[1:])
+                for name, first, last in sorted(entities_of(tags, definition), key=lambda e: e[1:])
             ]
             found.append(
                 {
@@ -354,17 +329,6 @@ def _starts(columns: Columns) -> np.ndarray:
     return np.cumsum([0, *(len(words) for words in columns["words"][:-1])])
 
 
-def _seqeval() -> Any:
-    try:
-        from seqeval import metrics
-    except ModuleNotFoundError:
-        raise MissingExtraError(
-            "a task of kind 'tagging' needs seqeval: install it with pip install "
-            "'taskbank[tagging]'"
-        ) from None
-    return metrics
-
-
 def _check_lengths(columns: Columns, origin: str) -> None:
     rows = zip(columns["words"], columns["tags"], strict=True)
     for row, (words, tags) in enumerate(rows, start=1):
@@ -373,62 +337,6 @@ def _check_lengths(columns: Columns, origin: str) -> None:
                 f"row {row} of {origin} has {len(words)} words and {len(tags)} tags: "
                 f"{shown(words)} and {shown(tags)}; write one tag a word"
             )
-
-
-def _places(words: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the first character and the one after the last of words joined by spaces."""
-    ends = np.cumsum([len(word) + 1 for word in words]) - 1
-    return [(int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True)]
-
-
-def _found_places(text: str) -> list[tuple[int, int]]:
-    """Return where the words and signs of a text stand."""
-    # Python counts no combining mark among the letters, and Hindi or "e\u0301" would fall apart.
-    plain = SIGN.sub(lambda sign: "x" if category(sign[0])[0] == "M" else sign[0], text)
-    return [match.span() for match in WORD.finditer(plain)]
-
-
-def _first_tokens(
-    words: Sequence[Sequence[str]],
-    texts: Sequence[str],
-    windows: Sequence[Window],
-    offsets: np.ndarray,
-) -> np.ndarray:
-    """Return the index of each word's first sub-word, in the window where it has most context.
-
-    Places are counted as if the texts were joined by spaces, as the words of each are.
-    """
-    sizes = np.array([len(word) for own in words for word in own])
-    starts = np.cumsum(sizes + 1) - sizes - 1
-    begins = np.cumsum([0, *(len(text) + 1 for text in texts)])
-    inside = np.flatnonzero(np.concatenate([window.inside for window in windows]))
-    number = np.repeat(np.arange(len(windows)), np.diff(offsets))[inside]
-    shift = begins[[window.example for window in windows]][number]
-    at = np.concatenate([window.starts for window in windows])[inside] + shift
-    stop = np.concatenate([window.ends for window in windows])[inside] + shift
-    at = _without_spaces(" ".join(texts), at, stop)
-    word = np.searchsorted(starts, at, side="right") - 1
-    left, right = (np.searchsorted(number, number, side=side) for side in ("left", "right"))
-    around = np.minimum(inside - inside[left], inside[right - 1] - inside)
-    usable = np.flatnonzero(at < np.minimum(stop, (starts + sizes)[word]))
-    # A character may be several tokens, of which only the first begins it.
-    place = np.stack([number, at])[:, usable]
-    usable = usable[np.append(True, (place[:, 1:] != place[:, :-1]).any(axis=0))[: len(usable)]]
-    # A window may begin inside a word: what counts is the word's earliest piece.
-    order = usable[np.lexsort((-around[usable], at[usable], word[usable]))]
-    read, first = np.unique(word[order], return_index=True)
-    tokens = np.full(len(sizes), -1, dtype=np.int64)
-    tokens[read] = inside[order[first]]
-    return tokens
-
-
-def _without_spaces(text: str, at: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Return where tokens begin that some tokenizers let begin with the space before a word."""
-    space = np.zeros(len(text) + 1, dtype=bool)
-    space[[match.start() for match in re.finditer(r"\s", text)]] = True
-    while (before := space[at] & (at < stop)).any():
-        at = at + before
-    return at
 
 
 def _outside(definition: Definition) -> int:
@@ -444,19 +352,6 @@ def _tags(predictions: np.ndarray, columns: Columns, definition: Definition) -> 
     flat = [definition.labels[position] for position in predictions.argmax(axis=1)]
     ends = np.cumsum([len(words) for words in columns["words"]])
     return [flat[end - len(own) : end] for own, end in zip(columns["words"], ends, strict=True)]
-
-
-def _forms(sentences: list[list[str]], definition: Definition) -> list[list[str]]:
-    """Return tags as seqeval reads them: those of no such form are entities of one word."""
-    if all(ENTITY.fullmatch(label) for label in definition.labels):
-        return [[RELATIVES.get(tag[0], tag[0]) + tag[1:] for tag in tags] for tags in sentences]
-    return [[tag if tag == "O" else f"S-{tag}" for tag in tags] for tags in sentences]
-
-
-def _entities(tags: list[str], definition: Definition) -> set[tuple[str, int, int]]:
-    from seqeval.metrics.sequence_labeling import get_entities
-
-    return set(get_entities(_forms([tags], definition)[0]))
 
 
 TAGGING = Tagging()

@@ -1,4 +1,4 @@
-"""What kinds share whose head is on one vector a text, or a pair of texts."""
+"""Shared ground of the kinds whose head reads one vector per text, or per pair of texts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taskbank.data.columns import Field, shown
+from taskbank.checks import check_text
+from taskbank.data.fields import Field, shown
+from taskbank.digests import Json
 from taskbank.errors import DataError
-from taskbank.specs import Definition, Json, check_text
+from taskbank.kinds.definition import Definition
 
 if TYPE_CHECKING:
-    from taskbank.data.batches import Encoded
+    from taskbank.data.encoded import Encoded
     from taskbank.kinds.kind import Columns
 
 ONE_TEXT = (Field("text", "text", "--text"),)
@@ -61,7 +63,7 @@ class TextKind:
         labelled: bool,
     ) -> Encoded:
         """Tokenise every example once; see `Kind.encode`."""
-        from taskbank.data.tokens import encode
+        from taskbank.data.tokenization import encode
 
         names = input_names(self.inputs, columns)
         rows = {"targets": self.targets(columns, definition)} if labelled else {}

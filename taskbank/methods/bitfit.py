@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import torch
 
-from taskbank.backbone import Backbone
+from taskbank.backbone.adaptation import Adaptation, After
+from taskbank.backbone.backbone import Backbone
+from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.methods.copies import add_nested, layernorm_paths
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Adaptation, After
 from taskbank.methods.options import complete, layers
-from taskbank.specs import Json
 
 OPTIONS = {"layers": layers()}
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from taskbank.backbone.adaptation import Adaptation, After
+from taskbank.digests import Json
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Adaptation, After
 from taskbank.methods.options import Option, layers, number, one_of, whole
-from taskbank.specs import Json
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
 ACTIVATIONS: dict[str, Activation] = {

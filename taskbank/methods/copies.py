@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from taskbank.backbone import Backbone
-from taskbank.methods.method import Adaptation
+from taskbank.backbone.adaptation import Adaptation
+from taskbank.backbone.backbone import Backbone
 
 
 def layernorm_paths(backbone: Backbone, layers: Sequence[int]) -> list[str]:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import torch
 
-from taskbank.backbone import Backbone
+from taskbank.backbone.adaptation import Adaptation
+from taskbank.backbone.backbone import Backbone
+from taskbank.digests import Json
 from taskbank.methods.copies import replace_modules
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Adaptation
 from taskbank.methods.options import complete
 from taskbank.methods.options import layers as layers_option
-from taskbank.specs import Json
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 
 import torch
 
-from taskbank.backbone import Backbone
+from taskbank.backbone.adaptation import Adaptation
+from taskbank.backbone.backbone import Backbone
+from taskbank.digests import Json
 from taskbank.methods.bottleneck import add_serial, bottleneck_options
 from taskbank.methods.copies import layernorm_paths, replace_modules
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Adaptation
 from taskbank.methods.options import complete
-from taskbank.specs import Json
 
 OPTIONS = bottleneck_options(size=64, activation="gelu")
 

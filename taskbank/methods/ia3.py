@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from taskbank.backbone import Backbone
+from taskbank.backbone.adaptation import Adaptation, After
+from taskbank.backbone.backbone import Backbone
+from taskbank.digests import Json
 from taskbank.methods.copies import add_nested
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Adaptation, After
 from taskbank.methods.options import complete, layers
-from taskbank.specs import Json
 
 OPTIONS = {"layers": layers()}
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import torch
 
-from taskbank.backbone import Backbone
+from taskbank.backbone.adaptation import Adaptation
+from taskbank.backbone.backbone import Backbone
+from taskbank.digests import Json
 from taskbank.methods.copies import layernorm_paths, replace_modules
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Adaptation
 from taskbank.methods.options import complete, layers
-from taskbank.specs import Json
 
 OPTIONS = {"layers": layers()}
 

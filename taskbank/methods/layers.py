@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from taskbank.digests import Json
 from taskbank.errors import InputError
-from taskbank.specs import Json
 
 PART = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 TOP = re.compile(r"top:(\d{1,4})")

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from taskbank.architectures import PROJECTIONS
-from taskbank.backbone import Backbone
+from taskbank.backbone.adaptation import Adaptation, After
+from taskbank.backbone.architectures import PROJECTIONS
+from taskbank.backbone.backbone import Backbone
+from taskbank.digests import Json
 from taskbank.methods.copies import add_nested
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Adaptation, After
 from taskbank.methods.options import Option, complete, layers, number, some_of, whole
-from taskbank.specs import Json
 
 OPTIONS = {
     "rank": Option(8, whole(1, 4096)),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.methods.layers import check_layers
-from taskbank.specs import Json
 
 
 @dataclass(frozen=True)

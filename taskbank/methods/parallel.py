@@ -11,12 +11,12 @@ from collections.abc import Mapping
 
 import torch
 
-from taskbank.backbone import Backbone
+from taskbank.backbone.adaptation import Adaptation, After, Before
+from taskbank.backbone.backbone import Backbone
+from taskbank.digests import Json
 from taskbank.methods.bottleneck import Bottleneck, bottleneck_options
 from taskbank.methods.layers import select_layers
-from taskbank.methods.method import Adaptation, After, Before
 from taskbank.methods.options import Option, complete, number
-from taskbank.specs import Json
 
 OPTIONS = bottleneck_options(size=64, activation="relu") | {"scale": Option(4.0, number(0, 1000))}
 

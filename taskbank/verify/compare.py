@@ -14,18 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taskbank import plugins
-from taskbank.catalog.records import AdapterRecord, SplitRecord
+from taskbank.bank.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
-from taskbank.kinds.kind import better, drop_of
-from taskbank.specs import Definition, Json
+from taskbank.kinds.metrics import drop_of
+from taskbank.verify.flips import flips_between
 from taskbank.verify.report import Effect, Flip
-from taskbank.verify.statistics import mcnemar, paired_permutation
+from taskbank.verify.significance import SAME_METRIC, drop_by_chance
 
 if TYPE_CHECKING:
-    from taskbank.kinds.kind import Columns, Kind
-
-SAME_METRIC = 1e-9  # a metric is a ratio of counts: recomputed, it differs by rounding at most
-SHOWN_TEXT = 120  # characters of an example that a report shows
+    from taskbank.kinds.kind import Kind
 
 
 @dataclass(frozen=True)
@@ -172,119 +169,3 @@ def disagreeing(
                 f"{name} of the stored predictions on split {split!r} is "
                 f"{recomputed[name]:.6f}, recorded was {value:.6f}"
             )
-
-
-def drop_by_chance(
-    kind: Kind,
-    record: AdapterRecord,
-    columns: Columns,
-    reference: np.ndarray,
-    predictions: np.ndarray,
-    flipped: np.ndarray | None = None,
-    moved: np.ndarray | None = None,
-) -> float:
-    """Return how likely so large a drop of an adapter's metric is by chance, one-sided.
-
-    Args:
-        kind: of the task.
-        record: the adapter, whose metric and definition count.
-        columns: of the examples.
-        reference: what was predicted for them.
-        predictions: what is predicted now, all of it numbers.
-        flipped: of each example, whether its answer changed by more than rounding; none means
-            wherever it changed at all.
-        moved: of each example, whether an output moved by more than rounding; likewise.
-
-    Returns:
-        1 if there is no drop.
-    """
-    if flipped is None or moved is None:
-        changes = kind.changes(reference, predictions, columns, record.definition)
-        flipped, moved = changes.changed, changes.moved > 0
-    if not moved.any():
-        return 1.0
-    definition, owner = record.definition, kind.examples_of(columns)
-
-    def score(now: np.ndarray) -> float:
-        """Return the metric, the higher the better, if only some examples are as they are now."""
-        mixed = np.where(now[owner, None], predictions, reference)
-        return better(record.metric, kind.scores(mixed, columns, definition)[record.metric])
-
-    was = score(np.zeros_like(moved))
-    if score(np.ones_like(moved)) >= was:
-        return 1.0
-    before = kind.credit(reference, columns, definition)
-    after = kind.credit(predictions, columns, definition)
-    if set(before) | set(after) <= {0.0, 1.0} and before.mean() == was:
-        worse = int(((before > after) & flipped).sum())
-        return mcnemar(worse, int(((before < after) & flipped).sum()))
-    # Most metrics see nothing but the answers; few changes can then be tried in every way.
-    decisive = np.flatnonzero(flipped if score(flipped) == score(moved) else moved)
-
-    def of_decisive(chosen: np.ndarray) -> float:
-        now = np.zeros_like(moved)
-        now[decisive[chosen]] = True
-        return score(now)
-
-    return paired_permutation(len(decisive), of_decisive)
-
-
-def flips_between(
-    kind: Kind,
-    examples: Examples,
-    split: str,
-    first: tuple[np.ndarray, Definition],
-    second: tuple[np.ndarray, Definition],
-    rows: np.ndarray | None = None,
-    within: np.ndarray | None = None,
-) -> tuple[Flip, ...]:
-    """Return the examples that two predictions answer otherwise.
-
-    Args:
-        kind: of the task.
-        examples: that were predicted.
-        split: its name.
-        first: predictions, and the definition that says how they are read.
-        second: the others.
-        rows: positions of the examples that count; none means those with another answer.
-        within: of each example, whether rounding explains it; none means of none.
-    """
-    if rows is not None and not len(rows):
-        return ()
-    columns = examples.columns
-    before, after = (kind.answers(one, columns, how) for one, how in (first, second))
-    was, now = (kind.credit(one, columns, how) for one, how in (first, second))
-    if rows is None:
-        pairs = zip(before, after, strict=True)
-        rows = np.flatnonzero([one["label"] != other["label"] for one, other in pairs])
-    inputs = [values for name, values in columns.items() if name != kind.label.name]
-    return tuple(
-        Flip(
-            split,
-            int(row) + 1,
-            _cut(" | ".join(_plain(values[row]) for values in inputs)),
-            _cut(_plain(columns[kind.label.name][row])),
-            _cut(before[row]["label"]),
-            _cut(after[row]["label"]),
-            _effect(was[row], now[row]),
-            within is not None and bool(within[row]),
-        )
-        for row in rows
-    )
-
-
-def _effect(before: float, after: float) -> Effect:
-    if before == after:
-        return "neither"
-    return "worse" if after < before else "better"
-
-
-def _cut(text: str) -> str:
-    return text[:SHOWN_TEXT]
-
-
-def _plain(value: Json) -> str:
-    """Return a value of an example as text for people."""
-    if isinstance(value, dict):
-        value = value["text"]
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from taskbank.catalog.records import AdapterRecord
-from taskbank.environment import numerics, pick_device
+from taskbank.bank.records import AdapterRecord
+from taskbank.digests import Json, digest_json
 from taskbank.errors import InputError
-from taskbank.specs import Json, digest_json
+from taskbank.runtime.device import pick_device
+from taskbank.runtime.environment import numerics
 
 if TYPE_CHECKING:
-    from taskbank.backbone import Backbone
+    from taskbank.backbone.backbone import Backbone
 
 DTYPES = ("float32", "bfloat16", "float16")
 QUESTIONS = ("backbone", "dtype", "device", "threads")

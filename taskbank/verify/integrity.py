@@ -14,22 +14,22 @@ from sqlalchemy import Connection
 from tqdm import tqdm
 
 from taskbank import plugins
-from taskbank.bank import Bank
-from taskbank.catalog.engine import reading
-from taskbank.catalog.evidence import (
+from taskbank.bank.bank import Bank
+from taskbank.bank.catalog.database import reading
+from taskbank.bank.catalog.raw_rows import (
     NOT_READABLE,
     UNREADABLE,
     StoredRow,
-    missing_triggers,
     sealed_rows,
     stored_damage,
 )
-from taskbank.catalog.models import CHILDREN, SEALED, VERIFICATION_CHILDREN, Base
-from taskbank.catalog.rows import child_rows, parts
-from taskbank.catalog.seals import children_damage
+from taskbank.bank.catalog.rows import child_rows, parts
+from taskbank.bank.catalog.seals import children_damage
+from taskbank.bank.catalog.tables import CHILDREN, SEALED, VERIFICATION_CHILDREN, Base
+from taskbank.bank.catalog.triggers import missing_triggers
 from taskbank.errors import TaskbankError
+from taskbank.verify.contents import SeenSplits, bytes_damage, no_splits
 from taskbank.verify.report import Finding, Status
-from taskbank.verify.stored import SeenSplits, bytes_damage, no_splits
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind

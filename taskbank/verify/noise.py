@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from taskbank.evaluate import predict_examples
+from taskbank.model.predict import predict_examples
 
 if TYPE_CHECKING:
-    from taskbank.data.batches import Encoded
+    from taskbank.data.encoded import Encoded
+    from taskbank.kinds.definition import Definition
     from taskbank.kinds.kind import Columns, Kind
-    from taskbank.model import TaskModel
-    from taskbank.specs import Definition
+    from taskbank.model.task_model import TaskModel
 
 # A few examples in a few shapes do not show the largest move there is, and the reference may
 # have been computed by another processor.

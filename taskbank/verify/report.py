@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from taskbank.specs import Json
+from taskbank.digests import Json
 
 Level = Literal["integrity", "changed", "canary", "full"]
 Status = Literal["ok", "changed", "regressed", "damaged", "unverifiable"]

@@ -12,16 +12,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from taskbank.catalog.records import AdapterRecord, Voucher
-from taskbank.kinds.kind import drop_of
-from taskbank.verify.compare import SAME_METRIC, Comparison
+from taskbank.bank.records import AdapterRecord, Voucher
+from taskbank.kinds.metrics import drop_of
+from taskbank.verify.compare import Comparison
 from taskbank.verify.report import Finding, Status, TaskResult
+from taskbank.verify.significance import is_beyond, is_significant
 from taskbank.verify.statistics import holm
 
-SIGNIFICANT = 0.05  # chance of one false alarm in a whole verification
-# A metric that sees every output, such as a correlation, drops by next to nothing as soon as all of
-# them move a little, and that is no chance. Less than a tenth of a point matters to nobody.
-NEGLIGIBLE = 0.001
 SHOWN_FLIPS = 20  # a report shows so many examples of a split
 WHAT_TO_DO = (
     "Compare the environment with the recorded one (taskbank show --json), or train a new version"
@@ -104,16 +101,6 @@ def speaks(voucher: Voucher, metric: str, tolerance: float, *, strict: bool) -> 
         return voucher.status == "ok"
     drop = drop_of(metric, voucher.recorded, voucher.observed)
     return not strict and not is_beyond(drop, tolerance)
-
-
-def is_beyond(drop: float, tolerance: float) -> bool:
-    """Return whether a drop is more than a tolerance, and not only by its last binary digit."""
-    return drop > tolerance + SAME_METRIC
-
-
-def is_significant(drop: float, p_value: float) -> bool:
-    """Return whether a drop matters to anybody, and chance does not explain it."""
-    return drop > NEGLIGIBLE and p_value < SIGNIFICANT
 
 
 def _findings(

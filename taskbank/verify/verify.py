@@ -6,21 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
-from taskbank.bank import Bank
-from taskbank.catalog.engine import writing
-from taskbank.catalog.evidence import UNREADABLE
-from taskbank.catalog.records import AdapterRecord, Voucher
-from taskbank.catalog.rows import now
-from taskbank.environment import environment
+from taskbank.bank.bank import Bank
+from taskbank.bank.catalog.database import writing
+from taskbank.bank.catalog.raw_rows import UNREADABLE
+from taskbank.bank.catalog.rows import now
+from taskbank.bank.records import AdapterRecord, Voucher
+from taskbank.checks import ANY_DROP, check_tolerance
+from taskbank.digests import Json
 from taskbank.errors import BankError, InputError, TaskbankError
-from taskbank.specs import ANY_DROP, Json, check_tolerance
+from taskbank.runtime.environment import environment
 from taskbank.verify.integrity import Integrity, check_integrity
+from taskbank.verify.journal import Run
 from taskbank.verify.report import Afterwards, Finding, Level, Report, TaskResult
-from taskbank.verify.run import Run
 from taskbank.verify.verdict import judge, speaks
 
 if TYPE_CHECKING:
-    from taskbank.backbone import Backbone
+    from taskbank.backbone.backbone import Backbone
 
 
 def verify_all(
@@ -83,7 +84,7 @@ def verify_all(
     run = Run(bank)
     predicted: list[TaskResult] = []
     if asked is not None:
-        from taskbank.verify.regression import gather, given_backbone
+        from taskbank.verify.predictions import gather, given_backbone
 
         sound = _readable(bank, integrity, findings)
         given = given_backbone(bank, asked)

@@ -1,0 +1,1 @@
+"""The frozen encoder: loaded, identified, and computed with the changes of tasks."""

@@ -1,0 +1,208 @@
+"""Loads a backbone from a folder, a Python package or the hub.
+
+No code from a model repository is run and no pickle is read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
+from transformers.utils import cached_file, logging
+
+from taskbank.backbone.architectures import Architecture, architecture_of
+from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.dropout import with_cheap_dropout
+from taskbank.backbone.fingerprint import NOT_OF_THE_MODEL, tokenizer_digest, weights_digest
+from taskbank.digests import digest_json
+from taskbank.errors import InputError
+from taskbank.specs import BackboneIdentity
+
+PACKAGE = "package:"
+HUB_ID = re.compile(r"(?P<name>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?", re.ASCII)
+
+
+def load_backbone(spec: str, device: str = "cpu") -> Backbone:
+    """Load a backbone, frozen, in float32.
+
+    Args:
+        spec: a hub id (optionally `@revision`), a folder, or `package:NAME/FOLDER`.
+        device: to put it on.
+
+    Raises:
+        InputError: if there is no such model, it is not whole, its weights are not
+            safetensors, or nobody has said where adapters go in its architecture.
+    """
+    location, revision, shown = _locate(spec)
+    source = {"pretrained_model_name_or_path": location, "revision": revision}
+    with _quiet(), _explained(spec):
+        saved, _ = PreTrainedConfig.get_config_dict(**source)
+        architecture = architecture_of(str(saved.get("model_type")))
+        config = AutoConfig.from_pretrained(**source, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(**source, trust_remote_code=False)
+        model, loading = AutoModel.from_pretrained(
+            **source,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+        pooling = _pooling(location, revision, saved, model, loading)
+    _check_whole(spec, model, tokenizer, loading)
+    model.requires_grad_(False)
+    model.eval()
+    with_cheap_dropout(model)
+    identity = BackboneIdentity(
+        spec=shown,
+        model_type=config.model_type,
+        pooling=pooling,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        hidden_size=config.hidden_size,
+        layers=config.num_hidden_layers,
+        max_length=_max_length(config, tokenizer, architecture),
+        weights=weights_digest(model),
+        config=digest_json({k: v for k, v in saved.items() if k not in NOT_OF_THE_MODEL}),
+        tokenizer=tokenizer_digest(tokenizer),
+    )
+    return Backbone(model.to(device), tokenizer, identity, architecture)
+
+
+def _locate(spec: str) -> tuple[str, str | None, str]:
+    """Return where to load from, the revision, and the text that is recorded."""
+    if spec.startswith(PACKAGE):
+        return str(_package_folder(spec)), None, spec
+    path = Path(spec).expanduser()
+    if path.is_dir() or spec.startswith((".", "/", "~")):
+        return str(_model_folder(spec, path)), None, str(path.resolve())
+    match = HUB_ID.fullmatch(spec)
+    if match is None:
+        raise InputError(
+            f"backbone {spec!r} is neither a folder nor a hub id: write OWNER/NAME or "
+            "OWNER/NAME@REVISION, a folder, or package:NAME/FOLDER"
+        )
+    return match["name"], match["revision"], spec
+
+
+def _package_folder(spec: str) -> Path:
+    name, _, rest = spec.removeprefix(PACKAGE).partition("/")
+    found = find_spec(name) if name.isidentifier() else None
+    if found is None or not found.submodule_search_locations:
+        raise InputError(
+            f"backbone {spec!r} names the package {name!r}, which is not installed: "
+            f"install it with pip install {name.replace('_', '-')}"
+        )
+    if ".." in PurePosixPath(rest).parts or rest.startswith("/"):
+        raise InputError(f"backbone {spec!r} leaves its package: name a folder inside it")
+    return _model_folder(spec, Path(next(iter(found.submodule_search_locations))) / rest)
+
+
+def _model_folder(spec: str, folder: Path) -> Path:
+    if not folder.is_dir():
+        raise InputError(f"backbone {spec!r}: there is no folder {folder}")
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            f"backbone {spec!r}: the folder {folder} holds no model, as it has no config.json; "
+            "give the folder that save_pretrained wrote"
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(
+            f"backbone {spec!r}: the folder {folder} has no weights in safetensors, and taskbank "
+            "reads no pickle; save them again with save_pretrained"
+        )
+    return folder
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # What transformers says while loading is checked here, and is noise to the user.
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _explained(spec: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # transformers raises many kinds for a model it cannot load
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"backbone {spec!r} cannot be loaded: {reason}. Check the name, that its weights are "
+            "safetensors and whole and, for a hub id, the network"
+        ) from error
+
+
+def _pooling(
+    location: str,
+    revision: str | None,
+    saved: dict[str, Any],
+    model: Any,
+    loading: dict[str, Any],
+) -> str:
+    """Decide how a text becomes one vector, and drop a pooler that is not used."""
+    untrained = any(key.startswith("pooler.") for key in loading["missing_keys"])
+    has_pooler = getattr(model, "pooler", None) is not None and not untrained
+    pooling = _sentence_pooling(location, revision) or saved.get("classifier_pooling")
+    pooling = {"cls": "first", "mean": "mean"}.get(str(pooling)) or (
+        "pooler" if has_pooler else "first"
+    )
+    if pooling != "pooler" and hasattr(model, "pooler"):
+        model.pooler = None
+    return pooling
+
+
+def _sentence_pooling(location: str, revision: str | None) -> str | None:
+    """Return what a sentence-transformers model says of its pooling: `mean`, `cls` or none."""
+    found = cached_file(
+        location,
+        "1_Pooling/config.json",
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if found is None:
+        return None
+    pooling = json.loads(Path(found).read_text(encoding="utf-8"))
+    if pooling.get("pooling_mode") in ("mean", "cls"):
+        return str(pooling["pooling_mode"])
+    modes = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}
+    return next((mode for mode, key in modes.items() if pooling.get(key) is True), None)
+
+
+def _check_whole(spec: str, model: Any, tokenizer: Any, loading: dict[str, Any]) -> None:
+    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise InputError(
+            f"backbone {spec!r} is not whole: its weights lack {', '.join(missing[:5])}"
+            f"{', …' if len(missing) > 5 else ''}; save or download it again"
+        )
+    rows = model.get_input_embeddings().weight.shape[0]
+    # Where there are no tokenizer files, transformers makes one of special tokens alone.
+    if not len(tokenizer.all_special_tokens) < len(tokenizer) <= rows:
+        raise InputError(
+            f"backbone {spec!r} has a tokenizer of {len(tokenizer):,} tokens and embeddings for "
+            f"{rows:,}: the tokenizer is missing or of another model"
+        )
+
+
+def _max_length(config: Any, tokenizer: Any, architecture: Architecture) -> int:
+    positions = config.max_position_embeddings
+    if architecture.padded_positions:
+        positions -= config.pad_token_id + 1
+    return int(min(positions, tokenizer.model_max_length))

@@ -1,0 +1,61 @@
+"""Blobs as files of a folder, each written beside its place and renamed into it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from sqlalchemy import Connection
+
+from taskbank.bank.blobs.store import checked, file_name
+from taskbank.digests import digest_bytes
+from taskbank.errors import BankError
+
+UNFINISHED = ".unfinished-"
+
+
+class FolderBlobs:
+    """The blob store in a local folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def stage(self, data: bytes) -> None:
+        """Write the file, if it is not there."""
+        path = self.folder / file_name(digest_bytes(data))
+        if path.exists():
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED, delete=False) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except OSError as error:
+            raise BankError(
+                f"blob {path.name} could not be written to {self.folder}: {error.strerror}"
+            ) from error
+
+    def put(self, data: bytes, connection: Connection) -> str:
+        """Write the file if gc took it since it was staged, and return the digest."""
+        self.stage(data)
+        return digest_bytes(data)
+
+    def get(self, digest: str) -> bytes:
+        """Return the bytes of a digest, checked."""
+        path = self.folder / file_name(digest)
+        data = path.read_bytes() if path.is_file() else None
+        return checked(digest, data, str(self.folder))
+
+    def delete(self, digest: str, connection: Connection) -> None:
+        """Delete a blob's file."""
+        (self.folder / file_name(digest)).unlink(missing_ok=True)
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Give the digest and the size of every blob."""
+        for path in sorted(self.folder.glob("??/*")):
+            if not path.name.startswith(UNFINISHED):
+                yield f"sha256:{path.name}", path.stat().st_size

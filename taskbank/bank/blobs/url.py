@@ -1,0 +1,54 @@
+"""Which blob store a bank's `blobs` column or the option `--blobs` means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import Engine
+
+from taskbank.bank.blobs.folder import FolderBlobs
+from taskbank.bank.blobs.remote import RemoteBlobs
+from taskbank.bank.blobs.sql import CatalogBlobs
+from taskbank.bank.blobs.store import BlobStore
+from taskbank.errors import InputError
+
+IN_CATALOG = "catalog"
+
+
+def canonical_blobs_url(url: str) -> str:
+    """Return the text by which a bank remembers its blob store.
+
+    Args:
+        url: `catalog`, a folder, or an fsspec URL such as `s3://bucket/folder`.
+
+    Raises:
+        InputError: if it holds a user name or a password, which the catalog must not.
+    """
+    parts = urlsplit(url)
+    if url == IN_CATALOG:
+        return url
+    if not url.strip():
+        raise InputError(
+            "the blobs URL is empty: give a folder or a URL such as s3://bucket/folder"
+        )
+    if parts.username or parts.password:
+        raise InputError(
+            "the blobs URL holds a user name or a password, and the catalog keeps no secrets: "
+            "give them through the environment, as the store's fsspec driver documents"
+        )
+    if parts.scheme in ("", "file"):
+        from urllib.request import url2pathname  # slow to import
+
+        path = url2pathname(parts.path) if parts.scheme else url
+        return str(Path(path).expanduser().resolve())
+    return url.rstrip("/")
+
+
+def blob_store(url: str, engine: Engine) -> BlobStore:
+    """Return the store that a bank's `blobs` column names."""
+    if url == IN_CATALOG:
+        return CatalogBlobs(engine)
+    if urlsplit(url).scheme:
+        return RemoteBlobs(url)
+    return FolderBlobs(Path(url))

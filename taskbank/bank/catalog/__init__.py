@@ -1,0 +1,1 @@
+"""The catalog: tables of backbones, adapters, aliases, trials and verifications."""

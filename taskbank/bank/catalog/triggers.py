@@ -1,0 +1,31 @@
+"""The triggers that keep the tables append-only."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from taskbank.bank.catalog.tables import (
+    Base,
+)
+
+
+def missing_triggers(connection: Connection) -> list[str]:
+    """Return the names of the triggers that ought to keep the tables append-only but do not."""
+    if connection.dialect.name == "sqlite":
+        found = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    else:
+        found = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')"
+    present = set(connection.execute(text(found)).scalars())
+    return sorted(expected_triggers(connection.dialect.name) - present)
+
+
+def expected_triggers(dialect: str) -> set[str]:
+    """Return the names of the triggers that keep a bank append-only.
+
+    Args:
+        dialect: `sqlite` or `postgresql`.
+    """
+    kinds = ("update", "delete", "replace" if dialect == "sqlite" else "truncate")
+    tables = set(Base.metadata.tables) - {"gc_permits"}
+    names = {f"{table}_no_{kind}" for table in tables for kind in kinds}
+    return names | {"gc_permits_only_retired", "gc_permits_no_update"}

@@ -1,0 +1,30 @@
+"""`taskbank export`: an adapter as a folder of open formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from taskbank.cli.output import print_json
+from taskbank.cli.settings import Settings, complete_task, data_options
+
+
+@click.command()
+@click.argument("ref", metavar="NAME", shell_complete=complete_task)
+@click.option(
+    "--output", required=True, type=click.Path(path_type=Path), help="A folder to be made."
+)
+@data_options
+@click.pass_obj
+def export(settings: Settings, ref: str, output: Path) -> None:
+    """Write an adapter, with the evidence to verify it, as safetensors and JSON."""
+    from taskbank.bank.open import open_bank
+    from taskbank.interchange.export_folder import export_adapter
+
+    with open_bank(settings.bank) as bank:
+        record = export_adapter(bank, ref, output)
+    if settings.json:
+        print_json(record.summary() | {"folder": str(output)})
+    else:
+        settings.say(f"{record.ref} is in {output}; taskbank import {output} reads it")

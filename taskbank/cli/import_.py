@@ -1,0 +1,29 @@
+"""`taskbank import`: an exported adapter into the bank."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from taskbank.cli.output import print_json
+from taskbank.cli.settings import Settings, data_options
+
+
+@click.command("import")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--name", help="Of the task, if not the one it was exported under.")
+@click.option("--new-version", is_flag=True, help="Add a version to a task that is there.")
+@data_options
+@click.pass_obj
+def import_(settings: Settings, folder: Path, name: str | None, new_version: bool) -> None:
+    """Put an exported adapter into the bank, after checking every byte of it."""
+    from taskbank.bank.open import open_bank
+    from taskbank.interchange.export_folder import import_adapter
+
+    with open_bank(settings.bank) as bank:
+        record = import_adapter(bank, folder, name=name, new_version=new_version)
+    if settings.json:
+        print_json(record.summary())
+    else:
+        settings.say(f"imported {record.ref}; taskbank verify-all --task {record.ref} checks it")

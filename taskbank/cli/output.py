@@ -1,0 +1,52 @@
+"""Prints JSON, fields and findings."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from taskbank.verify.report import Report
+
+
+def print_findings(report: Report) -> None:
+    """Print what a verification that came with something else found, to the error stream."""
+    for finding in report.findings:
+        click.echo(f"found: {finding.ref or 'the bank'}: {finding.message}", err=True)
+    changed = [task.ref for task in report.tasks if task.status == "changed"]
+    if changed:
+        click.echo(
+            f"predict otherwise than when they were recorded: {', '.join(changed)}", err=True
+        )
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, in UTF-8 whatever the terminal's encoding is."""
+    text = json.dumps(value, indent=2, ensure_ascii=not _prints_unicode(), default=_plain)
+    click.echo(text)
+
+
+def print_fields(fields: dict[str, object]) -> None:
+    """Print names and values, one a line, the values under each other."""
+    width = max(len(name) for name in fields)
+    for name, value in fields.items():
+        click.echo(f"{name.ljust(width)}  {value}")
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
+
+
+def _prints_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,188 @@
+"""Reads files into Arrow tables, one reader per format."""
+
+from __future__ import annotations
+
+import csv
+import json
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from io import StringIO
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import feather, ipc, parquet
+
+from taskbank.data.fields import shown
+from taskbank.errors import DataError
+
+
+def decode(source: str, data: bytes) -> str:
+    """Return the text of a file's bytes, without a byte order mark.
+
+    Raises:
+        DataError: if the bytes are not UTF-8.
+    """
+    try:
+        return data.removeprefix(b"\xef\xbb\xbf").decode()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{source} is not UTF-8 ({error}): convert it, for example with iconv -t UTF-8"
+        ) from None
+
+
+def _read_csv(source: str, data: bytes, _wanted: Collection[str]) -> pa.Table:
+    return _read_separated(source, decode(source, data), delimiter=",", quoting=csv.QUOTE_MINIMAL)
+
+
+def _read_tsv(source: str, data: bytes, _wanted: Collection[str]) -> pa.Table:
+    return _read_separated(source, decode(source, data), delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _read_separated(source: str, text: str, **style: Any) -> pa.Table:
+    rows = _separated(source, text, style)
+    header = next((row for row in rows if row), None)
+    if header is None:
+        raise DataError(f"{source} is empty")
+    # A blank line is a row without a text where a row is one text, and no row elsewhere.
+    values = [row or [""] for row in rows[rows.index(header) + 1 :] if row or len(header) == 1]
+    for number, row in enumerate(values, start=1):
+        if len(row) != len(header):
+            raise DataError(
+                f"row {number} of {source} cannot be read: it has {len(row)} values and the "
+                f"header {len(header)}, and begins with {shown(row[0])}; put quotes around a "
+                "value that has a separator or a line end in it"
+            )
+    columns = zip(*values, strict=True) if values else [()] * len(header)
+    return pa.Table.from_arrays([pa.array(one, pa.string()) for one in columns], names=header)
+
+
+def _separated(source: str, text: str, style: Mapping[str, Any]) -> list[list[str]]:
+    # Python's reader and not pyarrow's, which takes a quote that is never closed for one long
+    # value, and so loses the rows after it without a word.
+    reader = csv.reader(StringIO(text, newline=""), strict=True, **style)
+    rows, begins = [], 1
+    usual = csv.field_size_limit(len(text) + 1)
+    try:
+        for row in reader:
+            rows.append(row)
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        reason = "a quote is never closed" if "end of data" in str(error) else str(error)
+        raise DataError(
+            f"{source} cannot be read: {reason}, in the row that begins on line {begins}; write "
+            'a quote inside a value twice, as in "say ""no"""'
+        ) from None
+    finally:
+        csv.field_size_limit(usual)
+    return rows
+
+
+def _read_jsonl(source: str, data: bytes, wanted: Collection[str]) -> pa.Table:
+    rows = []
+    for number, line in enumerate(decode(source, data).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, object_pairs_hook=_object)
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"line {number} of {source} is not JSON ({error}): write one object a line"
+            ) from None
+        if not isinstance(row, dict):
+            raise DataError(f"line {number} of {source} is {shown(line)}: write one object a line")
+        rows.append(row)
+    # A column that nobody asked for may hold anything: it is there by name, for errors.
+    names = dict.fromkeys(name for row in rows for name in row if _encodable(name))
+    others = pa.nulls(len(rows))
+    return pa.table(
+        {name: _json_column(source, name, rows) if name in wanted else others for name in names}
+    )
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+        raise ValueError(f"it has {twice!r} twice")
+    return found
+
+
+def _json_column(source: str, name: str, rows: Sequence[dict[str, Any]]) -> pa.Array:
+    values = [row.get(name) for row in rows]
+    first: tuple[int, Any] | None = None
+    for number, value in enumerate(values, start=1):
+        if value is None:
+            continue
+        if not _encodable(value):
+            raise DataError(
+                f"row {number} of {source} has half a surrogate pair in {name!r}: {shown(value)}"
+            )
+        first = first or (number, value)
+        if _json_type(value) != _json_type(first[1]):
+            raise DataError(
+                f"{name!r} of {source} is {shown(first[1])} in row {first[0]} and {shown(value)} "
+                f"in row {number}: write one type in every row"
+            )
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError) as error:
+        row = _first_unusable(values)
+        raise DataError(
+            f"row {row} of {source} has {shown(values[row - 1])} in {name!r}, which cannot be read "
+            f"together with the rows before it: {reason_of(error)}"
+        ) from None
+
+
+def _encodable(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _json_type(value: Any) -> str:
+    return "number" if type(value) in (int, float) else type(value).__name__
+
+
+def _first_unusable(values: Sequence[Any]) -> int:
+    """Return the row (from 1) up to which values do not make one Arrow column."""
+
+    def unusable(count: int) -> bool:
+        try:
+            pa.array(values[:count])
+        except (pa.ArrowException, OverflowError):
+            return True
+        return False
+
+    return bisect_left(range(1, len(values) + 1), True, key=unusable) + 1
+
+
+def _read_parquet(_source: str, data: bytes, _wanted: Collection[str]) -> pa.Table:
+    return parquet.read_table(pa.BufferReader(data))
+
+
+def _read_arrow(_source: str, data: bytes, _wanted: Collection[str]) -> pa.Table:
+    buffer = pa.BufferReader(data)
+    if data.startswith(b"FEA1"):
+        return feather.read_table(buffer)
+    if data.startswith(b"ARROW1"):
+        return ipc.open_file(buffer).read_all()
+    return ipc.open_stream(buffer).read_all()
+
+
+READERS: dict[str, Callable[[str, bytes, Collection[str]], pa.Table]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".jsonl": _read_jsonl,
+    ".json": _read_jsonl,
+    ".parquet": _read_parquet,
+    ".arrow": _read_arrow,
+    ".feather": _read_arrow,
+}
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

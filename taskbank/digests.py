@@ -1,0 +1,32 @@
+"""Canonical JSON, and the tagged SHA-256 digests that name everything taskbank stores."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+Json = Any  # what json.loads returns: None, bool, int, float, str, list, dict
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def canonical_json(value: Json) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
+
+    Raises:
+        ValueError: for NaN or an infinity, which JSON does not have.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def digest_bytes(data: bytes | memoryview) -> str:
+    """Return the tagged SHA-256 of some bytes, `sha256:` and 64 hex digits."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def digest_json(value: Json) -> str:
+    """Return the tagged SHA-256 of a value's canonical JSON."""
+    return digest_bytes(canonical_json(value).encode())

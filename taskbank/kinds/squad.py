@@ -1,0 +1,27 @@
+"""SQuAD's scoring of answers: normalised words, exact match and F1."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def normalised_words(text: str) -> list[str]:
+    """Return the words that SQuAD's scoring compares: no case, punctuation or articles."""
+    return ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split()
+
+
+def words_f1(found: list[str], wanted: list[str]) -> float:
+    """Return the F1 over the words of a predicted and a right answer."""
+    if not found or not wanted:
+        return float(found == wanted)
+    same = sum((Counter(found) & Counter(wanted)).values())
+    return 2 * same / (len(found) + len(wanted))

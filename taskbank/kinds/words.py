@@ -1,0 +1,89 @@
+"""Finds the words of a text, and the token at which each word is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from unicodedata import category
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from taskbank.data.tokenization import Window
+
+# A word of a text that is to be predicted: a mention or tag, a word with what joins its parts,
+# or a single other sign.
+WORD = re.compile(r"[@#]?\w+(?:['’.-]\w+)*|[^\w\s]")
+SIGN = re.compile(r"[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Words:
+    """Where the words of all examples are read.
+
+    Attributes:
+        tokens: of each word, the index of its first sub-word among all tokens; -1 where the
+            tokenizer makes nothing of it.
+        outside: position of the label that such a word has.
+    """
+
+    tokens: np.ndarray
+    outside: int
+
+
+def word_places(words: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the first character and the one after the last of words joined by spaces."""
+    ends = np.cumsum([len(word) + 1 for word in words]) - 1
+    return [(int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True)]
+
+
+def find_words(text: str) -> list[tuple[int, int]]:
+    """Return where the words and signs of a text stand."""
+    # Python counts no combining mark among the letters, and Hindi or "e\u0301" would fall apart.
+    plain = SIGN.sub(lambda sign: "x" if category(sign[0])[0] == "M" else sign[0], text)
+    return [match.span() for match in WORD.finditer(plain)]
+
+
+def first_tokens(
+    words: Sequence[Sequence[str]],
+    texts: Sequence[str],
+    windows: Sequence[Window],
+    offsets: np.ndarray,
+) -> np.ndarray:
+    """Return the index of each word's first sub-word, in the window where it has most context.
+
+    Places are counted as if the texts were joined by spaces, as the words of each are.
+    """
+    sizes = np.array([len(word) for own in words for word in own])
+    starts = np.cumsum(sizes + 1) - sizes - 1
+    begins = np.cumsum([0, *(len(text) + 1 for text in texts)])
+    inside = np.flatnonzero(np.concatenate([window.inside for window in windows]))
+    number = np.repeat(np.arange(len(windows)), np.diff(offsets))[inside]
+    shift = begins[[window.example for window in windows]][number]
+    at = np.concatenate([window.starts for window in windows])[inside] + shift
+    stop = np.concatenate([window.ends for window in windows])[inside] + shift
+    at = _without_spaces(" ".join(texts), at, stop)
+    word = np.searchsorted(starts, at, side="right") - 1
+    left, right = (np.searchsorted(number, number, side=side) for side in ("left", "right"))
+    around = np.minimum(inside - inside[left], inside[right - 1] - inside)
+    usable = np.flatnonzero(at < np.minimum(stop, (starts + sizes)[word]))
+    # A character may be several tokens, of which only the first begins it.
+    place = np.stack([number, at])[:, usable]
+    usable = usable[np.append(True, (place[:, 1:] != place[:, :-1]).any(axis=0))[: len(usable)]]
+    # A window may begin inside a word: what counts is the word's earliest piece.
+    order = usable[np.lexsort((-around[usable], at[usable], word[usable]))]
+    read, first = np.unique(word[order], return_index=True)
+    tokens = np.full(len(sizes), -1, dtype=np.int64)
+    tokens[read] = inside[order[first]]
+    return tokens
+
+
+def _without_spaces(text: str, at: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Return where tokens begin that some tokenizers let begin with the space before a word."""
+    space = np.zeros(len(text) + 1, dtype=bool)
+    space[[match.start() for match in re.finditer(r"\s", text)]] = True
+    while (before := space[at] & (at < stop)).any():
+        at = at + before
+    return at

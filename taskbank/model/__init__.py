@@ -1,0 +1,1 @@
+"""Backbone, adaptation and head together: loads stored tasks and predicts with them."""

@@ -1,0 +1,1 @@
+"""Adds tasks to a bank, one or a suite of them."""

@@ -1,0 +1,1 @@
+"""The machine underneath: devices, versions, caches, threads and memory."""

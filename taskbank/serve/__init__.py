@@ -1,0 +1,1 @@
+"""Predicts with any number of tasks on one backbone in memory."""

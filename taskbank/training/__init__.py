@@ -1,0 +1,1 @@
+"""Trains one task: its data, plan, trials and training loop."""

@@ -1,0 +1,317 @@
+"""Trains a task model: one loop, the best epoch on validation is what stays.
+
+Knows nothing of files, banks or how the model came to be. Section 3.1 of Houlsby et al.
+2019: the rate rises linearly over the first tenth of the steps, then falls to zero.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import get_linear_schedule_with_warmup
+
+from taskbank.data.batches import training_batches
+from taskbank.errors import TrainingError
+from taskbank.kinds.metrics import better
+from taskbank.model.predict import outputs_and_loss, told
+from taskbank.model.trunk import with_trunk
+from taskbank.runtime.out_of_memory import compute_in_halves
+from taskbank.training.checkpoint import Checkpoint, State
+
+if TYPE_CHECKING:
+    from taskbank.kinds.definition import Definition
+    from taskbank.kinds.kind import Columns, Kind
+    from taskbank.model.task_model import TaskModel
+    from taskbank.specs import TrainingSpec
+    from taskbank.training.prepared import Prepared
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training data gave.
+
+    Attributes:
+        number: 1, 2, …
+        loss: mean training loss, over steps.
+        score: the task's metric on validation.
+        validation_loss: mean loss on validation.
+    """
+
+    number: int
+    loss: float
+    score: float
+    validation_loss: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training.
+
+    Attributes:
+        epochs: every epoch that was run.
+        best: the one whose weights the model was left with.
+        seconds: how long it took, all sittings together.
+        definition: of the task, with what was chosen on validation.
+        predictions: of the best epoch for validation.
+        pruned: whether it was given up before its end.
+    """
+
+    epochs: tuple[Epoch, ...]
+    best: Epoch
+    seconds: float
+    definition: Definition
+    predictions: np.ndarray
+    pruned: bool = False
+
+
+def train(
+    model: TaskModel,
+    kind: Kind,
+    definition: Definition,
+    data: Prepared,
+    validation: Prepared,
+    spec: TrainingSpec,
+    metric: str,
+    *,
+    checkpoint: Checkpoint | None = None,
+    give_up: Callable[[Epoch], bool] | None = None,
+    progress: bool = False,
+    about: str = "",
+) -> Training:
+    """Train a task model in place and leave it with the weights of its best epoch.
+
+    The best epoch has the best score on validation; of equal ones, the lowest loss there, then
+    the earliest.
+
+    Args:
+        model: the backbone with an untrained adapter and head.
+        kind: of the task; gives loss and metrics.
+        definition: of the task.
+        data: what is learned.
+        validation: what the epoch is chosen on.
+        spec: the hyperparameters.
+        metric: the one that the epoch is chosen by.
+        checkpoint: where the state is kept after every epoch, and maybe resumed from.
+        give_up: asked after every epoch whether to end.
+        progress: show a bar, if the error stream is a terminal.
+        about: what the bar says before the epoch, such as which of many trials it is.
+
+    Raises:
+        TrainingError: if the loss is not a finite number.
+    """
+    run = _Run(model, kind, definition, data, validation, spec, metric)
+    device = run.device
+    pruned = False
+    with _seeded(spec.seed, device), _bar(run.steps, progress) as bar:
+        state = checkpoint.load() if checkpoint else None
+        if state is not None:
+            run.restore(state)
+            bar.update(len(run.epochs) * run.steps // spec.epochs)
+            # It hears of every epoch again; what it says of the last one counts.
+            pruned = bool(give_up and [give_up(epoch) for epoch in run.epochs][-1])
+        while not run.finished and not pruned:
+            number = len(run.epochs) + 1
+            epoch_of = f"epoch {number}/{spec.epochs}"
+            bar.set_description(f"{about}, {epoch_of}" if about else epoch_of)
+            epoch = run.epoch(number, bar)
+            bar.set_postfix_str(f"loss {epoch.loss:.3f}, validation {metric} {epoch.score:.4f}")
+            if checkpoint is not None:
+                checkpoint.save(run.state())
+            pruned = give_up is not None and give_up(epoch)
+    return run.ended(pruned=pruned)
+
+
+class _Run:
+    """A training in progress."""
+
+    def __init__(
+        self,
+        model: TaskModel,
+        kind: Kind,
+        definition: Definition,
+        data: Prepared,
+        validation: Prepared,
+        spec: TrainingSpec,
+        metric: str,
+    ) -> None:
+        self.model, self.kind, self.definition = model, kind, definition
+        self.data, self.validation = (
+            replace(split, encoded=with_trunk(model, split.encoded)) for split in (data, validation)
+        )
+        self.spec, self.metric = spec, metric
+        self.device = next(model.parameters()).device
+        self.steps = sum(len(self._batches(number + 1)) for number in range(spec.epochs))
+        groups = _groups(model, spec.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, fused=True)
+        self.schedule = get_linear_schedule_with_warmup(
+            self.optimizer, int(spec.warmup * self.steps), self.steps
+        )
+        self.trainable = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.weights = _class_weights(kind, data.columns, definition, spec, self.device)
+        self.epochs: list[Epoch] = []
+        self.best: Epoch | None = None
+        self.kept: dict[str, torch.Tensor] = {}
+        self.earlier = 0.0  # seconds of the sittings before this one
+        self.started = time.perf_counter()
+
+    @property
+    def finished(self) -> bool:
+        if len(self.epochs) == self.spec.epochs:
+            return True
+        patience = self.spec.patience
+        if patience is None or self.best is None:
+            return False
+        return len(self.epochs) - self.best.number >= patience
+
+    def epoch(self, number: int, bar: tqdm[None]) -> Epoch:
+        """Pass over the training data once, and score what came of it."""
+        self.model.train()
+        total = torch.zeros((), device=self.device)
+        batches = self._batches(number)
+        for rows in batches:
+            self.optimizer.zero_grad(set_to_none=True)
+            learn = partial(self._learn, inputs=len(rows))
+            for _, loss in compute_in_halves(rows, learn, self.optimizer.zero_grad):
+                total += loss
+            torch.nn.utils.clip_grad_norm_(self.trainable, self.spec.clip)
+            self.optimizer.step()
+            self.schedule.step()
+            bar.update()
+        epoch = self._assess(number, float(total) / len(batches))
+        self.epochs.append(epoch)
+        if self.best is None or self._rank(epoch) > self._rank(self.best):
+            self.best = epoch
+            self.kept = {name: t.detach().clone() for name, t in self.model.trained().items()}
+        return epoch
+
+    def _batches(self, number: int) -> list[np.ndarray]:
+        lengths, spec = self.data.encoded.lengths, self.spec
+        return training_batches(lengths, spec.batch_size, spec.seed, number, spec.batch_tokens)
+
+    def _learn(self, rows: np.ndarray, inputs: int) -> torch.Tensor:
+        """Add the gradients of some rows of a batch of so many inputs, and return their loss."""
+        batch = self.data.encoded.batch(rows).to(self.device)
+        wanted = told(self.data.encoded, rows, self.device)
+        reduced = self.spec.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
+            outputs = self.model.shaped(self.model.outputs(batch), batch)
+            loss = self.kind.loss(outputs, wanted, self.weights) * (len(rows) / inputs)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _assess(self, number: int, loss: float) -> Epoch:
+        predictions, validation_loss = self._predict()
+        if not (math.isfinite(loss) and math.isfinite(validation_loss)):
+            raise TrainingError(
+                f"training diverged: the mean loss of epoch {number} is {loss}, on validation "
+                f"{validation_loss}; try a smaller --learning-rate. Nothing was recorded"
+            )
+        columns = self.validation.columns
+        tuned = self.kind.tune(predictions, columns, self.definition)
+        score = self.kind.scores(predictions, columns, tuned)[self.metric]
+        return Epoch(number, loss, score, validation_loss)
+
+    def _predict(self) -> tuple[np.ndarray, float]:
+        encoded = self.validation.encoded
+        outputs, loss = outputs_and_loss(self.model, self.kind, encoded, self.weights)
+        return self.kind.predictions(outputs, encoded), loss
+
+    def _rank(self, epoch: Epoch) -> tuple[float, float]:
+        return better(self.metric, epoch.score), -epoch.validation_loss
+
+    def ended(self, *, pruned: bool) -> Training:
+        """Give the model the weights of the best epoch, and return what came of it all."""
+        assert self.best is not None  # noqa: S101 - a specification has at least one epoch
+        seconds = self.seconds
+        self.model.load_trained(self.kept)
+        self.model.eval()
+        predictions, _ = self._predict()
+        tuned = self.kind.tune(predictions, self.validation.columns, self.definition)
+        return Training(tuple(self.epochs), self.best, seconds, tuned, predictions, pruned)
+
+    @property
+    def seconds(self) -> float:
+        return self.earlier + time.perf_counter() - self.started
+
+    # Resuming
+
+    def state(self) -> State:
+        """Return everything that the next epoch depends on."""
+        optimizer = self.optimizer.state_dict()
+        tensors = {f"now.{name}": t for name, t in self.model.trained().items()}
+        tensors |= {f"best.{name}": t for name, t in self.kept.items()}
+        for number, values in optimizer["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": t for name, t in values.items()}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        values = {
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "best": self.best.number if self.best else 0,
+            "groups": optimizer["param_groups"],
+            "schedule": {k: v for k, v in self.schedule.state_dict().items() if k != "lr_lambdas"},
+            "seconds": self.seconds,
+        }
+        return State(tensors, values)
+
+    def restore(self, state: State) -> None:
+        """Go on from where another sitting was."""
+        parts: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
+        for name, tensor in state.tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        self.model.load_trained(parts["now"])
+        self.kept = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
+        moments: dict[int, dict[str, torch.Tensor]] = defaultdict(dict)
+        for name, tensor in parts["optimizer"].items():
+            number, _, rest = name.partition(".")
+            moments[int(number)][rest] = tensor
+        values = state.values
+        self.optimizer.load_state_dict({"state": dict(moments), "param_groups": values["groups"]})
+        lambdas = self.schedule.state_dict()["lr_lambdas"]
+        self.schedule.load_state_dict({**values["schedule"], "lr_lambdas": lambdas})
+        self.epochs = [Epoch(**epoch) for epoch in values["epochs"]]
+        self.best = self.epochs[values["best"] - 1]
+        self.earlier = values["seconds"]
+        torch.set_rng_state(parts["random"]["cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(parts["random"]["cuda"], self.device)
+
+
+def _class_weights(
+    kind: Kind, columns: Columns, definition: Definition, spec: TrainingSpec, device: torch.device
+) -> torch.Tensor | None:
+    weights = kind.balance(columns, definition) if spec.class_weight == "balanced" else None
+    return None if weights is None else torch.from_numpy(weights).to(device)
+
+
+def _groups(model: TaskModel, weight_decay: float) -> list[dict[str, object]]:
+    # Decay pulls matrices towards zero; a LayerNorm's scale or a bias has no reason to be there.
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed dropout, and put the caller's random state back afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _bar(steps: int, progress: bool) -> tqdm[None]:
+    # disable=None: no bar where the error stream is not a terminal.
+    return tqdm(total=steps, unit="step", desc="training", disable=None if progress else True)

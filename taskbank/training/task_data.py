@@ -1,0 +1,124 @@
+"""The labelled data of one task: read from its sources, checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskbank.data.examples import Examples
+from taskbank.data.sources import read_examples
+from taskbank.data.splits import hold_out, sample
+from taskbank.digests import Json
+from taskbank.errors import InputError
+from taskbank.kinds.definition import Definition
+
+if TYPE_CHECKING:
+    from taskbank.kinds.kind import Kind
+
+HELD_OUT = 0.1  # share of train that becomes validation where none is given
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the data of a task is; see `taskbank.data.sources`.
+
+    Attributes:
+        train: what is learned.
+        validation: what everything is chosen on; none means that a part of train is held out.
+        test: scored once, at the end; none means that validation is the score.
+        text: the first column of the input, where it is not called as the kind calls it.
+        text_pair: the second, likewise.
+        label: the column of what is to be predicted, likewise.
+        rows: rows of train that are used, a stratified sample; none means all.
+    """
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The data of one task.
+
+    Attributes:
+        definition: what train has fixed, such as the classes.
+        train: what is learned.
+        validation: what everything is chosen on.
+        test: scored once, at the end; or none.
+    """
+
+    definition: Definition
+    train: Examples
+    validation: Examples
+    test: Examples | None
+
+    @property
+    def evaluated(self) -> dict[str, Examples]:
+        """The splits that are scored and stored, by name; the last one gives the score."""
+        splits = {"validation": self.validation}
+        return splits if self.test is None else splits | {"test": self.test}
+
+    @property
+    def scored(self) -> str:
+        """The name of the split that gives the score."""
+        return list(self.evaluated)[-1]
+
+    def described(self) -> dict[str, Json]:
+        """Return origin, rows and digest of every split."""
+        return {
+            name: {"origin": split.origin, "rows": len(split), "digest": split.digest}
+            for name, split in ({"train": self.train} | self.evaluated).items()
+        }
+
+
+def read_task_data(kind: Kind, sources: Sources, wishes: Mapping[str, Json], seed: int) -> TaskData:
+    """Read and check the data of a task.
+
+    Args:
+        kind: of the task.
+        sources: where the data is.
+        wishes: settings of the task that the user asked for; see `Kind.define`.
+        seed: of what is held out, and of the sample where not all rows are used.
+
+    Raises:
+        InputError: if a source cannot be read, a row is not usable, or the splits do not fit
+            each other.
+    """
+    if sources.rows is not None and sources.rows < 2:
+        raise InputError(f"rows is {sources.rows}: it must be at least 2, or left out")
+
+    def read(source: str) -> Examples:
+        return read_examples(
+            source,
+            kind.inputs,
+            kind.label,
+            text=sources.text,
+            text_pair=sources.text_pair,
+            label_column=sources.label,
+        )
+
+    train = read(sources.train)
+    others = [source and read(source) for source in (sources.validation, sources.test)]
+    validation, test = (examples or None for examples in others)
+    definition = kind.define(train.columns, train.origin, wishes)
+    for examples in (validation, test):
+        if examples is not None:
+            if examples.columns.keys() != train.columns.keys():
+                raise InputError(
+                    f"{examples.origin} has the columns {', '.join(examples.columns)}, and "
+                    f"{train.origin} {', '.join(train.columns)}: give the same in each"
+                )
+            kind.check(examples.columns, definition, examples.origin)
+    if sources.rows is not None and sources.rows < len(train):
+        origin = f"{train.origin} ({sources.rows:,} of {len(train):,} rows, seed {seed})"
+        some = sample(train, kind.strata(train.columns), sources.rows, seed)
+        train = Examples(some.columns, origin)
+    if validation is None:
+        train, validation = hold_out(train, kind.strata(train.columns), HELD_OUT, seed)
+    return TaskData(definition, train, validation, test)

@@ -1,0 +1,114 @@
+"""The query language, on both databases."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskbank.bank.bank import Bank
+from taskbank.bank.records import MetricRecord
+from taskbank.errors import InputError
+from taskbank.specs import MethodSpec, TrainingSpec
+from tests.helpers.making import new_adapter
+
+
+@pytest.fixture
+def three(bank: Bank) -> Bank:
+    """A bank with three adapters that differ in what queries ask for."""
+    for task, score, size, rate, tags in (
+        ("alpha", 0.95, 64, 0.001, {"team": "search", "tier": "1"}),
+        ("beta", 0.80, 8, 0.01, {"team": "ads"}),
+        ("Gamma", 0.90, 256, 0.001, {}),
+    ):
+        bank.put(
+            new_adapter(
+                task,
+                metrics=(
+                    MetricRecord("test", "accuracy", score, 0.01, 10),
+                    MetricRecord("validation", "accuracy", 0.5, 0.01, 10),
+                ),
+                method=MethodSpec("houlsby", {"size": size, "activation": "gelu"}),
+                training=TrainingSpec(learning_rate=rate),
+                tags=tags,
+                description='says "hi"' if task == "beta" else "",
+            )
+        )
+    return bank
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("metric.accuracy >= 0.9", "alpha Gamma"),
+        ("metric.accuracy > 0.9", "alpha"),
+        ("metric.validation.accuracy = 0.5", "alpha beta Gamma"),
+        ("metric.f1 > 0", ""),
+        ("not metric.f1 > 0", "alpha beta Gamma"),
+        ('tag.team = "search"', "alpha"),
+        ("tag.team != 'search'", "beta"),
+        ('not tag.team = "search"', "beta Gamma"),
+        ('tag.team in ("search", "ads")', "alpha beta"),
+        ('tag.team not in ("search")', "beta"),
+        ('task like "%A%"', "alpha beta Gamma"),
+        ('task like "b%"', "beta"),
+        ('task not like "%eta"', "alpha Gamma"),
+        ('task like "a_pha"', "alpha"),
+        ("options.size = 64", "alpha"),
+        ("options.size in (8, 256)", "beta Gamma"),
+        ("options.size < 100 and training.learning_rate < 0.005", "alpha"),
+        ('options.activation = "gelu"', "alpha beta Gamma"),
+        ("options.activation > 3", ""),
+        ('options.size = "64"', ""),
+        ("training.patience = 1", ""),
+        ("training.epochs >= 1", "alpha beta Gamma"),
+        ("version >= 1.5", ""),
+        ("version = 1", "alpha beta Gamma"),
+        ("version < 9000000000", "alpha beta Gamma"),
+        ("score >= .9 or task = 'beta' and version = 2", "alpha Gamma"),
+        ("(score >= .9 or task = 'beta') and options.size < 64", "beta"),
+        ("NOT (score < 0.9 OR score > 0.92)", "Gamma"),
+        ('method = "houlsby" and kind == "single"', "alpha beta Gamma"),
+        ('description = "says \\"hi\\""', "beta"),
+        ("score <> 0.8", "alpha Gamma"),
+        ("created_at >= '2020'", "alpha beta Gamma"),
+        ("not not task = 'beta'", "beta"),
+    ],
+)
+def test_a_query_selects_what_it_says(three: Bank, query: str, expected: str) -> None:
+    """Each construct of the language selects the same adapters on both databases."""
+    assert [record.task for record in three.query(query)] == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("", "cannot be read"),
+        ("score >", "cannot be read"),
+        ("score > 0.9 and", "cannot be read"),
+        ("score > 0.9)", "character 12"),
+        ('task = "open', "cannot be read"),
+        ("__import__('os').system('true')", "cannot be read"),
+        ("task = 'x'; DROP TABLE tasks", "cannot be read"),
+        ("colour = 'red'", "no field 'colour'"),
+        ("metric = 3", "takes text"),
+        ("metric.a.b.c = 3", "no field"),
+        ("training.a.b = 3", "no field"),
+        ("tag = 'x'", "no field 'tag'"),
+        ("score = 'high'", "takes a number"),
+        ("metric.accuracy = 'high'", "takes a number"),
+        ("tag.team = 3", "takes text"),
+        ("version in (1, 'x')", "numbers and text at once"),
+        ("task like 'x\\\\'", "backslash"),
+        ("(" * 5000 + "score > 1" + ")" * 5000, "query"),
+        ("score > 1 and " * 2000 + "score > 1", "characters"),
+    ],
+)
+def test_a_query_that_means_nothing_is_refused(three: Bank, query: str, says: str) -> None:
+    """A query that does not parse or fit is an error that shows where or what."""
+    with pytest.raises(InputError, match=says):
+        three.query(query)
+
+
+def test_values_in_a_query_are_only_values(three: Bank) -> None:
+    """SQL inside a string is compared, never run."""
+    assert three.query("task = \"x' OR '1'='1\"") == ()
+    assert len(three) == 3

@@ -1,0 +1,1 @@
+"""Shared by tests: tiny backbones, small data, adapters made without training."""

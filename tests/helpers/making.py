@@ -1,0 +1,156 @@
+"""Makes adapters without training, for tests of what is stored rather than what is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+from safetensors.torch import save as save_tensors
+
+from taskbank import plugins
+from taskbank.bank.bank import Bank
+from taskbank.bank.catalog.database import writing
+from taskbank.bank.catalog.rows import now
+from taskbank.bank.new_records import NewAdapter, NewSplit, NewTrial
+from taskbank.bank.records import AdapterRecord
+from taskbank.data.examples import Examples
+from taskbank.data.tokenization import encode
+from taskbank.digests import Json, digest_bytes
+from taskbank.kinds.definition import Definition
+from taskbank.kinds.single import SINGLE
+from taskbank.model.predict import predict_outputs
+from taskbank.model.task_model import TaskModel
+from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
+from taskbank.training.evaluation import measure
+
+LABELS = ("bad", "good")
+DEFINITION = Definition(LABELS, {"positive": "good"})
+HIDDEN = 4
+
+
+def identity(name: str = "one") -> BackboneIdentity:
+    """Return the identity of a backbone that is nowhere."""
+    digests = [digest_bytes(f"{name} {part}".encode()) for part in ("weights", "config", "words")]
+    return BackboneIdentity(f"./{name}", "bert", "mean", 1000, HIDDEN, 2, 64, *digests)
+
+
+def new_adapter(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewAdapter:
+    """Return an adapter with weights, a test split and predictions that fit together."""
+    generator = np.random.default_rng(seed)
+    weights = {
+        "head.weight": generator.normal(size=(2, HIDDEN)).astype(np.float32),
+        "head.bias": np.zeros(2, dtype=np.float32),
+    }
+    texts = tuple(f"text {seed} {number}" for number in range(10))
+    targets = generator.integers(0, 2, 10)
+    examples = Examples({"text": texts, "label": tuple(LABELS[t] for t in targets)}, "test.csv")
+    logits = generator.normal(size=(10, 2)).astype(np.float32)
+    metrics = tuple(measure(SINGLE, "test", logits, examples.columns, DEFINITION))
+    values: dict[str, Any] = {
+        "task": task,
+        "kind": "single",
+        "backbone": identity(),
+        "method": MethodSpec("houlsby", {"size": 8, "init_std": 0.01, "activation": "gelu"}),
+        "training": TrainingSpec(),
+        "definition": DEFINITION,
+        "metric": "accuracy",
+        "split": "test",
+        "metrics": metrics,
+        "splits": (
+            NewSplit("test", "test.csv", 10, examples.to_bytes(), save({"logits": logits}), (0, 3)),
+        ),
+        "parameters": sum(tensor.size for tensor in weights.values()),
+        "weights": save(weights),
+        "environment": {"torch": "2.0", "seconds": 1.5},
+        "description": "is it good?",
+        "tags": {"team": "search"},
+    }
+    return NewAdapter(**(values | changes))
+
+
+def put_model(
+    bank: Bank,
+    task: str,
+    model: TaskModel,
+    options: Mapping[str, Json],
+    *,
+    count: int = 10,
+    shift: float = 0.0,
+) -> AdapterRecord:
+    """Record a model of kind `single` as a task, with what it predicts of some texts as its
+    reference, maybe shifted; equal names give equal texts."""
+    generator = np.random.default_rng(list(task.encode()))
+    words = ["good", "bad", "film", "day", task]
+    texts = tuple(" ".join(generator.choice(words, size=1 + n % 7)) for n in range(count))
+    examples = Examples({"text": texts, "label": LABELS * (count // 2)}, "test.csv")
+    encoded = encode(model.backbone.tokenizer, examples.columns, ("text",), 16)
+    logits = predict_outputs(model, encoded) + np.float32(shift) * np.eye(2, dtype=np.float32)[0]
+    tensors = {name: tensor.contiguous() for name, tensor in model.trained().items()}
+    split = NewSplit("test", "test.csv", count, examples.to_bytes(), save({"logits": logits}), (0,))
+    new = new_adapter(
+        task,
+        backbone=model.backbone.identity,
+        method=MethodSpec("houlsby", plugins.load("methods", "houlsby").options(options)),
+        training=TrainingSpec(max_length=16),
+        metrics=tuple(measure(SINGLE, "test", logits, examples.columns, DEFINITION)),
+        splits=(split,),
+        parameters=sum(tensor.numel() for tensor in tensors.values()),
+        weights=save_tensors(tensors),
+    )
+    return bank.put(new)
+
+
+def new_trial(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewTrial:
+    """Return a trial with its weights kept; equal seeds give equal specifications."""
+    adapter = new_adapter(task, seed=seed)
+    values: dict[str, Any] = {
+        "task": task,
+        "kind": "single",
+        "backbone": adapter.backbone,
+        "specification": digest_bytes(f"{task} {seed}".encode()),
+        "method": adapter.method,
+        "training": TrainingSpec(seed=seed),
+        "data": {"train": {"origin": "train.csv", "rows": 90, "digest": digest_bytes(b"train")}},
+        "definition": DEFINITION,
+        "status": "complete",
+        "metric": "accuracy",
+        "score": adapter.score,
+        "metrics": adapter.metrics,
+        "parameters": adapter.parameters,
+        "weights": adapter.weights,
+        "environment": {"asked": digest_bytes(b"asked"), "seconds": 1.5},
+    }
+    return NewTrial(**(values | changes))
+
+
+def record_finding(bank: Bank, ref: str = "mood") -> int:
+    """Record a verification that found something in every way a finding can be, and accept it."""
+    record = bank[ref]
+    run = bank.start_run("full", [record.task], {"torch": "2.0"})
+    circumstances = digest_bytes(b"as they were")
+    for split in record.splits:
+        other = bank.reference(record, split.name) + np.float32(1)
+        bank.observe(run, record, circumstances, {split.name: (other, 1e-5)})
+    finding = {"task": record.task, "version": 1, "check": "row", "message": "made by a test"}
+    result = {
+        "task": record.task,
+        "version": record.version,
+        "status": "changed",
+        "metric": record.metric,
+        "recorded": record.score,
+        "observed": record.score,
+        "flips": 0,
+        "examples": 10,
+        "shift": 1.0,
+        "circumstances": circumstances,
+        "evidence": {"noise": 1e-5, "p_value": 1.0},
+    }
+    values = {"level": "full", "ok": False, "checked": 1, "tolerance": 0.0, "environment": {}}
+    more = {"started_at": now(), "finished_at": now(), "run_id": run, "vouched": 0}
+    with writing(bank.engine) as connection:
+        number = bank.verifications.add(connection, values | more, [result], [finding])
+    bank.accept(record.ref, number, "a test wants it")
+    bank.set_tolerance(record.task, 0.01)
+    return number

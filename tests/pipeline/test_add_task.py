@@ -1,0 +1,318 @@
+"""Adding tasks end to end, and everything that must be refused before training starts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import taskbank
+from taskbank.bank.bank import Bank
+from taskbank.errors import BackboneMismatchError, ConflictError, InputError, TaskbankError
+from taskbank.pipeline.add_task import Added, add_task
+from taskbank.pipeline.init import init
+from tests.helpers.tiny import make_backbone, pairs, sentences, write_jsonl
+
+QUICK = {"options": {"size": 4}, "training": {"epochs": 1, "learning_rate": 0.01}}
+
+
+def test_a_task_is_recorded_whole(trained: tuple[Path, Added]) -> None:
+    """The record says what was trained on what, with which result and in which environment."""
+    place, added = trained
+    record = added.record
+    assert record.ref == "mood@1"
+    assert record.labels == ("bad", "good")
+    assert (record.split, record.metric) == ("test", "accuracy")
+    assert record.score >= 0.9
+    assert {m.split for m in record.metrics} == {"validation", "test"}
+    assert [s.name for s in record.splits] == ["validation", "test"]
+    assert record.training["epochs"] == 8
+    assert record.options == {"size": 8, "init_std": 0.01, "activation": "gelu", "layers": "all"}
+    assert record.environment["device"] == "cpu"
+    assert record.environment["best_epoch"] == added.training.best.number
+    assert record.environment["seconds"] > 0
+    assert record.environment["train"]["rows"] == 576
+    assert record.environment["train"]["at_max_length"] == 0
+    assert record.parameters == sum(t.numel() for t in record.state_dict().values())
+    assert added.verification.ok
+    with Bank(f"sqlite:///{place}") as bank:
+        assert bank["mood"] == record
+
+
+def test_adding_adds_a_row_to_the_history(url: str, folder: Path, data: Path) -> None:
+    """What is added is verified from the bank, what was there is vouched for; `none` does not
+    look, and the levels of a verification are those of `verify_all`."""
+    train = str(data / "train.jsonl")
+    first = add_task(url, "one", train, backbone=str(folder), **QUICK)
+    second = add_task(url, "two", train, **{**QUICK, "options": {"size": 3}})
+    assert [task.vouched_by for task in first.verification.tasks] == [None]
+    assert [task.vouched_by for task in second.verification.tasks] == [first.verification.id, None]
+    assert {task.status for task in second.verification.tasks} == {"ok"}
+    assert add_task(url, "three", train, verify="none", **QUICK).verification is None
+    fourth = add_task(url, "four", train, verify="integrity", **QUICK).verification
+    assert (fourth.level, fourth.checked, fourth.vouched) == ("integrity", 4, 0)
+    with Bank(url) as bank:
+        assert len(bank.verifications.all()) == 3
+
+
+def test_the_held_out_part_is_said_to_be_one(trained: tuple[Path, Added]) -> None:
+    """Without a validation set the bank says that a tenth of train was held out, and from where."""
+    split = trained[1].record.splits[0]
+    assert "train.jsonl (10% held out, seed 0)" in split.origin
+    assert split.rows == 64
+
+
+def test_adding_on_either_database_gives_the_same_bytes(url: str, folder: Path, data: Path) -> None:
+    """The database changes nothing: a bank made by the first call, a second task, equal bytes."""
+    train = str(data / "train.jsonl")
+    first = add_task(url, "one", train, backbone=str(folder), **QUICK).record
+    with taskbank.open(url) as bank:
+        again = add_task(bank, "two", train, validation=str(data / "validation.jsonl"), **QUICK)
+        assert again.verification.checked == 2
+        third = add_task(bank, "one", train, new_version=True, **QUICK).record
+        assert third.ref == "one@2"
+        assert third.digest == first.digest
+        assert third.splits == first.splits
+        assert bank["one@1"] == first
+
+
+def test_a_pair_task_is_added_and_used(tmp_path: Path, folder: Path, data: Path) -> None:
+    """Two texts go in together and the right one of two labels comes out."""
+    url = f"sqlite:///{tmp_path}/bank.db"
+    added = add_task(
+        url,
+        "same",
+        str(data / "pairs.jsonl"),
+        kind="pair",
+        backbone=str(folder),
+        options={"size": 8},
+        training={"epochs": 2, "learning_rate": 0.01},
+    )
+    assert added.record.kind == "pair"
+    with taskbank.open(url) as bank:
+        (found,) = taskbank.predict(bank, "same", [("it was good", "bad day")])
+        assert (found["text"], found["text_pair"]) == ("it was good", "bad day")
+        assert set(found["probabilities"]) == {"y", "n"}
+        with pytest.raises(InputError, match="takes 2 texts"):
+            taskbank.predict(bank, "same", ["alone"])
+
+
+def test_tags_and_names_of_columns_are_taken_over(tmp_path: Path, folder: Path) -> None:
+    """Other column names, tags and a description reach the record."""
+    rows = [{"body": r["text"], "class": r["label"]} for r in sentences(40)]
+    path = write_jsonl(tmp_path / "mail.jsonl", rows)
+    url = f"sqlite:///{tmp_path}/bank.db"
+    record = add_task(
+        url,
+        "mail",
+        path,
+        text="body",
+        label="class",
+        backbone=str(folder),
+        tags={"team": "post"},
+        description="Is it kind?",
+        **QUICK,
+    ).record
+    assert (record.tags, record.description) == ({"team": "post"}, "Is it kind?")
+
+
+def _bad(tmp_path: Path, rows: list[dict[str, Any]]) -> str:
+    return write_jsonl(tmp_path / "bad.jsonl", rows)
+
+
+ONE_CLASS = [{"text": "a", "label": "x"}] * 30
+FLOATS = [{"text": "a", "label": 0.5}] * 30
+EMPTY_TEXT = [*sentences(30), {"text": " ", "label": "good"}]
+NULL_TEXT = [*sentences(30), {"text": None, "label": "good"}]
+STRANGE = [*sentences(30), {"text": "hm", "label": "so-so"}]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"train_data": "nowhere.csv"}, "nowhere.csv"),
+        ({"rows": []}, "is empty"),
+        ({"rows": [{"body": "a", "label": "x"}]}, "no column 'text'; its columns are body, label"),
+        ({"rows": EMPTY_TEXT}, "1 rows .* have no text .* row 31"),
+        ({"rows": NULL_TEXT}, "1 rows .* have no text .* row 31"),
+        ({"rows": ONE_CLASS}, "at least two classes"),
+        ({"rows": FLOATS}, "holds fractions"),
+        ({"validation_rows": STRANGE}, "row 31 .* label 'so-so', which train does not have"),
+        ({"test_rows": STRANGE}, "row 31 .* label 'so-so', which train does not have"),
+        ({"test": "nowhere.csv"}, "nowhere.csv"),
+        ({"name": "a b"}, "task name 'a b' is not usable"),
+        ({"name": "../etc"}, "task name"),
+        ({"name": ""}, "task name"),
+        ({"name": "é"}, "task name"),
+        ({"name": "x" * 101}, "task name"),
+        ({"tags": {"a b": "c"}}, "tag 'a b' is not usable"),
+        ({"tags": {"a": "c\x00d"}}, "holds a NUL"),
+        ({"description": "\udcff"}, "is not UTF-8"),
+        ({"training": {"speed": 9}}, "training has no 'speed'"),
+        ({"kind": "triple"}, "kind 'triple' is unknown: taskbank knows multilabel, pair"),
+        ({"method": "magic"}, "method 'magic' is unknown: taskbank knows bitfit, full, houlsby"),
+        ({"options": {"size": 0}}, "size is 0"),
+        ({"training": {"epochs": 0}}, "epochs is 0"),
+        ({"training": {"max_length": 65}}, "max_length is 65: .* at most 64 tokens"),
+        ({"backbone": "./nowhere"}, "no folder"),
+        ({"backbone": "EMPTY"}, "holds no model"),
+        ({"backbone": "GPT2"}, "does not know where adapters go in the architecture 'gpt2'"),
+        ({"device": "abacus"}, "device 'abacus' is unknown"),
+        ({"device": "cuda:99"}, "not on this machine"),
+    ],
+)
+def test_bad_input_is_refused_before_training_and_leaves_the_bank_as_it_was(
+    mood: Bank,
+    data: Path,
+    tmp_path: Path,
+    folder: Path,
+    given: dict[str, Any],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each bad argument is an error with exit code 2, and training never starts."""
+    given = dict(given)
+    arguments: dict[str, Any] = {
+        "name": "new",
+        "train_data": str(data / "train.jsonl"),
+        "backbone": str(folder),
+    }
+    for key, argument in (
+        ("rows", "train_data"),
+        ("validation_rows", "validation"),
+        ("test_rows", "test"),
+    ):
+        if key in given:
+            arguments[argument] = _bad(tmp_path, given.pop(key))
+    (tmp_path / "empty").mkdir()
+    if given.get("backbone") == "EMPTY":
+        given["backbone"] = str(tmp_path / "empty")
+    if given.get("backbone") == "GPT2":
+        given["backbone"] = str(tmp_path / "gpt2")
+        shutil.copytree(folder, tmp_path / "gpt2")
+        config = json.loads((tmp_path / "gpt2" / "config.json").read_text())
+        config["model_type"] = "gpt2"
+        (tmp_path / "gpt2" / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(
+        "taskbank.training.trainer.train", lambda *a, **k: pytest.fail("training started")
+    )
+    before = mood.adapters(), mood.backbones(), sorted(mood.blobs.sizes())
+    with pytest.raises(InputError, match=says) as caught:
+        add_task(mood, **(arguments | given))
+    assert caught.value.exit_code == 2
+    assert (mood.adapters(), mood.backbones(), sorted(mood.blobs.sizes())) == before
+
+
+def test_bad_input_makes_no_bank(tmp_path: Path, folder: Path) -> None:
+    """Where the bank is not there yet, bad data does not leave an empty one behind."""
+    with pytest.raises(InputError):
+        add_task(f"sqlite:///{tmp_path}/new.db", "x", "nowhere.csv", backbone=str(folder))
+    with pytest.raises(InputError):
+        init(f"sqlite:///{tmp_path}/new.db", "./nowhere")
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_a_name_that_is_taken_is_refused_before_training(mood: Bank, data: Path) -> None:
+    """An existing task needs `--new-version`, and keeps its kind."""
+    train = str(data / "train.jsonl")
+    with pytest.raises(ConflictError, match="--new-version"):
+        add_task(mood, "mood", train)
+    with pytest.raises(ConflictError, match="of kind 'single', not 'pair'"):
+        add_task(mood, "mood", train, kind="pair", new_version=True)
+
+
+def test_a_bank_without_a_backbone_asks_for_one(bank: Bank, data: Path) -> None:
+    """With none or several backbones to choose from, the error says to name one."""
+    with pytest.raises(InputError, match=r"knows 0 backbones\s.*--backbone"):
+        add_task(bank, "x", str(data / "train.jsonl"))
+
+
+def test_a_backbone_that_changed_in_its_place_is_refused(
+    tmp_path: Path, folder: Path, data: Path
+) -> None:
+    """Other weights or another tokenizer where the recorded ones were end with exit code 4."""
+    place = tmp_path / "model"
+    shutil.copytree(folder, place)
+    url = f"sqlite:///{tmp_path}/bank.db"
+    train = str(data / "train.jsonl")
+    add_task(url, "one", train, backbone=str(place), **QUICK)
+    shutil.rmtree(place)
+    make_backbone(place, seed=1)
+    for backbone in (None, str(place)):
+        with pytest.raises(BackboneMismatchError, match="weights is sha256") as caught:
+            add_task(url, "two", train, backbone=backbone, **QUICK)
+        assert caught.value.exit_code == 4
+    with taskbank.open(url) as bank:
+        with pytest.raises(BackboneMismatchError):
+            taskbank.predict(bank, "one", ["good"])
+        shutil.rmtree(place)
+        make_backbone(place, lowercase=False)
+        with pytest.raises(BackboneMismatchError, match="tokenizer is sha256"):
+            taskbank.predict(bank, "one", ["good"])
+        (found,) = taskbank.predict(bank, "one", ["good"], backbone=str(folder))
+        assert found["label"] in ("good", "bad")
+
+
+def test_an_interrupted_training_leaves_the_bank_as_it_was(
+    mood: Bank, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the middle of training records nothing, and the bank verifies."""
+
+    def interrupt(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("taskbank.training.trainer.train", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        add_task(mood, "new", str(data / "train.jsonl"))
+    assert [record.ref for record in mood] == ["mood@1"]
+    assert taskbank.verify_all(mood, level="integrity").ok
+
+
+def test_an_adapter_gives_a_plain_module(mood: Bank, backbone: Any) -> None:
+    """The context manager gives a torch module whose logits are the stored ones."""
+    import numpy as np
+    import torch
+
+    from taskbank.data.tokenization import encode
+
+    record = mood["mood"]
+    examples = mood.examples(record, "test")
+    encoded = encode(backbone.tokenizer, examples.columns, ("text",), 64)
+    with taskbank.attach(mood, "mood") as module:
+        assert isinstance(module, torch.nn.Module)
+        with torch.inference_mode():
+            batch = encoded.batch(np.arange(len(examples)))
+            mask = batch.grid[1].long()
+            logits = module(batch.padded(batch.input_ids), mask).numpy()
+    np.testing.assert_allclose(logits, mood.reference(record, "test"), atol=1e-5)
+
+
+def test_predictions_name_label_and_probabilities(mood: Bank) -> None:
+    """Each text gets its label, that label's probability and those of all labels."""
+    good, bad = taskbank.predict(mood, "mood@1", ["a good sweet day", "sad awful bitter film"])
+    assert (good["label"], bad["label"]) == ("good", "bad")
+    assert good["score"] == good["probabilities"]["good"] > 0.5
+    assert sum(good["probabilities"].values()) == pytest.approx(1)
+    with pytest.raises(InputError, match="input 2"):
+        taskbank.predict(mood, "mood", ["fine", "  "])
+    with pytest.raises(InputError, match="not UTF-8"):
+        taskbank.predict(mood, "mood", ["\udcff"])
+    with pytest.raises(InputError, match="at least one text"):
+        taskbank.predict(mood, "mood", [])
+
+
+def test_every_error_of_the_library_is_a_taskbank_error() -> None:
+    """One base class catches them all, and each has the exit code that the tree draws."""
+    from taskbank import errors
+
+    tree = (errors.__doc__ or "").splitlines()
+    classes = [c for c in vars(errors).values() if isinstance(c, type)]
+    for one in classes:
+        assert issubclass(one, TaskbankError)
+        if one not in (TaskbankError,):
+            (line,) = [text for text in tree if f" {one.__name__} " in text]
+            assert str(one.exit_code) in line.split()
+    assert pairs(2)

@@ -1,0 +1,292 @@
+"""Two versions on the same examples, and what an alias or a new version must fulfil."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+import taskbank
+from taskbank.bank.bank import Bank
+from taskbank.bank.new_records import NewAdapter
+from taskbank.cli.main import run
+from taskbank.data.examples import Examples
+from taskbank.errors import InputError, NotFoundError
+from taskbank.kinds.definition import Definition
+from taskbank.kinds.single import SINGLE
+from taskbank.pipeline.add_task import add_task
+from taskbank.promotion.diff import diff
+from taskbank.promotion.requirements import unfulfilled
+from taskbank.serve.predictor import predict
+from taskbank.training.evaluation import measure
+from taskbank.verify.statistics import mcnemar
+from tests.helpers.making import DEFINITION, new_adapter
+from tests.helpers.tiny import ROWS as ROWS_OF
+from tests.helpers.tiny import make_backbone, write_jsonl
+
+ROWS = 40
+
+
+def version(
+    right: int, *, definition: Definition = DEFINITION, labels: tuple[str, ...] = (), seed: int = 0
+) -> NewAdapter:
+    """Return an adapter that answers so many of the first examples rightly, and the rest not."""
+    labels = labels or tuple(DEFINITION.labels[row % 2] for row in range(ROWS))
+    columns = {"text": tuple(f"text {row}" for row in range(len(labels))), "label": labels}
+    examples = Examples(columns, "test.csv")
+    targets = [definition.labels.index(label) for label in labels]
+    logits = np.zeros((len(labels), len(definition.labels)), dtype=np.float32)
+    for row, target in enumerate(targets):
+        logits[row, target if row < right else (target + 1) % len(definition.labels)] = 2
+    base = new_adapter(seed=seed)
+    split = replace(
+        base.splits[0],
+        rows=len(labels),
+        examples=examples.to_bytes(),
+        logits=save({"logits": logits}),
+    )
+    weights = load(base.weights)
+    weights["head.weight"] = np.resize(weights["head.weight"], (len(definition.labels), 4))
+    weights["head.bias"] = np.zeros(len(definition.labels), dtype=np.float32)
+    return replace(
+        base,
+        definition=definition,
+        splits=(split,),
+        metrics=tuple(measure(SINGLE, "test", logits, columns, definition)),
+        weights=save(weights),
+        parameters=sum(one.size for one in weights.values()),
+    )
+
+
+@pytest.fixture
+def versions(bank: Bank) -> Bank:
+    """A bank whose task `mood` has versions that answer 36, 38 and 20 of 40 rightly."""
+    for seed, right in enumerate((36, 38, 20)):
+        bank.put(version(right, seed=seed), new_version=True)
+    return bank
+
+
+def test_versions_that_share_a_split_are_compared_as_they_are_stored(versions: Bank) -> None:
+    """Metrics, flips with their texts, the table of answers and the test, without a backbone."""
+    found = diff(versions, "mood@2", "mood@3")
+    assert (found.first, found.second, found.examples, found.left_out) == (
+        "mood@2",
+        "mood@3",
+        ROWS,
+        0,
+    )
+    assert found.metrics["accuracy"] == (38 / ROWS, 20 / ROWS)
+    assert (found.negative_flips, found.positive_flips, len(found.flips)) == (18, 0, 18)
+    assert found.flips[0].text == "text 20"
+    assert found.answers == {("bad", "good"): 9, ("good", "bad"): 9}
+    assert found.p_value == mcnemar(18, 0)
+    assert found.drop == pytest.approx(18 / ROWS)
+    assert found.worse(1.0)
+    back = diff(versions, "mood@3", "mood@2")
+    assert (back.negative_flips, back.positive_flips, back.p_value) == (0, 18, 1)
+    assert not back.worse(0)
+    same = diff(versions, "mood@1", "mood@1")
+    assert (same.flips, same.p_value, same.drop) == ((), 1, 0)
+    small = diff(versions, "mood@2", "mood@1")
+    assert not small.worse(0.1)
+    assert small.worse(0.01)
+    json.dumps(found.to_json())
+
+
+def test_a_class_that_the_older_version_does_not_know_is_left_out(
+    tmp_path: Path, folder: Path
+) -> None:
+    """Versions with other labels are compared on the examples that both can answer."""
+    url = f"sqlite:///{tmp_path}/bank.db"
+    quick: dict[str, Any] = {"training": {"epochs": 1}, "verify": "none"}
+    rows = ROWS_OF["single"](90, seed=1)
+    two = write_jsonl(tmp_path / "two.jsonl", rows)
+    add_task(url, "mood", two, backbone=str(folder), **quick)
+    three = [row | ({"label": "new"} if number % 3 == 0 else {}) for number, row in enumerate(rows)]
+    more = write_jsonl(tmp_path / "three.jsonl", three)
+    add_task(url, "mood", more, test=more, new_version=True, **quick)
+    with taskbank.open(url) as bank:
+        found = diff(bank, "mood@1", "mood@2")
+        assert (found.examples, found.left_out) == (60, 30)
+        assert all(flip.label != "new" for flip in found.flips)
+        # An answer that the older one cannot give is as wrong as any other.
+        assert found.negative_flips + found.positive_flips <= len(found.flips)
+
+
+def test_what_cannot_be_compared(versions: Bank) -> None:
+    """Another kind, and an adapter that is not there."""
+    versions.put(replace(new_adapter("other"), kind="pair"))
+    with pytest.raises(InputError, match="of kind 'pair'"):
+        diff(versions, "other", "mood")
+    with pytest.raises(NotFoundError):
+        diff(versions, "mood@1", "mood@9")
+
+
+def test_an_older_version_predicts_the_newer_ones_split(
+    tmp_path: Path, folder: Path, data: Path
+) -> None:
+    """Where the splits differ the first is put onto its backbone, and answers as it always does."""
+    url = f"sqlite:///{tmp_path}/bank.db"
+    quick: dict[str, Any] = {"training": {"epochs": 1, "learning_rate": 0.01}}
+    train, test = str(data / "train.jsonl"), str(data / "validation.jsonl")
+    add_task(url, "mood", train, backbone=str(folder), verify="none", **quick)
+    quick["training"]["seed"] = 1
+    add_task(url, "mood", train, test=test, new_version=True, verify="none", **quick)
+    with taskbank.open(url) as bank:
+        found = diff(bank, "mood@1", "mood@2")
+        examples = bank.examples(bank["mood@2"], "test")
+        answers = [
+            predict(bank, ref, list(examples.columns["text"])) for ref in ("mood@1", "mood@2")
+        ]
+    pairs = zip(*answers, strict=True)
+    differing = [row for row, (one, two) in enumerate(pairs, 1) if one["label"] != two["label"]]
+    assert [flip.row for flip in found.flips] == differing
+    assert found.examples == len(examples)
+
+
+# Gates
+
+
+@pytest.mark.parametrize(
+    ("requirement", "fulfilled"),
+    [
+        ("metric.accuracy >= 0.4", True),
+        ("metric.accuracy >= 0.9", False),
+        ("metric.accuracy >= 0.4 and method = 'houlsby'", True),
+        ("negative_flips <= 18", True),
+        ("negative_flips <= 17", False),
+        ("Negative_Flips < 18", False),
+        ("positive_flips = 0", True),
+        ("flips != 18", False),
+        ("drop <= 0.01", False),
+        ("p_value > 0.05", False),
+    ],
+)
+def test_requirements_are_checked_against_what_the_alias_names(
+    versions: Bank, requirement: str, fulfilled: bool
+) -> None:
+    """Conditions on the version, and on its difference to the one in production."""
+    versions.alias("mood@2", "production")
+    found = unfulfilled(versions, "mood@3", "production", [requirement])
+    assert (found == []) == fulfilled
+    if found:
+        assert f"mood@3 does not fulfil {requirement}" in found[0]
+
+
+def test_where_an_alias_names_nothing_there_is_nothing_to_be_worse_than(versions: Bank) -> None:
+    """The first version of an alias needs only what is asked of itself."""
+    wanted = ["negative_flips <= 0", "metric.accuracy > 0.9"]
+    assert unfulfilled(versions, "mood@2", "production", wanted) == []
+    assert len(unfulfilled(versions, "mood@3", "production", wanted)) == 1
+    versions.alias("mood@2", "production")
+    assert unfulfilled(versions, "mood@2", "production", wanted) == []
+    assert len(unfulfilled(versions, "mood@3", "production", wanted)) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "negative_flips", "negative_flips <= 1.2.3", "accuracy >>", "1=1) or (1=1", "a b"]
+)
+def test_a_requirement_that_is_none_is_an_error(versions: Bank, wrong: str) -> None:
+    """What does not parse is said, and does not count as fulfilled."""
+    with pytest.raises(InputError):
+        unfulfilled(versions, "mood@3", "production", [wrong])
+
+
+def test_the_command_line_compares_and_refuses(
+    versions: Bank, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`diff` prints what differs; an alias that must not move does not, and the code is 1."""
+    base = ["--bank", versions.engine.url.render_as_string(hide_password=False)]
+    assert run([*base, "diff", "mood@2", "mood@3"]) == 0
+    out = capsys.readouterr().out
+    assert "18 for the worse" in out.replace("\n", " ")
+    assert run([*base, "diff", "mood@2", "mood@3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["negative_flips"] == 18
+    move = [*base, "alias", "mood@2", "production", "--require", "metric.accuracy >= 0.9"]
+    assert run(move) == 0
+    move = [*base, "alias", "mood@3", "production", "--require", "negative_flips <= 3"]
+    assert run(move) == 1
+    assert "stays where it is" in capsys.readouterr().err
+    assert versions["mood@production"].version == 2
+    assert run([*base, "alias", "mood", "--require", "flips = 0"]) == 2
+
+
+def test_a_version_that_is_worse_does_not_get_the_alias(
+    tmp_path: Path, folder: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is recorded, the alias stays, and the command exits with 1; a good one gets it."""
+    url = f"sqlite:///{tmp_path}/bank.db"
+    command = ["--bank", url, "add-task", "mood", "--train", str(data / "train.jsonl")]
+    command += ["--test", str(data / "validation.jsonl"), "--alias", "production"]
+    good = ["--epochs", "8", "--learning-rate", "0.02", "--size", "8"]
+    assert run([*command, *good, "--backbone", str(folder)]) == 0
+    bad = ["--epochs", "1", "--learning-rate", "1e-7", "--new-version", "--must-not-regress"]
+    assert run([*command, *bad]) == 1
+    assert "mood@2 is worse than mood@1" in capsys.readouterr().err
+    same = [*good, "--new-version", "--must-not-regress", "--seed", "1"]
+    assert run([*command, *same]) == 0
+    with taskbank.open(url) as bank:
+        assert bank["mood@production"].version == 3
+        assert bank["mood@2"].version == 2
+    assert run([*command, *good, "--must-not-regress"]) == 2
+    assert "--new-version" in capsys.readouterr().err
+    assert run([*command, "--new-version", "--alias", "7"]) == 2
+
+
+def test_a_version_on_another_backbone_is_compared_on_its_own(tmp_path: Path, data: Path) -> None:
+    """The older version predicts on the backbone that it was trained for, so that a worse one
+    on a new encoder does not get the alias."""
+    url = f"sqlite:///{tmp_path}/bank.db"
+    old, new = (make_backbone(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 9)))
+    good: dict[str, Any] = {"training": {"epochs": 8, "learning_rate": 0.02}, "verify": "none"}
+    train, test = str(data / "train.jsonl"), str(data / "validation.jsonl")
+    add_task(url, "mood", train, backbone=str(old), alias="live", **good)
+    bad: dict[str, Any] = {"training": {"epochs": 1, "learning_rate": 1e-7}, "verify": "none"}
+    added = add_task(
+        url,
+        "mood",
+        train,
+        test=test,
+        backbone=str(new),
+        new_version=True,
+        alias="live",
+        must_not_regress=True,
+        **bad,
+    )
+    assert added.worse is not None
+    assert added.worse.metrics["accuracy"][0] > added.worse.metrics["accuracy"][1] + 0.2
+    with taskbank.open(url) as bank:
+        assert bank["mood@live"].version == 1
+
+
+def test_the_test_is_of_the_metric(bank: Bank) -> None:
+    """F1 that collapses while accuracy stays is significantly worse, though as many answers
+    became right as wrong."""
+    labels = tuple("good" if row < 60 else "bad" for row in range(200))
+    first = version(200, labels=labels)
+    logits = load(first.splits[0].logits)["logits"].copy()
+    logits[60:100] = logits[60:100, ::-1]  # the older one calls some good that are not
+    older = _with(first, logits)
+    logits = load(first.splits[0].logits)["logits"].copy()
+    logits[:40] = logits[:40, ::-1]  # the newer one misses most of those that are
+    bank.put(replace(older, metric="f1"))
+    newer = _with(version(200, labels=labels, seed=1), logits)
+    bank.put(replace(newer, metric="f1"), new_version=True)
+    found = diff(bank, "mood@1", "mood@2")
+    assert found.negative_flips == found.positive_flips == 40
+    assert found.drop > 0.2
+    assert found.p_value < 0.01
+
+
+def _with(new: NewAdapter, logits: np.ndarray) -> NewAdapter:
+    columns = Examples.from_bytes(new.splits[0].examples, "test.csv").columns
+    return replace(
+        new,
+        splits=(replace(new.splits[0], logits=save({"logits": logits})),),
+        metrics=tuple(measure(SINGLE, "test", logits, columns, new.definition)),
+    )

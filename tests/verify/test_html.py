@@ -1,0 +1,229 @@
+"""The HTML page and JUnit file of a verification; the page in a real browser where there is one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskbank.verify.html import write_html
+from taskbank.verify.junit import write_junit
+from taskbank.verify.report import Finding, Flip, Report, TaskResult
+
+NASTY = "<script>alert('x')</script> & \x00 ünï"
+
+
+def flip(row: int, text: str = "my card was charged twice") -> Flip:
+    """Return an example that flipped."""
+    return Flip("test", row, text, "billing", "billing", "returns", "worse", within_noise=False)
+
+
+def report(*, what_if: dict[str, str] | None = None) -> Report:
+    """Return a verification with an adapter of every status."""
+    known: dict[str, Any] = {"within_noise": 0, "noise": 1e-5}
+    tasks = (
+        TaskResult("tickets", 1, "ok", "accuracy", 0.91, 0.91, 0, 500, 0.0, **known),
+        TaskResult(
+            "spam",
+            2,
+            "changed",
+            "f1",
+            0.97,
+            0.968,
+            4,
+            800,
+            0.02,
+            negative_flips=2,
+            positive_flips=1,
+            p_value=0.5,
+            metrics={"test": {"f1": (0.97, 0.968)}},
+            flipped=(flip(3), flip(17, NASTY)),
+            **known,
+        ),
+        TaskResult(
+            "sentiment",
+            10,
+            "regressed",
+            "accuracy",
+            0.88,
+            0.71,
+            90,
+            800,
+            2.2,
+            negative_flips=80,
+            positive_flips=9,
+            p_value=1e-12,
+            **known,
+        ),
+        TaskResult("intents", 1, "unverifiable", "accuracy", 0.9),
+        TaskResult("urgency", 1, "ok", "accuracy", 0.85, 0.85, vouched_by=12),
+    )
+    findings = (
+        Finding("sentiment", 10, "regression", f"accuracy dropped {NASTY}"),
+        Finding(None, None, "backbone", "cannot be loaded"),
+    )
+    moment = "2026-11-25T04:00:00.000000+00:00"
+    environment = {"torch": "2.13", "device": "cpu", "odd": NASTY}
+    return Report(
+        "full", findings, tasks, 1.0, environment, moment, moment, 13, what_if=what_if or {}
+    )
+
+
+HISTORY = {"tickets@1": [0.91] * 3, "sentiment@10": [0.88, 0.88, 0.71], "urgency@1": [0.85]}
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_believes_nothing(tmp_path: Path) -> None:
+    """It names no address, and texts of examples and messages are texts there and no markup."""
+    write_html(report(what_if={"dtype": "bfloat16"}), tmp_path / "page.html", HISTORY)
+    page = (tmp_path / "page.html").read_text()
+    assert not re.search(r"(?:src|href)=|https?://|@import|url\(", page)
+    assert "<script>alert" not in page
+    assert page.count("<script>") == 1
+    assert "&lt;script&gt;alert" in page
+    assert "dtype=bfloat16" in page
+    assert page.count("<polyline") == 2  # one score makes no line
+
+
+def test_junit_has_a_case_an_adapter(tmp_path: Path) -> None:
+    """Every adapter is a test case, what was found its failure, and the bank has a case too."""
+    write_junit(report(), tmp_path / "junit.xml")
+    suite = ET.parse(tmp_path / "junit.xml").getroot()
+    cases = {case.get("name"): len(case) for case in suite}
+    assert cases == {
+        "bank": 1,
+        "tickets@1": 0,
+        "spam@2": 0,
+        "sentiment@10": 1,
+        "intents@1": 1,  # its backbone is gone, which the bank's case says
+        "urgency@1": 0,
+    }
+    assert (suite.get("tests"), suite.get("failures")) == ("6", "3")
+
+
+def test_an_empty_bank_has_a_page(tmp_path: Path) -> None:
+    """Without adapters there is a page that says so."""
+    moment = "2026-11-25T04:00:00.000000+00:00"
+    write_html(Report("full", (), (), 1.0, {}, moment, moment), tmp_path / "page.html")
+    assert "The bank has no adapters." in (tmp_path / "page.html").read_text()
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("there is no Chromium with its driver here")
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    options = ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = Chrome(options=options, service=ChromeService(driver))
+    try:
+        yield started
+    finally:
+        started.quit()
+
+
+@pytest.fixture
+def page(browser: Any, tmp_path: Path) -> Any:
+    """The browser with the page open."""
+    write_html(report(), tmp_path / "page.html", HISTORY)
+    browser.set_window_size(1200, 1000)
+    browser.get((tmp_path / "page.html").as_uri())
+    return browser
+
+
+def names(page: Any) -> list[str]:
+    """Return the adapters that the table shows, from top to bottom."""
+    rows = page.find_elements("css selector", "#adapters tbody tr:not([hidden])")
+    return [row.find_element("css selector", "td").text for row in rows]
+
+
+def head(page: Any, name: str) -> Any:
+    """Return the heading of a column."""
+    return page.find_element("xpath", f"//table[@id='adapters']//th[button='{name}']")
+
+
+def test_the_page_opens_without_an_error(page: Any) -> None:
+    """The console is silent, and what matters most is what is read first."""
+    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert page.find_element("css selector", "h1").text == "5 adapters checked: 2 need attention"
+    assert len(names(page)) == 5
+    assert page.find_element("id", "shown").text == "5 of 5 shown"
+
+
+def test_the_table_sorts_texts_and_numbers_both_ways(page: Any) -> None:
+    """By name as people count, by number with what is missing last in either direction."""
+    head(page, "adapter").find_element("css selector", "button").click()
+    assert names(page) == sorted(names(page))
+    assert head(page, "adapter").get_attribute("aria-sort") == "ascending"
+    button = head(page, "flips").find_element("css selector", "button")
+    button.click()
+    assert names(page)[:3] == ["tickets@1", "spam@2", "sentiment@10"]
+    button.click()
+    assert names(page)[:3] == ["sentiment@10", "spam@2", "tickets@1"]
+    assert set(names(page)[3:]) == {"intents@1", "urgency@1"}
+    assert head(page, "flips").get_attribute("aria-sort") == "descending"
+    assert head(page, "adapter").get_attribute("aria-sort") is None
+
+
+def test_the_table_filters_by_name_and_status(page: Any) -> None:
+    """What is typed and chosen narrows the table, together, and the count says so."""
+    find = page.find_element("id", "find")
+    find.send_keys("T")
+    assert names(page) == ["tickets@1", "sentiment@10", "intents@1"]
+    option = "//select[@id='status']/option[normalize-space()='regressed']"
+    page.find_element("xpath", option).click()
+    assert names(page) == ["sentiment@10"]
+    assert page.find_element("id", "shown").text == "1 of 5 shown"
+    find.clear()
+    find.send_keys("nothing")
+    assert names(page) == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [400, 1400])
+def test_nothing_is_wider_than_the_window_and_all_can_be_read(
+    page: Any, width: int, dark: bool
+) -> None:
+    """Tables scroll by themselves, in a narrow window too, and texts stand out from the page in
+    both colour schemes."""
+    page.set_window_size(width, 900)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.execute_script(overflow) <= 0
+    light = page.execute_script(
+        """
+        const canvas = document.createElement("canvas").getContext("2d");
+        const luminance = color => {
+          canvas.fillStyle = color;
+          canvas.fillRect(0, 0, 1, 1);
+          const [r, g, b] = canvas.getImageData(0, 0, 1, 1).data;
+          const linear = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+          return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+        };
+        const probe = document.body.appendChild(document.createElement("div"));
+        probe.style.color = "Canvas";
+        const back = luminance(getComputedStyle(probe).color);
+        probe.remove();
+        return [...document.querySelectorAll("h1, p, td.ok, td.changed, td.regressed")].map(e => {
+          const front = luminance(getComputedStyle(e).color);
+          return (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05);
+        });
+        """
+    )
+    assert light
+    assert min(light) >= 4.5  # what WCAG 2 asks of a text at level AA
