@@ -43,7 +43,7 @@ class Maker:
     def __init__(self, backbone: Backbone, size: int) -> None:
         self.backbone = backbone
         self.kind = plugins.load("kinds", "single")
-        self.options = plugins.load("methods", "houlsby").options({"size": size})
+        self.options = plugins.load("methods", "houlsby").complete({"size": size})
         model = task_model(backbone, self.kind, DEFINITION, "houlsby", self.options, seed=0)
         self.tensors = {name: t.numpy().copy() for name, t in model.trained().items()}
         texts = tuple(f"a text with the number {number}" for number in range(20))

@@ -17,7 +17,7 @@ from avalanche.evaluation.metrics import BWT, Forgetting, ForwardTransfer
 SIZES = (2, 3, 6, 10)
 
 
-def measures(scores: list[list[float]], untaught: list[float]) -> dict[str, Any]:
+def measures(scores: list[list[float]], untrained: list[float]) -> dict[str, Any]:
     """Return what Avalanche says of a matrix, as means over the tasks that have each measure."""
     forgetting, backward, forward = Forgetting(), BWT(), ForwardTransfer()
     last = len(scores) - 1
@@ -26,7 +26,7 @@ def measures(scores: list[list[float]], untaught: list[float]) -> dict[str, Any]
             metric.update(task, scores[task][task], initial=True)
             metric.update(task, scores[last][task])
     for task in range(1, last + 1):
-        forward.update(task, untaught[task], initial=True)
+        forward.update(task, untrained[task], initial=True)
         forward.update(task, scores[task - 1][task])
     return {
         "forgetting": mean(forgetting.result()),
@@ -46,8 +46,8 @@ def main() -> None:
     found = []
     for size in SIZES:
         scores = [[round(drawn.random(), 6) for _ in range(size)] for _ in range(size)]
-        untaught = [round(drawn.random(), 6) for _ in range(size)]
-        found.append({"scores": scores, "untaught": untaught, **measures(scores, untaught)})
+        untrained = [round(drawn.random(), 6) for _ in range(size)]
+        found.append({"scores": scores, "untrained": untrained, **measures(scores, untrained)})
     print(json.dumps(found, indent=1))
 
 

@@ -46,8 +46,9 @@ TABLES: dict[str, dict[str, str]] = {
 
 
 def names(group: str) -> list[str]:
-    """Return every name known in a group, built-in and installed, sorted."""
-    return sorted({*TABLES[group], *(point.name for point in _installed(group))})
+    """Return every name of a group: the built-in ones in order, then the installed ones, sorted."""
+    installed = sorted({point.name for point in _installed(group)} - TABLES[group].keys())
+    return [*TABLES[group], *installed]
 
 
 def load(group: str, name: str) -> Any:

@@ -152,7 +152,7 @@ def _definition() -> Definition:
 def _options(job: Job) -> dict[str, Any]:
     given = {"size": job["size"]} if job["method"] == "houlsby" else {"rank": job["rank"]}
     given |= {"layers": job["layers"]} if "layers" in job else {}
-    options: dict[str, Any] = plugins.load("methods", job["method"]).options(given)
+    options: dict[str, Any] = plugins.load("methods", job["method"]).complete(given)
     return options
 
 

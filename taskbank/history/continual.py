@@ -36,18 +36,18 @@ def backward_transfer(scores: np.ndarray) -> float | None:
     return _mean(scores[-1, :-1] - np.diag(scores)[:-1])
 
 
-def forward_transfer(scores: np.ndarray, untaught: np.ndarray) -> float | None:
+def forward_transfer(scores: np.ndarray, untrained: np.ndarray) -> float | None:
     """Return by how much tasks are better, before they are added, than with no learning at all.
 
     None for a single task, and where no task was scored before it was added.
 
     Args:
         scores: R, of shape [tasks, tasks].
-        untaught: score of each task without any learning, of shape [tasks].
+        untrained: score of each task without any learning, of shape [tasks].
 
     FWT of Lopez-Paz and Ranzato (2017), equation 4.
     """
-    before = np.diag(scores, k=1) - untaught[1:]
+    before = np.diag(scores, k=1) - untrained[1:]
     return _mean(before) if np.isfinite(before).any() else None
 
 

@@ -61,7 +61,7 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
         if not DIGEST.fullmatch(part):
             raise ValueError(f"{part!r} is not a digest")
     method = str(description["method"])
-    options = plugins.load("methods", method).options(description["options"])
+    options = plugins.load("methods", method).complete(description["options"])
     labels = tuple(description["labels"])
     settings = dict(description.get("settings", {}))
     if not all(isinstance(label, str) for label in labels) or len(set(labels)) != len(labels):

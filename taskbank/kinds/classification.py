@@ -13,7 +13,7 @@ from taskbank.data.fields import Field, shown
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
 from taskbank.kinds.changes import Changes, moved_by, scale_of
-from taskbank.kinds.definition import Definition, check_settings, check_wishes
+from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.labels import MANY, label_space
 from taskbank.kinds.logits import lead, other_class, softmax
@@ -34,37 +34,39 @@ class Classification(TextKind):
     Attributes:
         name: the kind's word.
         inputs: what an input is made of.
+        summary: what goes in and what is predicted, in a few words.
         metric: the metric that a task is chosen and checked by.
     """
 
     name: str
     inputs: tuple[tuple[Field, ...], ...]
+    summary: str
     metric: str = "accuracy"
     label: Field = field(default=LABEL)
 
-    def define(self, columns: Columns, origin: str, wishes: Mapping[str, Json]) -> Definition:
+    def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
         """Return the classes; see `label_space`.
 
         Args:
             columns: of the training data.
             origin: where it came from, for errors.
-            wishes: maybe `positive`: of two classes, the one that F1 is about.
+            requested: maybe `positive`: of two classes, the one that F1 is about.
 
         Raises:
             DataError: if the labels do not make a task of this kind.
             InputError: if `positive` is not one of two classes.
         """
-        check_wishes(self.name, wishes, ("positive",))
+        check_requested(self.name, requested, ("positive",))
         labels = label_space(columns["label"], origin)
-        if "positive" not in wishes:
+        if "positive" not in requested:
             return Definition(labels, {"positive": labels[-1]} if len(labels) == 2 else {})
-        if len(labels) != 2 or wishes["positive"] not in labels:
+        if len(labels) != 2 or requested["positive"] not in labels:
             raise InputError(
-                f"positive is {wishes['positive']!r}: it names one of two classes, and "
+                f"positive is {requested['positive']!r}: it names one of two classes, and "
                 f"{origin} has {', '.join(shown(one) for one in labels[:MANY])}"
                 f"{', …' if len(labels) > MANY else ''}"
             )
-        return Definition(labels, {"positive": wishes["positive"]})
+        return Definition(labels, {"positive": requested["positive"]})
 
     def check(self, columns: Columns, definition: Definition, origin: str) -> None:
         """Raise unless every label is one of the task's.
@@ -121,6 +123,10 @@ class Classification(TextKind):
         """Return the shape of predictions: examples, classes."""
         return len(columns["label"]), len(definition.labels)
 
+    def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
+        """Return the definition unchanged: nothing is chosen on validation."""
+        return definition
+
     def scores(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, float]:
@@ -160,7 +166,7 @@ class Classification(TextKind):
         }
         return {name: Measurement(value, errors[name], count) for name, value in found.items()}
 
-    def untaught(self, columns: Columns, definition: Definition) -> np.ndarray:
+    def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return the logarithms of the classes' shares, for every example the same."""
         targets = self.targets(columns, definition)
         counts = np.bincount(targets, minlength=len(definition.labels))
@@ -184,7 +190,7 @@ class Classification(TextKind):
         """Return the lead of the largest logit over the second largest."""
         return lead(predictions)
 
-    def credit(
+    def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
         """Return 1 where the class is right, else 0."""

@@ -27,13 +27,13 @@ class Definition:
     settings: Mapping[str, Json] = field(default_factory=dict)
 
 
-def check_wishes(kind: str, wishes: Mapping[str, Json], known: Sequence[str] = ()) -> None:
+def check_requested(kind: str, requested: Mapping[str, Json], known: Sequence[str] = ()) -> None:
     """Raise if a setting was asked for that a kind does not have.
 
     Raises:
         InputError: naming it.
     """
-    for name in wishes:
+    for name in requested:
         if name not in known:
             raise InputError(f"a task of kind {kind!r} has no setting {name!r}: leave it out")
 

@@ -22,17 +22,8 @@ if TYPE_CHECKING:
 Columns = Mapping[str, Sequence[Json]]  # values by canonical name, as `Examples` has them
 
 
-class Kind(Protocol):
-    """The shape of a task. A new kind is one file with such an object, and a line in `plugins`.
-
-    *Outputs* are what the head gives, for each text or each token; *predictions* are what the
-    bank keeps of them: float32, of shape `shape(…)`, enough to say what is predicted, to compute
-    every metric, and to tell a near miss.
-    """
-
-    @property
-    def name(self) -> str:
-        """The word for it: `single`, `pair`, …"""
+class Schema(Protocol):
+    """The columns of a kind, and what the training data fixes about a task."""
 
     @property
     def inputs(self) -> tuple[tuple[Field, ...], ...]:
@@ -42,25 +33,13 @@ class Kind(Protocol):
     def label(self) -> Field:
         """What is to be predicted."""
 
-    @property
-    def per_token(self) -> bool:
-        """Whether the head is on every token's state, and not on the text's vector."""
-
-    @property
-    def metric(self) -> str:
-        """The metric that a task is chosen and checked by, unless another is asked for."""
-
-    @property
-    def training(self) -> Mapping[str, Json]:
-        """Defaults of the training that are better for this kind than the general ones."""
-
-    def define(self, columns: Columns, origin: str, wishes: Mapping[str, Json]) -> Definition:
+    def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
         """Return what the training data fixes.
 
         Args:
             columns: of the training data.
             origin: where it came from, for errors.
-            wishes: settings that the user asked for.
+            requested: settings that the user asked for.
 
         Raises:
             DataError: if the data do not make a task of this kind.
@@ -76,6 +55,28 @@ class Kind(Protocol):
 
     def strata(self, columns: Columns) -> Sequence[Hashable]:
         """Return what each example belongs to, so that a held-out part has some of each."""
+
+    def parse(self, rows: Sequence[tuple[Json, ...]], definition: Definition) -> Columns:
+        """Return the columns of inputs that are to be predicted.
+
+        Raises:
+            DataError: naming an input that is not usable.
+        """
+
+
+class Objective(Protocol):
+    """The head of a task and what it is trained for.
+
+    *Outputs* are what the head gives, for each text or each token.
+    """
+
+    @property
+    def per_token(self) -> bool:
+        """Whether the head is on every token's state, and not on the text's vector."""
+
+    @property
+    def training(self) -> Mapping[str, Json]:
+        """Defaults of the training that are better for this kind than the general ones."""
 
     def outputs(self, definition: Definition) -> int:
         """Return how many numbers the head gives."""
@@ -120,6 +121,18 @@ class Kind(Protocol):
     def balance(self, columns: Columns, definition: Definition) -> np.ndarray | None:
         """Return a weight a class that makes every class count alike; none if there are none."""
 
+
+class Scoring(Protocol):
+    """Predictions, metrics and answers.
+
+    *Predictions* are what the bank keeps of the outputs: float32, of shape `shape(…)`, enough to
+    give the answers, to compute every metric, and to tell a near miss.
+    """
+
+    @property
+    def metric(self) -> str:
+        """The metric that a task is chosen and checked by, unless another is asked for."""
+
     def predictions(self, outputs: np.ndarray, encoded: Encoded) -> np.ndarray:
         """Return what the bank keeps of the outputs.
 
@@ -147,8 +160,17 @@ class Kind(Protocol):
     ) -> dict[str, Measurement]:
         """Return every metric with its standard error over examples."""
 
-    def untaught(self, columns: Columns, definition: Definition) -> np.ndarray:
+    def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return predictions that look at no input: what a training that collapsed gives."""
+
+    def answers(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> list[dict[str, Json]]:
+        """Return what is predicted for each example: `label`, `score`, and what else there is."""
+
+
+class Comparison(Protocol):
+    """How two predictions of the same examples differ."""
 
     def changes(
         self,
@@ -167,7 +189,7 @@ class Kind(Protocol):
         Infinite where there is no other; zero where there is no such thing, as for a number.
         """
 
-    def credit(
+    def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
         """Return how right the answer of each example is, of shape [examples].
@@ -176,17 +198,21 @@ class Kind(Protocol):
         for a number it is minus the error.
         """
 
-    def parse(self, rows: Sequence[tuple[Json, ...]], definition: Definition) -> Columns:
-        """Return the columns of inputs that are to be predicted.
 
-        Raises:
-            DataError: naming an input that is not usable.
-        """
+class Kind(Schema, Objective, Scoring, Comparison, Protocol):
+    """The shape of a task. A new kind is one file with such an object, and one entry point.
 
-    def answers(
-        self, predictions: np.ndarray, columns: Columns, definition: Definition
-    ) -> list[dict[str, Json]]:
-        """Return what is predicted for each example: `label`, `score`, and what else there is."""
+    The command's help, the defaults and the documentation read everything they say about a kind
+    from here.
+    """
+
+    @property
+    def name(self) -> str:
+        """The kind's name: `single`, `pair`, …"""
+
+    @property
+    def summary(self) -> str:
+        """What goes in and what is predicted, in a few words."""
 
 
 def input_fields(kind: Kind, definition: Definition) -> tuple[Field, ...]:

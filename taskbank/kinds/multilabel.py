@@ -16,7 +16,7 @@ from taskbank.data.fields import Field, is_number, shown
 from taskbank.digests import Json
 from taskbank.errors import DataError
 from taskbank.kinds.changes import Changes, moved_by, scale_of
-from taskbank.kinds.definition import Definition, check_settings, check_wishes
+from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.labels import check_alike, rarest
 from taskbank.kinds.metrics import Measurement
@@ -35,18 +35,19 @@ class Multilabel(TextKind):
     """Any number of labels for one text or two."""
 
     name = "multilabel"
+    summary = "one text or two, any number of labels"
     inputs = (ONE_TEXT, TWO_TEXTS)
     label = Field("labels", "classes", "--label")
     metric = "f1_micro"
 
-    def define(self, columns: Columns, origin: str, wishes: Mapping[str, Json]) -> Definition:
+    def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
         """Return the labels that occur, sorted, with thresholds of one half.
 
         Raises:
             DataError: if there is no label, or every row has the same ones, or two look alike.
             InputError: if a setting is asked for.
         """
-        check_wishes(self.name, wishes)
+        check_requested(self.name, requested)
         found = {label for row in columns["labels"] for label in row}
         if len({frozenset(row) for row in columns["labels"]}) < 2:
             raise DataError(
@@ -153,7 +154,7 @@ class Multilabel(TextKind):
             for name, score in scored.items()
         }
 
-    def untaught(self, columns: Columns, definition: Definition) -> np.ndarray:
+    def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return the logit of each label's share, for every example the same."""
         wanted = self.targets(columns, definition)
         shares = np.clip(wanted.mean(axis=0), SMALLEST, LARGEST)
@@ -181,7 +182,7 @@ class Multilabel(TextKind):
         """Return the smallest distance of a logit to its threshold, as `changes` counts it."""
         return np.asarray(_leads(predictions, definition).min(axis=1))
 
-    def credit(
+    def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
         """Return the share of all labels that are rightly given or not given."""

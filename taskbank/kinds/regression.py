@@ -16,7 +16,7 @@ from taskbank.data.fields import Field, is_number
 from taskbank.digests import Json
 from taskbank.errors import DataError
 from taskbank.kinds.changes import Changes, moved_by, scale_of
-from taskbank.kinds.definition import Definition, check_settings, check_wishes
+from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import bootstrap
@@ -33,18 +33,19 @@ class Regression(TextKind):
     """One number for one text or two."""
 
     name = "regression"
+    summary = "one text or two, a number"
     inputs = (ONE_TEXT, TWO_TEXTS)
     label = Field("label", "number", "--label")
     metric = "spearman"
 
-    def define(self, columns: Columns, origin: str, wishes: Mapping[str, Json]) -> Definition:
+    def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
         """Return mean and standard deviation of the numbers, and what an input is made of.
 
         Raises:
             DataError: if all numbers are the same, or too large or too close to be told apart.
             InputError: if a setting is asked for.
         """
-        check_wishes(self.name, wishes)
+        check_requested(self.name, requested)
         values = np.array(columns["label"], dtype=np.float64)
         if _constant(values):
             raise DataError(
@@ -119,6 +120,10 @@ class Regression(TextKind):
         """Return the shape of predictions: examples, 1."""
         return len(columns["label"]), 1
 
+    def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
+        """Return the definition unchanged: nothing is chosen on validation."""
+        return definition
+
     def scores(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, float]:
@@ -139,7 +144,7 @@ class Regression(TextKind):
 
         return {name: measured(function) for name, function in CORRELATIONS.items()}
 
-    def untaught(self, columns: Columns, definition: Definition) -> np.ndarray:
+    def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return the mean, for every example."""
         return np.zeros((len(columns["label"]), 1), dtype=np.float32)
 
@@ -165,7 +170,7 @@ class Regression(TextKind):
         """Return zeros: between numbers there is no boundary."""
         return np.zeros(len(predictions))
 
-    def credit(
+    def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
         """Return minus the error of each number, in the units of the labels."""

@@ -18,13 +18,13 @@ from taskbank.data.fields import Field, is_number, shown
 from taskbank.digests import Json
 from taskbank.errors import DataError
 from taskbank.kinds.changes import Changes, scale_of
-from taskbank.kinds.definition import Definition, check_settings, check_wishes
+from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.logits import softmax
 from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import of_mean
 from taskbank.kinds.squad import normalised_words, words_f1
-from taskbank.kinds.text import TextKind
+from taskbank.kinds.text import parse_texts
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +42,7 @@ KEPT = 10  # answers that the bank keeps of each example
 FARTHEST = 2**24  # characters: up to there float32 has every place
 
 
-class Span(TextKind):
+class Span:
     """Where in a context the answer to a question stands.
 
     Predictions have 1 + 3 x `KEPT` columns: the score of no answer, then for each of the best
@@ -51,20 +51,21 @@ class Span(TextKind):
     """
 
     name = "span"
+    summary = "a question and a context, the answer in the context"
     inputs = ((Field("question", "text", "--text"), Field("context", "text", "--text-pair")),)
     label = Field("answers", "answers", "--label")
     per_token = True
     metric = "f1"
     training = {"max_length": 384}  # noqa: RUF012 - never written to
 
-    def define(self, columns: Columns, origin: str, wishes: Mapping[str, Json]) -> Definition:
+    def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
         """Return whether questions may have no answer.
 
         Raises:
             DataError: if an answer is not where it is said to be, or no question has one.
             InputError: if a setting is asked for.
         """
-        check_wishes(self.name, wishes)
+        check_requested(self.name, requested)
         _check_places(columns, origin)
         answered = [bool(answers["text"]) for answers in columns["answers"]]
         if not any(answered):
@@ -172,6 +173,10 @@ class Span(TextKind):
         """Return the shape of predictions: examples, 1 + 3 x `KEPT`."""
         return len(columns["answers"]), 1 + 3 * KEPT
 
+    def examples_of(self, columns: Columns) -> np.ndarray:
+        """Return the position of each example, which has one row of predictions."""
+        return np.arange(len(columns["answers"]))
+
     def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
         """Return the definition with the threshold for no answer that gives the best F1.
 
@@ -214,7 +219,7 @@ class Span(TextKind):
             for name, own in (("f1", marks[:, 1]), ("exact_match", marks[:, 0]))
         }
 
-    def untaught(self, columns: Columns, definition: Definition) -> np.ndarray:
+    def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return no answer, for every example."""
         predictions = np.zeros(self.shape(columns, definition), dtype=np.float32)
         predictions[:, 1::3] = predictions[:, 2::3] = -1
@@ -255,11 +260,15 @@ class Span(TextKind):
             found.append(np.inf if second == -np.inf else best - second)
         return np.array(found)
 
-    def credit(
+    def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
         """Return each answer's F1 over words."""
         return _marks(predictions, columns, definition)[:, 1]
+
+    def parse(self, rows: Sequence[tuple[Json, ...]], definition: Definition) -> Columns:
+        """Return the columns of questions and contexts; see `parse_texts`."""
+        return parse_texts(self.name, [field.name for field in self.inputs[0]], rows)
 
     def answers(
         self, predictions: np.ndarray, columns: Columns, definition: Definition

@@ -19,7 +19,7 @@ from taskbank.data.fields import Field, shown
 from taskbank.digests import Json
 from taskbank.errors import DataError
 from taskbank.kinds.changes import Changes, moved_by, scale_of
-from taskbank.kinds.definition import Definition, check_settings, check_wishes
+from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.entities import ENTITY, entities_of, seqeval_metrics, seqeval_tags
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.labels import MANY, check_alike, rarest
@@ -44,13 +44,14 @@ class Tagging:
     """
 
     name = "tagging"
+    summary = "the words of a text, a tag for each"
     inputs = ((Field("words", "words", "--text"),),)
     label = Field("tags", "tags", "--label")
     per_token = True
     metric = "f1"
     training: Mapping[str, Json] = {}
 
-    def define(self, columns: Columns, origin: str, wishes: Mapping[str, Json]) -> Definition:
+    def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
         """Return the labels that occur, sorted.
 
         Raises:
@@ -58,7 +59,7 @@ class Tagging:
             InputError: if a setting is asked for.
             MissingExtraError: if seqeval is not installed.
         """
-        check_wishes(self.name, wishes)
+        check_requested(self.name, requested)
         seqeval_metrics()
         _check_lengths(columns, origin)
         labels = {tag for tags in columns["tags"] for tag in tags}
@@ -161,7 +162,7 @@ class Tagging:
         return sum(len(words) for words in columns["words"]), len(definition.labels)
 
     def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
-        """Return the definition as it is: there is nothing to choose on validation."""
+        """Return the definition unchanged: nothing is chosen on validation."""
         return definition
 
     def examples_of(self, columns: Columns) -> np.ndarray:
@@ -218,7 +219,7 @@ class Tagging:
             for name, value in self.scores(predictions, columns, definition).items()
         }
 
-    def untaught(self, columns: Columns, definition: Definition) -> np.ndarray:
+    def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return the commonest tag, for every word."""
         counts = np.bincount(_positions(columns, definition), minlength=len(definition.labels))
         predictions = np.zeros(self.shape(columns, definition), dtype=np.float32)
@@ -248,7 +249,7 @@ class Tagging:
         """Return the smallest lead of a tag over the next, among an example's words."""
         return np.minimum.reduceat(lead(predictions), _starts(columns))
 
-    def credit(
+    def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
         """Return the share of an example's words that have the right tag."""

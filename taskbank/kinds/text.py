@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,32 @@ def is_written(text: Json) -> bool:
     return isinstance(text, str) and bool(text.strip())
 
 
-class TextKind:
+def parse_texts(
+    kind: str, names: Sequence[str], rows: Sequence[tuple[Json, ...]]
+) -> dict[str, tuple[Json, ...]]:
+    """Return the columns of texts that are to be predicted.
+
+    Args:
+        kind: the kind's name, for errors.
+        names: the columns of an input.
+        rows: a tuple of texts an input.
+
+    Raises:
+        DataError: naming an input that is not text, is empty, or has the wrong number of texts.
+    """
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(names) or not all(is_written(text) for text in row):
+            size = "one text that is" if len(names) == 1 else f"{len(names)} texts that are"
+            raise DataError(
+                f"input {number} is {shown(row[0] if len(row) == 1 else row)}: a task of kind "
+                f"{kind!r} takes {size} not empty"
+            )
+        for text in row:
+            check_text(text, f"input {number},")
+    return dict(zip(names, zip(*rows, strict=True), strict=True))
+
+
+class TextKind(ABC):
     """Encoding, predictions and parsing; a kind adds labels, loss and metrics."""
 
     name: str
@@ -49,9 +75,9 @@ class TextKind:
     per_token = False
     training: Mapping[str, Json] = {}
 
+    @abstractmethod
     def targets(self, columns: Columns, definition: Definition) -> np.ndarray:
-        """Return what the loss compares with, an array with a row an example."""
-        raise NotImplementedError
+        """Return the targets of the loss, one row per example."""
 
     def encode(
         self,
@@ -62,7 +88,7 @@ class TextKind:
         *,
         labelled: bool,
     ) -> Encoded:
-        """Tokenise every example once; see `Kind.encode`."""
+        """Tokenise every example once; see `Objective.encode`."""
         from taskbank.data.tokenization import encode
 
         names = input_names(self.inputs, columns)
@@ -70,32 +96,14 @@ class TextKind:
         return encode(tokenizer, columns, names, max_length, rows)
 
     def examples_of(self, columns: Columns) -> np.ndarray:
-        """Return the position of each example: it has one row of predictions."""
+        """Return the position of each example, which has one row of predictions."""
         return np.arange(len(columns[self.label.name]))
 
     def predictions(self, outputs: np.ndarray, encoded: Encoded) -> np.ndarray:
-        """Return the outputs as they are: a row an example."""
+        """Return the outputs as they are: one row per example."""
         return outputs
 
-    def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
-        """Return the definition as it is: there is nothing to choose on validation."""
-        return definition
-
     def parse(self, rows: Sequence[tuple[Json, ...]], definition: Definition) -> Columns:
-        """Return the columns of texts that are to be predicted.
-
-        Raises:
-            DataError: naming an input that is no text, empty, or of the wrong number of texts.
-        """
-        names = [field.name for field in self.inputs[0]]
-        wanted = definition.settings.get("inputs", names)
-        for number, row in enumerate(rows, start=1):
-            if len(row) != len(wanted) or not all(is_written(text) for text in row):
-                size = "one text that is" if len(wanted) == 1 else f"{len(wanted)} texts that are"
-                raise DataError(
-                    f"input {number} is {shown(row[0] if len(row) == 1 else row)}: a task of kind "
-                    f"{self.name!r} takes {size} not empty"
-                )
-            for text in row:
-                check_text(text, f"input {number},")
-        return dict(zip(wanted, zip(*rows, strict=True), strict=True))
+        """Return the columns of texts that are to be predicted; see `parse_texts`."""
+        usual = [field.name for field in self.inputs[0]]
+        return parse_texts(self.name, definition.settings.get("inputs", usual), rows)

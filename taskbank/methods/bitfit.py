@@ -12,9 +12,8 @@ from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.methods.copies import add_nested, layernorm_paths
 from taskbank.methods.layers import select_layers
-from taskbank.methods.options import complete, layers
-
-OPTIONS = {"layers": layers()}
+from taskbank.methods.method import Method
+from taskbank.methods.options import layers
 
 
 class Bias(torch.nn.Module):
@@ -29,54 +28,37 @@ class Bias(torch.nn.Module):
         self.bias = torch.nn.Parameter(original.detach().clone())
 
 
-class Bitfit:
-    """Every bias of the selected layers."""
+def adapt(
+    backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
+) -> Adaptation:
+    """Return trainable copies of the biases; see `Method.adapt`.
 
-    name = "bitfit"
-    stored = True
-
-    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
-        """Return every option with its value.
-
-        Args:
-            given: maybe `layers`.
-
-        Raises:
-            InputError: if one is unknown or out of range.
-        """
-        return complete(self.name, OPTIONS, given)
-
-    def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
-    ) -> Adaptation:
-        """Return trainable copies of the biases; see `Method`.
-
-        Raises:
-            InputError: if the backbone does not have the layers, or no biases in them.
-        """
-        chosen = select_layers(options["layers"], backbone.identity.layers)
-        inside = tuple(f"{backbone.layer(number)}." for number in chosen)
-        norms = set(layernorm_paths(backbone, chosen))
-        paths = [
-            path
-            for path, module in backbone.model.named_modules()
-            if isinstance(getattr(module, "bias", None), torch.nn.Parameter)
-            and (path in norms or path.startswith(inside) or backbone.is_above(path))
-        ]
-        if not paths:
-            raise InputError(
-                f"method bitfit trains biases, and {backbone.identity.spec!r} "
-                f"({backbone.identity.model_type}) has none: use another method"
-            )
-        adaptation = Adaptation(backbone)
-        biases = torch.nn.Module()
-        for path in paths:
-            original = backbone.model.get_submodule(path)
-            own = Bias(original.bias).to(backbone.device)
-            adaptation.after(path, _with_bias(original.bias, own))
-            add_nested(biases, path, own)
-        adaptation.add("bias", biases)
-        return adaptation
+    Raises:
+        InputError: if the backbone does not have the layers, or no biases in them.
+    """
+    chosen = select_layers(options["layers"], backbone.identity.layers)
+    inside = tuple(f"{backbone.layer(number)}." for number in chosen)
+    norms = set(layernorm_paths(backbone, chosen))
+    paths = [
+        path
+        for path, module in backbone.model.named_modules()
+        if isinstance(getattr(module, "bias", None), torch.nn.Parameter)
+        and (path in norms or path.startswith(inside) or backbone.is_above(path))
+    ]
+    if not paths:
+        raise InputError(
+            f"method bitfit trains biases, and {backbone.identity.spec!r} "
+            f"({backbone.identity.model_type}) has none: use another method"
+        )
+    adaptation = Adaptation(backbone)
+    biases = torch.nn.Module()
+    for path in paths:
+        original = backbone.model.get_submodule(path)
+        own = Bias(original.bias).to(backbone.device)
+        adaptation.after(path, _with_bias(original.bias, own))
+        add_nested(biases, path, own)
+    adaptation.add("bias", biases)
+    return adaptation
 
 
 def _with_bias(original: torch.Tensor, own: Bias) -> After:
@@ -84,4 +66,10 @@ def _with_bias(original: torch.Tensor, own: Bias) -> After:
     return lambda _states, output: output + (own.bias - original)
 
 
-BITFIT = Bitfit()
+BITFIT = Method(
+    name="bitfit",
+    summary="the biases",
+    options={"layers": layers()},
+    adapt=adapt,
+    rate=3e-3,
+)

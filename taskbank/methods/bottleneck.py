@@ -23,9 +23,15 @@ ACTIVATIONS: dict[str, Activation] = {
 def bottleneck_options(size: int, activation: str) -> dict[str, Option]:
     """Return the options of a method made of bottlenecks, given its defaults."""
     return {
-        "size": Option(size, whole(1, 8192, "; Houlsby et al. have 8 to 256")),
-        "init_std": Option(0.01, number(0, 1)),
-        "activation": Option(activation, one_of(tuple(ACTIVATIONS))),
+        "size": Option(
+            size, whole(1, 8192, "; Houlsby et al. have 8 to 256"), "width of the bottleneck"
+        ),
+        "init_std": Option(
+            0.01,
+            number(0, 1),
+            "standard deviation of the initial values (0.001 in the paper's code)",
+        ),
+        "activation": Option(activation, one_of(tuple(ACTIVATIONS)), f"{', '.join(ACTIVATIONS)}"),
         "layers": layers(),
     }
 

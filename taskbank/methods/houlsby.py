@@ -16,50 +16,35 @@ from taskbank.digests import Json
 from taskbank.methods.bottleneck import add_serial, bottleneck_options
 from taskbank.methods.copies import layernorm_paths, replace_modules
 from taskbank.methods.layers import select_layers
-from taskbank.methods.options import complete
-
-OPTIONS = bottleneck_options(size=64, activation="gelu")
+from taskbank.methods.method import Method
 
 
-class Houlsby:
-    """Two serial adapters a layer, and the LayerNorms."""
+def adapt(
+    backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
+) -> Adaptation:
+    """Return untrained adapters and copies of the LayerNorms.
 
-    name = "houlsby"
-    stored = True
+    Args:
+        backbone: frozen.
+        options: complete, as `Method.complete` returns them.
+        generator: gives the initial values.
 
-    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
-        """Return every option with its value.
-
-        Args:
-            given: any of `size` (64; the paper has 8 to 256), `init_std` (0.01 as in the
-                paper; its code has 0.001), `activation` (`gelu`, `relu` or `tanh`) and
-                `layers` (`all`).
-
-        Raises:
-            InputError: if one is unknown or out of range.
-        """
-        return complete(self.name, OPTIONS, given)
-
-    def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
-    ) -> Adaptation:
-        """Return untrained adapters and copies of the LayerNorms.
-
-        Args:
-            backbone: frozen.
-            options: complete, as `options` gives them.
-            generator: gives the initial values.
-
-        Raises:
-            InputError: if the backbone does not have the layers.
-        """
-        chosen = select_layers(options["layers"], backbone.identity.layers)
-        adaptation = Adaptation(backbone)
-        places = ("attention", "feed_forward")
-        adaptation.add("adapter", add_serial(adaptation, places, options, generator))
-        norms = layernorm_paths(backbone, chosen)
-        adaptation.add("layernorm", replace_modules(adaptation, norms))
-        return adaptation
+    Raises:
+        InputError: if the backbone does not have the layers.
+    """
+    chosen = select_layers(options["layers"], backbone.identity.layers)
+    adaptation = Adaptation(backbone)
+    places = ("attention", "feed_forward")
+    adaptation.add("adapter", add_serial(adaptation, places, options, generator))
+    norms = layernorm_paths(backbone, chosen)
+    adaptation.add("layernorm", replace_modules(adaptation, norms))
+    return adaptation
 
 
-HOULSBY = Houlsby()
+HOULSBY = Method(
+    name="houlsby",
+    summary="two adapters a layer, LayerNorms",
+    options=bottleneck_options(size=64, activation="gelu"),
+    adapt=adapt,
+    rate=1e-3,
+)

@@ -17,9 +17,8 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.digests import Json
 from taskbank.methods.copies import add_nested
 from taskbank.methods.layers import select_layers
-from taskbank.methods.options import complete, layers
-
-OPTIONS = {"layers": layers()}
+from taskbank.methods.method import Method
+from taskbank.methods.options import layers
 
 
 class Scale(torch.nn.Module):
@@ -38,51 +37,40 @@ class Scale(torch.nn.Module):
         return states * self.scale
 
 
-class Ia3:
-    """Three learned vectors a layer."""
-
-    name = "ia3"
-    stored = True
-
-    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
-        """Return every option with its value.
-
-        Args:
-            given: maybe `layers`.
-
-        Raises:
-            InputError: if one is unknown or out of range.
-        """
-        return complete(self.name, OPTIONS, given)
-
-    def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
-    ) -> Adaptation:
-        """Return scales of one for a backbone; see `taskbank.methods.method.Method`."""
-        places = backbone.architecture
-        chosen = select_layers(options["layers"], backbone.identity.layers)
-        adaptation = Adaptation(backbone)
-        scales = torch.nn.Module()
-        # Where an architecture computes keys and values at once, they share a vector.
-        outgoing = dict.fromkeys(places.projections[name] for name in ("key", "value"))
-        for layer_number in chosen:
-            layer: Any = backbone.model.get_submodule(backbone.layer(layer_number))
-            for path in outgoing:
-                projection = layer.get_submodule(path)
-                scale = Scale(projection.out_features).to(backbone.device)
-                adaptation.after(f"{backbone.layer(layer_number)}.{path}", _of_output(scale))
-                add_nested(scales, f"{layer_number}.{path}", scale)
-            path = places.projections["down"]
+def adapt(
+    backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
+) -> Adaptation:
+    """Return scales of one for a backbone; see `Method.adapt`."""
+    places = backbone.architecture
+    chosen = select_layers(options["layers"], backbone.identity.layers)
+    adaptation = Adaptation(backbone)
+    scales = torch.nn.Module()
+    # Where an architecture computes keys and values at once, they share a vector.
+    outgoing = dict.fromkeys(places.projections[name] for name in ("key", "value"))
+    for layer_number in chosen:
+        layer: Any = backbone.model.get_submodule(backbone.layer(layer_number))
+        for path in outgoing:
             projection = layer.get_submodule(path)
-            scale = Scale(projection.in_features).to(backbone.device)
-            adaptation.before(f"{backbone.layer(layer_number)}.{path}", scale)
+            scale = Scale(projection.out_features).to(backbone.device)
+            adaptation.after(f"{backbone.layer(layer_number)}.{path}", _of_output(scale))
             add_nested(scales, f"{layer_number}.{path}", scale)
-        adaptation.add("ia3", scales)
-        return adaptation
+        path = places.projections["down"]
+        projection = layer.get_submodule(path)
+        scale = Scale(projection.in_features).to(backbone.device)
+        adaptation.before(f"{backbone.layer(layer_number)}.{path}", scale)
+        add_nested(scales, f"{layer_number}.{path}", scale)
+    adaptation.add("ia3", scales)
+    return adaptation
 
 
 def _of_output(scale: torch.nn.Module) -> After:
     return lambda _states, output: scale(output)
 
 
-IA3 = Ia3()
+IA3 = Method(
+    name="ia3",
+    summary="scales of keys, values and feed-forward activations",
+    options={"layers": layers()},
+    adapt=adapt,
+    rate=1e-2,
+)

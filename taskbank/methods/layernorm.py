@@ -11,37 +11,25 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.digests import Json
 from taskbank.methods.copies import layernorm_paths, replace_modules
 from taskbank.methods.layers import select_layers
-from taskbank.methods.options import complete, layers
-
-OPTIONS = {"layers": layers()}
-
-
-class LayerNorm:
-    """Copies of the LayerNorms, trained."""
-
-    name = "layernorm"
-    stored = True
-
-    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
-        """Return every option with its value.
-
-        Args:
-            given: maybe `layers`.
-
-        Raises:
-            InputError: if one is unknown or out of range.
-        """
-        return complete(self.name, OPTIONS, given)
-
-    def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
-    ) -> Adaptation:
-        """Return copies of the LayerNorms; see `taskbank.methods.method.Method`."""
-        chosen = select_layers(options["layers"], backbone.identity.layers)
-        adaptation = Adaptation(backbone)
-        norms = replace_modules(adaptation, layernorm_paths(backbone, chosen))
-        adaptation.add("layernorm", norms)
-        return adaptation
+from taskbank.methods.method import Method
+from taskbank.methods.options import layers
 
 
-LAYERNORM = LayerNorm()
+def adapt(
+    backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
+) -> Adaptation:
+    """Return copies of the LayerNorms; see `Method.adapt`."""
+    chosen = select_layers(options["layers"], backbone.identity.layers)
+    adaptation = Adaptation(backbone)
+    norms = replace_modules(adaptation, layernorm_paths(backbone, chosen))
+    adaptation.add("layernorm", norms)
+    return adaptation
+
+
+LAYERNORM = Method(
+    name="layernorm",
+    summary="the LayerNorms",
+    options={"layers": layers()},
+    adapt=adapt,
+    rate=3e-3,
+)

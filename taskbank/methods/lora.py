@@ -17,15 +17,8 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.digests import Json
 from taskbank.methods.copies import add_nested
 from taskbank.methods.layers import select_layers
-from taskbank.methods.options import Option, complete, layers, number, some_of, whole
-
-OPTIONS = {
-    "rank": Option(8, whole(1, 4096)),
-    "alpha": Option(16.0, number(0, 65536)),
-    "dropout": Option(0.0, number(0, 0.99, least=True)),
-    "projections": Option("query,value", some_of(PROJECTIONS)),
-    "layers": layers(),
-}
+from taskbank.methods.method import Method
+from taskbank.methods.options import Option, layers, number, some_of, whole
 
 
 class LowRank(torch.nn.Module):
@@ -59,49 +52,44 @@ class LowRank(torch.nn.Module):
         return update
 
 
-class Lora:
-    """Low-rank updates of some projections of each layer."""
-
-    name = "lora"
-    stored = True
-
-    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
-        """Return every option with its value.
-
-        Args:
-            given: any of `rank` (8), `alpha` (16), `dropout` (0), `projections` (comma-separated:
-                `query`, `key`, `value`, `output` of the attention, `up` and `down` of the
-                feed-forward sublayer; default `query,value`) and `layers`.
-
-        Raises:
-            InputError: if one is unknown or out of range.
-        """
-        return complete(self.name, OPTIONS, given)
-
-    def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
-    ) -> Adaptation:
-        """Return untrained updates for a backbone; see `taskbank.methods.method.Method`."""
-        places = backbone.architecture
-        chosen = select_layers(options["layers"], backbone.identity.layers)
-        adaptation = Adaptation(backbone)
-        updates = torch.nn.Module()
-        # Where an architecture computes several projections at once, they are one.
-        names = options["projections"].split(",")
-        paths = dict.fromkeys(places.projections[name] for name in names)
-        for layer_number in chosen:
-            for path in paths:
-                place = f"{backbone.layer(layer_number)}.{path}"
-                projection: Any = backbone.model.get_submodule(place)
-                update = LowRank(projection, options, generator).to(backbone.device)
-                adaptation.after(place, _added(update))
-                add_nested(updates, f"{layer_number}.{path}", update)
-        adaptation.add("lora", updates)
-        return adaptation
+def adapt(
+    backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
+) -> Adaptation:
+    """Return untrained updates for a backbone; see `Method.adapt`."""
+    places = backbone.architecture
+    chosen = select_layers(options["layers"], backbone.identity.layers)
+    adaptation = Adaptation(backbone)
+    updates = torch.nn.Module()
+    # Where an architecture computes several projections at once, they are one.
+    names = options["projections"].split(",")
+    paths = dict.fromkeys(places.projections[name] for name in names)
+    for layer_number in chosen:
+        for path in paths:
+            place = f"{backbone.layer(layer_number)}.{path}"
+            projection: Any = backbone.model.get_submodule(place)
+            update = LowRank(projection, options, generator).to(backbone.device)
+            adaptation.after(place, _added(update))
+            add_nested(updates, f"{layer_number}.{path}", update)
+    adaptation.add("lora", updates)
+    return adaptation
 
 
 def _added(update: torch.nn.Module) -> After:
     return lambda states, output: output + update(states)
 
 
-LORA = Lora()
+LORA = Method(
+    name="lora",
+    summary="low-rank updates of projections",
+    options={
+        "rank": Option(8, whole(1, 4096), "rank of the updates"),
+        "alpha": Option(16.0, number(0, 65536), "the updates are scaled by alpha / rank"),
+        "dropout": Option(0.0, number(0, 0.99, least=True), "on the input of the updates"),
+        "projections": Option(
+            "query,value", some_of(PROJECTIONS), f"comma-separated, from {', '.join(PROJECTIONS)}"
+        ),
+        "layers": layers(),
+    },
+    adapt=adapt,
+    rate=3e-3,
+)

@@ -1,48 +1,62 @@
-"""The protocol of a method of adaptation."""
+"""What a method of adaptation is: a name, its options, and a function that adapts a backbone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 
+from taskbank.backbone.adaptation import Adaptation
 from taskbank.backbone.backbone import Backbone
 from taskbank.digests import Json
+from taskbank.errors import InputError
+from taskbank.methods.options import Option
 
-if TYPE_CHECKING:
-    from taskbank.backbone.adaptation import Adaptation
+Adapt = Callable[[Backbone, Mapping[str, Json], torch.Generator | None], Adaptation]
 
 
-class Method(Protocol):
-    """A way to adapt a backbone. A new one is one file, and a line in `plugins`."""
+@dataclass(frozen=True)
+class Method:
+    """A way to adapt a backbone. A new method is one file and one entry point.
 
-    @property
-    def name(self) -> str:
-        """The word for it, such as `houlsby`."""
+    The command's help, the default hyperparameters and the documentation read everything they say
+    about a method from here.
 
-    @property
-    def stored(self) -> bool:
-        """Whether the bank keeps what it trains without being asked to."""
+    Attributes:
+        name: the method's name, such as `houlsby`.
+        summary: what is trained beside the head, in a few words.
+        options: every option, by name.
+        rate: the default learning rate, at its peak.
+        adapt: returns an untrained adaptation of a backbone, given complete options and the
+            generator of the initial values. It uses no other source of chance. The generator is
+            none where stored values are about to take the place of the initial ones. It raises
+            `InputError` if the backbone lacks what is to be adapted.
+        stored: whether the bank keeps the trained weights without being asked to.
+    """
 
-    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
-        """Return every option with its value, defaults filled in.
+    name: str
+    summary: str
+    options: Mapping[str, Option]
+    adapt: Adapt
+    rate: float = 1e-3
+    stored: bool = True
 
-        Raises:
-            InputError: if one is unknown or out of range.
-        """
-
-    def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
-    ) -> Adaptation:
-        """Return an untrained adaptation of a backbone.
+    def complete(self, given: Mapping[str, Json]) -> dict[str, Json]:
+        """Return every option with its checked value, defaults filled in.
 
         Args:
-            backbone: frozen.
-            options: complete, as `options` gives them.
-            generator: gives the initial values, and no other source of chance is used; none
-                where stored values are about to take their place.
+            given: the options that differ from their defaults.
 
         Raises:
-            InputError: if the backbone does not have what is to be adapted.
+            InputError: if an option is unknown or out of range.
         """
+        unknown = sorted(set(given) - set(self.options))
+        if unknown:
+            raise InputError(
+                f"method {self.name} has no option {unknown[0]!r}: it has {', '.join(self.options)}"
+            )
+        return {
+            name: option.check(name, given.get(name, option.default))
+            for name, option in self.options.items()
+        }

@@ -1,8 +1,8 @@
-"""Checks a method's options: names, types and ranges, in one table a method."""
+"""The options of methods: their defaults, types and ranges."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from taskbank.digests import Json
@@ -15,36 +15,15 @@ class Option:
     """One option of a method.
 
     Attributes:
-        default: its value where none is given.
-        check: returns the value as it is stored, or raises InputError given its name and value.
+        default: the value where none is given.
+        check: takes the option's name and a value, and returns the value as it is stored, or
+            raises `InputError`.
+        summary: what it sets, in a few words.
     """
 
     default: Json
     check: Callable[[str, Json], Json]
-
-
-def complete(
-    method: str, options: Mapping[str, Option], given: Mapping[str, Json]
-) -> dict[str, Json]:
-    """Return every option of a method with its checked value.
-
-    Args:
-        method: its name, for errors.
-        options: what it has.
-        given: what differs from the defaults.
-
-    Raises:
-        InputError: if one is unknown or out of range.
-    """
-    unknown = sorted(set(given) - set(options))
-    if unknown:
-        raise InputError(
-            f"method {method} has no option {unknown[0]!r}: it has {', '.join(options)}"
-        )
-    return {
-        name: option.check(name, given.get(name, option.default))
-        for name, option in options.items()
-    }
+    summary: str
 
 
 def whole(least: int, most: int, hint: str = "") -> Callable[[str, Json], Json]:
@@ -101,5 +80,5 @@ def some_of(choices: Sequence[str]) -> Callable[[str, Json], Json]:
 
 
 def layers(default: str = "all") -> Option:
-    """Return the option that says which layers are adapted."""
-    return Option(default, check_layers)
+    """Return the option that selects the adapted layers."""
+    return Option(default, check_layers, "adapted layers: all, top:3, 0-5 or 8,10,11")

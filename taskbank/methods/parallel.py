@@ -16,48 +16,29 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.digests import Json
 from taskbank.methods.bottleneck import Bottleneck, bottleneck_options
 from taskbank.methods.layers import select_layers
-from taskbank.methods.options import Option, complete, number
+from taskbank.methods.method import Method
+from taskbank.methods.options import Option, number
 
-OPTIONS = bottleneck_options(size=64, activation="relu") | {"scale": Option(4.0, number(0, 1000))}
 
-
-class Parallel:
-    """One parallel adapter a layer."""
-
-    name = "parallel"
-    stored = True
-
-    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
-        """Return every option with its value.
-
-        Args:
-            given: any of `size` (64), `init_std` (0.01), `activation` (`relu`), `scale` (4, as
-                in the paper) and `layers`.
-
-        Raises:
-            InputError: if one is unknown or out of range.
-        """
-        return complete(self.name, OPTIONS, given)
-
-    def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
-    ) -> Adaptation:
-        """Return untrained adapters for a backbone; see `taskbank.methods.method.Method`."""
-        places = backbone.architecture
-        chosen = select_layers(options["layers"], backbone.identity.layers)
-        adaptation = Adaptation(backbone)
-        adapters = torch.nn.ModuleDict()
-        for layer_number in chosen:
-            adapter = Bottleneck(backbone.identity.hidden_size, options, generator)
-            adapter.to(backbone.device)
-            layer = backbone.layer(layer_number)
-            entrance, exit_ = places.projections["up"], places.feed_forward
-            take, give = _beside(adapter, options["scale"])
-            adaptation.before(f"{layer}.{entrance}", take)
-            adaptation.after(f"{layer}.{exit_}", give)
-            adapters[str(layer_number)] = adapter
-        adaptation.add("adapter", adapters)
-        return adaptation
+def adapt(
+    backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
+) -> Adaptation:
+    """Return untrained adapters for a backbone; see `Method.adapt`."""
+    places = backbone.architecture
+    chosen = select_layers(options["layers"], backbone.identity.layers)
+    adaptation = Adaptation(backbone)
+    adapters = torch.nn.ModuleDict()
+    for layer_number in chosen:
+        adapter = Bottleneck(backbone.identity.hidden_size, options, generator)
+        adapter.to(backbone.device)
+        layer = backbone.layer(layer_number)
+        entrance, exit_ = places.projections["up"], places.feed_forward
+        take, give = _beside(adapter, options["scale"])
+        adaptation.before(f"{layer}.{entrance}", take)
+        adaptation.after(f"{layer}.{exit_}", give)
+        adapters[str(layer_number)] = adapter
+    adaptation.add("adapter", adapters)
+    return adaptation
 
 
 def _beside(adapter: torch.nn.Module, scale: float) -> tuple[Before, After]:
@@ -75,4 +56,11 @@ def _beside(adapter: torch.nn.Module, scale: float) -> tuple[Before, After]:
     return take, give
 
 
-PARALLEL = Parallel()
+PARALLEL = Method(
+    name="parallel",
+    summary="an adapter beside the feed-forward sublayer",
+    options=bottleneck_options(size=64, activation="relu")
+    | {"scale": Option(4.0, number(0, 1000), "factor of what the adapter adds; 4 in the paper")},
+    adapt=adapt,
+    rate=1e-3,
+)

@@ -16,37 +16,24 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.digests import Json
 from taskbank.methods.bottleneck import add_serial, bottleneck_options
 from taskbank.methods.layers import select_layers
-from taskbank.methods.options import complete
-
-OPTIONS = bottleneck_options(size=64, activation="relu")
+from taskbank.methods.method import Method
 
 
-class Pfeiffer:
-    """One serial adapter a layer."""
-
-    name = "pfeiffer"
-    stored = True
-
-    def options(self, given: Mapping[str, Json]) -> dict[str, Json]:
-        """Return every option with its value.
-
-        Args:
-            given: any of `size` (64), `init_std` (0.01), `activation` (`relu`) and `layers`.
-
-        Raises:
-            InputError: if one is unknown or out of range.
-        """
-        return complete(self.name, OPTIONS, given)
-
-    def adapt(
-        self, backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
-    ) -> Adaptation:
-        """Return untrained adapters for a backbone; see `taskbank.methods.method.Method`."""
-        select_layers(options["layers"], backbone.identity.layers)
-        adaptation = Adaptation(backbone)
-        adapters = add_serial(adaptation, ("feed_forward",), options, generator)
-        adaptation.add("adapter", adapters)
-        return adaptation
+def adapt(
+    backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
+) -> Adaptation:
+    """Return untrained adapters for a backbone; see `Method.adapt`."""
+    select_layers(options["layers"], backbone.identity.layers)
+    adaptation = Adaptation(backbone)
+    adapters = add_serial(adaptation, ("feed_forward",), options, generator)
+    adaptation.add("adapter", adapters)
+    return adaptation
 
 
-PFEIFFER = Pfeiffer()
+PFEIFFER = Method(
+    name="pfeiffer",
+    summary="one adapter a layer",
+    options=bottleneck_options(size=64, activation="relu"),
+    adapt=adapt,
+    rate=3e-3,
+)

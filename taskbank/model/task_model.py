@@ -190,7 +190,7 @@ def task_model(
     chosen: Method = plugins.load("methods", method)
     head = _head(backbone.identity.hidden_size, kind.outputs(definition), generator)
     head.to(backbone.device)
-    adaptation = chosen.adapt(backbone, chosen.options(options), generator)
+    adaptation = chosen.adapt(backbone, chosen.complete(options), generator)
     return TaskModel(backbone, adaptation, head, per_token=kind.per_token)
 
 

@@ -198,8 +198,8 @@ def _compared(
         p_value = drop_by_chance(kind, other, columns, before, after)
     else:
         p_value = _less_right_by_chance(
-            kind.credit(before, columns, one.definition),
-            kind.credit(after, columns, other.definition),
+            kind.correctness(before, columns, one.definition),
+            kind.correctness(after, columns, other.definition),
         )
     return Diff(
         one.ref,

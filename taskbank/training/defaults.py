@@ -1,39 +1,30 @@
-"""What a task is trained with where nothing is said.
+"""Default hyperparameters, by method and size of the training data.
 
-`scripts/defaults.py` measures it; docs/paper.md has what came of it.
+Rates are part of each `Method`. `scripts/defaults.py` measured rates and epochs; the results are in
+the documentation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from taskbank.digests import Json
 
-SMALL = 1_000  # rows of train; so few are passed over more often
+if TYPE_CHECKING:
+    from taskbank.methods.method import Method
 
-# Rates by method; what a plugin adds starts from the one of the paper's adapters.
-RATES: Mapping[str, float] = {
-    "houlsby": 1e-3,
-    "pfeiffer": 3e-3,
-    "parallel": 1e-3,
-    "lora": 3e-3,
-    "ia3": 1e-2,
-    "bitfit": 3e-3,
-    "layernorm": 3e-3,
-    "top-k": 3e-4,
-    "full": 1e-4,
-}
+SMALL = 1_000  # rows; smaller training sets get more epochs
 EPOCHS, EPOCHS_OF_SMALL = 10, 20
 
 
-def recommended(method: str, rows: int) -> dict[str, Json]:
-    """Return the fields of `TrainingSpec` that measure best.
+def recommended(method: Method, rows: int) -> dict[str, Json]:
+    """Return the default fields of `TrainingSpec`.
 
     Args:
         method: how the task is adapted.
-        rows: of train.
+        rows: rows of training data.
     """
     return {
-        "learning_rate": RATES.get(method, RATES["houlsby"]),
+        "learning_rate": method.rate,
         "epochs": EPOCHS_OF_SMALL if rows < SMALL else EPOCHS,
     }

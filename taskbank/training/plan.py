@@ -133,7 +133,7 @@ def plan_task(
         check_name(key, "tag")
         check_text(value, f"tag {key}")
     the_kind: Kind = plugins.load("kinds", kind)
-    method_spec = MethodSpec(method, plugins.load("methods", method).options(options or {}))
+    method_spec = MethodSpec(method, plugins.load("methods", method).complete(options or {}))
     given = _known(training or {})
     sought = Search({key: tuple(values) for key, values in (search or {}).items()}, seeds, trials)
     if trials is not None:
@@ -145,7 +145,7 @@ def plan_task(
         {} if positive is None else {"positive": positive},
         int(given.get("seed", TrainingSpec.seed)),
     )
-    usual = recommended(method, len(data.train)) | dict(the_kind.training)
+    usual = recommended(plugins.load("methods", method), len(data.train)) | dict(the_kind.training)
     base = Setting(method_spec, TrainingSpec(**(usual | given)))
     check_values(base, sought)
     weighted = base.training.class_weight or any(sought.values.get("class_weight", ()))
@@ -180,4 +180,6 @@ def _known(training: Mapping[str, Json]) -> dict[str, Json]:
 
 def _metrics(kind: Kind, data: TaskData) -> list[str]:
     columns = data.validation.columns
-    return list(kind.scores(kind.untaught(columns, data.definition), columns, data.definition))
+    return list(
+        kind.scores(kind.constant_baseline(columns, data.definition), columns, data.definition)
+    )

@@ -115,6 +115,6 @@ def setting_of(base: Setting, chosen: Mapping[str, Json]) -> Setting:
     others = {name: value for name, value in chosen.items() if name not in options}
     method = plugins.load("methods", base.method.name)
     return Setting(
-        MethodSpec(base.method.name, method.options(options | own)),
+        MethodSpec(base.method.name, method.complete(options | own)),
         replace(base.training, **others),
     )

@@ -77,13 +77,15 @@ class TaskData:
         }
 
 
-def read_task_data(kind: Kind, sources: Sources, wishes: Mapping[str, Json], seed: int) -> TaskData:
+def read_task_data(
+    kind: Kind, sources: Sources, requested: Mapping[str, Json], seed: int
+) -> TaskData:
     """Read and check the data of a task.
 
     Args:
         kind: of the task.
         sources: where the data is.
-        wishes: settings of the task that the user asked for; see `Kind.define`.
+        requested: settings of the task that the user asked for; see `Kind.define`.
         seed: of what is held out, and of the sample where not all rows are used.
 
     Raises:
@@ -106,7 +108,7 @@ def read_task_data(kind: Kind, sources: Sources, wishes: Mapping[str, Json], see
     train = read(sources.train)
     others = [source and read(source) for source in (sources.validation, sources.test)]
     validation, test = (examples or None for examples in others)
-    definition = kind.define(train.columns, train.origin, wishes)
+    definition = kind.define(train.columns, train.origin, requested)
     for examples in (validation, test):
         if examples is not None:
             if examples.columns.keys() != train.columns.keys():

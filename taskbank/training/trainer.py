@@ -213,8 +213,8 @@ class Trainer:
         # It is scored as what looks at no input: it gives nothing that could be.
         plan = self.plan
         columns, definition = plan.data.validation.columns, plan.data.definition
-        untaught = plan.kind.untaught(columns, definition)
-        score = plan.kind.scores(untaught, columns, definition)[plan.metric]
+        constant_baseline = plan.kind.constant_baseline(columns, definition)
+        score = plan.kind.scores(constant_baseline, columns, definition)[plan.metric]
         new = self._new(
             setting,
             specification,
@@ -285,8 +285,10 @@ class Trainer:
         answers = kind.answers(training.predictions, columns, definition)
         if len({answer["label"] for answer in answers}) == 1:
             return True
-        untaught = kind.untaught(columns, definition)
-        chance = kind.scores(untaught, columns, kind.tune(untaught, columns, definition))
+        constant_baseline = kind.constant_baseline(columns, definition)
+        chance = kind.scores(
+            constant_baseline, columns, kind.tune(constant_baseline, columns, definition)
+        )
         scores = kind.scores(training.predictions, columns, definition)
         # The loss may fall a little while every prediction is still the same.
         names = scores.keys() - set(LOWER_IS_BETTER)

@@ -41,7 +41,7 @@ def flips_between(
         return ()
     columns = examples.columns
     before, after = (kind.answers(one, columns, how) for one, how in (first, second))
-    was, now = (kind.credit(one, columns, how) for one, how in (first, second))
+    was, now = (kind.correctness(one, columns, how) for one, how in (first, second))
     if rows is None:
         pairs = zip(before, after, strict=True)
         rows = np.flatnonzero([one["label"] != other["label"] for one, other in pairs])

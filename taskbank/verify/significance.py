@@ -55,8 +55,8 @@ def drop_by_chance(
     was = score(np.zeros_like(moved))
     if score(np.ones_like(moved)) >= was:
         return 1.0
-    before = kind.credit(reference, columns, definition)
-    after = kind.credit(predictions, columns, definition)
+    before = kind.correctness(reference, columns, definition)
+    after = kind.correctness(predictions, columns, definition)
     if set(before) | set(after) <= {0.0, 1.0} and before.mean() == was:
         worse = int(((before > after) & flipped).sum())
         return mcnemar(worse, int(((before < after) & flipped).sum()))

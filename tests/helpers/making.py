@@ -92,7 +92,7 @@ def put_model(
     new = new_adapter(
         task,
         backbone=model.backbone.identity,
-        method=MethodSpec("houlsby", plugins.load("methods", "houlsby").options(options)),
+        method=MethodSpec("houlsby", plugins.load("methods", "houlsby").complete(options)),
         training=TrainingSpec(max_length=16),
         metrics=tuple(measure(SINGLE, "test", logits, examples.columns, DEFINITION)),
         splits=(split,),

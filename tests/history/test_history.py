@@ -59,9 +59,9 @@ def observe(bank: Bank, **scores: float) -> int:
 def test_the_measures_are_those_of_avalanche(case: dict[str, list[list[float]]]) -> None:
     """On the same matrix backward and forward transfer are what Avalanche computes; what it calls
     forgetting is minus the backward transfer."""
-    scores, untaught = np.array(case["scores"]), np.array(case["untaught"])
+    scores, untrained = np.array(case["scores"]), np.array(case["untrained"])
     assert backward_transfer(scores) == pytest.approx(case["backward_transfer"])
-    assert forward_transfer(scores, untaught) == pytest.approx(case["forward_transfer"])
+    assert forward_transfer(scores, untrained) == pytest.approx(case["forward_transfer"])
     assert -backward_transfer(scores) == pytest.approx(case["forgetting"])
 
 

@@ -278,8 +278,8 @@ def test_a_tiny_model_learns(taught: Taught) -> None:
     """The loss falls, and what was learned is clearly better than predictions without inputs."""
     losses = [epoch.loss for epoch in taught.course.epochs]
     assert losses[-1] < losses[0]
-    untaught = taught.kind.untaught(taught.columns, taught.defined)
-    assert taught.score(taught.predictions) > taught.score(untaught) + 0.05
+    constant_baseline = taught.kind.constant_baseline(taught.columns, taught.defined)
+    assert taught.score(taught.predictions) > taught.score(constant_baseline) + 0.05
 
 
 # Predictions and metrics
@@ -312,12 +312,12 @@ def scored(taught: Taught) -> Iterator[tuple[np.ndarray, Columns, Definition]]:
     kind, definition, columns = taught.kind, taught.definition, taught.columns
     yield taught.predictions, columns, definition
     yield kind.predictions(taught.untrained, taught.encoded), columns, definition
-    yield kind.untaught(columns, definition), columns, definition
+    yield kind.constant_baseline(columns, definition), columns, definition
     yield np.zeros_like(taught.predictions), columns, definition
     alike = {name: own[:1] * 7 for name, own in columns.items()}  # every label is the same
-    yield kind.untaught(alike, definition), alike, definition
+    yield kind.constant_baseline(alike, definition), alike, definition
     one = {name: own[-1:] for name, own in columns.items()}
-    yield kind.untaught(one, definition), one, definition
+    yield kind.constant_baseline(one, definition), one, definition
 
 
 @pytest.mark.filterwarnings("error")
@@ -346,16 +346,16 @@ def test_the_metrics_of_equal_predictions_are_equal(taught: Taught) -> None:
 def test_predictions_without_inputs_are_the_same_for_every_example(taught: Taught) -> None:
     """They look at no input, and so score no better than any model that learned something."""
     kind, definition = taught.kind, taught.definition
-    untaught = kind.untaught(taught.columns, definition)
-    assert untaught.dtype == np.float32
-    assert untaught.shape == kind.shape(taught.columns, definition)
-    assert (untaught == untaught[0]).all()
-    scores = kind.scores(untaught, taught.columns, definition)
+    constant_baseline = kind.constant_baseline(taught.columns, definition)
+    assert constant_baseline.dtype == np.float32
+    assert constant_baseline.shape == kind.shape(taught.columns, definition)
+    assert (constant_baseline == constant_baseline[0]).all()
+    scores = kind.scores(constant_baseline, taught.columns, definition)
     shuffled = {name: own[::-1] for name, own in taught.columns.items()}
-    assert kind.scores(untaught, shuffled, definition) == pytest.approx(scores)
-    tuned = kind.tune(untaught, taught.columns, taught.defined)
+    assert kind.scores(constant_baseline, shuffled, definition) == pytest.approx(scores)
+    tuned = kind.tune(constant_baseline, taught.columns, taught.defined)
     best = kind.scores(taught.predictions, taught.columns, definition)[kind.metric]
-    assert kind.scores(untaught, taught.columns, tuned)[kind.metric] < best
+    assert kind.scores(constant_baseline, taught.columns, tuned)[kind.metric] < best
 
 
 def test_what_is_chosen_on_validation_is_never_worse(taught: Taught) -> None:
@@ -451,7 +451,9 @@ def test_credit_is_what_is_right(taught: Taught) -> None:
     kind, columns, definition = taught.kind, taught.columns, taught.definition
     rows = len(columns[kind.label.name])
     other = kind.predictions(taught.untrained, taught.encoded)
-    earned, less = (kind.credit(one, columns, definition) for one in (taught.predictions, other))
+    earned, less = (
+        kind.correctness(one, columns, definition) for one in (taught.predictions, other)
+    )
     assert earned.shape == less.shape == (rows,)
     assert earned.max() <= 1
     assert earned.mean() > less.mean()

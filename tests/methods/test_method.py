@@ -54,7 +54,7 @@ def classes(count: int) -> Definition:
 
 def options_of(method: str) -> dict[str, Any]:
     """Return small complete options of a method."""
-    found: dict[str, Any] = plugins.load("methods", method).options(OPTIONS.get(method, {}))
+    found: dict[str, Any] = plugins.load("methods", method).complete(OPTIONS.get(method, {}))
     return found
 
 
@@ -258,7 +258,7 @@ def test_houlsby_trains_what_the_papers_formula_says(any_backbone: Backbone) -> 
         + labels * d
         + labels
     )
-    options = HOULSBY.options({"size": m})
+    options = HOULSBY.complete({"size": m})
     model = task_model(any_backbone, SINGLE, classes(labels), "houlsby", options, seed=0)
     assert sum(t.numel() for t in model.trained().values()) == expected
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -284,7 +284,7 @@ def test_houlsby_adapters_sit_before_the_residual_and_the_layernorm(
     constant = torch.linspace(-1, 1, 32)
 
     def residual_sums(add: str | None) -> dict[str, torch.Tensor]:
-        options = HOULSBY.options({"size": 4, "init_std": 1e-20})
+        options = HOULSBY.complete({"size": 4, "init_std": 1e-20})
         model = task_model(any_backbone, SINGLE, classes(2), "houlsby", options, seed=0)
         model.eval()
         if add is not None:
@@ -322,7 +322,7 @@ def test_houlsby_adapters_sit_before_the_residual_and_the_layernorm(
 def test_an_adapter_computes_what_figure_2_draws() -> None:
     """The output is x + up(gelu(down(x))), computed here by hand."""
     adapter = Adapter(
-        6, HOULSBY.options({"size": 3, "init_std": 0.5}), torch.Generator().manual_seed(0)
+        6, HOULSBY.complete({"size": 3, "init_std": 0.5}), torch.Generator().manual_seed(0)
     )
     x = torch.randn(2, 5, 6)
     down = x @ adapter.down.weight.T + adapter.down.bias
@@ -332,7 +332,7 @@ def test_an_adapter_computes_what_figure_2_draws() -> None:
 
 def test_the_start_is_a_normal_cut_at_two_standard_deviations() -> None:
     """Weights have the spread that was asked for and none lies beyond two of it; biases are 0."""
-    adapter = Adapter(256, HOULSBY.options({}), torch.Generator().manual_seed(0))
+    adapter = Adapter(256, HOULSBY.complete({}), torch.Generator().manual_seed(0))
     weights = torch.cat([adapter.down.weight.flatten(), adapter.up.weight.flatten()])
     assert weights.abs().max() <= 0.02
     # A normal cut at two standard deviations has 0.88 of its spread.
@@ -358,13 +358,13 @@ def test_the_start_is_a_normal_cut_at_two_standard_deviations() -> None:
 def test_options_out_of_range_are_refused(given: dict[str, Any], says: str) -> None:
     """An option that is unknown or makes no sense is an error with its name and value."""
     with pytest.raises(InputError, match=says):
-        HOULSBY.options(given)
+        HOULSBY.complete(given)
 
 
 def test_heads_of_different_sizes_come_and_go_on_one_backbone(backbone: Backbone) -> None:
     """Tasks of two and of seven labels give their own logits, in turn and again."""
     inputs = inputs_of(backbone)
-    options = HOULSBY.options({"size": 4})
+    options = HOULSBY.complete({"size": 4})
     shapes = []
     for labels in (2, 7, 2):
         model = task_model(backbone, SINGLE, classes(labels), "houlsby", options, seed=0)
@@ -407,7 +407,7 @@ def test_layers_that_are_not_there_are_named(
     backbone: Backbone, method: str, selection: str
 ) -> None:
     """A layer that the backbone does not have is an error, and the backbone stays as it was."""
-    options = plugins.load("methods", method).options({"layers": selection})
+    options = plugins.load("methods", method).complete({"layers": selection})
     with pytest.raises(InputError, match="the backbone has 2 layers, 0 to 1"):
         task_model(backbone, SINGLE, classes(2), method, options, seed=0)
 
@@ -427,7 +427,9 @@ def test_what_lies_below_the_lowest_adapted_layer_is_the_same_for_every_task(
         return vectors
 
     look()
-    options = plugins.load("methods", method).options(OPTIONS.get(method, {}) | {"layers": "top:1"})
+    options = plugins.load("methods", method).complete(
+        OPTIONS.get(method, {}) | {"layers": "top:1"}
+    )
     model = task_model(any_backbone, SINGLE, classes(3), method, options, seed=0)
     assert model.adaptation.lowest == 1
     steps(model, inputs_of(any_backbone))
@@ -442,7 +444,7 @@ def test_all_layers_are_the_same_task_however_they_are_written(
     """`all`, `top:N` and `0-M` train the same tensors from the same start."""
     starts = []
     for selection in ("all", "top:2", "0-1"):
-        options = plugins.load("methods", method).options(
+        options = plugins.load("methods", method).complete(
             OPTIONS.get(method, {}) | {"layers": selection}
         )
         model = task_model(backbone, SINGLE, classes(2), method, options, seed=0)

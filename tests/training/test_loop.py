@@ -37,7 +37,7 @@ def run(
 ) -> tuple[Training, np.ndarray, bytes]:
     """Train once; return the course, the logits on validation and every trained byte."""
     validation = data_of(backbone, 24, 2)
-    options = HOULSBY.options({"size": 8})
+    options = HOULSBY.complete({"size": 8})
     model = task_model(backbone, SINGLE, MOOD, "houlsby", options, spec.seed)
     data = data_of(backbone, 320, 1)
     course = train(model, SINGLE, MOOD, data, validation, spec, metric, **further)
@@ -184,7 +184,7 @@ def test_weight_decay_pulls_matrices_only(backbone: Backbone) -> None:
     """Decay is for matrices; LayerNorms and biases are left out."""
     from taskbank.training.loop import _groups
 
-    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"size": 4}), 0)
+    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.complete({"size": 4}), 0)
     matrices, others = _groups(model, 0.01)
     assert matrices["weight_decay"] == 0.01
     assert others["weight_decay"] == 0
@@ -195,7 +195,7 @@ def test_weight_decay_pulls_matrices_only(backbone: Backbone) -> None:
 def test_a_training_that_diverges_is_an_error(backbone: Backbone) -> None:
     """A loss that is not a number ends the training with an error, not with an adapter."""
     spec = TrainingSpec(epochs=3, learning_rate=0.99, clip=1e30)
-    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"init_std": 1}), 0)
+    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.complete({"init_std": 1}), 0)
     with torch.no_grad():
         model.trained()["head.weight"].fill_(float("nan"))
     data, validation = data_of(backbone, 32, 1), data_of(backbone, 8, 2)
@@ -229,7 +229,7 @@ def test_a_hyperparameter_out_of_range_is_refused(wrong: dict[str, Any]) -> None
 def test_predictions_do_not_depend_on_the_company_of_a_batch(backbone: Backbone) -> None:
     """A text's logits are the same alone and among longer ones, but for rounding."""
     encoded = data_of(backbone, 40, 5).encoded
-    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"size": 4}), 0)
+    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.complete({"size": 4}), 0)
     together = predict_outputs(model, encoded)
     model.eval()
     with torch.inference_mode():
@@ -241,7 +241,7 @@ def test_no_bar_is_drawn_where_there_is_no_terminal(
     backbone: Backbone, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """With progress asked for, an error stream that is a file stays empty."""
-    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.options({"size": 4}), 0)
+    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.complete({"size": 4}), 0)
     data, validation = data_of(backbone, 32, 1), data_of(backbone, 8, 2)
     spec = TrainingSpec(epochs=1)
     train(model, SINGLE, MOOD, data, validation, spec, "accuracy", progress=True)

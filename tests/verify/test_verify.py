@@ -350,7 +350,7 @@ def test_one_flip_is_a_change_and_a_regression_only_beyond_the_tolerance(mood: B
     split = record.splits[1]
     examples = mood.examples(record, "test")
     reference = mood.reference(record, "test")
-    right = SINGLE.credit(reference, examples.columns, record.definition) == 1
+    right = SINGLE.correctness(reference, examples.columns, record.definition) == 1
     for was_right, effect in ((True, "worse"), (False, "better")):
         now = reference.copy()
         row = np.flatnonzero(right == was_right)[:1]
