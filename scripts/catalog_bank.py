@@ -19,7 +19,6 @@ from tqdm import tqdm
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.adapters import adapter_values, children_of
 from taskbank.bank.catalog.database import writing
-from taskbank.bank.catalog.rows import now
 from taskbank.bank.catalog.seals import seal
 from taskbank.bank.catalog.tables import (
     CHILDREN,
@@ -36,6 +35,7 @@ from taskbank.bank.records import MetricRecord
 from taskbank.data.examples import Examples
 from taskbank.digests import digest_bytes
 from taskbank.kinds.definition import Definition
+from taskbank.runtime.clock import now
 from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
 
 VERSIONS = 4  # of each task
@@ -130,14 +130,14 @@ def fill(bank: Bank, count: int) -> None:
         bank: the bank.
         count: of adapters, the retired ones too; a multiple of four.
     """
-    with bank.engine.connect() as connection:
+    with bank._engine.connect() as connection:
         there = connection.execute(select(func.count(AdapterRow.id))).scalar_one()
     for start in tqdm(range(there, count, TOGETHER), unit_scale=TOGETHER, disable=None):
         numbers = range(start, min(start + TOGETHER, count))
-        with writing(bank.engine) as connection:
+        with writing(bank._engine) as connection:
             _insert_tasks(bank, connection, numbers)
-    if bank.engine.dialect.name == "postgresql":
-        with bank.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    if bank._engine.dialect.name == "postgresql":
+        with bank._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))  # as the server itself does before long
 
 

@@ -103,7 +103,7 @@ def measure(bank: Bank, system: str, adapters: int, runs: int) -> Iterator[Timin
         return report.ok and report.checked == VERSIONS
 
     def as_process(_number: int) -> bool:
-        url = bank.engine.url.render_as_string(hide_password=False)
+        url = bank._engine.url.render_as_string(hide_password=False)
         command = commandline(url, "list")
         done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
         return done.returncode == 0

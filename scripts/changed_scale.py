@@ -22,13 +22,13 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.database import writing
-from taskbank.bank.catalog.rows import now
 from taskbank.bank.new_records import NewAdapter, NewSplit
 from taskbank.bank.open import create_bank
 from taskbank.data.examples import Examples
 from taskbank.interchange.export_folder import with_canaries
 from taskbank.kinds.definition import Definition
 from taskbank.model.task_model import task_model
+from taskbank.runtime.clock import now
 from taskbank.runtime.environment import environment
 from taskbank.specs import MethodSpec, TrainingSpec
 from taskbank.training.evaluation import measure
@@ -105,7 +105,7 @@ def vouch(bank: Bank, backbone: Backbone) -> None:
         "finished_at": now(),
         "vouched": 0,
     }
-    with writing(bank.engine) as connection:
+    with writing(bank._engine) as connection:
         bank.verifications.add(connection, values, results, [])
 
 
@@ -133,7 +133,7 @@ def main() -> None:
         costs = [cost(commandline(f"sqlite:///{file}", *arguments)) for _ in range(given.runs)]
         seconds = [one["seconds"] for one in costs]
         with create_bank(f"sqlite:///{file}") as bank:
-            last = bank.verifications.summaries()[-1]
+            last = bank.verification_log.verifications()[-1]
         memory = max(one["memory"] for one in costs)
         print(
             f"| {count:,} | {file.stat().st_size / 1e6:,.0f} MB | {min(seconds):.1f} to "

@@ -92,8 +92,8 @@ def as_new(bank: Bank, record: AdapterRecord) -> NewAdapter:
                 one.name,
                 one.origin,
                 one.rows,
-                bank.blobs.get(one.digest),
-                bank.blobs.get(one.predictions),
+                bank.blob(one.digest),
+                bank.blob(one.predictions),
                 one.canary,
             )
             for one in record.splits

@@ -1,4 +1,4 @@
-"""Frozen descriptions of backbones, methods and trainings.
+"""Frozen specifications of backbones, methods, trainings and tasks.
 
 A specification is plain data. It is stored as canonical JSON and named by the digest of that
 JSON, so two specifications are equal exactly when their digests are.
@@ -7,15 +7,13 @@ JSON, so two specifications are equal exactly when their digests are.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
 
-from taskbank.digests import digest_json
+from taskbank.checks import check_name, check_text
+from taskbank.digests import Json, digest_json
 from taskbank.errors import InputError
-
-if TYPE_CHECKING:
-    from taskbank.digests import Json
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class MethodSpec:
         return digest_json({"name": self.name, "options": dict(self.options)})
 
 
-# What the fields of a training may be: from and to, both included;
+# Ranges of the whole numbers of a training, both ends included.
 WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = {
     "epochs": (1, 1_000_000),
     "batch_size": (1, 1_000_000),
@@ -82,7 +80,7 @@ WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = {
 }
 
 
-# a test and what it wants, in words;
+# A test for each other number, and what it accepts, in words.
 NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "learning_rate": (lambda value: 0 < value < 1, "a number between 0 and 1"),
     "weight_decay": (lambda value: 0 <= value < 1, "a number from 0 to below 1"),
@@ -91,7 +89,7 @@ NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
 }
 
 
-# and one of a few words, or none.
+# The words that a field accepts besides none.
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "class_weight": ("balanced",),
     "precision": ("float32", "bfloat16"),
@@ -102,24 +100,25 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 class TrainingSpec:
     """How an adapter is trained: section 3.1 of Houlsby et al. 2019.
 
+    The options of `taskbank add-task` and the keys of a suite take their descriptions from here.
+
     Attributes:
-        epochs: passes over the training data, at most.
-        learning_rate: the peak, reached after the warm-up.
-        batch_size: examples a step.
-        max_length: tokens an input is cut to.
-        seed: of initialisation, order and dropout.
-        patience: epochs without a better validation score before training ends
-            early; none means that all epochs are run.
-        weight_decay: of AdamW, on matrices only; the paper has none, its code 0.01.
-        warmup: share of the steps over which the rate rises, then falls to zero.
-        clip: the gradient's largest norm.
-        class_weight: `balanced` lets every class count alike in the loss, however rare it is;
-            none lets every example count alike.
-        precision: of the products in training, `float32` or `bfloat16`; none means the second
-            where the processor has instructions for it. Weights and predictions are float32 in
-            any case.
-        batch_tokens: tokens a step, at most, beside the number of examples; none means any
-            number.
+        epochs: largest number of passes over the training data.
+        learning_rate: peak of the learning rate, reached after the warm-up.
+        batch_size: examples per step.
+        max_length: tokens that an input, or a window of it, is cut to.
+        seed: seed of the initial values, the order of the examples and dropout.
+        patience: number of epochs without a better validation score after which training stops;
+            by default every epoch is run.
+        weight_decay: weight decay of AdamW, on matrices only; the paper has none, its code 0.01.
+        warmup: share of the steps over which the learning rate rises before it falls to zero.
+        clip: largest norm of the gradient.
+        class_weight: `balanced` gives every class the same weight in the loss, however rare it is.
+        precision: number type of the products in training, `float32` or `bfloat16`; by default
+            bfloat16 where the processor has instructions for it. Weights and predictions are
+            always float32.
+        batch_tokens: largest number of tokens per step, besides the number of examples; by
+            default there is no limit.
     """
 
     epochs: int = 10
@@ -162,3 +161,116 @@ class TrainingSpec:
     def digest(self) -> str:
         """Digest of every field."""
         return digest_json(self.to_json())
+
+
+# Options of methods that have an option of the command and a key of the suite to themselves.
+SHORTCUTS: Mapping[str, str] = {
+    "size": "width of the bottleneck",
+    "layers": "adapted layers: all, top:3, 0-5 or 8,10,11",
+}
+TRAINING_FIELDS = tuple(TrainingSpec.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task to be added: its data, its kind, and how it is trained.
+
+    The options of `taskbank add-task`, the keys of a suite and the keywords of `add_task` are
+    these fields, and take their descriptions from here.
+
+    Attributes:
+        name: name of the task.
+        train: training data: a .csv, .tsv, .jsonl, .parquet or .arrow file, a folder that
+            `datasets` saved, or hf:NAME[/CONFIG][:SPLIT].
+        validation: data on which the epoch and the best trial are chosen; by default a stratified
+            tenth of the training data is held out.
+        test: data that is scored once, at the end, and gives the task its score; by default the
+            score is that of validation.
+        kind: shape of the task.
+        text: column of the first text of an input.
+        text_pair: column of the second text of an input.
+        label: column of what is to be predicted.
+        rows: number of training rows to use, a stratified sample; by default all.
+        metric: metric that the task is chosen and checked by; by default that of its kind.
+        positive: of two classes, the one that F1 is about; by default the last.
+        method: how the task is adapted.
+        options: options of the method that differ from its defaults.
+        training: fields of `TrainingSpec` that differ from the defaults of method and data.
+        search: values to try of a training field or an option of the method; the best trial by
+            validation is recorded.
+        seeds: number of seeds that each setting is trained from.
+        trials: number of settings that a sampler picks from the search; by default every setting
+            is tried.
+        keep_trials: store the weights of every trial.
+        keep_weights: store the weights of baselines such as `full`, too.
+        description: free text.
+        tags: keys and values to find the task by.
+    """
+
+    name: str
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    kind: str = "single"
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+    rows: int | None = None
+    metric: str | None = None
+    positive: str | None = None
+    method: str = "houlsby"
+    options: Mapping[str, Json] = field(default_factory=dict)
+    training: Mapping[str, Json] = field(default_factory=dict)
+    search: Mapping[str, Sequence[Json]] = field(default_factory=dict)
+    seeds: int = 1
+    trials: int | None = None
+    keep_trials: bool = False
+    keep_weights: bool = False
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "task name")
+        check_text(self.description, "description")
+        for key, value in self.tags.items():
+            check_name(key, "tag")
+            check_text(value, f"tag {key}")
+        unknown = sorted(set(self.training) - set(TRAINING_FIELDS))
+        if unknown:
+            raise InputError(f"training has no {unknown[0]!r}: it has {', '.join(TRAINING_FIELDS)}")
+        TrainingSpec(**self.training)  # raises for a value out of range, before any data is read
+        if self.rows is not None and self.rows < 2:
+            raise InputError(f"rows is {self.rows}: it must be at least 2, or left out")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Json]) -> TaskSpec:
+        """Return the specification that a suite or a command describes.
+
+        Args:
+            values: the fields; those of the training and the shortcuts stand among them.
+
+        Raises:
+            InputError: if a field is unknown or a value out of range.
+        """
+        own = {key: value for key, value in values.items() if key in cls.__dataclass_fields__}
+        options = {key: values[key] for key in SHORTCUTS if key in values}
+        training = {key: values[key] for key in TRAINING_FIELDS if key in values}
+        unknown = sorted(values.keys() - own.keys() - options.keys() - training.keys())
+        if unknown:
+            raise InputError(
+                f"a task has no {unknown[0]!r}: it has {', '.join(cls.__dataclass_fields__)}"
+            )
+        own["options"] = dict(own.get("options", {})) | options
+        own["training"] = dict(own.get("training", {})) | training
+        return cls(**own)
+
+
+def descriptions(spec: type) -> dict[str, str]:
+    """Return the description of every attribute of a class, from its docstring.
+
+    Args:
+        spec: a class whose docstring has a section `Attributes`.
+    """
+    _, _, section = (spec.__doc__ or "").partition("Attributes:\n")
+    found = re.finditer(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", section, re.MULTILINE)
+    return {match[1]: " ".join(match[2].split()) for match in found}

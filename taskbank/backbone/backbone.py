@@ -10,7 +10,10 @@ from transformers import PreTrainedModel
 
 from taskbank.backbone.architectures import Architecture
 from taskbank.backbone.attention import packs
+from taskbank.runtime.lru import LruCache
 from taskbank.specs import BackboneIdentity
+
+TRUNK_MEMORY = 1 << 30  # bytes of states kept in memory; more are mapped from the disk cache
 
 
 class Backbone:
@@ -23,6 +26,8 @@ class Backbone:
         architecture: where adapters go in it.
         packs: whether inputs can be computed end to end, without padding.
         first_position: the number of the first token's position.
+        trunk_states: hidden states that enter adapted layers, used last; they are released with
+            the backbone.
         lock: held while the model is computed.
     """
 
@@ -40,6 +45,7 @@ class Backbone:
         padded = architecture.padded_positions
         self.first_position = model.config.pad_token_id + 1 if padded else 0
         self.packs = packs(model, self.first_position)
+        self.trunk_states: LruCache[torch.Tensor] = LruCache(TRUNK_MEMORY, lambda own: own.nbytes)
         self.lock = RLock()
 
     @property

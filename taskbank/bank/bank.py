@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, and_
 
 from taskbank.bank.blobs.url import blob_store
-from taskbank.bank.catalog.adapters import Catalog
-from taskbank.bank.catalog.database import (
-    connect,
-    reading,
-    shown,
-    writing,
+from taskbank.bank.catalog.acceptances import add_tolerance, read_tolerances
+from taskbank.bank.catalog.adapters import (
+    add_adapter,
+    check_addable,
+    count_adapters,
+    kind_of,
+    read_adapter,
+    read_adapters,
+    resolve,
 )
+from taskbank.bank.catalog.aliases import read_aliases, set_alias
+from taskbank.bank.catalog.backbones import add_backbone, read_backbones
+from taskbank.bank.catalog.bank_row import read_bank_row
+from taskbank.bank.catalog.database import connect, reading, writing
+from taskbank.bank.catalog.retirement import delete_retired, digests_in_use, retire
 from taskbank.bank.catalog.revision import check_revision
 from taskbank.bank.catalog.tables import AdapterRow, BackboneRow, TaskRow
-from taskbank.bank.catalog.verifications import Verifications
+from taskbank.bank.catalog.trials import add_trial, read_trials
 from taskbank.bank.new_records import NewAdapter, NewTrial
 from taskbank.bank.record_list import Records
 from taskbank.bank.records import (
@@ -25,35 +34,47 @@ from taskbank.bank.records import (
     AliasRecord,
     BackboneRecord,
     Garbage,
-    Observation,
     SplitRecord,
     TrialRecord,
 )
+from taskbank.bank.url import shown
+from taskbank.bank.verification_log import VerificationLog, load_predictions
 from taskbank.checks import check_tolerance
 from taskbank.data.examples import Examples
-from taskbank.digests import Json
-from taskbank.errors import ConflictError, InputError, NotFoundError
+from taskbank.errors import NotFoundError
 from taskbank.specs import BackboneIdentity
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from taskbank.bank.raw_rows import RawRows
 
 
 class Bank:
-    """A bank that is there and has the schema this code knows; see `open_bank`.
+    """An open bank; `open_bank` opens one.
 
     Args:
         url: the bank's URL.
+
+    Attributes:
+        url: the bank's URL.
+        blobs_url: where its blobs are: `catalog`, a folder or an fsspec URL.
+        verification_log: what verifications predicted, found and confirmed.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.engine = connect(url)
+        self._engine = connect(url)
         try:
-            check_revision(self.engine)
-            self.catalog = Catalog(self.engine, self._read_blob)
-            self.verifications = Verifications(self.engine)
-            self.blobs = blob_store(self.catalog.bank()["blobs"], self.engine)
+            check_revision(self._engine)
+            with reading(self._engine) as connection:
+                self.blobs_url = str(read_bank_row(connection)["blobs"])
+            self._blobs = blob_store(self.blobs_url, self._engine)
         except BaseException:
-            self.engine.dispose()  # nobody else could: there is no bank to close
+            self._engine.dispose()  # nobody else could: there is no bank to close
             raise
+        self.verification_log = VerificationLog(self._engine, self._blobs)
 
     def __repr__(self) -> str:
         return f"Bank({shown(self.url)!r})"
@@ -65,8 +86,8 @@ class Bank:
         self.close()
 
     def close(self) -> None:
-        """Close every connection; the bank opens them again when it is asked something."""
-        self.engine.dispose()
+        """Close every connection; the next call opens one again."""
+        self._engine.dispose()
 
     # What is stored
 
@@ -77,11 +98,13 @@ class Bank:
             NotFoundError: if there is no such task, version or alias.
             DamagedError: if a row of the adapter is not what was recorded.
         """
-        return self.catalog.adapter(ref)
+        with reading(self._engine) as connection:
+            return read_adapter(connection, ref)
 
     def __len__(self) -> int:
         """Return how many adapters are in use."""
-        return self.catalog.count()
+        with reading(self._engine) as connection:
+            return count_adapters(connection)
 
     def __iter__(self) -> Iterator[AdapterRecord]:
         """Give every adapter in use, oldest first."""
@@ -114,9 +137,9 @@ class Bank:
             (BackboneRow.fingerprint, backbone),
         )
         conditions = [column == value for column, value in pairs if value is not None]
-        return self.catalog.adapters(
-            and_(*conditions) if conditions else None, retired=retired, newest=newest
-        )
+        condition = and_(*conditions) if conditions else None
+        with reading(self._engine) as connection:
+            return read_adapters(connection, condition, retired=retired, newest=newest)
 
     def query(self, query: str, *, retired: bool = False) -> Records:
         """Return the adapters for which a condition holds, oldest first.
@@ -131,8 +154,28 @@ class Bank:
         """
         from taskbank.bank.catalog.query import compile_query  # its parser is for those who ask
 
-        condition = compile_query(query, self.engine.dialect.name)
-        return self.catalog.adapters(condition, retired=retired)
+        condition = compile_query(query, self._engine.dialect.name)
+        with reading(self._engine) as connection:
+            return read_adapters(connection, condition, retired=retired)
+
+    def check_query(self, query: str) -> None:
+        """Raise unless a query can be read; see `query`.
+
+        Raises:
+            InputError: if it does not parse or names an unknown field.
+        """
+        from taskbank.bank.catalog.query import compile_query
+
+        compile_query(query, self._engine.dialect.name)
+
+    def resolve(self, ref: str) -> tuple[str, int]:
+        """Return the task name and version that a reference means.
+
+        Raises:
+            NotFoundError: if there is no such task, version or alias.
+        """
+        with reading(self._engine) as connection:
+            return resolve(connection, ref)
 
     def trials(self, task: str | None = None) -> tuple[TrialRecord, ...]:
         """Return every training that was recorded, of one task or of all, oldest first.
@@ -140,11 +183,13 @@ class Bank:
         Raises:
             DamagedError: if a row is not what was recorded.
         """
-        return self.catalog.trials(task)
+        with reading(self._engine) as connection:
+            return read_trials(connection, task)
 
     def backbones(self) -> tuple[BackboneRecord, ...]:
         """Return every backbone that the bank knows, oldest first."""
-        return self.catalog.backbones()
+        with reading(self._engine) as connection:
+            return read_backbones(connection)
 
     def backbone(self, fingerprint: str) -> BackboneRecord:
         """Return the backbone of a fingerprint.
@@ -165,9 +210,9 @@ class Bank:
             DamagedError: if the bytes are gone or are not what was recorded.
         """
         found = _split(record, split)
-        return Examples.from_bytes(self._read_blob(found.digest), found.origin)
+        return Examples.from_bytes(self._blobs.get(found.digest), found.origin)
 
-    def reference(self, record: AdapterRecord, split: str) -> Any:
+    def reference(self, record: AdapterRecord, split: str) -> np.ndarray:
         """Return the reference predictions of an adapter on its split.
 
         They are those from when it was added, or those of a verification that were accepted.
@@ -179,14 +224,70 @@ class Bank:
             NotFoundError: if the adapter has no such split.
             DamagedError: if the bytes are gone or are not what was recorded.
         """
-        return self._predictions(_split(record, split).reference)
+        return load_predictions(self._blobs, _split(record, split).reference)
+
+    def blob(self, digest: str) -> bytes:
+        """Return stored bytes by their digest, checked.
+
+        Raises:
+            DamagedError: if they are gone or are not the bytes that were recorded.
+        """
+        return self._blobs.get(digest)
+
+    def weights(self, record: AdapterRecord | TrialRecord) -> bytes:
+        """Return the stored safetensors bytes of an adapter or a trial, checked.
+
+        Raises:
+            NotFoundError: if the weights of the trial were not kept.
+            DamagedError: if they are gone or are not the bytes that were recorded.
+        """
+        if record.digest is None:
+            raise NotFoundError(
+                f"the weights of this trial of {record.task!r} were not kept: train it again with "
+                "--keep-trials"
+            )
+        return self._blobs.get(record.digest)
+
+    def state_dict(self, record: AdapterRecord | TrialRecord) -> dict[str, torch.Tensor]:
+        """Return the stored tensors of an adapter or a trial: adaptation and head, by name.
+
+        Raises:
+            NotFoundError: if the weights of the trial were not kept.
+            DamagedError: if they are gone or are not the bytes that were recorded.
+        """
+        from safetensors.torch import load
+
+        tensors: dict[str, torch.Tensor] = load(self.weights(record))
+        return tensors
+
+    @contextmanager
+    def raw_rows(self, tasks: Collection[str] = ()) -> Iterator[RawRows]:
+        """Open one consistent view of everything that is stored, readable or not.
+
+        Args:
+            tasks: only what belongs to these tasks; none at all means everything.
+        """
+        from taskbank.bank.raw_rows import RawRows
+
+        with reading(self._engine) as connection:
+            yield RawRows(connection, self._blobs.get, tasks)
 
     # What changes
 
+    def check_addable(self, task: str, kind: str, *, new_version: bool) -> None:
+        """Raise unless an adapter of a kind may be added under a task's name.
+
+        Raises:
+            ConflictError: if the task is there and no new version was asked for, or is of
+                another kind.
+        """
+        with reading(self._engine) as connection:
+            check_addable(task, kind, kind_of(connection, task), new_version=new_version)
+
     def add_backbone(self, identity: BackboneIdentity) -> BackboneRecord:
         """Record a backbone, unless one of the same fingerprint is there."""
-        with writing(self.engine) as connection:
-            self.catalog.add_backbone(connection, identity)
+        with writing(self._engine) as connection:
+            add_backbone(connection, identity)
         return self.backbone(identity.fingerprint)
 
     def put(
@@ -207,62 +308,23 @@ class Bank:
         for split in new.splits:
             blobs += [split.examples, split.logits]
         for data in blobs:
-            self.blobs.stage(data)
-        with writing(self.engine) as connection:
-            record = self.catalog.add_adapter(connection, new, new_version=new_version)
+            self._blobs.stage(data)
+        with writing(self._engine) as connection:
+            record = add_adapter(connection, new, new_version=new_version)
             for data in blobs:
-                self.blobs.put(data, connection)
+                self._blobs.put(data, connection)
             if trial is not None:
-                self.catalog.add_trial(connection, trial)
+                add_trial(connection, trial)
         return record
 
     def put_trial(self, new: NewTrial) -> None:
         """Record one training of a task, with its weights if it has them."""
         if new.weights is not None:
-            self.blobs.stage(new.weights)
-        with writing(self.engine) as connection:
-            self.catalog.add_trial(connection, new)
+            self._blobs.stage(new.weights)
+        with writing(self._engine) as connection:
+            add_trial(connection, new)
             if new.weights is not None:
-                self.blobs.put(new.weights, connection)
-
-    def start_run(self, level: str, tasks: Sequence[str], environment: Mapping[str, Json]) -> int:
-        """Record that a verification begins to predict, and return the run's number."""
-        with writing(self.engine) as connection:
-            return self.verifications.add_run(connection, level, tasks, environment)
-
-    def observe(
-        self,
-        run: int,
-        record: AdapterRecord,
-        circumstances: str,
-        observed: Mapping[str, tuple[Any, float]],
-    ) -> None:
-        """Record what an adapter predicted in a run.
-
-        Args:
-            run: its number.
-            record: the adapter.
-            circumstances: digest of what the predictions depend on.
-            observed: by split, the predictions and how far rounding alone may move them.
-        """
-        from safetensors.numpy import save
-
-        blobs = {name: save({"logits": own}) for name, (own, _) in observed.items()}
-        for data in blobs.values():
-            self.blobs.stage(data)
-        with writing(self.engine) as connection:
-            for name, (_, noise) in observed.items():
-                digest = self.blobs.put(blobs[name], connection)
-                one = Observation(name, noise, digest)
-                self.verifications.add_observation(connection, run, record.id, circumstances, one)
-
-    def observed(self, observation: Observation) -> Any:
-        """Return the predictions of an observation, as `reference` does.
-
-        Raises:
-            DamagedError: if the bytes are gone or are not what was recorded.
-        """
-        return self._predictions(observation.predictions)
+                self._blobs.put(new.weights, connection)
 
     def accept(self, ref: str, verification: int, reason: str) -> AdapterRecord:
         """Make what a verification saw an adapter predict its reference; the old one is kept.
@@ -280,33 +342,7 @@ class Bank:
             DamagedError: if what was predicted is gone.
         """
         record = self[ref]
-        if not reason.strip():
-            raise InputError("the reason is empty: say why the predictions may change")
-        if record.retired:
-            raise ConflictError(f"{record.ref} is retired: nothing of it is verified any more")
-        found = self.verifications.observed_by(verification, record)
-        if {one.split for one in found} != {one.name for one in record.splits}:
-            raise NotFoundError(
-                f"verification {verification} did not predict all of {record.ref}: run "
-                f"taskbank verify-all --task {record.ref}, and accept that"
-            )
-        digests = {one.name: one.reference for one in record.splits}
-        new = [one for one in found if one.predictions != digests[one.split]]
-        if not new:
-            raise ConflictError(
-                f"verification {verification} saw {record.ref} predict its reference to the "
-                "last bit: there is nothing to accept"
-            )
-        from numpy import isfinite
-
-        for one in new:  # says now that it is gone
-            if not isfinite(self.observed(one)).all():
-                raise ConflictError(
-                    f"verification {verification} saw {record.ref} predict what is no number: that "
-                    "is nothing to compare with"
-                )
-        with writing(self.engine) as connection:
-            self.verifications.accept(connection, record.id, new, verification, reason.strip())
+        self.verification_log.accept(record, verification, reason)
         return self[record.ref]
 
     def set_tolerance(self, task: str, tolerance: float | None) -> None:
@@ -323,12 +359,13 @@ class Bank:
         self._check_task(task)
         if tolerance is not None:
             check_tolerance(tolerance)
-        with writing(self.engine) as connection:
-            self.verifications.set_tolerance(connection, task, tolerance)
+        with writing(self._engine) as connection:
+            add_tolerance(connection, task, tolerance)
 
     def tolerances(self) -> dict[str, float]:
         """Return the tolerance of every task that has one of its own."""
-        return self.verifications.tolerances()
+        with reading(self._engine) as connection:
+            return read_tolerances(connection)
 
     def alias(self, ref: str, alias: str) -> AdapterRecord:
         """Let an alias name an adapter from now on; its history is kept.
@@ -339,8 +376,8 @@ class Bank:
             ConflictError: if the adapter is retired.
         """
         record = self[ref]
-        with writing(self.engine) as connection:
-            self.catalog.set_alias(connection, record.task, alias, record.version)
+        with writing(self._engine) as connection:
+            set_alias(connection, record.task, alias, record.version)
         return record
 
     def drop_alias(self, task: str, alias: str) -> None:
@@ -349,9 +386,9 @@ class Bank:
         Raises:
             NotFoundError: if the task has no such alias.
         """
-        self.catalog.resolve(f"{task}@{alias}")
-        with writing(self.engine) as connection:
-            self.catalog.set_alias(connection, task, alias, None)
+        self.resolve(f"{task}@{alias}")
+        with writing(self._engine) as connection:
+            set_alias(connection, task, alias, None)
 
     def aliases(self, task: str) -> tuple[AliasRecord, ...]:
         """Return every step in the history of a task's aliases, oldest first.
@@ -360,7 +397,8 @@ class Bank:
             NotFoundError: if there is no such task.
         """
         self._check_task(task)
-        return self.catalog.aliases(task)
+        with reading(self._engine) as connection:
+            return read_aliases(connection, task)
 
     def remove(self, ref: str) -> AdapterRecord:
         """Retire an adapter: it is no longer listed or verified, and `gc` may destroy it.
@@ -370,8 +408,8 @@ class Bank:
             ConflictError: if it is retired already, or an alias names it.
         """
         record = self[ref]
-        with writing(self.engine) as connection:
-            self.catalog.retire(connection, record)
+        with writing(self._engine) as connection:
+            retire(connection, record)
         return record
 
     def gc(self, *, confirm: bool = False) -> Garbage:
@@ -381,30 +419,24 @@ class Bank:
             confirm: really do it; otherwise only say what would go.
         """
         retired = tuple(record.ref for record in self.adapters(retired=True) if record.retired)
-        with writing(self.engine, alone=True) if confirm else reading(self.engine) as connection:
+        with writing(self._engine, alone=True) if confirm else reading(self._engine) as connection:
             if confirm:
-                self.catalog.delete_retired(connection)
-            needed = self.catalog.digests_in_use(connection, retired=False)
-            garbage = [item for item in self.blobs.sizes() if item[0] not in needed]
+                delete_retired(connection)
+            needed = digests_in_use(connection, retired=False)
+            garbage = [item for item in self._blobs.sizes() if item[0] not in needed]
             if confirm:
                 self._delete(garbage, connection)
         return Garbage(retired, len(garbage), sum(size for _, size in garbage))
 
     def _delete(self, garbage: list[tuple[str, int]], connection: Connection) -> None:
         for digest, _ in garbage:
-            self.blobs.delete(digest, connection)
+            self._blobs.delete(digest, connection)
 
     def _check_task(self, task: str) -> None:
-        if self.catalog.kind_of(task) is None:
+        with reading(self._engine) as connection:
+            kind = kind_of(connection, task)
+        if kind is None:
             raise NotFoundError(f"the bank has no task {task!r}: taskbank list shows what is there")
-
-    def _predictions(self, digest: str) -> Any:
-        from safetensors.numpy import load
-
-        return load(self._read_blob(digest))["logits"]
-
-    def _read_blob(self, digest: str) -> bytes:
-        return self.blobs.get(digest)
 
 
 def _split(record: AdapterRecord, name: str) -> SplitRecord:

@@ -12,7 +12,7 @@ from taskbank.kinds.definition import Definition
 from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
 
 if TYPE_CHECKING:
-    from taskbank.bank.records import MetricRecord
+    from taskbank.bank.records import FindingRecord, MetricRecord
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class NewAdapter:
     parameters: int
     weights: bytes
     environment: Mapping[str, Json]
+    course: Mapping[str, Json] = field(default_factory=dict)
+    request: str | None = None
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,7 +82,9 @@ class NewTrial:
         metrics: every metric on the splits that it was scored on.
         parameters: number of trained parameters.
         weights: where they are kept.
-        environment: versions, device, duration, and how the epochs went.
+        environment: versions, device and threads.
+        course: how the training went; see `AdapterRecord`.
+        request: digest of the request that the trial belongs to.
     """
 
     task: str
@@ -98,3 +102,39 @@ class NewTrial:
     parameters: int
     weights: bytes | None
     environment: Mapping[str, Json]
+    course: Mapping[str, Json]
+    request: str
+
+
+@dataclass(frozen=True)
+class NewResult:
+    """What a verification reports about one adapter; see `ResultRecord`."""
+
+    task: str
+    version: int
+    status: str
+    metric: str | None
+    recorded: float | None
+    observed: float | None
+    flips: int | None
+    examples: int | None
+    shift: float | None
+    circumstances: str | None
+    evidence: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class NewVerification:
+    """A finished verification, ready to be recorded; see `VerificationRecord`."""
+
+    level: str
+    ok: bool
+    checked: int
+    tolerance: float
+    environment: Mapping[str, Json]
+    started_at: str
+    finished_at: str
+    run: int | None
+    confirmed: int | None
+    results: tuple[NewResult, ...]
+    findings: tuple[FindingRecord, ...]

@@ -9,16 +9,17 @@ from sqlalchemy import Engine, select
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.blobs.url import IN_CATALOG, blob_store, canonical_blobs_url
-from taskbank.bank.catalog.adapters import Catalog
+from taskbank.bank.catalog.bank_row import add_bank_row
 from taskbank.bank.catalog.database import (
     connected,
     prepare_sqlite,
-    shown,
     writing,
 )
 from taskbank.bank.catalog.revision import check_revision, revision_of
+from taskbank.bank.catalog.tables import SCHEMA_REVISION as SCHEMA_REVISION
 from taskbank.bank.catalog.tables import SCHEMA_REVISIONS, BankRow
-from taskbank.errors import ConflictError, NotFoundError
+from taskbank.bank.url import shown
+from taskbank.errors import ConflictError
 from taskbank.version import __version__
 
 
@@ -53,13 +54,22 @@ def create_bank(url: str, blobs: str | None = None) -> Bank:
         if revision_of(engine) is None:
             _create(engine, store)
     bank = Bank(url)
-    recorded = bank.catalog.bank()["blobs"]
-    if blobs is not None and recorded != store:
+    if blobs is not None and bank.blobs_url != store:
         raise ConflictError(
-            f"the bank {shown(url)} is there and keeps its blobs in {recorded}, not in {store}: "
-            "leave out --blobs, or make another bank"
+            f"the bank {shown(url)} exists and keeps its blobs in {bank.blobs_url}, not in "
+            f"{store}: leave out --blobs, or make another bank"
         )
     return bank
+
+
+def bank_exists(url: str) -> bool:
+    """Return whether there is a bank at a URL, of whatever schema.
+
+    Raises:
+        InputError: if the URL is not one of a bank, or the file or database is something else.
+    """
+    with connected(url) as engine:
+        return revision_of(engine) is not None
 
 
 def schema_of(url: str) -> str:
@@ -100,8 +110,4 @@ def _create(engine: Engine, blobs: str) -> None:
         upgrade(connection)
         # Another process may have made the bank while this one waited.
         if connection.execute(select(BankRow.id)).scalar() is None:
-            Catalog(engine, _no_blob).create(connection, blobs, f"taskbank {__version__}")
-
-
-def _no_blob(digest: str) -> bytes:
-    raise NotFoundError(f"there is no blob {digest}: the bank is being made")
+            add_bank_row(connection, blobs, f"taskbank {__version__}")

@@ -1,20 +1,17 @@
-"""The frozen records that a bank returns."""
+"""The frozen records that a bank returns. They hold plain data and can be pickled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from taskbank.digests import Json
-from taskbank.errors import NotFoundError
 from taskbank.kinds.definition import Definition
 from taskbank.specs import BackboneIdentity
 
 if TYPE_CHECKING:
-    import torch
-
-Blob = bytes  # inside a record, `bytes` is the field
+    pass
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,8 @@ class TrialRecord:
     Attributes:
         digest: of the stored weights; none where they were not kept.
         created_at: when it was recorded, ISO 8601 in UTC.
+        course: how the training went; see `AdapterRecord`. `problem` says why it diverged.
+        request: digest of the request that the trial belongs to.
     """
 
     task: str
@@ -90,35 +89,17 @@ class TrialRecord:
     digest: str | None
     environment: Mapping[str, Json]
     created_at: str
-    read_blob: Callable[[str], Blob] = field(repr=False, compare=False)
+    course: Mapping[str, Json]
+    request: str | None
 
     def value(self, split: str, metric: str | None = None) -> float | None:
         """Return a metric on a split, by default its own; none if it was not measured."""
         wanted = (split, metric or self.metric)
         return next((m.value for m in self.metrics if (m.split, m.name) == wanted), None)
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Return the stored tensors by name.
-
-        Raises:
-            NotFoundError: if its weights were not kept.
-            DamagedError: if the bytes are gone or are not what was recorded.
-        """
-        from safetensors.torch import load
-
-        if self.digest is None:
-            raise NotFoundError(
-                f"the weights of this trial of {self.task!r} were not kept: train it again with "
-                "--keep-trials"
-            )
-        tensors: dict[str, torch.Tensor] = load(self.read_blob(self.digest))
-        return tensors
-
     def to_json(self) -> dict[str, Json]:
         """Return what `taskbank trials --json` prints: everything but the bytes."""
-        names = (name for name in self.__dataclass_fields__ if name != "read_blob")
-        plain = {name: getattr(self, name) for name in names}
-        return plain | {"metrics": [vars(measured) for measured in self.metrics]}
+        return vars(self) | {"metrics": [vars(measured) for measured in self.metrics]}
 
 
 @dataclass(frozen=True)
@@ -152,11 +133,15 @@ class AdapterRecord:
         labels: names of the classes, in the order of the outputs.
         settings: what else its kind needs to know, such as thresholds.
         description: free text.
-        environment: versions, device, seed and duration of the training.
+        environment: versions, device and threads of the training.
         tags: keys and values given when it was added.
         metrics: every metric on every split.
         splits: the stored splits.
         retired: whether it is out of use, and will be destroyed by `gc`.
+        course: how the training went: `seconds`, `best_epoch`, `epochs` with their losses and
+            scores, and `at_max_length`, the number of training inputs that were cut.
+        request: digest of what was requested; an equal request need not be trained again. None
+            for an imported adapter.
         id: of its row in the catalog.
     """
 
@@ -182,8 +167,9 @@ class AdapterRecord:
     metrics: tuple[MetricRecord, ...]
     splits: tuple[SplitRecord, ...]
     retired: bool
+    course: Mapping[str, Json]
+    request: str | None
     id: int = field(repr=False, compare=False)
-    read_blob: Callable[[str], Blob] = field(repr=False, compare=False)
 
     @property
     def ref(self) -> str:
@@ -194,25 +180,6 @@ class AdapterRecord:
     def definition(self) -> Definition:
         """Labels and settings: how the task's outputs are read."""
         return Definition(self.labels, self.settings)
-
-    def weights(self) -> Blob:
-        """Return the stored safetensors bytes, checked against their digest.
-
-        Raises:
-            DamagedError: if they are gone or are not the bytes that were recorded.
-        """
-        return self.read_blob(self.digest)
-
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Return the stored tensors by name: adapter, LayerNorms and head.
-
-        Raises:
-            DamagedError: if the bytes are gone or are not what was recorded.
-        """
-        from safetensors.torch import load
-
-        tensors: dict[str, torch.Tensor] = load(self.weights())
-        return tensors
 
     def summary(self) -> dict[str, Json]:
         """Return what `taskbank list --json` prints of an adapter."""
@@ -230,6 +197,8 @@ class AdapterRecord:
             "metrics": [vars(measured) for measured in self.metrics],
             "splits": [vars(split) for split in self.splits],
             "environment": dict(self.environment),
+            "course": dict(self.course),
+            "request": self.request,
             "retired": self.retired,
         }
 
@@ -266,12 +235,12 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Voucher:
-    """An earlier verification that speaks for an adapter, as nothing has changed since.
+class Confirmation:
+    """An earlier verification whose result still applies, as nothing it depends on has changed.
 
     Attributes:
         verification: its number.
-        status: what it said: `ok` or `changed`.
+        status: what it reported: `ok` or `changed`.
         recorded: the adapter's score by its reference predictions.
         observed: its score then.
     """
@@ -280,6 +249,133 @@ class Voucher:
     status: str
     recorded: float
     observed: float | None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A verification that started to predict and has not been recorded as finished.
+
+    Attributes:
+        id: the run's number.
+        level: of the verification.
+        tasks: the references that were asked for; none at all means every adapter.
+        environment: versions, device and threads.
+        started_at: ISO 8601 in UTC.
+        adapters: number of adapters it has observed.
+    """
+
+    id: int
+    level: str
+    tasks: tuple[str, ...]
+    environment: Mapping[str, Json]
+    started_at: str
+    adapters: int
+
+
+@dataclass(frozen=True)
+class VerificationRecord:
+    """A finished verification.
+
+    Attributes:
+        id: the verification's number.
+        level: what was checked.
+        ok: whether nothing was found.
+        checked: number of adapters that were looked at.
+        tolerance: the largest drop of a metric that was tolerated where it may be chance.
+        environment: versions, device and threads.
+        started_at: ISO 8601 in UTC.
+        finished_at: ISO 8601 in UTC.
+        run: the run whose observations it used; none at level `integrity`.
+        confirmed: number of adapters whose earlier result still applied.
+        statuses: number of recorded results by status.
+    """
+
+    id: int
+    level: str
+    ok: bool
+    checked: int
+    tolerance: float
+    environment: Mapping[str, Json]
+    started_at: str
+    finished_at: str
+    run: int | None
+    confirmed: int | None
+    statuses: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ResultRecord:
+    """What a verification reported about one adapter.
+
+    Attributes:
+        verification: its number.
+        level: of the verification.
+        finished_at: when the verification ended, ISO 8601 in UTC.
+        task: the task's name.
+        version: of the task.
+        status: `ok`, `changed`, `regressed`, `damaged` or `unverifiable`.
+        metric: the task's metric.
+        recorded: its value by the reference predictions.
+        observed: its value in the verification; none if nothing was predicted.
+        flips: examples whose answer changed.
+        examples: examples that were predicted.
+        shift: the largest change of any output.
+        circumstances: digest of everything that the result depends on.
+        evidence: noise, p-value, flips by effect, and every metric before and after.
+    """
+
+    verification: int
+    level: str
+    finished_at: str
+    task: str
+    version: int
+    status: str
+    metric: str | None
+    recorded: float | None
+    observed: float | None
+    flips: int | None
+    examples: int | None
+    shift: float | None
+    circumstances: str | None
+    evidence: Mapping[str, Json] | None
+
+
+@dataclass(frozen=True)
+class FindingRecord:
+    """One thing that a verification found; task none means that it concerns the bank."""
+
+    task: str | None
+    version: int | None
+    check: str
+    message: str
+
+
+@dataclass(frozen=True)
+class AcceptanceRecord:
+    """Predictions of a verification that became the reference of a version, and why."""
+
+    version: int
+    verification: int
+    reason: str
+    accepted_at: str
+
+
+@dataclass(frozen=True)
+class ToleranceRecord:
+    """One step in the history of a task's tolerance; none leaves it to each verification."""
+
+    tolerance: float | None
+    set_at: str
+
+
+@dataclass(frozen=True)
+class ScoreRecord:
+    """The score of a version, as a verification observed it."""
+
+    at: str
+    task: str
+    version: int
+    score: float
 
 
 @dataclass(frozen=True)

@@ -8,130 +8,65 @@ import click
 
 from taskbank.cli.output import print_fields, print_findings, print_json, size
 from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
+from taskbank.cli.spec_options import spec_options
 from taskbank.errors import InputError
+from taskbank.specs import SHORTCUTS, TaskSpec
 
 if TYPE_CHECKING:
     from taskbank.pipeline.add_task import Added
 
-TEXT = "text; text_a, question or words, by kind"
-PAIR = "text_b, or context"
-LABEL = "label; labels, answers or tags, by kind"
-METHODS = "houlsby, pfeiffer, parallel, lora, ia3, bitfit, layernorm; to measure: top-k, full."
-TRAINING = (
-    "epochs",
-    "learning_rate",
-    "batch_size",
-    "batch_tokens",
-    "max_length",
-    "weight_decay",
-    "class_weight",
-    "seed",
-    "patience",
-    "precision",
-)
-DATA = "A .csv, .tsv, .jsonl, .parquet or .arrow file, a saved folder, or hf:NAME[/CONFIG][:SPLIT]."
-
 
 @click.command("add-task")
 @click.argument("name")
-@click.option("--train", "train_data", required=True, metavar="DATA", help=DATA)
-@click.option("--validation", metavar="DATA", help="Chooses the epoch; default: a tenth of train.")
-@click.option("--test", metavar="DATA", help="Scored once, at the end.")
-@click.option(
-    "--kind",
-    default="single",
-    show_default=True,
-    help="single, pair, regression, multilabel, span or tagging.",
-)
-@click.option("--text", metavar="COL", help=f"Column of texts.  [default: {TEXT}]")
-@click.option("--text-pair", metavar="COL", help=f"Column of second texts.  [default: {PAIR}]")
-@click.option("--label", metavar="COL", help=f"Column of labels.  [default: {LABEL}]")
-@click.option("--rows", type=int, help="Use so many rows of train, a stratified sample.")
-@click.option("--metric", help="What the task is chosen and checked by.  [default: the kind's]")
-@click.option("--positive", metavar="LABEL", help="Of two classes, the one that F1 is about.")
-@click.option("--method", default="houlsby", show_default=True, help=METHODS)
-@click.option("--size", type=int, help="Width of the adapter's bottleneck.  [default: 64]")
-@click.option("--layers", metavar="WHICH", help="all, top:3, 0-5 or 8,10,11.  [default: all]")
-@click.option("--option", "options", multiple=True, metavar="K=V", help="Another of the method's.")
-@click.option("--epochs", type=int, help="Passes over train, at most.")
-@click.option("--learning-rate", type=float, help="Peak of the schedule.")
-@click.option("--batch-size", type=int, help="Examples a step.  [default: 32]")
-@click.option("--batch-tokens", type=int, help="Tokens a step, at most.  [default: any number]")
-@click.option("--max-length", type=int, help="Tokens an input, or a window of it, is cut to.")
-@click.option("--weight-decay", type=float, help="On matrices.  [default: 0, as in the paper]")
-@click.option("--class-weight", metavar="balanced", help="Let every class count alike.")
-@click.option("--seed", type=int, help="Of initialisation, order and dropout.  [default: 0]")
-@click.option("--patience", type=int, help="Stop after so many epochs without a better one.")
-@click.option("--precision", help="float32, or bfloat16 where the processor has it (default).")
-@click.option(
-    "--search",
-    multiple=True,
-    metavar="K=V,V,…",
-    help="Values to try of a hyperparameter or a method's option, or a JSON list; repeatable.",
-)
-@click.option(
-    "--seeds", type=int, default=1, show_default=True, help="Train each setting from so many seeds."
-)
-@click.option("--trials", type=int, help="Let a sampler pick so many settings of the search.")
-@click.option("--keep-trials", is_flag=True, help="Store the weights of every trial.")
-@click.option("--keep-weights", is_flag=True, help="Store what a baseline trains: whole layers.")
+@spec_options
 @verify_option
-@click.option("--resume", is_flag=True, help="Go on from what an interrupted run left.")
-@click.option("--backbone", metavar="SPEC", help="Which backbone; makes the bank if need be.")
-@click.option("--new-version", is_flag=True, help="Add a version to a task that is there.")
-@click.option("--alias", metavar="NAME", help="Let this alias name what is added.")
+@click.option("--resume", is_flag=True, help="Continue from what an interrupted run left.")
+@click.option("--backbone", metavar="SPEC", help="The backbone; the bank is made if need be.")
+@click.option("--new-version", is_flag=True, help="Add a version to a task that exists.")
+@click.option("--alias", metavar="NAME", help="Let this alias name the added version.")
 @click.option(
     "--must-not-regress",
     is_flag=True,
     help="With --new-version: exit with 1, and leave the alias where it is, if the version is "
     "worse than the one that the alias names, or else the newest.",
 )
-@click.option("--description", default="", metavar="T", help="Free text.")
-@click.option("--tag", "tags", multiple=True, metavar="K=V", help="To find it by; repeatable.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
 @data_options
 @click.pass_obj
 def add_task(
     settings: Settings,
     /,
-    name: str,
-    train_data: str,
-    size: int | None,
-    layers: str | None,
-    options: tuple[str, ...],
-    search: tuple[str, ...],
-    tags: tuple[str, ...],
-    **given: Any,
+    backbone: str | None,
+    new_version: bool,
+    alias: str | None,
+    must_not_regress: bool,
+    device: str | None,
+    verify: Any,
+    resume: bool,
+    **values: Any,
 ) -> int:
     """Train task NAME on labelled text and record it in the bank.
 
     Only an adapter, the LayerNorms and a head are trained; the backbone stays as it is. The
-    best epoch on validation is kept, and everything that was in the bank is checked after.
+    best epoch on validation is kept, and afterwards the whole bank is verified.
 
     With --search, every setting is tried, or as many as --trials says, and the best by
     validation is recorded; taskbank trials shows them all.
     """
+    spec = _spec(values)
     from taskbank.pipeline.add_task import add_task as add
 
-    method_options = {key: literal(text) for key, text in pairs(options, "--option").items()}
-    for key, value in (("size", size), ("layers", layers)):
-        if value is not None and key in method_options:
-            raise InputError(f"{key} is given twice, with --{key} and with --option: leave one out")
-        if value is not None:
-            method_options[key] = value
-    training = {key: given.pop(key) for key in TRAINING}
     added = add(
         settings.bank,
-        name,
-        train_data,
-        options=method_options,
-        training={key: value for key, value in training.items() if value is not None},
-        search={
-            key.replace("-", "_"): _values(text) for key, text in pairs(search, "--search").items()
-        },
-        tags=pairs(tags, "--tag"),
+        spec,
+        backbone=backbone,
+        new_version=new_version,
+        alias=alias,
+        must_not_regress=must_not_regress,
+        device=device,
+        verify=verify,
+        resume=resume,
         progress=settings.progress,
-        **given,
     )
     if settings.json:
         print_json(as_json(added))
@@ -139,9 +74,9 @@ def add_task(
         _print(added)
     if added.trial.status == "collapsed":
         click.echo(
-            f"warning: no trial of {name} learned anything: {added.trial.metric} is "
-            f"{added.trial.score:.4f} on validation, no better than predictions that look at no "
-            "input; try another --learning-rate, more epochs or more data",
+            f"warning: no trial of {spec.name} learned anything: {added.trial.metric} is "
+            f"{added.trial.score:.4f} on validation, no better than constant predictions; try "
+            "another --learning-rate, more epochs or more data",
             err=True,
         )
     if added.verification is not None:
@@ -151,11 +86,26 @@ def add_task(
             f"{added.worse.second} is worse than {added.worse.first}: {added.worse.metric} is "
             f"{added.worse.drop:.4f} lower on {added.worse.examples:,} examples of split "
             f"{added.worse.split!r} (p = {added.worse.p_value:.2g}); it is recorded"
-            + (", and the alias is where it was" if given["alias"] else ""),
+            + (", and the alias is where it was" if alias else ""),
             err=True,
         )
         return 1
     return 0 if added.verification is None or added.verification.ok else 1
+
+
+def _spec(values: dict[str, Any]) -> TaskSpec:
+    """Return the specification that the options of the command describe."""
+    given = {key: value for key, value in values.items() if value is not None}
+    options = {key: literal(text) for key, text in pairs(given.pop("options"), "--option").items()}
+    for key in SHORTCUTS:
+        if key in given and key in options:
+            raise InputError(f"{key} is given twice, with --{key} and with --option: leave one out")
+    search = {
+        key.replace("-", "_"): _values(text)
+        for key, text in pairs(given.pop("search"), "--search").items()
+    }
+    tags = pairs(given.pop("tags"), "--tag")
+    return TaskSpec.of({**given, "options": options, "search": search, "tags": tags})
 
 
 def _values(text: str) -> list[Any]:
@@ -194,7 +144,7 @@ def _print(added: Added) -> None:
         fields[f"{measured.split} {measured.name}"] = (
             f"{measured.value:.4f} ± {measured.standard_error:.4f}"
         )
-    cut = trial.environment["train"]["at_max_length"]
+    cut = trial.course["at_max_length"]
     if cut:
         fields["cut"] = (
             f"{cut:,} training inputs reach {trial.training['max_length']} tokens: what is beyond "

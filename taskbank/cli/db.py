@@ -18,8 +18,7 @@ def db() -> None:
 @click.pass_obj
 def current(settings: Settings) -> None:
     """Print the schema that the bank has, and the one that this taskbank reads."""
-    from taskbank.bank.catalog.tables import SCHEMA_REVISION
-    from taskbank.bank.open import schema_of
+    from taskbank.bank.open import SCHEMA_REVISION, schema_of
 
     found = schema_of(settings.bank)
     if settings.json:
@@ -33,8 +32,7 @@ def current(settings: Settings) -> None:
 @click.pass_obj
 def upgrade(settings: Settings) -> None:
     """Bring the bank to the schema that this taskbank reads. Copy the bank first."""
-    from taskbank.bank.catalog.tables import SCHEMA_REVISION
-    from taskbank.bank.open import upgrade_bank
+    from taskbank.bank.open import SCHEMA_REVISION, upgrade_bank
 
     before = upgrade_bank(settings.bank)
     if settings.json:

@@ -23,7 +23,7 @@ def init(settings: Settings, backbone: str, blobs: str | None) -> None:
 
     Weights are kept in the catalog unless --blobs names another place.
     """
-    from taskbank.bank.catalog.database import shown
+    from taskbank.bank.url import shown
     from taskbank.pipeline.init import init as make
 
     recorded = make(settings.bank, backbone, blobs=blobs)

@@ -79,11 +79,11 @@ def predict(
         predictor = Predictor(bank, backbone=backbone, device=device, memory=0)
         answers = predictor.predict_many([(ref, rows) for ref in refs])
     if not tasks:
-        predictions = answers[0]
+        predictions = [one.to_json() for one in answers[0]]
     else:  # by text, as it is the texts that someone asks about
         names = [chosen[ref].ref for ref in refs]
         predictions = [
-            {"task": name} | one
+            {"task": name} | one.to_json()
             for of_text in zip(*answers, strict=True)
             for name, one in zip(names, of_text, strict=True)
         ]

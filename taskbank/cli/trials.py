@@ -11,11 +11,11 @@ import click
 from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.cli.tables import print_table, terminal_width
+from taskbank.digests import Json
 from taskbank.errors import NotFoundError
 
 if TYPE_CHECKING:
     from taskbank.bank.records import TrialRecord
-    from taskbank.digests import Json
 
 ALWAYS = ("learning_rate", "epochs")  # columns that are shown even where they are all the same
 ALIKE = ("task", "method", "metric")  # columns that are often the same in all rows
@@ -65,7 +65,7 @@ def print_trials(trials: Sequence[TrialRecord]) -> None:
                 trial.metric,
                 f"{trial.score:.4f}",
                 f"{trial.parameters:,}",
-                f"{trial.environment['seconds']:.0f}",
+                f"{trial.course['seconds']:.0f}",
             )
             for trial, own in zip(trials, values, strict=True)
         ],

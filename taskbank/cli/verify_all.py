@@ -102,7 +102,6 @@ def verify_all(
 
 def _history(bank: Bank) -> dict[str, list[float]]:
     """Return the scores of every adapter, oldest first: when it was added, then as it was seen."""
-    from taskbank.bank.catalog.raw_rows import UNREADABLE
     from taskbank.errors import TaskbankError
     from taskbank.history.matrix import scores_seen
 
@@ -110,7 +109,7 @@ def _history(bank: Bank) -> dict[str, list[float]]:
     try:
         for _, task, version, score in scores_seen(bank, bank.adapters()):
             scores[f"{task}@{version}"].append(score)
-    except (TaskbankError, *UNREADABLE):  # the report says so
+    except TaskbankError:  # the report says so
         return {}
     return scores
 
@@ -134,16 +133,16 @@ def _print(settings: Settings, report: Report) -> None:
         click.echo(f"{finding.ref or 'bank'}: {finding.check}: {finding.message}")
     if report.unrecorded:
         settings.say(f"this verification was not recorded: {report.unrecorded}")
-    if report.vouched:
-        numbers = sorted({one.vouched_by for one in report.tasks if one.vouched_by is not None})
+    if report.confirmed:
+        numbers = sorted({one.confirmed_by for one in report.tasks if one.confirmed_by is not None})
         settings.say(
-            f"{report.vouched} were not predicted again: nothing they depend on has changed since "
-            f"verification {', '.join(map(str, numbers))}"
+            f"{report.confirmed} were not predicted again: nothing they depend on has changed "
+            f"since verification {', '.join(map(str, numbers))}"
         )
-    if report.missable is not None:
+    if report.undetectable is not None:
         settings.say(
             "canaries see whatever moves every output; what moves fewer than "
-            f"{report.missable:.0%} of a task's examples and leaves the others alone is missed "
+            f"{report.undetectable:.0%} of a task's examples and leaves the others alone is missed "
             "more often than one time in 20"
         )
     changed = sum(result.status == "changed" for result in report.tasks)
@@ -160,7 +159,7 @@ def _row(result: TaskResult) -> tuple[object, ...]:
 
     return (
         result.ref,
-        result.status + (f" ({result.vouched_by})" if result.vouched_by else ""),
+        result.status + (f" ({result.confirmed_by})" if result.confirmed_by else ""),
         result.metric or "",
         number(result.recorded),
         number(result.observed),

@@ -39,22 +39,20 @@ class Event:
 def bank_events(bank: Bank) -> list[Event]:
     """Return what happened to the bank as a whole: adapters and verifications, oldest first."""
     found = [
-        Event(one.created_at, "added", one.ref, None, one.metric, one.score)
-        for one in bank.adapters(retired=True)
+        Event(record.created_at, "added", record.ref, None, record.metric, record.score)
+        for record in bank.adapters(retired=True)
     ]
-    for row in bank.verifications.summaries():
-        counts = row["statuses"]
-        told: list[str] = [f"{row['checked']} checked"]
-        if row["vouched"]:
-            told.append(f"{row['vouched']} vouched for")
-        told += [f"{count} {status}" for status, count in sorted(counts.items()) if status != "ok"]
-        told.append("all is well" if row["ok"] else "not well")
-        found.append(
-            Event(row["finished_at"], "verified", row["level"], row["id"], ", ".join(told))
-        )
-    for run in bank.verifications.unfinished_runs():
-        seen = f"incomplete, {run['adapters']} adapters observed; verify-all --resume goes on"
-        found.append(Event(run["started_at"], "interrupted", run["level"], None, seen))
+    for one in bank.verification_log.verifications():
+        told = [f"{one.checked} checked"]
+        if one.confirmed:
+            told.append(f"{one.confirmed} confirmed by earlier verifications")
+        statuses = sorted(one.statuses.items())
+        told += [f"{count} {status}" for status, count in statuses if status != "ok"]
+        told.append("all is well" if one.ok else "not well")
+        found.append(Event(one.finished_at, "verified", one.level, one.id, ", ".join(told)))
+    for run in bank.verification_log.unfinished_runs():
+        seen = f"incomplete, {run.adapters} adapters observed; verify-all --resume continues it"
+        found.append(Event(run.started_at, "interrupted", run.level, None, seen))
     return sorted(found, key=lambda event: event.at)
 
 
@@ -74,20 +72,22 @@ def _of_task(bank: Bank, task: str) -> Iterator[Event]:
     for one in bank.adapters(task=task, retired=True):
         told = f"{one.metric} on {one.split}" + (", out of use now" if one.retired else "")
         yield Event(one.created_at, "added", one.ref, None, told, one.score)
-    for row in bank.verifications.results_of(task):
-        about = f"{task}@{row['version']}"
+    for result in bank.verification_log.results(task=task):
         yield Event(
-            row["finished_at"],
+            result.finished_at,
             "verified",
-            about,
-            row["verification_id"],
-            f"{row['status']} ({row['level']})",
-            row["observed"],
-            row["flips"],
+            f"{task}@{result.version}",
+            result.verification,
+            f"{result.status} ({result.level})",
+            result.observed,
+            result.flips,
         )
-    for row in bank.verifications.acceptances_of(task):
-        about = f"{task}@{row['version']}"
-        yield Event(row["accepted_at"], "accepted", about, row["verification_id"], row["reason"])
-    for at, tolerance in bank.verifications.tolerances_of(task):
-        told = "left to each verification" if tolerance is None else f"{tolerance:g} is let pass"
-        yield Event(at, "tolerance", task, None, told)
+    for accepted in bank.verification_log.acceptances(task):
+        about = f"{task}@{accepted.version}"
+        yield Event(accepted.accepted_at, "accepted", about, accepted.verification, accepted.reason)
+    for tolerance in bank.verification_log.tolerances(task):
+        if tolerance.tolerance is None:
+            told = "left to each verification"
+        else:
+            told = f"drops up to {tolerance.tolerance:g} are tolerated"
+        yield Event(tolerance.set_at, "tolerance", task, None, told)

@@ -109,5 +109,10 @@ def scores_seen(bank: Bank, records: Sequence[AdapterRecord]) -> list[tuple[str,
     """
     added = [(one.created_at, one.task, one.version, one.score) for one in records]
     wanted = {(one.task, one.version) for one in records}
-    seen = [one for one in bank.verifications.observed_scores() if one[1:3] in wanted]
+    scores = bank.verification_log.scores()
+    seen = [
+        (one.at, one.task, one.version, one.score)
+        for one in scores
+        if (one.task, one.version) in wanted
+    ]
     return sorted(added + seen)

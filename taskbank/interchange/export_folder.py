@@ -57,10 +57,10 @@ def export_adapter(bank: Bank, ref: str, folder: str | Path) -> AdapterRecord:
     """
     record = bank[ref]
     target = Path(folder)
-    files: dict[str, bytes] = {WEIGHTS: record.weights()}
+    files: dict[str, bytes] = {WEIGHTS: bank.weights(record)}
     for split in record.splits:
-        files[f"{split.name}.jsonl"] = bank.blobs.get(split.digest)
-        files[f"{split.name}.logits.safetensors"] = bank.blobs.get(split.predictions)
+        files[f"{split.name}.jsonl"] = bank.blob(split.digest)
+        files[f"{split.name}.logits.safetensors"] = bank.blob(split.predictions)
     identity = bank.backbone(record.backbone).identity
     description = record.to_json() | {"format": FORMAT, "backbone": asdict(identity)}
     # Written last: a folder without it is no export.

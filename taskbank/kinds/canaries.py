@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from taskbank.kinds.definition import Definition
+
 if TYPE_CHECKING:
-    from taskbank.kinds.definition import Definition
     from taskbank.kinds.kind import Columns, Kind
 
 FEW = 16  # examples of a split with at most so many classes

@@ -10,6 +10,7 @@ from taskbank.backbone.adaptation import Adaptation, After
 from taskbank.digests import Json
 from taskbank.methods.layers import select_layers
 from taskbank.methods.options import Option, layers, number, one_of, whole
+from taskbank.specs import SHORTCUTS
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
 ACTIVATIONS: dict[str, Activation] = {
@@ -23,9 +24,7 @@ ACTIVATIONS: dict[str, Activation] = {
 def bottleneck_options(size: int, activation: str) -> dict[str, Option]:
     """Return the options of a method made of bottlenecks, given its defaults."""
     return {
-        "size": Option(
-            size, whole(1, 8192, "; Houlsby et al. have 8 to 256"), "width of the bottleneck"
-        ),
+        "size": Option(size, whole(1, 8192, "; Houlsby et al. have 8 to 256"), SHORTCUTS["size"]),
         "init_std": Option(
             0.01,
             number(0, 1),

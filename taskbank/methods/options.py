@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.methods.layers import check_layers
+from taskbank.specs import SHORTCUTS
 
 
 @dataclass(frozen=True)
@@ -81,4 +82,4 @@ def some_of(choices: Sequence[str]) -> Callable[[str, Json], Json]:
 
 def layers(default: str = "all") -> Option:
     """Return the option that selects the adapted layers."""
-    return Option(default, check_layers, "adapted layers: all, top:3, 0-5 or 8,10,11")
+    return Option(default, check_layers, SHORTCUTS["layers"])

@@ -17,6 +17,7 @@ from taskbank.model.task_model import TaskModel, task_model
 from taskbank.runtime.device import pick_device
 
 if TYPE_CHECKING:
+    from taskbank.bank.bank import Bank
     from taskbank.data.encoded import Encoded
     from taskbank.kinds.kind import Columns, Kind
 
@@ -77,10 +78,11 @@ def encoded_for(record: AdapterRecord, backbone: Backbone, columns: Columns) -> 
     return kind.encode(backbone.tokenizer, columns, record.definition, length, labelled=False)
 
 
-def model_of(record: AdapterRecord, backbone: Backbone) -> TaskModel:
+def model_of(bank: Bank, record: AdapterRecord, backbone: Backbone) -> TaskModel:
     """Return the model of a stored adapter, in evaluation mode.
 
     Args:
+        bank: that stores it.
         record: the adapter.
         backbone: the one it belongs to; it stays as it is.
 
@@ -90,6 +92,6 @@ def model_of(record: AdapterRecord, backbone: Backbone) -> TaskModel:
     kind: Kind = plugins.load("kinds", record.kind)
     options = dict(record.options)
     model = task_model(backbone, kind, record.definition, record.method, options, seed=None)
-    model.take_over(record.state_dict())
+    model.take_over(bank.state_dict(record))
     model.eval()
     return model

@@ -16,21 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.backbone import TRUNK_MEMORY, Backbone
 from taskbank.backbone.forward import trunk_states
 from taskbank.data.encoded import Encoded, States
 from taskbank.digests import digest_json
 from taskbank.model.predict import batches_of
 from taskbank.runtime import disk_cache as cache
 from taskbank.runtime.environment import numerics
-from taskbank.runtime.lru import LruCache
 
 if TYPE_CHECKING:
     from taskbank.model.task_model import TaskModel
-
-MEMORY = 1 << 30  # bytes of states that are kept in memory; more are mapped from the cache
-
-_RECENT: LruCache[torch.Tensor] = LruCache(MEMORY, lambda states: states.nbytes)
 
 
 def with_trunk(model: TaskModel, encoded: Encoded, *, stored: bool = True) -> Encoded:
@@ -45,13 +40,13 @@ def with_trunk(model: TaskModel, encoded: Encoded, *, stored: bool = True) -> En
         return encoded
     backbone, layer = model.backbone, model.adaptation.lowest
     key = _key(backbone, encoded, layer)
-    values = _RECENT.find(key)
+    values = backbone.trunk_states.find(key)
     if values is None:
         values = _made(backbone, encoded, layer, key if stored else None)
         if values is None:  # too many for memory, and not to be stored: anew with every batch
             return encoded
-        if values.nbytes <= MEMORY:
-            values = _RECENT.keep(key, values)
+        if values.nbytes <= TRUNK_MEMORY:
+            values = backbone.trunk_states.keep(key, values)
     # In the batches of an evaluation, so that its bits are the same with and without.
     return replace(encoded, states=_states(encoded, batches_of(encoded.lengths), values))
 
@@ -93,7 +88,7 @@ def _made(backbone: Backbone, encoded: Encoded, layer: int, key: str | None) -> 
     if path is not None:
         return _mapped(path, shape)
     computed = _computed(backbone, encoded, batches_of(encoded.lengths), layer)
-    if size <= MEMORY:
+    if size <= TRUNK_MEMORY:
         values = torch.cat(list(computed))
         if key is not None:
             cache.store("states", key, size, [values.numpy().data.cast("B")])

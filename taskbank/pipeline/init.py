@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from taskbank.backbone.load import load_backbone
-from taskbank.bank.catalog.database import connected
-from taskbank.bank.catalog.revision import revision_of
-from taskbank.bank.open import create_bank
+from taskbank.bank.open import bank_exists, create_bank
 from taskbank.bank.records import BackboneRecord
 from taskbank.pipeline.opening import check_recorded_place
 from taskbank.runtime.device import pick_device
@@ -26,8 +24,7 @@ def init(
         InputError: if a URL or the backbone is not usable.
         BackboneMismatchError: if the bank knows another backbone from the same place.
     """
-    with connected(url) as engine:
-        revision_of(engine)  # says now, not after a long load, that the URL is no bank's
+    bank_exists(url)  # raises before the long load if the URL is not one of a bank
     loaded = load_backbone(backbone, pick_device(device))
     with create_bank(url, blobs) as bank:
         check_recorded_place(bank, loaded)

@@ -7,8 +7,7 @@ from contextlib import ExitStack
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
-from taskbank.bank.catalog.database import connected
-from taskbank.bank.catalog.revision import revision_of
+from taskbank.bank.open import bank_exists
 from taskbank.errors import InputError
 from taskbank.model.load import check_backbone, load_recorded
 from taskbank.runtime.device import pick_device
@@ -25,9 +24,8 @@ def open_if_there(url: str, backbone: str | None, stack: ExitStack) -> Bank | No
     Raises:
         NotFoundError: if there is no bank, and no backbone to make one for.
     """
-    with connected(url) as engine:
-        if backbone is not None and revision_of(engine) is None:
-            return None
+    if backbone is not None and not bank_exists(url):
+        return None
     return stack.enter_context(Bank(url))
 
 

@@ -8,23 +8,22 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
-from taskbank.bank.catalog.adapters import check_addable
 from taskbank.bank.open import create_bank
 from taskbank.digests import Json
 from taskbank.errors import InputError, TaskbankError
 from taskbank.pipeline.add_task import carry_out
 from taskbank.pipeline.opening import backbone_for, open_if_there
-from taskbank.pipeline.suite_file import OPTIONS, TRAINING, Entry, Problem, raise_all, sound_entries
+from taskbank.pipeline.suite_file import Entry, Problem, raise_all, sound_entries
+from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, plan_task
-from taskbank.training.task_data import Sources
-from taskbank.training.trial import ended
+from taskbank.training.trial import recorded_trial
 from taskbank.training.tune import fitted
 from taskbank.verify.report import Afterwards, Report
 from taskbank.verify.verify import verify_afterwards
@@ -124,7 +123,9 @@ def add_tasks(
                 opened = stack.enter_context(create_bank(str(bank)))
                 opened.add_backbone(loaded.identity)
             for _, plan in missing:
-                outcomes[plan.name] = _added(opened, loaded, plan, progress=progress)
+                outcomes[plan.name] = _added(
+                    opened, loaded, plan, new_version=new_version, progress=progress
+                )
         ordered = tuple(outcomes[entry.name] for entry in entries)
         report = verify_afterwards(
             opened, verify, backbone=loaded or backbone, device=device, progress=progress
@@ -145,38 +146,30 @@ def _planned(
     done: dict[str, Outcome] = {}
 
     def plan(entry: Entry) -> None:
-        made = plan_entry(entry, new_version=new_version)
+        made = plan_entry(entry)
         plans.append((entry, made))
         if bank is not None:
             found = _there(bank, fingerprint, made)
             if found is not None:
                 done[made.name] = found
             elif made.stored:
-                existing = bank.catalog.kind_of(made.name)
-                check_addable(made.name, made.kind.name, existing, new_version=new_version)
+                bank.check_addable(made.name, made.kind.name, new_version=new_version)
 
     problems = [_problem(entry, partial(plan, entry)) for entry in entries]
     return plans, done, problems
 
 
-def plan_entry(entry: Entry, *, new_version: bool = False, **changes: Any) -> TaskPlan:
+def plan_entry(entry: Entry, **changes: Any) -> TaskPlan:
     """Return the plan of a suite's task.
 
     Args:
         entry: the task.
-        new_version: whether the task may be there already.
-        changes: arguments of `plan_task` that replace what the suite says.
+        changes: fields of `TaskSpec` that replace what the suite says.
 
     Raises:
         InputError: naming what is not usable.
     """
-    values = dict(entry.values)
-    sources = Sources(**{f.name: values.pop(f.name) for f in fields(Sources) if f.name in values})
-    options = values.pop("options", {})
-    options |= {key: values.pop(key) for key in OPTIONS if key in values}
-    training = {key: values.pop(key) for key in TRAINING if key in values}
-    arguments = values | {"options": options, "training": training, "new_version": new_version}
-    return plan_task(**(arguments | changes | {"name": entry.name, "sources": sources}))
+    return plan_task(TaskSpec.of({**entry.values, **changes, "name": entry.name}))
 
 
 def _fingerprint(bank: Bank | None, backbone: str | None) -> str | None:
@@ -189,11 +182,11 @@ def _fingerprint(bank: Bank | None, backbone: str | None) -> str | None:
 
 def _there(bank: Bank, fingerprint: str | None, plan: TaskPlan) -> Outcome | None:
     """Return what became of a plan, if it was carried out before on the same backbone."""
-    asked = plan.specification
+    request = plan.request
     last = plan.data.scored
     if plan.stored:
         for record in bank.adapters(task=plan.name):
-            if (record.backbone, record.environment.get("asked")) == (fingerprint, asked):
+            if (record.backbone, record.request) == (fingerprint, request):
                 return Outcome(
                     plan.name, "skipped", record.metric, record.ref, record.split, record.score
                 )
@@ -201,19 +194,29 @@ def _there(bank: Bank, fingerprint: str | None, plan: TaskPlan) -> Outcome | Non
     scored = [
         trial
         for trial in bank.trials(plan.name)
-        if (trial.backbone, trial.environment.get("asked")) == (fingerprint, asked)
+        if (trial.backbone, trial.request) == (fingerprint, request)
         and trial.value(last) is not None
     ]
     if not scored:
         return None
     # Scored on validation, every trial has a score, also those from further seeds.
-    best = max(scored, key=lambda trial: ended(trial).rank(plan.metric))
+    best = max(scored, key=lambda trial: recorded_trial(trial).rank(plan.metric))
     return Outcome(plan.name, "skipped", best.metric, None, last, best.value(last))
 
 
-def _added(bank: Bank, backbone: Backbone, plan: TaskPlan, *, progress: bool) -> Outcome:
+def _added(
+    bank: Bank, backbone: Backbone, plan: TaskPlan, *, new_version: bool, progress: bool
+) -> Outcome:
     try:
-        added = carry_out(bank, backbone, plan, verify="none", resume=True, progress=progress)
+        added = carry_out(
+            bank,
+            backbone,
+            plan,
+            new_version=new_version,
+            verify="none",
+            resume=True,
+            progress=progress,
+        )
     except TaskbankError as error:
         return Outcome(plan.name, "failed", plan.metric, problem=str(error))
     except Exception as error:  # no memory, a full disk, a defect: the other tasks may still do

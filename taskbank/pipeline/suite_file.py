@@ -19,30 +19,37 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections import abc
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from taskbank.data.hub import HUB
 from taskbank.errors import InputError
-from taskbank.specs import CHOICES, NUMBERS, WHOLE_NUMBERS, TrainingSpec
-from taskbank.training.task_data import Sources
+from taskbank.specs import TaskSpec, TrainingSpec
 
 FILES = ("train", "validation", "test")
-OPTIONS = ("size", "layers")  # of methods, that have a key of their own as they have an option
-TRAINING = tuple(field.name for field in fields(TrainingSpec))
-TYPES: dict[str, tuple[type, ...]] = {
-    **{field.name: (str,) for field in fields(Sources)},
-    **dict.fromkeys(WHOLE_NUMBERS, (int,)),
-    **dict.fromkeys(NUMBERS, (float, int)),
-    **dict.fromkeys(CHOICES, (str,)),
-    **dict.fromkeys(("name", "kind", "metric", "positive", "method", "description"), (str,)),
-    **dict.fromkeys(("rows", "seeds", "trials", "size"), (int,)),
-    **dict.fromkeys(("keep_trials", "keep_weights"), (bool,)),
-    **dict.fromkeys(("options", "search", "tags"), (dict,)),
-    "layers": (str, int),
-}
+_NONE = type(None)
+
+
+def _types() -> dict[str, tuple[type, ...]]:
+    """Return the types that the value of each key may have, from the fields they set."""
+    found: dict[str, tuple[type, ...]] = {}
+    for spec in (TaskSpec, TrainingSpec):
+        for name, hint in get_type_hints(spec).items():
+            kinds = tuple(kind for kind in (get_args(hint) or (hint,)) if kind is not _NONE)
+            if get_origin(hint) in (Mapping, abc.Mapping):
+                kinds = (dict,)
+            found[name] = (float, int) if kinds == (float,) else kinds
+    # A training has its own keys, and the shortcuts are options of methods.
+    return {name: kinds for name, kinds in found.items() if name != "training"} | {
+        "size": (int,),
+        "layers": (str, int),
+    }
+
+
+TYPES = _types()
 NAMES: dict[tuple[type, ...], str] = {
     (str,): "a text",
     (int,): "a whole number",

@@ -157,7 +157,7 @@ def _predictions(
     elif backbone is None or backbone.identity.fingerprint != record.backbone:
         backbone = load_recorded(bank.backbone(record.backbone), None, device)
     encoded = encoded_for(record, backbone, examples.columns)
-    return predict_examples(model_of(record, backbone), kind, encoded)
+    return predict_examples(model_of(bank, record, backbone), kind, encoded)
 
 
 def _judged(kind: Kind, record: AdapterRecord, examples: Examples) -> list[int]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from taskbank.bank.bank import Bank
-from taskbank.bank.catalog.query import OPERATIONS, compile_query
+from taskbank.bank.operators import OPERATIONS
 from taskbank.errors import InputError, NotFoundError
 from taskbank.promotion.diff import Diff, diff
 
@@ -54,7 +54,7 @@ def unfulfilled(
     parsed = [(text, DIFFERENCE.fullmatch(text)) for text in requirements]
     for text, difference in parsed:
         if difference is None:
-            compile_query(text, bank.engine.dialect.name)  # says now that it is none
+            bank.check_query(text)  # raises before anything is compared
         else:
             _number(text, difference[3])
     found: list[str] = []

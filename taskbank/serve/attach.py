@@ -38,4 +38,4 @@ def attach(
     """
     record = bank[ref]
     loaded = load_recorded(bank.backbone(record.backbone), backbone, device)
-    yield model_of(record, loaded)
+    yield model_of(bank, record, loaded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from taskbank.backbone.backbone import Backbone
+from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.model.load import model_of
 from taskbank.model.task_model import TaskModel
@@ -18,12 +19,13 @@ class ModelCache:
     own bytes and no time.
 
     Args:
+        bank: that stores the adapters.
         backbone: frozen.
         memory: bytes of adapters and heads that are kept, at most; one is kept in any case.
     """
 
-    def __init__(self, backbone: Backbone, memory: int = MEMORY) -> None:
-        self.backbone = backbone
+    def __init__(self, bank: Bank, backbone: Backbone, memory: int = MEMORY) -> None:
+        self.bank, self.backbone = bank, backbone
         self._models: LruCache[TaskModel] = LruCache(memory, _size)
 
     def __len__(self) -> int:
@@ -39,7 +41,7 @@ class ModelCache:
             DamagedError: if the stored tensors are gone or do not fit.
         """
         key = (record.id, record.digest)
-        return self._models.get(key, lambda: model_of(record, self.backbone))
+        return self._models.get(key, lambda: model_of(self.bank, record, self.backbone))
 
 
 def _size(model: TaskModel) -> int:

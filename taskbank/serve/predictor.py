@@ -18,6 +18,7 @@ from taskbank.model.load import encoded_for, load_recorded
 from taskbank.model.mixed_batch import Asked, predict_mixed
 from taskbank.runtime.prefetch import prefetch
 from taskbank.serve.model_cache import MEMORY, ModelCache
+from taskbank.serve.prediction import Prediction
 
 if TYPE_CHECKING:
     from taskbank.bank.bank import Bank
@@ -51,11 +52,11 @@ class Predictor:
         self.bank, self.spec, self.device, self.memory = bank, backbone, device, memory
         self._loaded: dict[str, ModelCache] = {}
 
-    def predict(self, ref: str, inputs: Inputs) -> list[dict[str, Json]]:
+    def predict(self, ref: str, inputs: Inputs) -> list[Prediction]:
         """Predict with one task; see `predict_many`."""
         return self.predict_many([(ref, inputs)])[0]
 
-    def predict_many(self, asked: Sequence[tuple[str, Inputs]]) -> list[list[dict[str, Json]]]:
+    def predict_many(self, asked: Sequence[tuple[str, Inputs]]) -> list[list[Prediction]]:
         """Predict with several tasks at once.
 
         Texts that are given for several tasks go through what these have in common once, and
@@ -67,10 +68,7 @@ class Predictor:
                 lists of words where it tags words.
 
         Returns:
-            for each of what was asked a dictionary an input: `text` (and `text_pair`), `label`,
-            `score` and what else the kind says: `probabilities` by label for classes, `value` for
-            a number, `labels` for several, `answer`, `start` and `end` for a span, `entities` with
-            their places for words.
+            for each of what was asked, one prediction per input.
 
         Raises:
             NotFoundError: if there is no such adapter.
@@ -90,7 +88,7 @@ class Predictor:
         if fingerprint not in self._loaded:
             recorded = self.bank.backbone(fingerprint)
             backbone = load_recorded(recorded, self.spec, self.device)
-            self._loaded[fingerprint] = ModelCache(backbone, self.memory)
+            self._loaded[fingerprint] = ModelCache(self.bank, backbone, self.memory)
         return self._loaded[fingerprint]
 
     def _answer(self, loaded: ModelCache, questions: Sequence[_Question]) -> None:
@@ -111,7 +109,7 @@ class _Question:
         if not self.rows:
             raise DataError("there is nothing to predict: give at least one text")
         self.columns = self.kind.parse(self.rows, record.definition)
-        self.answers: list[dict[str, Json]] = []
+        self.answers: list[Prediction] = []
 
     @property
     def encoding(self) -> Hashable:
@@ -123,19 +121,18 @@ class _Question:
         """Take over what was computed for the next of the inputs."""
         kind, definition = self.kind, self.record.definition
         predictions = kind.predictions(outputs, piece.encoded)
-        # What is no number is a change even from itself.
+        # NaN and infinity count as changes even from themselves.
         broken = kind.changes(predictions, predictions, piece.columns, definition).changed
         if broken.any():
             number = len(self.answers) + broken.argmax() + 1
             raise DamagedError(
-                f"{self.record.ref} predicts what is no number for input {number}: "
+                f"{self.record.ref} produced NaN or infinity for input {number}: "
                 f"run taskbank verify-all --task {self.record.ref}"
             )
         rows = self.rows[len(self.answers) :]
         answers = kind.answers(predictions, piece.columns, definition)
         self.answers += [
-            dict(zip(("text", "text_pair"), row, strict=False)) | answer
-            for row, answer in zip(rows, answers, strict=False)
+            Prediction.of(row, answer) for row, answer in zip(rows, answers, strict=False)
         ]
 
 
@@ -176,7 +173,7 @@ def predict(
     *,
     backbone: str | None = None,
     device: str | None = None,
-) -> list[dict[str, Json]]:
+) -> list[Prediction]:
     """Predict with one task, once; `Predictor` keeps the backbone for the next time.
 
     Args:

@@ -22,17 +22,17 @@ from transformers import get_linear_schedule_with_warmup
 
 from taskbank.data.batches import training_batches
 from taskbank.errors import TrainingError
+from taskbank.kinds.definition import Definition
 from taskbank.kinds.metrics import better
 from taskbank.model.predict import outputs_and_loss, told
 from taskbank.model.trunk import with_trunk
 from taskbank.runtime.out_of_memory import compute_in_halves
+from taskbank.specs import TrainingSpec
 from taskbank.training.checkpoint import Checkpoint, State
 
 if TYPE_CHECKING:
-    from taskbank.kinds.definition import Definition
     from taskbank.kinds.kind import Columns, Kind
     from taskbank.model.task_model import TaskModel
-    from taskbank.specs import TrainingSpec
     from taskbank.training.prepared import Prepared
 
 

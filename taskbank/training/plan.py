@@ -1,21 +1,19 @@
-"""What is asked for, checked: all that can be wrong with a task before its training."""
+"""Checks everything that can be wrong with a task before its training, and reads its data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from taskbank import plugins
-from taskbank.checks import check_name, check_text
-from taskbank.digests import Json, digest_json
+from taskbank.digests import digest_json
 from taskbank.errors import InputError
 from taskbank.kinds.kind import checked_metric
-from taskbank.specs import MethodSpec, TrainingSpec
+from taskbank.specs import MethodSpec, TaskSpec, TrainingSpec
 from taskbank.training.defaults import recommended
 from taskbank.training.sampler import check_sampler
 from taskbank.training.search import Search, Setting, check_values
-from taskbank.training.task_data import Sources, TaskData, read_task_data
+from taskbank.training.task_data import TaskData, read_task_data
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
@@ -24,39 +22,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """A task that is to be added.
+    """A task that is ready to be trained.
 
     Attributes:
-        name: of the task.
-        kind: of the task.
-        data: what it is learned and scored on.
-        metric: what it is chosen and checked by.
+        spec: what was requested.
+        kind: the task's kind.
+        data: what it is trained and scored on.
+        metric: the metric that it is chosen and checked by.
         base: the setting that is trained, or that a search varies.
-        search: what is tried.
-        length_given: whether the length of inputs was asked for, and not a default.
-        new_version: whether the task may be there already.
-        stored: whether the bank keeps what is trained, and not only how it scored.
-        keep_trials: whether it keeps the weights of every trial.
-        description: free text.
-        tags: keys and values to find it by.
+        search: the settings that are tried.
+        stored: whether the bank keeps the trained weights, and not only their scores.
     """
 
-    name: str
+    spec: TaskSpec
     kind: Kind
     data: TaskData
     metric: str
     base: Setting
     search: Search
-    length_given: bool
-    new_version: bool
     stored: bool
-    keep_trials: bool
-    description: str
-    tags: Mapping[str, str]
 
     @property
-    def specification(self) -> str:
-        """Digest of what was asked for; of equal ones the second need not be trained."""
+    def name(self) -> str:
+        """The task's name."""
+        return self.spec.name
+
+    @property
+    def request(self) -> str:
+        """Digest of what was requested: an equal request need not be trained again."""
         return digest_json(
             {
                 "kind": self.kind.name,
@@ -72,11 +65,11 @@ class TaskPlan:
 
 
 def is_stored(method: str, *, keep_weights: bool) -> bool:
-    """Return whether the bank keeps what a method trains.
+    """Return whether the bank keeps the weights that a method trains.
 
     Args:
-        method: its name.
-        keep_weights: whether weights are stored also where the method is only for measuring.
+        method: the method's name.
+        keep_weights: whether the weights of baselines are stored as well.
 
     Raises:
         InputError: if the method is unknown.
@@ -85,101 +78,45 @@ def is_stored(method: str, *, keep_weights: bool) -> bool:
     return found.stored or keep_weights
 
 
-def plan_task(
-    name: str,
-    sources: Sources,
-    *,
-    kind: str = "single",
-    metric: str | None = None,
-    positive: str | None = None,
-    method: str = "houlsby",
-    options: Mapping[str, Json] | None = None,
-    training: Mapping[str, Json] | None = None,
-    search: Mapping[str, Sequence[Json]] | None = None,
-    seeds: int = 1,
-    trials: int | None = None,
-    keep_trials: bool = False,
-    keep_weights: bool = False,
-    new_version: bool = False,
-    description: str = "",
-    tags: Mapping[str, str] | None = None,
-) -> TaskPlan:
-    """Check what is asked for, and read the data.
+def plan_task(spec: TaskSpec) -> TaskPlan:
+    """Check a task and read its data.
 
     Args:
-        name: of the task.
-        sources: where the data is.
-        kind: `single`, `pair`, `regression`, `multilabel`, `span` or `tagging`.
-        metric: what the task is chosen and checked by; none means the kind's usual one.
-        positive: of two classes, the one that F1 is about; none means the last.
-        method: how the task is adapted.
-        options: options of the method that differ from its defaults.
-        training: fields of `TrainingSpec` that differ from what is recommended.
-        search: values to try, by training field or option of the method.
-        seeds: how many seeds each setting is tried from.
-        trials: how many settings a sampler picks; none means every one.
-        keep_trials: store the weights of every trial.
-        keep_weights: store weights also where the method is only for measuring.
-        new_version: whether the task may be there already.
-        description: free text.
-        tags: keys and values to find it by.
+        spec: what is requested.
 
     Raises:
         InputError: naming what is not usable.
     """
-    check_name(name, "task name")
-    check_text(description, "description")
-    for key, value in (tags or {}).items():
-        check_name(key, "tag")
-        check_text(value, f"tag {key}")
-    the_kind: Kind = plugins.load("kinds", kind)
-    method_spec = MethodSpec(method, plugins.load("methods", method).complete(options or {}))
-    given = _known(training or {})
-    sought = Search({key: tuple(values) for key, values in (search or {}).items()}, seeds, trials)
-    if trials is not None:
-        check_sampler()
-    TrainingSpec(**given)  # says now what is out of range, before any data is read
-    data = read_task_data(
-        the_kind,
-        sources,
-        {} if positive is None else {"positive": positive},
-        int(given.get("seed", TrainingSpec.seed)),
+    kind: Kind = plugins.load("kinds", spec.kind)
+    method: Method = plugins.load("methods", spec.method)
+    method_spec = MethodSpec(method.name, method.complete(spec.options))
+    search = Search(
+        {key: tuple(values) for key, values in spec.search.items()}, spec.seeds, spec.trials
     )
-    usual = recommended(plugins.load("methods", method), len(data.train)) | dict(the_kind.training)
-    base = Setting(method_spec, TrainingSpec(**(usual | given)))
-    check_values(base, sought)
-    weighted = base.training.class_weight or any(sought.values.get("class_weight", ()))
-    if weighted and the_kind.balance(data.train.columns, data.definition) is None:
+    if spec.trials is not None:
+        check_sampler()
+    data = read_task_data(kind, spec)
+    defaults = recommended(method, len(data.train)) | dict(kind.training)
+    base = Setting(method_spec, TrainingSpec(**(defaults | dict(spec.training))))
+    check_values(base, search)
+    weighted = base.training.class_weight or any(search.values.get("class_weight", ()))
+    if weighted and kind.balance(data.train.columns, data.definition) is None:
         raise InputError(
-            f"class_weight is {weighted!r}: a task of kind {kind!r} has no classes that could "
-            "count alike; leave it out"
+            f"class_weight is {weighted!r}: a task of kind {kind.name!r} has no classes to weight; "
+            "leave it out"
         )
     return TaskPlan(
-        name=name,
-        kind=the_kind,
+        spec=spec,
+        kind=kind,
         data=data,
-        metric=checked_metric(the_kind, metric, _metrics(the_kind, data)),
+        metric=checked_metric(kind, spec.metric, _metrics(kind, data)),
         base=base,
-        search=sought,
-        length_given="max_length" in given or "max_length" in sought.values,
-        new_version=new_version,
-        stored=is_stored(method, keep_weights=keep_weights),
-        keep_trials=keep_trials,
-        description=description,
-        tags=dict(tags or {}),
+        search=search,
+        stored=is_stored(spec.method, keep_weights=spec.keep_weights),
     )
-
-
-def _known(training: Mapping[str, Json]) -> dict[str, Json]:
-    names = TrainingSpec.__dataclass_fields__
-    unknown = sorted(set(training) - set(names))
-    if unknown:
-        raise InputError(f"training has no {unknown[0]!r}: it has {', '.join(names)}")
-    return dict(training)
 
 
 def _metrics(kind: Kind, data: TaskData) -> list[str]:
-    columns = data.validation.columns
-    return list(
-        kind.scores(kind.constant_baseline(columns, data.definition), columns, data.definition)
-    )
+    columns, definition = data.validation.columns, data.definition
+    baseline = kind.constant_baseline(columns, definition)
+    return list(kind.scores(baseline, columns, definition))

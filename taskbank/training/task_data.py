@@ -1,8 +1,7 @@
-"""The labelled data of one task: read from its sources, checked against each other."""
+"""The labelled data of one task: read from its sources and checked against each other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,34 +11,12 @@ from taskbank.data.splits import hold_out, sample
 from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.kinds.definition import Definition
+from taskbank.specs import TaskSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
 HELD_OUT = 0.1  # share of train that becomes validation where none is given
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where the data of a task is; see `taskbank.data.sources`.
-
-    Attributes:
-        train: what is learned.
-        validation: what everything is chosen on; none means that a part of train is held out.
-        test: scored once, at the end; none means that validation is the score.
-        text: the first column of the input, where it is not called as the kind calls it.
-        text_pair: the second, likewise.
-        label: the column of what is to be predicted, likewise.
-        rows: rows of train that are used, a stratified sample; none means all.
-    """
-
-    train: str
-    validation: str | None = None
-    test: str | None = None
-    text: str | None = None
-    text_pair: str | None = None
-    label: str | None = None
-    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,36 +54,32 @@ class TaskData:
         }
 
 
-def read_task_data(
-    kind: Kind, sources: Sources, requested: Mapping[str, Json], seed: int
-) -> TaskData:
+def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
     """Read and check the data of a task.
 
     Args:
-        kind: of the task.
-        sources: where the data is.
-        requested: settings of the task that the user asked for; see `Kind.define`.
-        seed: of what is held out, and of the sample where not all rows are used.
+        kind: the task's kind.
+        spec: names the data and the seed of what is held out or sampled.
 
     Raises:
         InputError: if a source cannot be read, a row is not usable, or the splits do not fit
             each other.
     """
-    if sources.rows is not None and sources.rows < 2:
-        raise InputError(f"rows is {sources.rows}: it must be at least 2, or left out")
+    seed = int(spec.training.get("seed", TrainingSpec.seed))
+    requested = {} if spec.positive is None else {"positive": spec.positive}
 
     def read(source: str) -> Examples:
         return read_examples(
             source,
             kind.inputs,
             kind.label,
-            text=sources.text,
-            text_pair=sources.text_pair,
-            label_column=sources.label,
+            text=spec.text,
+            text_pair=spec.text_pair,
+            label_column=spec.label,
         )
 
-    train = read(sources.train)
-    others = [source and read(source) for source in (sources.validation, sources.test)]
+    train = read(spec.train)
+    others = [source and read(source) for source in (spec.validation, spec.test)]
     validation, test = (examples or None for examples in others)
     definition = kind.define(train.columns, train.origin, requested)
     for examples in (validation, test):
@@ -117,9 +90,9 @@ def read_task_data(
                     f"{train.origin} {', '.join(train.columns)}: give the same in each"
                 )
             kind.check(examples.columns, definition, examples.origin)
-    if sources.rows is not None and sources.rows < len(train):
-        origin = f"{train.origin} ({sources.rows:,} of {len(train):,} rows, seed {seed})"
-        some = sample(train, kind.strata(train.columns), sources.rows, seed)
+    if spec.rows is not None and spec.rows < len(train):
+        origin = f"{train.origin} ({spec.rows:,} of {len(train):,} rows, seed {seed})"
+        some = sample(train, kind.strata(train.columns), spec.rows, seed)
         train = Examples(some.columns, origin)
     if validation is None:
         train, validation = hold_out(train, kind.strata(train.columns), HELD_OUT, seed)

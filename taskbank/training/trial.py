@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
-
-from taskbank.bank.new_records import NewTrial
-from taskbank.bank.records import TrialRecord
+from taskbank.bank.records import MetricRecord, TrialRecord
+from taskbank.digests import Json
+from taskbank.kinds.definition import Definition
 from taskbank.kinds.metrics import better
 from taskbank.specs import MethodSpec, TrainingSpec
-from taskbank.training.loop import Epoch, Training
+from taskbank.training.loop import Epoch
 from taskbank.training.search import Setting
 
 if TYPE_CHECKING:
-    pass
+    import numpy as np
+    import torch
 
-# What a trial may have come to, the best last.
+# The statuses that a trial can end with, the best last.
 RANKS = ("diverged", "pruned", "collapsed", "complete")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a training left.
-
-    Attributes:
-        new: the trial as it is recorded.
-        training: how it went.
-        weights: what was trained, by stored name.
-    """
-
-    new: NewTrial
-    training: Training
-    weights: Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -44,14 +29,20 @@ class Trial:
     Attributes:
         setting: how it was trained.
         specification: digest of everything that decides its bytes.
-        status: `complete`; `collapsed`: it is no better than predictions that look at no
-            input; `diverged`: its loss was no number; `pruned`: it was given up early.
-        score: the task's metric on validation, the best epoch's.
-        loss: on validation, the same epoch's.
+        status: `complete`; `collapsed`: it is no better than constant predictions; `diverged`: its
+            loss was not finite; `pruned`: it was stopped early.
+        score: the task's metric on validation, of the best epoch.
+        loss: on validation, of the same epoch.
+        definition: of the task, with what was chosen on validation.
         epochs: every epoch that was run.
-        new: as it is recorded; none if it came from the bank.
-        trained: what the training left; none if that is not at hand.
+        best_epoch: number of the epoch whose weights were kept; 0 for none.
+        seconds: duration of the training.
+        at_max_length: number of training inputs that reach the largest length.
         problem: why it diverged.
+        metrics: every metric on validation.
+        parameters: number of trained parameters.
+        weights: what was trained, by stored name; none if they were released.
+        predictions: of validation; none if they were released.
     """
 
     setting: Setting
@@ -59,26 +50,50 @@ class Trial:
     status: str
     score: float
     loss: float
+    definition: Definition = field(default_factory=Definition)
     epochs: tuple[Epoch, ...] = ()
-    new: NewTrial | None = None
-    trained: Trained | None = None
+    best_epoch: int = 0
+    seconds: float = 0.0
+    at_max_length: int = 0
     problem: str = ""
+    metrics: tuple[MetricRecord, ...] = ()
+    parameters: int = 0
+    weights: Mapping[str, torch.Tensor] | None = None
+    predictions: np.ndarray | None = None
 
     def rank(self, metric: str) -> tuple[int, float, float]:
         """Return what trials are compared by: higher is better."""
         return RANKS.index(self.status), better(metric, self.score), -self.loss
 
+    @property
+    def course(self) -> dict[str, Json]:
+        """How the training went, as the bank records it."""
+        found: dict[str, Json] = {
+            "seconds": self.seconds,
+            "best_epoch": self.best_epoch,
+            "epochs": [dict(vars(epoch)) for epoch in self.epochs],
+            "at_max_length": self.at_max_length,
+        }
+        return found | ({"problem": self.problem} if self.problem else {})
 
-def ended(record: TrialRecord) -> Trial:
-    """Return a trial as the bank has it."""
-    epochs = tuple(Epoch(**epoch) for epoch in record.environment["epochs"])
-    best = record.environment["best_epoch"]
-    loss = epochs[best - 1].validation_loss if best else float("inf")
+
+def recorded_trial(record: TrialRecord) -> Trial:
+    """Return a trial as the bank recorded it, without weights and predictions."""
+    course = record.course
+    epochs = tuple(Epoch(**epoch) for epoch in course["epochs"])
+    best = course["best_epoch"]
     return Trial(
-        Setting(MethodSpec(record.method, record.options), TrainingSpec(**record.training)),
-        record.specification,
-        record.status,
-        record.score,
-        loss,
-        epochs,
+        setting=Setting(MethodSpec(record.method, record.options), TrainingSpec(**record.training)),
+        specification=record.specification,
+        status=record.status,
+        score=record.score,
+        loss=epochs[best - 1].validation_loss if best else float("inf"),
+        definition=Definition(record.labels, record.settings),
+        epochs=epochs,
+        best_epoch=best,
+        seconds=course["seconds"],
+        at_max_length=course.get("at_max_length", 0),
+        problem=course.get("problem", ""),
+        metrics=record.metrics,
+        parameters=record.parameters,
     )

@@ -1,65 +1,51 @@
-"""Runs the trials of a plan and returns the best by validation."""
+"""Runs the trials of a plan and finds the best of them, by validation."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from taskbank.backbone.backbone import Backbone
 from taskbank.errors import InputError, TrainingError
 from taskbank.methods.layers import select_layers
 from taskbank.runtime.device import usual_precision
+from taskbank.training.checkpoint import Checkpoint
 from taskbank.training.plan import TaskPlan
 from taskbank.training.sampler import GiveUp, Sampler
 from taskbank.training.search import Setting, settings
-from taskbank.training.trainer import Trainer
-from taskbank.training.trial import Trained, Trial
+from taskbank.training.trainer import Trainer, released
+from taskbank.training.trial import Trial
 
 RETRIES = 2  # further seeds for a setting whose every run collapsed
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """What came of the trials.
+def tune(trainer: Trainer, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
+    """Run every trial of a plan; return the best, with its weights, and all of them in order.
 
-    Attributes:
-        best: the best trial.
-        trained: what its training left.
-        trials: every trial, in the order they were run.
-    """
-
-    best: Trial
-    trained: Trained
-    trials: tuple[Trial, ...]
-
-
-def tune(trainer: Trainer, base: Setting) -> Tuned:
-    """Run every trial of a plan, record each as it ends, and return the best.
-
-    One that collapsed (no better than predictions that look at no input) is tried again from
-    other seeds if nothing better came of the rest.
+    If every trial collapsed (was no better than constant predictions), the best is tried again
+    from other seeds.
 
     Args:
         trainer: of the task.
         base: the setting that is trained, or that the search varies; see `fitted`.
 
     Raises:
-        TrainingError: if no trial gave a loss that is a number.
+        TrainingError: if every trial diverged.
     """
     run = _Tuning(trainer)
     run.planned(base)
-    for seed in range(RETRIES):
+    for retry in range(RETRIES):
         best = run.best
         if best.status == "complete":
             break
         further = max(trial.setting.training.seed for trial in run.trials) + 1
-        run.take(best.setting.seeded(further), f"again from seed {further} ({seed + 1}/{RETRIES})")
+        run.take(best.setting.seeded(further), f"again from seed {further} ({retry + 1}/{RETRIES})")
     if run.best.status == "diverged":
         raise TrainingError(run.best.problem)
-    return Tuned(run.best, trainer.trained(run.best), tuple(run.trials))
+    return trainer.with_weights(run.best), tuple(run.trials)
 
 
 class _Tuning:
-    """Trials in progress: the best so far keeps its weights, the others do not."""
+    """Trials in progress: only the best so far keeps its weights."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
@@ -88,26 +74,26 @@ class _Tuning:
             self.take(best.seeded(seed), f"seed {seed}")
 
     def take(self, setting: Setting, about: str, give_up: GiveUp | None = None) -> Trial:
-        """Run a trial, record it, and let go of what is not needed any more."""
+        """Run a trial, and release the weights of those that are no longer the best."""
         trial = self.trainer.run(setting, give_up, about)
-        self.trainer.record(trial)
         self.trials.append(trial)
         best = self.best
         for place, one in enumerate(self.trials):
-            if one is not best and one.trained is not None:
-                self.trainer.forget(one)
-                self.trials[place] = replace(one, trained=None)
+            if one is not best and one.weights is not None:
+                Checkpoint(one.specification, resume=False).remove()
+                self.trials[place] = released(one)
         return trial
 
 
 def fitted(plan: TaskPlan, backbone: Backbone) -> Setting:
-    """Return the setting of a plan with inputs as long as a backbone takes, and its precision.
+    """Return the base setting of a plan, fitted to a backbone: its largest length and precision.
 
     Raises:
-        InputError: if longer ones were asked for, or layers that the backbone does not have.
+        InputError: if longer inputs were requested, or layers that the backbone does not have.
     """
     identity, spec, values = backbone.identity, plan.base.training, plan.search.values
-    lengths = values.get("max_length", (spec.max_length,)) if plan.length_given else ()
+    requested = "max_length" in plan.spec.training or "max_length" in values
+    lengths = values.get("max_length", (spec.max_length,)) if requested else ()
     for length in lengths:
         if length > identity.max_length:
             raise InputError(

@@ -1,32 +1,20 @@
-"""Integrity: is everything that is stored what was recorded? Knows nothing of torch.
+"""Integrity: is everything that is stored what was recorded?
 
-Every row against its seal, every blob against its digest, every tensor against its shape.
-It only looks, and carries on past whatever it finds.
+Every row is checked against its seal, every blob against its digest, every tensor against its
+shape. The check only looks, and carries on past whatever it finds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Connection
 from tqdm import tqdm
 
 from taskbank import plugins
 from taskbank.bank.bank import Bank
-from taskbank.bank.catalog.database import reading
-from taskbank.bank.catalog.raw_rows import (
-    NOT_READABLE,
-    UNREADABLE,
-    StoredRow,
-    sealed_rows,
-    stored_damage,
-)
-from taskbank.bank.catalog.rows import child_rows, parts
-from taskbank.bank.catalog.seals import children_damage
-from taskbank.bank.catalog.tables import CHILDREN, SEALED, VERIFICATION_CHILDREN, Base
-from taskbank.bank.catalog.triggers import missing_triggers
+from taskbank.bank.raw_rows import Contents, RawRows
 from taskbank.errors import TaskbankError
 from taskbank.verify.contents import SeenSplits, bytes_damage, no_splits
 from taskbank.verify.report import Finding, Status
@@ -36,13 +24,10 @@ if TYPE_CHECKING:
 
 RESTORE = "restore the bank from a copy, or remove the task and add it again"
 
-Children = dict[str, dict[int, list[Mapping[str, Any]]]]  # rows by table, then by parent
-Tables = dict[str, dict[int, StoredRow]]  # by name, then by id
 
-
-@dataclass
+@dataclass(frozen=True)
 class Checked:
-    """What the integrity check knows of one adapter in use.
+    """What the integrity check knows about one adapter.
 
     Attributes:
         task: the task's name, as its row has it now.
@@ -50,8 +35,7 @@ class Checked:
         metric: the task's own metric; none if it cannot be read.
         score: its recorded value.
         retired: whether it is out of use; then only its rows are checked.
-        damaged: whether anything of it is not what was recorded.
-        gone: whether all that is wrong is that what it could be checked by is gone.
+        failed: the checks that found something.
     """
 
     task: str
@@ -59,36 +43,40 @@ class Checked:
     metric: str | None
     score: float
     retired: bool
-    damaged: bool = False
-    gone: bool = False
+    failed: frozenset[str] = frozenset()
+
+    @property
+    def sound(self) -> bool:
+        """Whether it is in use and nothing was found."""
+        return not (self.failed or self.retired)
 
     @property
     def status(self) -> Status:
-        """What is to be said of it if nothing more is found."""
-        if self.gone:
+        """Its status if nothing more is found."""
+        if self.failed == {"gone"}:
             return "unverifiable"
-        return "damaged" if self.damaged else "ok"
+        return "damaged" if self.failed else "ok"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Integrity:
-    """What the integrity check found.
+    """The result of an integrity check.
 
     Attributes:
-        findings: everything that was noticed.
-        adapters: every adapter that was looked at, by the id of its row.
+        findings: everything that was found, in order.
+        adapters: every adapter that was checked.
     """
 
-    findings: list[Finding] = field(default_factory=list)
-    adapters: dict[int, Checked] = field(default_factory=dict)
+    findings: tuple[Finding, ...]
+    adapters: tuple[Checked, ...]
 
-    def note(self, adapters: Sequence[Checked], check: str, message: str) -> None:
-        """Add a finding for each adapter that it concerns, or one for the bank if for none."""
-        for adapter in adapters:
-            adapter.damaged = True
-            self.findings.append(Finding(adapter.task, adapter.version, check, message))
-        if not adapters:
-            self.findings.append(Finding(None, None, check, message))
+
+class _Damage(NamedTuple):
+    """Something that is not what was recorded, and the adapters (by row id) it concerns."""
+
+    adapters: tuple[int, ...]
+    check: str
+    message: str
 
 
 def check_integrity(
@@ -101,49 +89,62 @@ def check_integrity(
 
     Args:
         bank: an open bank.
-        chosen: names and versions of the adapters to look at, version none meaning all of that
+        chosen: names and versions of the adapters to check, version none meaning all of that
             name; none at all means the whole bank, with the verifications and other rows that
             belong to no single task.
         progress: show a bar, if the error stream is a terminal.
     """
-    found = Integrity()
-    tasks = {name for name, _ in chosen}
-    with reading(bank.engine) as connection:
-        for trigger in missing_triggers(connection):
-            found.note([], "triggers", f"trigger {trigger!r} is missing or switched off: {RESTORE}")
-        tables: Tables = {
-            model.__tablename__: {
-                row.values["id"]: row for row in sealed_rows(connection, model, tasks)
-            }
-            for model in SEALED
-        }
-        found.adapters = _adapters(tables, chosen)
-        for table, rows in tables.items():
-            for row in rows.values():
-                _check_row(found, tables, table, row)
-        _check_verifications(connection, found, tables["verifications"])
-        _check_blobs(bank, found, tables)
+    with bank.raw_rows({name for name, _ in chosen}) as rows:
+        adapters = _adapters(rows, chosen)
+        damages = [
+            *_trigger_damages(rows),
+            *_row_damages(rows, adapters),
+            *_verification_damages(rows),
+            *_loose_blob_damages(rows),
+        ]
+        concerned = {row_id for damage in damages for row_id in damage.adapters}
         splits = no_splits()
-        children = _children(connection, list(found.adapters))
-        for row_id, adapter in tqdm(
-            found.adapters.items(),
+        for contents in tqdm(
+            rows.contents("adapters", list(adapters)),
+            total=len(adapters),
             desc="checking",
             unit="adapter",
             disable=None if progress else True,
         ):
-            _check_adapter(bank, connection, found, adapter, row_id, tables, children, splits)
-    return found
+            # Where the row itself is damaged, the rest would only repeat it.
+            if contents.id not in concerned:
+                damages += _adapter_damages(rows, adapters[contents.id], contents, splits)
+    failed: dict[int, set[str]] = {}
+    for damage in damages:
+        for row_id in damage.adapters:
+            failed.setdefault(row_id, set()).add(damage.check)
+    checked = tuple(
+        Checked(**{**vars(adapter), "failed": frozenset(failed.get(row_id, ()))})
+        for row_id, adapter in adapters.items()
+    )
+    return Integrity(tuple(_findings(damages, adapters)), checked)
 
 
-def _adapters(tables: Tables, chosen: Collection[tuple[str, int | None]]) -> dict[int, Checked]:
+def _findings(damages: Collection[_Damage], adapters: Mapping[int, Checked]) -> Iterator[Finding]:
+    """Give a finding for each adapter that a damage concerns, or one for the bank if for none."""
+    for damage in damages:
+        for row_id in damage.adapters:
+            adapter = adapters[row_id]
+            yield Finding(adapter.task, adapter.version, damage.check, damage.message)
+        if not damage.adapters:
+            yield Finding(None, None, damage.check, damage.message)
+
+
+def _adapters(rows: RawRows, chosen: Collection[tuple[str, int | None]]) -> dict[int, Checked]:
+    """Return the adapters to check, by the ids of their rows."""
     retired = {
         (row.values.get("task_id"), row.values.get("version"))
-        for row in tables["retirements"].values()
+        for row in rows.tables["retirements"].values()
     }
     adapters = {}
-    for row_id, stored in tables["adapters"].items():
+    for row_id, stored in rows.tables["adapters"].items():
         row = stored.values
-        task = tables["tasks"].get(row["task_id"])
+        task = rows.tables["tasks"].get(row["task_id"])
         name = task.values.get("name") if task else None
         name = f"(task {row['task_id']})" if name is None else name
         if not chosen or (name, None) in chosen or (name, row["version"]) in chosen:
@@ -157,101 +158,65 @@ def _adapters(tables: Tables, chosen: Collection[tuple[str, int | None]]) -> dic
     return adapters
 
 
-def _check_row(found: Integrity, tables: Tables, table: str, stored: StoredRow) -> None:
-    row_id = stored.values["id"]
-    damage = stored_damage(table, stored)
-    if damage is None:
-        return
-    parent = {"tasks": "task_id", "backbones": "backbone_id", "adapters": "id"}.get(table)
-    concerned = [
-        adapter
-        for adapter_id, adapter in found.adapters.items()
-        if parent and tables["adapters"][adapter_id].values[parent] == row_id
-    ]
-    found.note(concerned, "row", f"{damage}: {RESTORE}")
+def _trigger_damages(rows: RawRows) -> Iterator[_Damage]:
+    for trigger in rows.missing_triggers:
+        message = f"trigger {trigger!r} is missing or switched off: {RESTORE}"
+        yield _Damage((), "triggers", message)
 
 
-def _check_verifications(
-    connection: Connection, found: Integrity, rows: Mapping[int, StoredRow]
-) -> None:
-    # What is wrong with a row itself was said already.
-    sound = [i for i, row in rows.items() if stored_damage("verifications", row) is None]
-    for part in parts(sound):
-        known = _children(connection, part, VERIFICATION_CHILDREN)
-        for row_id in part:
-            try:
-                children = known or child_rows(connection, [row_id], VERIFICATION_CHILDREN)
-                damages = list(children_damage(rows[row_id].values, children))
-            except UNREADABLE:
-                damages = [f"a value that belongs to verification {row_id} {NOT_READABLE}"]
-            for damage in damages:
-                found.note([], "contents", f"{damage}: {RESTORE}")
+def _row_damages(rows: RawRows, adapters: Mapping[int, Checked]) -> Iterator[_Damage]:
+    for table in rows.tables:
+        parent = {"tasks": "task_id", "backbones": "backbone_id", "adapters": "id"}.get(table)
+        for row_id, damage in rows.damages(table):
+            concerned = tuple(
+                adapter_id
+                for adapter_id in adapters
+                if parent and rows.tables["adapters"][adapter_id].values[parent] == row_id
+            )
+            yield _Damage(concerned, "row", f"{damage}: {RESTORE}")
 
 
-def _check_blobs(bank: Bank, found: Integrity, tables: Tables) -> None:
+def _verification_damages(rows: RawRows) -> Iterator[_Damage]:
+    # A row that is damaged itself was found already.
+    damaged = dict(rows.damages("verifications"))
+    sound = [row_id for row_id in rows.tables["verifications"] if row_id not in damaged]
+    for contents in rows.contents("verifications", sound):
+        for damage in contents.damages:
+            yield _Damage((), "contents", f"{damage}: {RESTORE}")
+
+
+def _loose_blob_damages(rows: RawRows) -> Iterator[_Damage]:
     """Check the blobs that belong to no adapter: of trials, observations and acceptances."""
-    there = set(tables["adapters"])
-    named = [
-        (name, row_id, row.values)
-        for name in ("trials", "observations", "acceptances")
-        for row_id, row in tables[name].items()
-        if row.values.get("digest") is not None
-    ]
+    there = set(rows.tables["adapters"])
     seen: set[str] = set()
-    for table, row_id, values in named:
-        digest = values["digest"]
-        # Those of an adapter that gc has destroyed are gone with it.
-        if digest in seen or ("adapter_id" in values and values["adapter_id"] not in there):
-            continue
-        seen.add(digest)
-        try:
-            bank.blobs.get(digest)
-        except TaskbankError as error:
-            message = f"what row {row_id} of table {table!r} names cannot be read: {error}"
-            found.note([], "weights" if table == "trials" else "predictions", message)
+    for table in ("trials", "observations", "acceptances"):
+        for row_id, row in rows.tables[table].items():
+            digest = row.values.get("digest")
+            # The blobs of an adapter that gc deleted are gone with it.
+            gone = "adapter_id" in row.values and row.values["adapter_id"] not in there
+            if digest is None or digest in seen or gone:
+                continue
+            seen.add(digest)
+            try:
+                rows.read_blob(digest)
+            except TaskbankError as error:
+                message = f"the blob of row {row_id} of table {table!r} cannot be read: {error}"
+                yield _Damage((), "weights" if table == "trials" else "predictions", message)
 
 
-def _children(
-    connection: Connection,
-    parents: Sequence[int],
-    of: Mapping[str, tuple[type[Base], str]] = CHILDREN,
-) -> Children | None:
-    """Return the child rows of some parents at once; none if a value cannot be read."""
-    try:
-        return child_rows(connection, parents, of)
-    except UNREADABLE:
-        return None
-
-
-def _check_adapter(
-    bank: Bank,
-    connection: Connection,
-    found: Integrity,
-    adapter: Checked,
-    row_id: int,
-    tables: Tables,
-    known: Children | None,
-    splits: SeenSplits,
-) -> None:
-    if adapter.damaged:  # what follows would only say the same again
-        return
-    row = tables["adapters"][row_id].values
-    try:
-        children = known or child_rows(connection, [row_id])
-        damages = list(children_damage(row, children))
-    except UNREADABLE:
-        damages = [f"a value that belongs to it {NOT_READABLE}"]
-    for damage in damages:
-        found.note([adapter], "contents", f"{damage}: {RESTORE}")
+def _adapter_damages(
+    rows: RawRows, adapter: Checked, contents: Contents, splits: SeenSplits
+) -> Iterator[_Damage]:
+    own = (contents.id,)
+    row = rows.tables["adapters"][contents.id].values
+    found = [_Damage(own, "contents", f"{damage}: {RESTORE}") for damage in contents.damages]
     for parent, column in (("tasks", "task_id"), ("backbones", "backbone_id")):
-        if row[column] not in tables[parent]:
-            found.note([adapter], "row", f"its row of table {parent!r} is missing: {RESTORE}")
-    if adapter.damaged or adapter.retired:
+        if row[column] not in rows.tables[parent]:
+            found.append(_Damage(own, "row", f"its row of table {parent!r} is missing: {RESTORE}"))
+    yield from found
+    if found or adapter.retired:
         return
-    kind: Kind = plugins.load("kinds", tables["tasks"][row["task_id"]].values["kind"])
-    predictions = children["predictions"].get(row_id, [])
-    checks = set()
-    for check, message in bytes_damage(bank.blobs.get, row, predictions, kind, splits):
-        found.note([adapter], check, f"{message}: {RESTORE}")
-        checks.add(check)
-    adapter.gone = checks == {"gone"}
+    kind: Kind = plugins.load("kinds", rows.tables["tasks"][row["task_id"]].values["kind"])
+    predictions = contents.rows["predictions"]
+    for check, message in bytes_damage(rows.read_blob, row, predictions, kind, splits):
+        yield _Damage(own, check, f"{message}: {RESTORE}")

@@ -1,7 +1,4 @@
-"""Where a verification records what it predicts, as soon as it is predicted.
-
-One that did not end can so be gone on with. Knows nothing of torch.
-"""
+"""Records what a verification predicts as soon as it is predicted, so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -10,49 +7,45 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, Observation
+from taskbank.bank.verification_log import VerificationLog
 from taskbank.errors import TaskbankError
 
 Observed = Mapping[str, tuple[np.ndarray, float]]  # predictions and noise, by split
 
 
 @dataclass(frozen=True)
-class Run:
-    """Where what is predicted is recorded.
+class Journal:
+    """The observations of one run.
 
     Attributes:
-        bank: that the run is of.
-        number: of the run; none if nothing is recorded.
-        seen: what it has observed before, by adapter and circumstances.
-        problems: why something could not be recorded.
+        log: the bank's verifications.
+        run: number of the run; none if nothing is recorded.
+        earlier: what the run observed before it was interrupted, by the id of the adapter's row
+            and circumstances.
+        problems: why observations could not be recorded.
     """
 
-    bank: Bank
-    number: int | None = None
-    seen: Mapping[tuple[int, str], tuple[Observation, ...]] = field(default_factory=dict)
+    log: VerificationLog
+    run: int | None = None
+    earlier: Mapping[tuple[int, str], tuple[Observation, ...]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
-    def found(self, record: AdapterRecord, circumstances: str) -> Observed | None:
-        """Return what was predicted, and its noise, by split, if all of it was seen before."""
-        observations = self.seen.get((record.id, circumstances), ())
+    def read(self, record: AdapterRecord, circumstances: str) -> Observed | None:
+        """Return predictions and noise by split, if every split was observed earlier."""
+        observations = self.earlier.get((record.id, circumstances), ())
         if {one.split for one in observations} != {split.name for split in record.splits}:
             return None
         try:
-            return {one.split: (self.bank.observed(one), one.noise) for one in observations}
-        except TaskbankError:  # its bytes are gone: predict again
+            return {one.split: (self.log.predictions(one), one.noise) for one in observations}
+        except TaskbankError:  # the bytes are gone: predict again
             return None
 
-    def keep(
-        self,
-        record: AdapterRecord,
-        circumstances: str,
-        observed: Observed,
-    ) -> None:
-        """Record what was predicted, if that can be: what was seen counts all the same."""
-        if self.number is None:
+    def write(self, record: AdapterRecord, circumstances: str, observed: Observed) -> None:
+        """Record what was predicted; a failure is kept as a problem and raises nothing."""
+        if self.run is None:
             return
         try:
-            self.bank.observe(self.number, record, circumstances, observed)
+            self.log.observe(self.run, record, circumstances, observed)
         except TaskbankError as error:
             self.problems.append(str(error))

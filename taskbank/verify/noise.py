@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from taskbank.kinds.definition import Definition
 from taskbank.model.predict import predict_examples
 
 if TYPE_CHECKING:
     from taskbank.data.encoded import Encoded
-    from taskbank.kinds.definition import Definition
     from taskbank.kinds.kind import Columns, Kind
     from taskbank.model.task_model import TaskModel
 

@@ -15,7 +15,7 @@ import numpy as np
 from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
-from taskbank.bank.records import AdapterRecord, SplitRecord, Voucher
+from taskbank.bank.records import AdapterRecord, Confirmation, SplitRecord
 from taskbank.data.encoded import Encoded
 from taskbank.data.examples import Examples
 from taskbank.errors import DamagedError, TaskbankError
@@ -28,7 +28,7 @@ from taskbank.runtime.lru import LruCache
 from taskbank.runtime.prefetch import prefetch
 from taskbank.verify.compare import Comparison, compare
 from taskbank.verify.conditions import Conditions, circumstances
-from taskbank.verify.journal import Observed, Run
+from taskbank.verify.journal import Journal, Observed
 from taskbank.verify.noise import least_noise, measured_noise
 from taskbank.verify.report import Level
 from taskbank.verify.verdict import Evidence
@@ -41,7 +41,7 @@ RECENT = 16384  # examples that are kept, as they are, tokenised and predicted
 # What is predicted together: so many tasks, of so many examples. Larger ones fill batches alone,
 # the same as when they were added, so that the same bits come of them.
 TASKS, EXAMPLES = 32, 256
-Speaks = Callable[[AdapterRecord, Voucher], bool]
+StillHolds = Callable[[AdapterRecord, Confirmation], bool]
 
 
 @dataclass
@@ -76,11 +76,11 @@ class Observer:
         backbone: Backbone,
         level: Level,
         conditions: Conditions,
-        run: Run,
-        speaks: Speaks,
+        journal: Journal,
+        still_holds: StillHolds,
     ) -> None:
         self.bank, self.backbone, self.level = bank, backbone, level
-        self.conditions, self.run, self.speaks = conditions, run, speaks
+        self.conditions, self.journal, self.still_holds = conditions, journal, still_holds
         # Versions of a task share them.
         self.examples: LruCache[Examples] = LruCache(RECENT, len)
         self.encoded: LruCache[Encoded] = LruCache(RECENT, len)
@@ -97,14 +97,14 @@ class Observer:
         """Cut adapters into what is read, loaded and predicted together."""
         fingerprint, numerics = self.backbone.identity.fingerprint, self.conditions.numerics
         keys = [circumstances(record, fingerprint, numerics) for record in records]
-        vouching = self.level == "changed" and not self.conditions.asked
-        vouchers = self.bank.verifications.vouchers(keys) if vouching else {}
+        wanted = self.level == "changed" and not self.conditions.asked
+        earlier = self.bank.verification_log.confirmations(keys) if wanted else {}
         window: list[_Case] = []
         examples = 0
         for record, key in zip(records, keys, strict=True):
             case, own = _Case(record, key), sum(split.rows for split in record.splits)
-            if key in vouchers and self.speaks(record, vouchers[key]):
-                case.evidence = Evidence(record, circumstances=key, voucher=vouchers[key])
+            if key in earlier and self.still_holds(record, earlier[key]):
+                case.evidence = Evidence(record, circumstances=key, confirmation=earlier[key])
                 own = 0
             if window and (len(window) == TASKS or examples + own > EXAMPLES):
                 yield window
@@ -120,9 +120,9 @@ class Observer:
             if case.evidence is not None:
                 continue
             try:
-                case.observed = self.run.found(case.record, case.key)
+                case.observed = self.journal.read(case.record, case.key)
                 if case.observed is None:
-                    case.model = model_of(case.record, self.backbone)
+                    case.model = model_of(self.bank, case.record, self.backbone)
                     if self.level != "canary":
                         case.encoded = self._encoded(case.record)
             except TaskbankError as error:
@@ -159,7 +159,7 @@ class Observer:
                         return Evidence(record, circumstances=case.key, canaries=canaries)
                     case.encoded = self._encoded(record)
                 observed = self._predicted(case, case.model)
-                self.run.keep(record, case.key, observed)
+                self.journal.write(record, case.key, observed)
             comparisons = tuple(self._compared(record, observed))
         except TaskbankError as error:
             return _failed(record, error)

@@ -19,13 +19,13 @@ from taskbank.bank.records import AdapterRecord
 from taskbank.errors import TaskbankError
 from taskbank.model.load import check_backbone, load_recorded
 from taskbank.verify.conditions import Conditions
-from taskbank.verify.journal import Run
-from taskbank.verify.observer import Observer
+from taskbank.verify.journal import Journal
+from taskbank.verify.observer import Observer, StillHolds
 from taskbank.verify.report import Finding, Level
 from taskbank.verify.verdict import Evidence
 
 if TYPE_CHECKING:
-    from taskbank.verify.observer import Speaks
+    pass
 
 
 def given_backbone(bank: Bank, conditions: Conditions) -> Backbone | None:
@@ -55,12 +55,12 @@ def gather(
     level: Level,
     conditions: Conditions,
     given: Backbone | None,
-    run: Run,
-    speaks: Speaks,
+    journal: Journal,
+    still_holds: StillHolds,
     *,
     progress: bool = False,
 ) -> tuple[list[Finding], list[Evidence]]:
-    """See what some adapters predict now, or which verification speaks for them.
+    """Return what some adapters predict now, or the earlier results that still apply to them.
 
     Args:
         bank: an open bank.
@@ -68,8 +68,8 @@ def gather(
         level: `changed`, `canary` or `full`.
         conditions: under which to predict.
         given: the backbone, if one was given.
-        run: where it is recorded.
-        speaks: whether what an earlier verification said of an adapter is enough.
+        journal: records what is predicted.
+        still_holds: tells whether the earlier result of an adapter satisfies this verification.
         progress: show a bar, if the error stream is a terminal.
     """
     other = "backbone" in conditions.asked
@@ -95,7 +95,7 @@ def gather(
                 evidence += [Evidence(record, unloadable=True) for record in group]
                 bar.update(len(group))
                 continue
-            observer = Observer(bank, loaded, level, conditions, run, speaks)
+            observer = Observer(bank, loaded, level, conditions, journal, still_holds)
             for one in observer.observe(group):
                 evidence.append(one)
                 bar.update()

@@ -87,7 +87,7 @@ class TaskResult:
             of adapters.
         metrics: by split and name, every metric as recorded and as it is now.
         circumstances: digest of everything that the result depends on.
-        vouched_by: the verification that speaks for it, as none of that has changed since.
+        confirmed_by: the earlier verification whose result still applies.
         canaries: how many examples stand for all of them, as none of them moved.
         flipped: the first of the examples that flipped.
     """
@@ -108,7 +108,7 @@ class TaskResult:
     p_value: float | None = None
     metrics: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
     circumstances: str | None = None
-    vouched_by: int | None = None
+    confirmed_by: int | None = None
     canaries: int | None = None
     flipped: tuple[Flip, ...] = ()
 
@@ -116,6 +116,11 @@ class TaskResult:
     def ref(self) -> str:
         """The adapter's full name: `sst2@3`."""
         return f"{self.task}@{self.version}"
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what `taskbank verify-all --json` prints of an adapter."""
+        plain = asdict(self)
+        return {"vouched_by" if key == "confirmed_by" else key: plain[key] for key in plain}
 
 
 @dataclass(frozen=True)
@@ -147,13 +152,13 @@ class Report:
     what_if: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def vouched(self) -> int:
-        """How many adapters an earlier verification speaks for."""
-        return sum(task.vouched_by is not None for task in self.tasks)
+    def confirmed(self) -> int:
+        """How many adapters an earlier verification confirmed."""
+        return sum(task.confirmed_by is not None for task in self.tasks)
 
     @property
-    def missable(self) -> float | None:
-        """The share of an adapter's examples that a change can move unseen, one time in 20.
+    def undetectable(self) -> float | None:
+        """The largest share of examples that a change can move undetected, one time in 20.
 
         A change that moves a random share d of the examples moves none of k canaries with the
         probability (1 - d)^k. Most changes move every output, and are seen by one canary.
@@ -178,14 +183,14 @@ class Report:
             "level": self.level,
             "checked": self.checked,
             "findings": [asdict(finding) for finding in self.findings],
-            "tasks": [asdict(task) for task in self.tasks],
+            "tasks": [task.to_json() for task in self.tasks],
             "tolerance": self.tolerance,
             "environment": self.environment,
             "started_at": self.started_at,
             "finished_at": self.finished_at,
             "id": self.id,
             "unrecorded": self.unrecorded,
-            "vouched": self.vouched,
-            "missable": self.missable,
+            "vouched": self.confirmed,
+            "missable": self.undetectable,
             "what_if": dict(self.what_if),
         }

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from taskbank.bank.records import AdapterRecord, Voucher
+from taskbank.bank.records import AdapterRecord, Confirmation
 from taskbank.kinds.metrics import drop_of
 from taskbank.verify.compare import Comparison
 from taskbank.verify.report import Finding, Status, TaskResult
@@ -33,7 +33,7 @@ class Evidence:
         record: the adapter.
         comparisons: one a stored split; none if it was not predicted.
         circumstances: digest of what the result depends on.
-        voucher: the verification that speaks for it, as nothing has changed since.
+        confirmation: the earlier verification whose result still applies.
         canaries: how many examples stand for all of them, as none of them moved.
         unusable: why its weights cannot be used, if they cannot.
         unreadable: why it could not be looked at, if it could not.
@@ -43,7 +43,7 @@ class Evidence:
     record: AdapterRecord
     comparisons: tuple[Comparison, ...] = ()
     circumstances: str | None = None
-    voucher: Voucher | None = None
+    confirmation: Confirmation | None = None
     canaries: int | None = None
     unusable: str | None = None
     unreadable: str | None = None
@@ -88,18 +88,18 @@ def judge(
     return findings, results
 
 
-def speaks(voucher: Voucher, metric: str, tolerance: float, *, strict: bool) -> bool:
-    """Return whether what an earlier verification said still is enough.
+def still_holds(confirmation: Confirmation, metric: str, tolerance: float, *, strict: bool) -> bool:
+    """Return whether the result of an earlier verification satisfies this one.
 
     Args:
-        voucher: that verification.
+        confirmation: the earlier result.
         metric: of the task.
-        tolerance: that is asked for now.
-        strict: whether no flip is let pass now.
+        tolerance: of this verification.
+        strict: whether this verification treats every changed answer as a finding.
     """
-    if voucher.status == "ok" or voucher.observed is None:
-        return voucher.status == "ok"
-    drop = drop_of(metric, voucher.recorded, voucher.observed)
+    if confirmation.status == "ok" or confirmation.observed is None:
+        return confirmation.status == "ok"
+    drop = drop_of(metric, confirmation.recorded, confirmation.observed)
     return not strict and not is_beyond(drop, tolerance)
 
 
@@ -144,16 +144,16 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
     record, comparisons = evidence.record, evidence.comparisons
     status = _status(evidence, {finding.check for finding in found})
     if not comparisons:
-        voucher = evidence.voucher
+        earlier = evidence.confirmation
         return TaskResult(
             record.task,
             record.version,
             status,
             record.metric,
-            record.score if voucher is None else voucher.recorded,
-            voucher.observed if voucher else None,
+            record.score if earlier is None else earlier.recorded,
+            earlier.observed if earlier else None,
             circumstances=evidence.circumstances,
-            vouched_by=voucher.verification if voucher else None,
+            confirmed_by=earlier.verification if earlier else None,
             canaries=evidence.canaries,
         )
     own = evidence.own
@@ -186,6 +186,6 @@ def _status(evidence: Evidence, checks: set[str]) -> Status:
         return "damaged"
     if "regression" in checks:
         return "regressed"
-    if evidence.voucher is not None and evidence.voucher.status == "changed":
+    if evidence.confirmation is not None and evidence.confirmation.status == "changed":
         return "changed"
     return "changed" if any(one.moved for one in evidence.comparisons) else "ok"

@@ -7,18 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from taskbank.bank.bank import Bank
-from taskbank.bank.catalog.database import writing
-from taskbank.bank.catalog.raw_rows import UNREADABLE
-from taskbank.bank.catalog.rows import now
-from taskbank.bank.records import AdapterRecord, Voucher
+from taskbank.bank.new_records import NewResult, NewVerification
+from taskbank.bank.records import AdapterRecord, Confirmation, FindingRecord
 from taskbank.checks import ANY_DROP, check_tolerance
-from taskbank.digests import Json
 from taskbank.errors import BankError, InputError, TaskbankError
+from taskbank.runtime.clock import now
 from taskbank.runtime.environment import environment
 from taskbank.verify.integrity import Integrity, check_integrity
-from taskbank.verify.journal import Run
+from taskbank.verify.journal import Journal
 from taskbank.verify.report import Afterwards, Finding, Level, Report, TaskResult
-from taskbank.verify.verdict import judge, speaks
+from taskbank.verify.verdict import judge, still_holds
 
 if TYPE_CHECKING:
     from taskbank.backbone.backbone import Backbone
@@ -81,31 +79,30 @@ def verify_all(
     report = Report(level, (), (), tolerance, where, moment, moment, what_if=what_if or {})
     integrity = check_integrity(bank, chosen, progress=progress)
     findings = list(integrity.findings)
-    run = Run(bank)
+    journal = Journal(bank.verification_log)
     predicted: list[TaskResult] = []
     if asked is not None:
         from taskbank.verify.predictions import gather, given_backbone
 
-        sound = _readable(bank, integrity, findings)
+        records, unreadable = _readable(bank, integrity)
         given = given_backbone(bank, asked)
-        run, report = _run(bank, report, sorted(tasks), resume=resume)
+        journal, report = _start(bank, report, sorted(tasks), resume=resume)
         own = bank.tolerances()
 
-        def enough(record: AdapterRecord, voucher: Voucher) -> bool:
+        def holds(record: AdapterRecord, earlier: Confirmation) -> bool:
             allowed = own.get(record.task, tolerance)
-            return speaks(voucher, record.metric, allowed, strict=strict)
+            return still_holds(earlier, record.metric, allowed, strict=strict)
 
         unloadable, evidence = gather(
-            bank, sound, level, asked, given, run, enough, progress=progress
+            bank, records, level, asked, given, journal, holds, progress=progress
         )
         judged, predicted = judge(evidence, tolerance=tolerance, tolerances=own, strict=strict)
-        findings += unloadable + judged
-    by_ref = {(result.task, result.version): result for result in predicted}
-    results = [by_ref.get((one.task, one.version), one) for one in _results(integrity)]
-    report = replace(report, findings=tuple(findings), tasks=tuple(results), finished_at=now())
-    if run.problems:
-        report = replace(report, unrecorded=run.problems[0])
-    return report if report.what_if or report.unrecorded else _record(bank, report, run)
+        findings += [*unreadable, *unloadable, *judged]
+    results = _results(integrity, predicted, findings)
+    report = replace(report, findings=tuple(findings), tasks=results, finished_at=now())
+    if journal.problems:
+        report = replace(report, unrecorded=journal.problems[0])
+    return report if report.what_if or report.unrecorded else _record(bank, report, journal.run)
 
 
 def verify_afterwards(bank: Bank, level: Afterwards, **given: Any) -> Report | None:
@@ -120,82 +117,102 @@ def verify_afterwards(bank: Bank, level: Afterwards, **given: Any) -> Report | N
 
 
 def _chosen(bank: Bank, ref: str) -> tuple[str, int | None]:
-    name, version = bank.catalog.resolve(ref)
+    name, version = bank.resolve(ref)
     return (name, version) if "@" in ref else (name, None)
 
 
-def _results(integrity: Integrity) -> list[TaskResult]:
-    return [
-        TaskResult(one.task, one.version, one.status, one.metric, one.score)
-        for one in integrity.adapters.values()
+def _results(
+    integrity: Integrity, predicted: Sequence[TaskResult], findings: Sequence[Finding]
+) -> tuple[TaskResult, ...]:
+    """Return a result for every adapter in use: from its predictions, else from its integrity."""
+    by_ref = {(result.task, result.version): result for result in predicted}
+    unreadable = {(finding.task, finding.version) for finding in findings if finding.check == "row"}
+    return tuple(
+        by_ref.get((one.task, one.version))
+        or TaskResult(
+            one.task,
+            one.version,
+            "damaged" if (one.task, one.version) in unreadable else one.status,
+            one.metric,
+            one.score,
+        )
+        for one in integrity.adapters
         if not one.retired
-    ]
+    )
 
 
-def _readable(bank: Bank, integrity: Integrity, findings: list[Finding]) -> list[AdapterRecord]:
-    sound = [one for one in integrity.adapters.values() if not (one.damaged or one.retired)]
+def _readable(bank: Bank, integrity: Integrity) -> tuple[list[AdapterRecord], list[Finding]]:
+    """Return the records of the sound adapters, and what is wrong with those that have none."""
     try:
         known = {(record.task, record.version): record for record in bank.adapters()}
-    except (TaskbankError, *UNREADABLE):  # because of another adapter
+    except TaskbankError:  # because of another adapter
         known = {}
-    records = []
-    for one in sound:
+    records, findings = [], []
+    for one in integrity.adapters:
+        if not one.sound:
+            continue
         try:
             found = known.get((one.task, one.version))
             records.append(found or bank[f"{one.task}@{one.version}"])
         except TaskbankError as error:  # it was changed or removed since
-            one.damaged = True
             findings.append(Finding(one.task, one.version, "row", str(error)))
-    return records
+    return records, findings
 
 
-def _run(bank: Bank, report: Report, tasks: Sequence[str], *, resume: bool) -> tuple[Run, Report]:
-    """Return where to record what is predicted: in a new run, or one that did not end."""
+def _start(
+    bank: Bank, report: Report, tasks: Sequence[str], *, resume: bool
+) -> tuple[Journal, Report]:
+    """Return where to record what is predicted: in a new run, or in an interrupted one."""
+    log = bank.verification_log
     if report.what_if:
-        return Run(bank), report
-    for run in _unfinished(bank) if resume else []:
-        if (run["level"], run["tasks"]) == (report.level, tasks):
-            return Run(bank, run["id"], bank.verifications.observations(run["id"])), report
+        return Journal(log), report
+    if resume:
+        # Of several, the run that observed most, then the newest.
+        for run in sorted(log.unfinished_runs(), key=lambda run: (-run.adapters, -run.id)):
+            if (run.level, list(run.tasks)) == (report.level, list(tasks)):
+                return Journal(log, run.id, log.observations(run.id)), report
     try:
-        return Run(bank, bank.start_run(report.level, tasks, report.environment)), report
+        return Journal(log, log.start_run(report.level, tasks, report.environment)), report
     except BankError as error:  # a bank that cannot be written to is still reported on
-        return Run(bank), replace(report, unrecorded=str(error))
-
-
-def _unfinished(bank: Bank) -> list[dict[str, Json]]:
-    """Return the runs that did not end, the one that saw most first, the newest of equal ones."""
-    return sorted(
-        bank.verifications.unfinished_runs(), key=lambda run: (-run["adapters"], -run["id"])
-    )
+        return Journal(log), replace(report, unrecorded=str(error))
 
 
 EVIDENCE = ("noise", "within_noise", "negative_flips", "positive_flips", "p_value", "metrics")
 
 
-def _record(bank: Bank, report: Report, run: Run) -> Report:
-    values = {
-        "level": report.level,
-        "ok": report.ok,
-        "checked": report.checked,
-        "tolerance": report.tolerance,
-        "environment": report.environment,
-        "started_at": report.started_at,
-        "finished_at": report.finished_at,
-        "run_id": run.number,
-        "vouched": report.vouched if run.number is not None else None,
-    }
-    names = ("task", "version", "status", "metric", "recorded", "observed", "flips", "examples")
-    results = [
-        {name: getattr(result, name) for name in (*names, "shift", "circumstances")}
-        | {"evidence": {name: getattr(result, name) for name in EVIDENCE}}
+def _record(bank: Bank, report: Report, run: int | None) -> Report:
+    results = tuple(
+        NewResult(
+            task=result.task,
+            version=result.version,
+            status=result.status,
+            metric=result.metric,
+            recorded=result.recorded,
+            observed=result.observed,
+            flips=result.flips,
+            examples=result.examples,
+            shift=result.shift,
+            circumstances=result.circumstances,
+            evidence={name: getattr(result, name) for name in EVIDENCE},
+        )
         for result in report.tasks
-        # What was not predicted and is well has nothing to tell that is not recorded already.
-        if result.examples is not None or (result.status != "ok" and not result.vouched_by)
-    ]
-    findings = [dict(vars(finding)) for finding in report.findings]
+        # Adapters that are well and were not predicted add nothing to earlier records.
+        if result.examples is not None or (result.status != "ok" and not result.confirmed_by)
+    )
+    new = NewVerification(
+        level=report.level,
+        ok=report.ok,
+        checked=report.checked,
+        tolerance=report.tolerance,
+        environment=report.environment,
+        started_at=report.started_at,
+        finished_at=report.finished_at,
+        run=run,
+        confirmed=report.confirmed if run is not None else None,
+        results=results,
+        findings=tuple(FindingRecord(**vars(finding)) for finding in report.findings),
+    )
     try:
-        with writing(bank.engine) as connection:
-            number = bank.verifications.add(connection, values, results, findings)
+        return replace(report, id=bank.verification_log.record(new))
     except BankError as error:
         return replace(report, unrecorded=str(error))
-    return replace(report, id=number)

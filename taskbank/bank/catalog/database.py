@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 
+from taskbank.bank.url import parse_url
 from taskbank.digests import canonical_json
 from taskbank.errors import (
     BankError,
@@ -28,46 +28,6 @@ from taskbank.errors import (
 WAIT_FOR_LOCK = 120.0  # seconds a SQLite writer waits for another before it gives up
 GC_LOCK = 0x7461736B62616E6B  # PostgreSQL advisory lock: writers share it, gc holds it alone
 SEE = "run taskbank verify-all --level integrity to see where"
-
-
-def parse_url(url: str) -> URL:
-    """Return the parsed URL of a bank.
-
-    Raises:
-        InputError: if it is not `sqlite:///FILE` or `postgresql+psycopg://…`.
-    """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        # The text is not repeated: what does not parse may still hold a password.
-        raise InputError(
-            "the bank URL cannot be read: write sqlite:///FILE or "
-            "postgresql+psycopg://USER@HOST/DATABASE"
-        ) from None
-    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
-        if not parsed.database or parsed.database == ":memory:":
-            raise InputError(
-                f"bank URL {parsed.render_as_string()!r} names no file: write sqlite:///FILE"
-            )
-        if parsed.query:
-            raise InputError(
-                f"bank URL {parsed.render_as_string()!r} has options after '?': "
-                "a SQLite bank takes none"
-            )
-        return parsed
-    if parsed.drivername == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername == "postgresql+psycopg":
-        return parsed
-    raise InputError(
-        f"bank URL {parsed.render_as_string()!r} is of an unknown kind {parsed.drivername!r}: "
-        "a bank is sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
-    )
-
-
-def shown(url: str) -> str:
-    """Return a bank's URL as it may be shown, the password hidden."""
-    return parse_url(url).render_as_string(hide_password=True)
 
 
 def connect(url: str) -> Engine:

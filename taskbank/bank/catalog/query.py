@@ -10,7 +10,6 @@ have is false.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -33,6 +32,7 @@ from sqlalchemy import (
 )
 
 from taskbank.bank.catalog.tables import AdapterRow, BackboneRow, MetricRow, TagRow, TaskRow
+from taskbank.bank.operators import OPERATIONS
 from taskbank.errors import InputError
 
 GRAMMAR = r"""
@@ -206,18 +206,6 @@ class _ToSql(Transformer[Token, Any]):
             right_type = func.json_typeof(column[key]) == ("number" if numbers else "string")
         item = column[key].as_float() if numbers else column[key].as_string()
         return case((right_type, test(item)), else_=false())
-
-
-OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<>": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 
 
 def _bound(value: Any) -> Any:

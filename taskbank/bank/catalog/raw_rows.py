@@ -1,4 +1,4 @@
-"""Rows as they are stored, readable or not."""
+"""Rows as they are stored, readable or not: what the integrity check looks at."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, insert, select
@@ -14,11 +13,6 @@ from taskbank.bank.catalog.tables import CHILDREN, Base
 
 CHUNK = 500  # values that a query lists at once
 T = TypeVar("T")
-
-
-def now() -> str:
-    """Return the time in UTC as ISO 8601 text, as every table holds it."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def table_of(model: type[Base]) -> Table:
@@ -83,3 +77,25 @@ def _grouped(
 def parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """Cut values into as many as a query lists at once."""
     return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
+
+
+# What the environment of an adapter or trial held before the course had a column of its own.
+_COURSE = ("seconds", "best_epoch", "epochs", "problem")
+
+
+def course_of(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the `environment`, `course` and `request` of an adapter's or a trial's row.
+
+    Args:
+        row: all its columns by name. In a row from before there was a course, the environment
+            holds all three.
+    """
+    if row["course"] is not None:
+        return {name: row[name] for name in ("environment", "course", "request")}
+    environment = dict(row["environment"])
+    course = {name: environment.pop(name) for name in _COURSE if name in environment}
+    train = environment.pop("train", None)
+    if train is not None:
+        course["at_max_length"] = train["at_max_length"]
+    request = environment.pop("asked", None)
+    return {"environment": environment, "course": course, "request": request}

@@ -34,7 +34,7 @@ NAMING = {
 }
 
 # The revision this code reads and writes, last; a test pins it to the migrations' head.
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004")
+SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
 
 # Columns that came later, and what they hold in a row from before; no digest covers that.
@@ -45,6 +45,8 @@ LATER: dict[str, Any] = {
     "vouched": None,
     "circumstances": None,
     "evidence": None,
+    "course": None,
+    "request": None,
 }
 
 Digest = String(71)  # "sha256:" and 64 hex digits
@@ -145,6 +147,10 @@ class AdapterRow(Base):
     created_at: Mapped[str] = mapped_column(Moment)
     contents: Mapped[dict[str, Any]]  # digest of the rows in each child table
     seal: Mapped[str] = mapped_column(Digest)
+    # How the training went, and the digest of what was requested. Older rows have both in their
+    # environment.
+    course: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    request: Mapped[str | None] = mapped_column(Digest)
 
 
 class TagRow(Base):
@@ -405,6 +411,8 @@ class TrialRow(Base):
     environment: Mapped[dict[str, Any]]
     created_at: Mapped[str] = mapped_column(Moment)
     seal: Mapped[str] = mapped_column(Digest)
+    course: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    request: Mapped[str | None] = mapped_column(Digest)
 
 
 class BlobRow(Base):

@@ -1,0 +1,85 @@
+"""Accepted predictions and tolerances: what users decided about later verifications."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, func, select
+
+from taskbank.bank.catalog.rows import insert_row, table_of
+from taskbank.bank.catalog.seals import row_damage
+from taskbank.bank.catalog.tables import AcceptanceRow, AdapterRow, TaskRow, ToleranceRow
+from taskbank.bank.records import AcceptanceRecord, Observation, ToleranceRecord
+from taskbank.runtime.clock import now
+
+
+def add_acceptances(
+    connection: Connection,
+    adapter: int,
+    observations: Sequence[Observation],
+    verification: int,
+    reason: str,
+) -> None:
+    """Make what a verification observed of an adapter its reference predictions."""
+    for one in observations:
+        values = {
+            "adapter_id": adapter,
+            "split": one.split,
+            "digest": one.predictions,
+            "verification_id": verification,
+            "reason": reason,
+            "accepted_at": now(),
+        }
+        insert_row(connection, AcceptanceRow, values)
+
+
+def read_acceptances(connection: Connection, task: str) -> tuple[AcceptanceRecord, ...]:
+    """Return what was accepted of a task, oldest first, one record for all splits of a version."""
+    query = (
+        select(
+            AdapterRow.version,
+            AcceptanceRow.verification_id,
+            AcceptanceRow.reason,
+            func.min(AcceptanceRow.accepted_at),
+        )
+        .join(AdapterRow, AdapterRow.id == AcceptanceRow.adapter_id)
+        .join(TaskRow, TaskRow.id == AdapterRow.task_id)
+        .where(TaskRow.name == task)
+        .group_by(AdapterRow.version, AcceptanceRow.verification_id, AcceptanceRow.reason)
+        .order_by(func.min(AcceptanceRow.id))
+    )
+    return tuple(AcceptanceRecord(*row) for row in connection.execute(query))
+
+
+def add_tolerance(connection: Connection, task: str, tolerance: float | None) -> None:
+    """Record the tolerance of a task; none leaves it to each verification again."""
+    task_id = connection.execute(select(TaskRow.id).where(TaskRow.name == task)).scalar_one()
+    values = {"task_id": task_id, "tolerance": tolerance, "set_at": now()}
+    insert_row(connection, ToleranceRow, values)
+
+
+def read_tolerances(connection: Connection) -> dict[str, float]:
+    """Return the tolerance of every task that has one."""
+    query = (
+        select(ToleranceRow.__table__, TaskRow.name)
+        .join(TaskRow, TaskRow.id == ToleranceRow.task_id)
+        .order_by(ToleranceRow.id)
+    )
+    columns = table_of(ToleranceRow).columns.keys()
+    latest = {}
+    for row in connection.execute(query).mappings():
+        # A row that was changed behind the bank's back tolerates nothing.
+        if row_damage(ToleranceRow.__tablename__, {c: row[c] for c in columns}) is None:
+            latest[row["name"]] = row["tolerance"]
+    return {task: value for task, value in latest.items() if value is not None}
+
+
+def read_tolerance_history(connection: Connection, task: str) -> tuple[ToleranceRecord, ...]:
+    """Return every step in the history of a task's tolerance, oldest first."""
+    query = (
+        select(ToleranceRow.tolerance, ToleranceRow.set_at)
+        .join(TaskRow, TaskRow.id == ToleranceRow.task_id)
+        .where(TaskRow.name == task)
+        .order_by(ToleranceRow.id)
+    )
+    return tuple(ToleranceRecord(*row) for row in connection.execute(query))

@@ -1,0 +1,62 @@
+"""Aliases: movable names for versions, with their history."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from taskbank.bank.catalog.retirement import is_retired
+from taskbank.bank.catalog.rows import insert_row
+from taskbank.bank.catalog.tables import AliasRow, TaskRow
+from taskbank.bank.records import AliasRecord
+from taskbank.checks import check_alias
+from taskbank.errors import ConflictError, NotFoundError
+from taskbank.runtime.clock import now
+
+SEE = "taskbank query 'task = \"{}\"' shows what is there"
+
+
+def set_alias(connection: Connection, task: str, alias: str, version: int | None) -> None:
+    """Let an alias name a version from now on, or nothing; the step is kept in its history.
+
+    Raises:
+        InputError: if the alias is not a usable name.
+        ConflictError: if the version is retired.
+    """
+    check_alias(alias)
+    task_id = connection.execute(
+        select(TaskRow.id).where(TaskRow.name == task).with_for_update()
+    ).scalar_one()
+    if version is not None and is_retired(connection, task_id, version):
+        raise ConflictError(
+            f"{task}@{version} is retired: name a version in use; {SEE.format(task)}"
+        )
+    values = {"task_id": task_id, "name": alias, "version": version, "set_at": now()}
+    insert_row(connection, AliasRow, values)
+
+
+def read_aliases(connection: Connection, task: str) -> tuple[AliasRecord, ...]:
+    """Return every step in the history of a task's aliases, oldest first."""
+    query = (
+        select(AliasRow.name, AliasRow.version, AliasRow.set_at)
+        .join(TaskRow, TaskRow.id == AliasRow.task_id)
+        .where(TaskRow.name == task)
+        .order_by(AliasRow.id)
+    )
+    return tuple(AliasRecord(task, *row) for row in connection.execute(query))
+
+
+def aliased_version(connection: Connection, name: str, task_id: int, alias: str) -> int:
+    """Return the version that an alias names.
+
+    Raises:
+        NotFoundError: if the task has no such alias.
+    """
+    latest = connection.execute(
+        select(AliasRow.version)
+        .where(AliasRow.task_id == task_id, AliasRow.name == alias)
+        .order_by(AliasRow.id.desc())
+        .limit(1)
+    ).scalar()
+    if latest is None:
+        raise NotFoundError(f"task {name!r} has no alias {alias!r}: {SEE.format(name)}")
+    return int(latest)

@@ -1,0 +1,41 @@
+"""The row of the bank itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from taskbank.bank.catalog.raw_rows import sealed_rows, stored_damage
+from taskbank.bank.catalog.rows import insert_row
+from taskbank.bank.catalog.tables import BankRow
+from taskbank.errors import DamagedError
+from taskbank.runtime.clock import now
+
+
+def add_bank_row(connection: Connection, blobs: str, created_with: str) -> None:
+    """Record the bank itself, once, right after its tables were made."""
+    values = {
+        "uuid": str(uuid4()),
+        "blobs": blobs,
+        "created_at": now(),
+        "created_with": created_with,
+    }
+    insert_row(connection, BankRow, values)
+
+
+def read_bank_row(connection: Connection) -> Mapping[str, Any]:
+    """Return the row of the bank itself.
+
+    Raises:
+        DamagedError: if it is missing, or is not what was recorded.
+    """
+    (stored, *_) = [*sealed_rows(connection, BankRow), None]
+    if stored is None:
+        raise DamagedError("the bank's own row is missing: restore the bank from a copy")
+    damage = stored_damage(BankRow.__tablename__, stored)
+    if damage:
+        raise DamagedError(f"{damage}: restore the bank from a copy")
+    return stored.values

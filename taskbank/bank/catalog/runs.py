@@ -1,0 +1,86 @@
+"""Runs of verifications, and what adapters predicted in them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, func, select
+
+from taskbank.bank.catalog.rows import insert_row
+from taskbank.bank.catalog.seals import row_damage
+from taskbank.bank.catalog.tables import ObservationRow, RunRow, VerificationRow
+from taskbank.bank.records import Observation, RunRecord
+from taskbank.digests import Json
+from taskbank.runtime.clock import now
+
+
+def add_run(
+    connection: Connection, level: str, tasks: Sequence[str], environment: Mapping[str, Json]
+) -> int:
+    """Record that a verification starts to predict; return the run's id."""
+    values = {"level": level, "tasks": list(tasks), "environment": dict(environment)}
+    return insert_row(connection, RunRow, values | {"started_at": now()})
+
+
+def read_unfinished_runs(connection: Connection) -> tuple[RunRecord, ...]:
+    """Return the runs without a finished verification, oldest first."""
+    ended = select(VerificationRow.run_id).where(VerificationRow.run_id.is_not(None))
+    query = select(RunRow.__table__).where(RunRow.id.not_in(ended)).order_by(RunRow.id)
+    counts = (
+        select(ObservationRow.run_id, func.count(func.distinct(ObservationRow.adapter_id)))
+        .where(ObservationRow.run_id.not_in(ended))
+        .group_by(ObservationRow.run_id)
+    )
+    seen = {run: count for run, count in connection.execute(counts)}
+    return tuple(
+        RunRecord(
+            row["id"],
+            row["level"],
+            tuple(row["tasks"]),
+            row["environment"],
+            row["started_at"],
+            seen.get(row["id"], 0),
+        )
+        for row in connection.execute(query).mappings()
+    )
+
+
+def add_observation(
+    connection: Connection, run: int, adapter: int, circumstances: str, observation: Observation
+) -> None:
+    """Record what an adapter predicted; the blob of the predictions must be stored already.
+
+    Args:
+        connection: a `writing` transaction.
+        run: its id.
+        adapter: id of the adapter's row.
+        circumstances: digest of everything that the predictions depend on.
+        observation: what was predicted for one split.
+    """
+    values = {
+        "run_id": run,
+        "adapter_id": adapter,
+        "split": observation.split,
+        "circumstances": circumstances,
+        "noise": observation.noise,
+        "digest": observation.predictions,
+        "observed_at": now(),
+    }
+    insert_row(connection, ObservationRow, values)
+
+
+def read_observations(
+    connection: Connection, run: int
+) -> dict[tuple[int, str], tuple[Observation, ...]]:
+    """Return the observations of a run, by the id of the adapter's row and circumstances.
+
+    A row that is not what was recorded is skipped: its adapter is predicted again.
+    """
+    query = select(ObservationRow.__table__).where(ObservationRow.run_id == run)
+    found: dict[tuple[int, str], dict[str, Observation]] = defaultdict(dict)
+    for row in connection.execute(query.order_by(ObservationRow.id)).mappings():
+        if row_damage(ObservationRow.__tablename__, row) is None:
+            one = Observation(row["split"], row["noise"], row["digest"])
+            found[row["adapter_id"], row["circumstances"]][row["split"]] = one
+    return {key: tuple(own.values()) for key, own in found.items()}

@@ -1,0 +1,114 @@
+"""Options of the command line that come from the fields of specifications.
+
+Every field of `TaskSpec` and `TrainingSpec` is an option, described by the docstring of its class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+import click
+
+from taskbank import plugins
+from taskbank.cli.settings import Command
+from taskbank.specs import SHORTCUTS, TaskSpec, TrainingSpec, descriptions
+
+TYPES: Mapping[str, Any] = {"int": int, "float": float, "str": str}
+METAVARS: Mapping[str, str] = {
+    **dict.fromkeys(("train", "validation", "test"), "DATA"),
+    **dict.fromkeys(("text", "text_pair", "label"), "COL"),
+    "options": "K=V",
+    "search": "K=V,V,…",
+    "tags": "K=V",
+}
+# Fields with many values are given one at a time.
+FLAGS: Mapping[str, str] = {"options": "--option", "search": "--search", "tags": "--tag"}
+# Fields whose values, or names of columns, depend on the installed kinds and methods.
+ADDITIONS: Mapping[str, Callable[[], str]] = {
+    "kind": lambda: f" ({', '.join(plugins.names('kinds'))})",
+    "method": lambda: f" ({', '.join(plugins.names('methods'))})",
+    "text": lambda: _columns(0),
+    "text_pair": lambda: _columns(1),
+    "label": lambda: _columns(-1),
+}
+
+
+class SpecOption(click.Option):
+    """An option whose help also names what plugins add; they are loaded for the help alone."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option and its help text."""
+        record = super().get_help_record(ctx)
+        if record is None or self.name not in ADDITIONS:
+            return record
+        text, mark, default = record[1].partition("  [default:")
+        return record[0], f"{text.removesuffix('.')}{ADDITIONS[self.name]()}.{mark}{default}"
+
+
+def spec_options(command: Command) -> Command:
+    """Let a command take every field of `TaskSpec` but the name, and every field of a training."""
+    described = descriptions(TaskSpec) | descriptions(TrainingSpec)
+    options = []
+    for field in fields(TaskSpec):
+        if field.name == "training":
+            options += [_option(own, described) for own in fields(TrainingSpec)]
+            continue
+        if field.name != "name":
+            options.append(_option(field, described))
+        if field.name == "method":
+            options += [_shortcut(name, text) for name, text in SHORTCUTS.items()]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _option(field: Field[Any], described: Mapping[str, str]) -> Callable[[Command], Command]:
+    text = described[field.name]
+    help_text = text[0].upper() + text[1:]
+    kind = str(field.type).split(" | ", maxsplit=1)[0]
+    flag = FLAGS.get(field.name, f"--{field.name.replace('_', '-')}")
+    metavar = METAVARS.get(field.name)
+    if field.name in FLAGS:
+        help_text = help_text.removesuffix(".") + "; repeatable."
+        return click.option(
+            flag, field.name, multiple=True, metavar=metavar, help=help_text, cls=SpecOption
+        )
+    if kind == "bool":
+        return click.option(flag, field.name, is_flag=True, help=help_text, cls=SpecOption)
+    # Defaults are left to the specification: an option that is not given sets nothing.
+    if field.name in ("epochs", "learning_rate"):
+        help_text += "  [default: by method and data size]"
+    elif field.default not in (None, "", MISSING):
+        help_text += f"  [default: {field.default}]"
+    return click.option(
+        flag,
+        field.name,
+        type=TYPES[kind],
+        metavar=metavar,
+        required=field.default is MISSING,
+        help=help_text,
+        cls=SpecOption,
+    )
+
+
+def _shortcut(name: str, text: str) -> Callable[[Command], Command]:
+    return click.option(
+        f"--{name}", name, type=int if name == "size" else str, help=f"{text[0].upper()}{text[1:]}."
+    )
+
+
+def _columns(position: int) -> str:
+    """Return the names that a column has by default, by kind.
+
+    Args:
+        position: 0 for the first of an input, 1 for the second, -1 for the label.
+    """
+    names: dict[str, None] = {}
+    for kind in map(lambda name: plugins.load("kinds", name), plugins.names("kinds")):
+        for inputs in kind.inputs:
+            columns = [field.name for field in inputs]
+            if position < len(columns):
+                names[kind.label.name if position < 0 else columns[position]] = None
+    return f" (default, by kind: {', '.join(names)})"
