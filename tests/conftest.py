@@ -24,7 +24,8 @@ from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.pipeline.add_task import Added, add_task
-from tests.helpers.tiny import make_backbone, pairs, sentences, write_jsonl
+from tests.helpers.backbones import make_backbone
+from tests.helpers.rows import pairs, sentences, write_jsonl
 
 SERVER = "TASKBANK_TEST_POSTGRESQL"
 DATABASES = ("sqlite", "postgresql")

@@ -11,58 +11,12 @@ import torch
 from transformers import AutoModel
 
 from taskbank import plugins
-from taskbank.backbone.attention import packs
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.forward import compute, trunk_states
-from taskbank.backbone.hooks import Part
 from taskbank.backbone.load import load_backbone
-from taskbank.data.packed import Batch, joined
 from taskbank.data.tokenization import encode
-from taskbank.kinds.definition import Definition
 from taskbank.kinds.single import SINGLE
-from taskbank.kinds.tagging import TAGGING
-from taskbank.model.task_model import TaskModel, task_model
-from tests.helpers.tiny import MODEL_TYPES, make_backbone
-
-WORDS = ["good", "bad", "film", "was", "the", "very", "today", "warm", "xyz"]
-PACKING = tuple(name for name in MODEL_TYPES if name != "deberta-v2")
-TWO = Definition(("no", "yes"))
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
-
-
-def texts(count: int, seed: int = 0) -> list[str]:
-    """Return texts of very different lengths."""
-    chance = np.random.default_rng(seed)
-    return [" ".join(chance.choice(WORDS, size=chance.integers(1, 30))) for _ in range(count)]
-
-
-def batch_of(backbone: Backbone, count: int = 9, seed: int = 0) -> Batch:
-    """Return a batch of texts."""
-    encoded = encode(backbone.tokenizer, {"text": texts(count, seed)}, ("text",), 64)
-    return encoded.batch(np.arange(count))
-
-
-@pytest.fixture(scope="module", params=MODEL_TYPES)
-def any_folder(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Path:
-    """The folder of a tiny backbone of each architecture in turn."""
-    more = {"modernbert": {"local_attention": 8}}.get(request.param, {})
-    return make_backbone(tmp_path_factory.mktemp("engine") / request.param, request.param, **more)
-
-
-@pytest.fixture(scope="module")
-def any_backbone(any_folder: Path) -> Backbone:
-    """The same, loaded."""
-    return load_backbone(str(any_folder))
-
-
-def moved(backbone: Backbone, method: str, seed: int, kind: Any = SINGLE, **options: Any) -> Any:
-    """Return a task's model, every tensor of it moved away from its start."""
-    model = task_model(backbone, kind, TWO, method, options, seed)
-    chance = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for tensor in model.trained().values():
-            tensor.add_(0.1 * torch.randn(tensor.shape, generator=chance))
-    return model.eval()
+from tests.helpers.models import CLOSE, batch_of, moved, texts
 
 
 @torch.no_grad()
@@ -86,11 +40,6 @@ def test_states_are_those_that_the_model_itself_gives_for_padded_texts(
     found = compute(any_backbone, batch, ())
     torch.testing.assert_close(found.states, expected, **CLOSE)
     assert torch.equal(index[inside], torch.arange(len(batch.input_ids)))
-
-
-def test_every_architecture_but_one_computes_texts_without_padding(any_backbone: Backbone) -> None:
-    """DeBERTa attends by relative positions of its own, and is computed padded."""
-    assert any_backbone.packs == (any_backbone.identity.model_type in PACKING)
 
 
 @torch.no_grad()
@@ -143,75 +92,6 @@ def test_gradients_are_those_of_padded_texts(folder: Path, method: str) -> None:
         torch.testing.assert_close(gradient, found[1][name], rtol=1e-3, atol=1e-6)
 
 
-def test_a_model_that_looks_at_neighbours_elsewhere_is_computed_padded(folder: Path) -> None:
-    """A convolution over tokens would let one text see another: it is noticed, not believed."""
-    model = AutoModel.from_pretrained(folder).eval()
-    assert packs(model, 0)
-    model = AutoModel.from_pretrained(folder).eval()
-
-    def look(_module: object, _inputs: object, states: torch.Tensor) -> torch.Tensor:
-        return states + states.roll(1, dims=1)
-
-    model.embeddings.register_forward_hook(look)
-    assert not packs(model, 0)
-    assert model.config._attn_implementation == "sdpa"
-
-
-# Rows of different tasks
-
-
-def mixture(backbone: Backbone) -> list[TaskModel]:
-    """Return tasks of every method that mixes, of several sizes and layers."""
-    found = [
-        moved(backbone, method, seed)
-        for seed, method in enumerate(plugins.names("methods"))
-        if method not in ("full", "top-k")
-    ]
-    found.append(moved(backbone, "houlsby", 11, size=3, activation="relu"))
-    found.append(moved(backbone, "lora", 12, layers="top:1", projections="query,output,down"))
-    found.append(moved(backbone, "pfeiffer", 13, kind=TAGGING, layers="0"))
-    return found
-
-
-@torch.no_grad()
-def test_rows_of_different_tasks_are_computed_as_each_task_alone(any_backbone: Backbone) -> None:
-    """One pass over rows of different methods, sizes, layers and heads gives each task what it
-    gives alone, within rounding."""
-    if not any_backbone.packs:
-        pytest.skip("padded rows of different tasks are not computed together")
-    models = mixture(any_backbone)
-    batches = [batch_of(any_backbone, 1 + number % 3, number) for number in range(len(models))]
-    parts = [Part(len(b), m.adaptation) for b, m in zip(batches, models, strict=True)]
-    computed = compute(any_backbone, joined(batches), parts)
-    for model, batch, own in zip(models, batches, computed.divided(parts), strict=True):
-        torch.testing.assert_close(model.read(own), model.outputs(batch), **CLOSE)
-
-
-@torch.no_grad()
-def test_bare_rows_stay_bare_beside_adapted_ones(any_backbone: Backbone) -> None:
-    """A part without a task gives what the backbone gives."""
-    if not any_backbone.packs:
-        pytest.skip("padded rows of different tasks are not computed together")
-    batch = batch_of(any_backbone)
-    parts = [Part(4), Part(5, moved(any_backbone, "houlsby", 0).adaptation)]
-    found, bare = compute(any_backbone, batch, parts), compute(any_backbone, batch, ())
-    torch.testing.assert_close(found.vectors[:4], bare.vectors[:4], **CLOSE)
-    assert (found.vectors[4:] - bare.vectors[4:]).abs().max() > 0.01
-
-
-@torch.no_grad()
-def test_one_tasks_infinite_outputs_do_not_reach_another(backbone: Backbone) -> None:
-    """What is no number stays in its own rows."""
-    broken, whole = moved(backbone, "houlsby", 0), moved(backbone, "houlsby", 1)
-    broken.trained()["adapter.0.attention.up.bias"].fill_(torch.inf)
-    batch = batch_of(backbone)
-    parts = [Part(4, broken.adaptation), Part(5, whole.adaptation)]
-    vectors = compute(backbone, batch, parts).vectors
-    assert not vectors[:4].isfinite().any()
-    expected = compute(backbone, batch, [Part(9, whole.adaptation)]).vectors
-    torch.testing.assert_close(vectors[4:], expected[4:], **CLOSE)
-
-
 # The trunk
 
 
@@ -253,35 +133,3 @@ def test_what_lies_below_is_not_computed(backbone: Backbone) -> None:
         model.outputs(replace(batch, states=states))
     finally:
         hook.remove()
-
-
-# Batches
-
-
-def test_batches_are_joined_and_padded_as_they_are_written(backbone: Backbone) -> None:
-    """Padding and taking it off again gives the same batch; joining keeps the order."""
-    one, other = batch_of(backbone, 3, 0), batch_of(backbone, 2, 1)
-    both = joined([one, other])
-    assert len(both) == 5
-    assert torch.equal(both.input_ids, torch.cat([one.input_ids, other.input_ids]))
-    again = Batch.of_padded(
-        both.padded(both.input_ids), both.grid[1], both.padded(both.token_type_ids)
-    )
-    assert torch.equal(again.input_ids, both.input_ids)
-    assert again.lengths.tolist() == both.lengths.tolist()
-    left = Batch.of_padded(both.padded(both.input_ids).flip(1), both.grid[1].flip(1))
-    assert left.lengths.tolist() == both.lengths.tolist()
-
-
-@pytest.mark.parametrize("lengths", [[4], [4, 4, 4], [1, 9, 2, 9, 5], [60, 1, 1, 1], [2, 3, 4]])
-def test_the_arrangement_for_attention_holds_every_token_once(lengths: list[int]) -> None:
-    """Going there and back is the identity, and little of it is padding."""
-    batch = Batch(torch.arange(sum(lengths)), np.array(lengths))
-    layout = batch.layout
-    cells = sum(group.inputs * group.width for group in layout.groups)
-    assert cells <= 1.25 * sum(lengths)
-    if layout.spread is None:
-        assert layout.back.tolist() == list(range(sum(lengths)))
-    else:
-        assert torch.equal(layout.spread[layout.back], torch.arange(sum(lengths)))
-        assert (layout.spread < sum(lengths)).sum() == sum(lengths)

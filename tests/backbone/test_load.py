@@ -16,77 +16,9 @@ from taskbank.backbone.forward import compute
 from taskbank.backbone.load import load_backbone
 from taskbank.data.tokenization import encode
 from taskbank.errors import InputError
-from tests.helpers.tiny import MODEL_TYPES, make_backbone, make_tokenizer
+from tests.helpers.backbones import make_backbone
 
 TEXTS = {"text": ["the film was good", "a very sad book today and that was all"]}
-
-
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_every_architecture_loads_frozen_with_one_vector_a_text(
-    tmp_path: Path, model_type: str
-) -> None:
-    """Each architecture loads frozen, says its shape, and gives a vector for each text."""
-    loaded = load_backbone(str(make_backbone(tmp_path / "m", model_type)))
-    assert loaded.identity.model_type == model_type
-    assert (loaded.identity.hidden_size, loaded.identity.layers) == (32, 2)
-    assert not loaded.model.training
-    assert not any(p.requires_grad for p in loaded.model.parameters())
-    batch = encode(loaded.tokenizer, TEXTS, ("text",), 32).batch(np.arange(2))
-    assert compute(loaded, batch, ()).vectors.shape == (2, 32)
-
-
-def test_a_fingerprint_is_the_same_for_the_same_files_and_after_use(folder: Path) -> None:
-    """Loading again, or tokenising with truncation and padding in between, changes nothing."""
-    first = load_backbone(str(folder))
-    first.tokenizer(TEXTS["text"], truncation=True, padding=True, max_length=4)
-    from taskbank.backbone.fingerprint import tokenizer_digest
-
-    assert tokenizer_digest(first.tokenizer) == first.identity.tokenizer
-    assert load_backbone(str(folder)).identity == first.identity
-
-
-def test_each_part_of_the_fingerprint_notices_its_own_change(folder: Path, tmp_path: Path) -> None:
-    """One weight, one configuration value or the tokenizer's casing each change one digest."""
-    before = load_backbone(str(folder)).identity
-
-    def changed(name: str) -> Path:
-        copy = tmp_path / name
-        shutil.copytree(folder, copy)
-        return copy
-
-    weights = changed("weights")
-    tensors = load_file(weights / "model.safetensors")
-    tensors["encoder.layer.1.output.dense.weight"][0, 0] += 1e-6
-    save_file(tensors, weights / "model.safetensors", {"format": "pt"})
-    config = changed("config")
-    saved = json.loads((config / "config.json").read_text())
-    (config / "config.json").write_text(json.dumps(saved | {"layer_norm_eps": 1e-5}))
-    casing = changed("casing")
-    make_tokenizer(lowercase=False).save_pretrained(casing)
-    for place, part in ((weights, "weights"), (config, "config"), (casing, "tokenizer")):
-        after = load_backbone(str(place)).identity
-        differing = [
-            p
-            for p in ("weights", "config", "tokenizer", "pooling")
-            if getattr(before, p) != getattr(after, p)
-        ]
-        assert differing == [part]
-        assert after.fingerprint != before.fingerprint
-
-
-def test_what_the_library_writes_into_a_configuration_is_not_part_of_it(
-    folder: Path, tmp_path: Path
-) -> None:
-    """Another library version or dtype in config.json leaves the fingerprint as it is."""
-    copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
-    saved = json.loads((copy / "config.json").read_text())
-    saved |= {"transformers_version": "9.9.9", "dtype": "float16", "architectures": ["X"]}
-    (copy / "config.json").write_text(json.dumps(saved))
-    assert (
-        load_backbone(str(copy)).identity.fingerprint
-        == load_backbone(str(folder)).identity.fingerprint
-    )
 
 
 def test_pooling_follows_what_the_model_says(tmp_path: Path) -> None:
@@ -114,12 +46,6 @@ def test_mean_pooling_ignores_padding(folder: Path) -> None:
     together = compute(loaded, encoded.batch(np.array([0, 1])), ()).vectors[0]
     alone = compute(loaded, encoded.batch(np.array([0])), ()).vectors[0]
     torch.testing.assert_close(together, alone)
-
-
-def test_roberta_positions_leave_room_for_its_padding(tmp_path: Path) -> None:
-    """RoBERTa counts positions from after the padding index, so fewer tokens fit."""
-    made = make_backbone(tmp_path / "m", "roberta", max_position_embeddings=40, pad_token_id=1)
-    assert load_backbone(str(made)).identity.max_length == 38
 
 
 def _without(name: str) -> object:

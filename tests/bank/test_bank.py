@@ -10,13 +10,18 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
+import taskbank
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
-from taskbank.bank.record_list import Records
 from taskbank.data.examples import Examples
-from taskbank.errors import ConflictError, DamagedError, InputError, NotFoundError
+from taskbank.errors import (
+    ConflictError,
+    DamagedError,
+    InputError,
+    NotFoundError,
+)
 from taskbank.verify.verify import verify_all
-from tests.helpers.making import LABELS, identity, new_adapter
+from tests.helpers.adapters import LABELS, identity, new_adapter, new_trial
 
 
 @pytest.fixture(params=["catalog", "folder", "memory"])
@@ -189,48 +194,6 @@ def test_a_bank_holds_several_backbones_and_each_adapter_belongs_to_one(bank: Ba
     assert [r.task for r in bank.adapters(task="two", method="houlsby", kind="single")] == ["two"]
 
 
-def test_records_sort_filter_and_tabulate(bank: Bank) -> None:
-    """Records are an immutable sequence, and a frame has a column a metric and a tag."""
-    for seed in range(4):
-        bank.put(new_adapter(f"task{seed}", seed=seed))
-    records = bank.adapters()
-    by_score = records.sort("score", descending=True)
-    assert [r.score for r in by_score] == sorted((r.score for r in records), reverse=True)
-    assert isinstance(records.filter(lambda r: r.task == "task2"), Records)
-    assert records.filter(lambda r: r.task == "task2")[0].ref == "task2@1"
-    with pytest.raises(InputError, match="cannot be sorted"):
-        records.sort("labels")
-    with pytest.raises(AttributeError):
-        records[0].score = 1.0  # type: ignore[misc]
-    frame = records.to_pandas()
-    assert list(frame["task"]) == [f"task{seed}" for seed in range(4)]
-    assert list(frame["metric.test.accuracy"]) == [r.score for r in records]
-    assert set(frame["tag.team"]) == {"search"}
-
-
-def test_blobs_stay_where_the_bank_was_made_with(url: str, tmp_path: Path) -> None:
-    """Another blob store for a bank that is there is refused."""
-    create_bank(url, f"{tmp_path}/one").close()
-    with pytest.raises(ConflictError, match="keeps its blobs in"):
-        create_bank(url, f"{tmp_path}/two")
-
-
-@pytest.mark.parametrize(
-    ("blobs", "says"),
-    [
-        ("s3://key:hunter2@bucket/x", "no secrets"),
-        ("nosuchprotocol://x", "cannot be opened"),
-        (" ", "is empty"),
-    ],
-)
-def test_an_unusable_blob_url_is_refused(tmp_path: Path, blobs: str, says: str) -> None:
-    """A URL with a secret or of an unknown kind is refused before a bank is made."""
-    with pytest.raises(InputError, match=says) as caught:
-        create_bank(f"sqlite:///{tmp_path}/bank.db", blobs)
-    assert "hunter2" not in str(caught.value)
-    assert not (tmp_path / "bank.db").exists()
-
-
 def test_a_row_that_was_changed_is_not_used(tmp_path: Path) -> None:
     """An adapter whose label names were swapped behind the bank's back is refused, not used."""
     import sqlite3
@@ -258,3 +221,15 @@ def test_equal_splits_are_stored_once(bank: Bank) -> None:
     examples = bank.examples(second, "test")
     assert isinstance(examples, Examples)
     assert len(examples) == 10
+
+
+def test_the_trials_of_a_task_are_those_recorded(bank: Bank) -> None:
+    """On either database: oldest first, of equal specifications the last row, by task."""
+    bank.put_trial(new_trial(seed=1, score=0.1))
+    bank.put_trial(new_trial("other", seed=2))
+    bank.put_trial(new_trial(seed=1, score=0.2))
+    assert [(t.task, t.score) for t in bank.trials("mood")] == [("mood", 0.2)]
+    assert len(bank.trials()) == 2
+    (found,) = bank.trials("mood")
+    assert found.value("test") == new_trial(seed=1).metrics[0].value
+    assert taskbank.verify_all(bank, level="integrity").ok

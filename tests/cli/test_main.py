@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -16,8 +10,8 @@ import pytest
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.tables import SCHEMA_REVISION
 from taskbank.cli.main import cli, run
-from tests.helpers.making import new_adapter
-from tests.helpers.tiny import make_backbone
+from tests.helpers.backbones import make_backbone
+from tests.helpers.terminal import Terminal, process
 
 LIST_KEYS = (
     "task",
@@ -34,32 +28,6 @@ LIST_KEYS = (
     "created_at",
 )
 COMMANDS = sorted(cli.commands)
-
-
-class Terminal:
-    """Runs commands in this process, on one bank."""
-
-    def __init__(self, bank: str, capsys: pytest.CaptureFixture[str]) -> None:
-        self.bank = bank
-        self.capsys = capsys
-
-    def __call__(self, *arguments: str, code: int = 0) -> str:
-        """Run a command, expect its exit code, and return what it printed."""
-        found = run(["--bank", self.bank, *arguments])
-        said = self.capsys.readouterr()
-        assert found == code, said
-        self.err = said.err
-        return said.out
-
-    def json(self, *arguments: str, code: int = 0) -> Any:
-        """Run a command with --json and return what it printed."""
-        return json.loads(self(*arguments, "--json", code=code))
-
-
-@pytest.fixture
-def terminal(mood: Bank, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    """A terminal on a bank with the task `mood`."""
-    return Terminal(mood.url, capsys)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -203,36 +171,11 @@ def test_global_options_go_before_and_after_the_command(
     assert run(["list", "--bank", "sqlite:///other.db"]) == 2
 
 
-def test_texts_come_from_a_file_too(terminal: Terminal, tmp_path: Path) -> None:
-    """`--file` predicts each line, and is refused beside texts or without any."""
-    (tmp_path / "texts.txt").write_text("good day\nbad day\n")
-    found = terminal.json("predict", "mood", "--file", str(tmp_path / "texts.txt"))
-    assert [row["text"] for row in found] == ["good day", "bad day"]
-    terminal("predict", "mood", code=2)
-    terminal("predict", "mood", "x", "--file", "texts.txt", code=2)
-
-
-def test_a_long_list_is_cut_for_people_and_whole_for_scripts(
-    bank: Bank, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A table shows the newest 50 and says so; JSON has all; --limit decides for both."""
-    for seed in range(52):
-        bank.put(new_adapter(f"task{seed}", seed=seed))
-    terminal = Terminal(bank.url, capsys)
-    table = terminal("list")
-    assert "task51@1" in table
-    assert "task1@1" not in table
-    assert "the newest 50 of 52" in table
-    assert len(terminal.json("list")) == 52
-    assert [row["task"] for row in terminal.json("list", "--limit", "2")] == ["task50", "task51"]
-    assert "task0@1" in terminal("list", "--limit", "0")
-
-
 def test_exit_code_1_says_that_a_verification_found_something(
     terminal: Terminal, mood: Bank, tmp_path: Path
 ) -> None:
     """A damaged blob makes verify-all exit with 1, with reports written for people and CI."""
-    from tests.verify.test_verify import rewrite
+    from tests.helpers.tampering import rewrite
 
     rewrite(mood, "UPDATE blobs SET data = ? WHERE digest = ?", b"x", mood["mood"].digest)
     found = terminal.json(
@@ -291,7 +234,7 @@ def test_exit_code_3_says_that_the_bank_is_of_another_schema(
     terminal: Terminal, mood: Bank
 ) -> None:
     """A bank from the future is refused by every command that opens it."""
-    from tests.verify.test_verify import rewrite
+    from tests.helpers.tampering import rewrite
 
     rewrite(mood, "UPDATE alembic_version SET version_num = '9999'")
     for command in (["list"], ["verify-all"], ["gc"], ["db", "upgrade"]):
@@ -331,19 +274,6 @@ def test_a_defect_is_not_mistaken_for_a_finding(
     assert "ZeroDivisionError" in terminal.err
 
 
-def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the installed command in a process of its own."""
-    command = str(Path(sys.executable).with_name("taskbank"))
-    return subprocess.run(
-        [command, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ | environment,
-    )
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -365,41 +295,3 @@ def test_what_only_looks_never_imports_torch(mood: Bank, arguments: list[str]) -
     imported = {line.rpartition("|")[2].strip() for line in found.stderr.splitlines()}
     assert imported
     assert not imported & {"torch", "transformers", "alembic", "datasets"}
-
-
-def test_a_list_is_quick_to_start(mood: Bank) -> None:
-    """`taskbank list` imports neither what computes nor what another database or command needs."""
-    mood.close()
-    found = process("--bank", mood.url, "list", PYTHONPROFILEIMPORTTIME="1")
-    imported = {line.rpartition("|")[2].strip() for line in found.stderr.splitlines()}
-    assert "sqlalchemy" in imported
-    slow = {"numpy", "pandas", "lark", "urllib.request", "sqlalchemy.dialects.postgresql"}
-    assert not imported & slow
-
-
-def test_a_reader_that_has_seen_enough_is_no_error(mood: Bank) -> None:
-    """`taskbank list | head -0` ends without a traceback."""
-    mood.close()
-    command = shutil.which("taskbank", path=str(Path(sys.executable).parent))
-    line = f"{command} --bank {mood.url} list --json | true"
-    found = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
-    assert "Traceback" not in found.stderr
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_are_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each shell gets a script that calls taskbank."""
-    assert run(["completion", shell]) == 0
-    assert "_TASKBANK_COMPLETE" in capsys.readouterr().out
-
-
-def test_task_names_are_completed(mood: Bank) -> None:
-    """A shell that asks gets the names of tasks in the bank."""
-    mood.close()
-    found = process(
-        TASKBANK_BANK=mood.url,
-        _TASKBANK_COMPLETE="bash_complete",
-        COMP_WORDS="taskbank show m",
-        COMP_CWORD="2",
-    )
-    assert "plain,mood" in found.stdout

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoef
-from sklearn.utils.class_weight import compute_class_weight
 
 from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
@@ -22,19 +20,16 @@ from taskbank.data.examples import Examples
 from taskbank.data.splits import hold_out
 from taskbank.digests import canonical_json
 from taskbank.errors import DataError, InputError
-from taskbank.kinds.changes import moved_by, scale_of
-from taskbank.kinds.definition import Definition, check_settings
-from taskbank.kinds.kind import Columns, Kind, checked_metric
-from taskbank.kinds.labels import label_space, rarest
-from taskbank.kinds.logits import softmax
+from taskbank.kinds.definition import Definition
+from taskbank.kinds.kind import Columns, Kind
 from taskbank.kinds.metrics import better
-from taskbank.kinds.single import SINGLE
 from taskbank.model import predict as evaluate
 from taskbank.model.predict import predict_examples, predict_outputs
 from taskbank.model.task_model import task_model
 from taskbank.specs import TrainingSpec
 from taskbank.training.loop import Training, train
-from tests.helpers.tiny import ROWS, labelled, prepared
+from tests.helpers.models import prepared
+from tests.helpers.rows import ROWS, labelled
 
 SPEC = TrainingSpec(epochs=5, learning_rate=0.02, batch_size=16)
 OPTIONS = {"size": 8}
@@ -179,19 +174,6 @@ def test_inputs_are_those_of_the_split(taught: Taught) -> None:
         else:
             with pytest.raises(DataError, match="the setting 'inputs' is "):
                 taught.kind.check(taught.columns, forged, "here")
-
-
-@pytest.mark.parametrize("labels", [("a", "b"), ("a", "b", "c")])
-def test_only_two_classes_have_a_positive_one(labels: tuple[str, ...]) -> None:
-    """None is missing where there is none, and none is there where F1 is of no one class."""
-    columns = {"text": ("x",), "label": ("a",)}
-    SINGLE.check(columns, Definition(labels), "here")
-    if len(labels) == 2:
-        SINGLE.check(columns, Definition(labels, {"positive": "b"}), "here")
-        labels = ("a",)
-    for wrong in ("b", None):
-        with pytest.raises(DataError, match="the setting 'positive' is "):
-            SINGLE.check(columns, Definition(labels, {"positive": wrong}), "here")
 
 
 def test_a_held_out_part_has_some_of_every_stratum(kind: Kind) -> None:
@@ -550,205 +532,6 @@ def test_inputs_that_cannot_be_stored_are_refused_by_number(taught: Taught, wron
         taught.kind.parse([good, (wrong,) * len(good)], taught.definition)
 
 
-# What kinds share
-
-
-def test_a_metric_is_checked_and_has_a_direction() -> None:
-    """A loss is the better the lower it is; a metric that is not there lists those that are."""
-    assert better("log_loss", 0.5) > better("log_loss", 0.6)
-    assert better("f1", 0.6) > better("f1", 0.5)
-    assert checked_metric(SINGLE, None, ["f1"]) == "accuracy"
-    assert checked_metric(SINGLE, "f1", ["f1"]) == "f1"
-    with pytest.raises(InputError, match=r"'bleu' .*'single' has: use accuracy, f1"):
-        checked_metric(SINGLE, "bleu", ["accuracy", "f1"])
-
-
-def test_what_rounding_is_relative_to() -> None:
-    """It is the largest output of the reference, and never less than 1."""
-    assert scale_of(np.zeros((0, 2))) == scale_of(np.full((3, 2), 0.5)) == 1
-    assert scale_of(np.array([[1.0, -50.0]])) == 50
-    moved = moved_by(np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([[0.5, 1.0], [2.0, np.nan]]))
-    assert moved.tolist() == [0.5, np.inf]
-
-
-def test_the_rarest_label_is_the_one_that_fewest_examples_have() -> None:
-    """Labels are counted once an example; of equally rare ones the first by name is taken."""
-    assert rarest([["b", "a"], ["b", "b", "b"], [], ["a"], ["a"]]) == ["b", "b", "", "a", "a"]
-    assert rarest([["d", "c"], ["c", "d"]]) == ["c", "c"]
-
-
-def test_a_missing_setting_is_named() -> None:
-    """A setting that is not there is as wrong as one of another type."""
-    with pytest.raises(DataError, match="the setting 'mean' is None, which a task of kind 'x'"):
-        check_settings("x", Definition(), {"mean": lambda value: value is not None})
-
-
 def test_tests_make_rows_of_no_other_kinds() -> None:
     """A kind that is no longer there leaves nothing behind in the tests."""
     assert set(ROWS) <= set(plugins.names("kinds"))
-
-
-# Classes
-
-
-@pytest.mark.parametrize(
-    ("labels", "expected"),
-    [
-        (["b", "a", "b"], ("a", "b")),
-        (["10", "9", "-1"], ("-1", "9", "10")),
-        (["10", "9", "x"], ("10", "9", "x")),
-        (["1.5 stars", "2.5 stars"], ("1.5 stars", "2.5 stars")),
-        (["9" * 5000, "1"], ("1", "9" * 5000)),
-    ],
-)
-def test_classes_are_in_the_order_people_expect(
-    labels: list[str], expected: tuple[str, ...]
-) -> None:
-    """Names sort as text, whole numbers as numbers."""
-    assert label_space(labels, "here") == expected
-    assert SINGLE.define({"label": labels}, "here", {}).labels == expected
-
-
-@pytest.mark.parametrize(
-    ("labels", "says"),
-    [
-        (["a", "a"], "every label of here is 'a'"),
-        (["0.5", "1"], "fractions such as 0.5"),
-        (["1e-3", "nan"], "fractions such as 1e-3"),
-        (["1", "-inf"], "fractions such as -inf"),
-        (["a", "b", "a "], "'a' and 'a ' of here differ only in the space"),
-        (["x" * 999] * 2, "every label of here is '[x]{40}'…"),
-        ([f"id {i}" for i in range(30)], "label of its own"),
-    ],
-)
-def test_labels_that_make_no_task_are_refused(labels: list[str], says: str) -> None:
-    """One class, fractions, and a label a row are errors that say so."""
-    with pytest.raises(DataError, match=says):
-        label_space(labels, "here")
-    with pytest.raises(DataError, match=says):
-        SINGLE.define({"label": labels}, "here", {})
-
-
-def test_an_unknown_label_is_named_with_its_row() -> None:
-    """A class that train lacks is an error with row, value and the known classes."""
-    definition = Definition(("a", "b"))
-    SINGLE.check({"label": ["b", "a"]}, definition, "here")
-    assert SINGLE.targets({"label": ["b", "a"]}, definition).tolist() == [1, 0]
-    with pytest.raises(DataError, match=r"row 2 of here has the label 'c'.*'a', 'b'"):
-        SINGLE.check({"label": ["a", "c"]}, definition, "here")
-
-
-def test_f1_is_about_the_class_that_was_asked_for() -> None:
-    """Of two classes the last is the positive one, unless another was named; of more, none is."""
-    assert SINGLE.define({"label": ["n", "y"]}, "here", {}).settings == {"positive": "y"}
-    assert SINGLE.define({"label": ["n", "y"]}, "here", {"positive": "n"}).settings == {
-        "positive": "n"
-    }
-    assert SINGLE.define({"label": ["a", "b", "c"]}, "here", {}).settings == {}
-    for labels in (["n", "y"], ["a", "b", "c"]):
-        with pytest.raises(InputError, match=rf"positive is 'x': .* here has '{labels[0]}', '"):
-            SINGLE.define({"label": labels}, "here", {"positive": "x"})
-
-
-def test_an_adapter_from_before_there_was_f1_is_scored_without() -> None:
-    """A task without the setting has the other metrics, and passes its check."""
-    columns, old = {"label": ["a", "b"]}, Definition(("a", "b"))
-    SINGLE.check(columns, old, "here")
-    assert "f1" not in SINGLE.scores(np.eye(2, dtype=np.float32), columns, old)
-    with pytest.raises(DataError, match="'positive' is 'c'"):
-        SINGLE.check(columns, Definition(("a", "b"), {"positive": "c"}), "here")
-
-
-def test_probabilities_are_a_stable_softmax() -> None:
-    """Large logits neither overflow nor stop summing to one."""
-    found = softmax(np.array([[1000.0, 999.0], [-1000.0, 0.0]], dtype=np.float32))
-    assert found.sum(axis=1) == pytest.approx([1, 1])
-    assert found[0, 0] == pytest.approx(1 / (1 + math.exp(-1)))
-    logits = np.array([[1000.0, 999.0], [-1000.0, 0.0]], dtype=np.float32)
-    answers = SINGLE.answers(logits, {}, Definition(("a", "b")))
-    assert [one["label"] for one in answers] == ["a", "b"]
-    assert answers[0]["probabilities"] == {
-        "a": pytest.approx(found[0, 0]),
-        "b": pytest.approx(1 - found[0, 0]),
-    }
-
-
-def test_the_loss_is_that_of_the_right_classes() -> None:
-    """Equal logits cost the logarithm of the number of classes."""
-    loss = SINGLE.loss(torch.zeros(4, 3), {"targets": torch.tensor([0, 1, 2, 0])}, None)
-    assert loss.item() == pytest.approx(math.log(3))
-
-
-@pytest.mark.parametrize("classes", [2, 4])
-def test_metrics_are_those_of_scikit_learn(classes: int) -> None:
-    """Accuracy, F1, macro F1, Matthews' coefficient and the log loss agree to the last digits."""
-    generator = np.random.default_rng(classes)
-    names = tuple("abcd"[:classes])
-    targets = generator.integers(0, classes, 300)
-    logits = generator.normal(size=(300, classes)).astype(np.float32)
-    logits[np.arange(300), targets] += 1
-    columns = {"label": [names[target] for target in targets]}
-    found = SINGLE.metrics(logits, columns, SINGLE.define(columns, "here", {}))
-    predicted = logits.argmax(axis=1)
-    expected = {
-        "accuracy": accuracy_score(targets, predicted),
-        "f1_macro": f1_score(targets, predicted, average="macro"),
-        "matthews": matthews_corrcoef(targets, predicted),
-        "log_loss": log_loss(targets, softmax(logits)),
-    }
-    if classes == 2:
-        expected["f1"] = f1_score(targets, predicted)
-    assert {name: one.value for name, one in found.items()} == pytest.approx(expected, abs=1e-12)
-    share = expected["accuracy"]
-    assert found["accuracy"].standard_error == pytest.approx(math.sqrt(share * (1 - share) / 300))
-    if classes == 2:
-        other = SINGLE.define(columns, "here", {"positive": "a"})
-        value = SINGLE.scores(logits, columns, other)["f1"]
-        assert value == pytest.approx(f1_score(targets, predicted, pos_label=0))
-
-
-def test_errors_are_what_resampling_examples_gives() -> None:
-    """The quick bootstrap over cells agrees with a plain one over examples."""
-    generator = np.random.default_rng(1)
-    names = np.array(["a", "b"])
-    targets = generator.integers(0, 2, 400)
-    logits = np.eye(2)[np.where(generator.random(400) < 0.7, targets, 1 - targets)]
-    logits = (logits + generator.normal(scale=0.1, size=(400, 2))).astype(np.float32)
-    definition = Definition(("a", "b"), {"positive": "b"})
-    plain = []
-    for _ in range(200):
-        rows = generator.integers(0, 400, 400)
-        columns = {"label": names[targets[rows]].tolist()}
-        plain.append(SINGLE.scores(logits[rows], columns, definition))
-    found = SINGLE.metrics(logits, {"label": names[targets].tolist()}, definition)
-    assert {name: one.standard_error for name, one in found.items()} == {
-        name: pytest.approx(np.std([one[name] for one in plain]), rel=0.2) for name in plain[0]
-    }
-
-
-def test_balanced_weights_are_those_of_scikit_learn() -> None:
-    """Every class counts alike: the weights of `compute_class_weight("balanced")`."""
-    labels = ["a"] * 70 + ["b"] * 25 + ["c"] * 5
-    definition = SINGLE.define({"label": labels}, "here", {})
-    expected = compute_class_weight("balanced", classes=np.array(["a", "b", "c"]), y=labels)
-    found = SINGLE.balance({"label": labels}, definition)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
-    logits = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
-    told = {"targets": torch.from_numpy(SINGLE.targets({"label": labels}, definition))}
-    weighted = SINGLE.loss(logits, told, torch.from_numpy(found))
-    by_class = [
-        SINGLE.loss(logits[a:b], {"targets": told["targets"][a:b]}, None)
-        for a, b in ((0, 70), (70, 95), (95, 100))
-    ]
-    assert weighted.item() == pytest.approx(torch.stack(by_class).mean().item(), rel=1e-5)
-
-
-def test_a_class_that_flips_at_a_tie_is_a_change_by_nothing() -> None:
-    """A flip between two classes has the margin by which the reference preferred the first."""
-    reference = np.array([[1.0, 1.0 - 1e-6, -3.0], [2.0, 0.0, 0.0]], dtype=np.float32)
-    now = np.array([[1.0, 1.0 + 1e-6, -3.0], [0.0, 2.0, 0.0]], dtype=np.float32)
-    found = SINGLE.changes(reference, now, {}, Definition(("a", "b", "c")))
-    assert found.changed.tolist() == [True, True]
-    assert found.margin == pytest.approx([1e-6, 2], abs=1e-7)
-    assert found.moved == pytest.approx([1e-6, 2], abs=1e-6)

@@ -25,7 +25,7 @@ from taskbank.model.task_model import task_model
 from taskbank.specs import TrainingSpec
 from taskbank.training.loop import train
 from taskbank.training.prepared import Prepared
-from tests.helpers.tiny import GOOD, PLAIN, make_backbone, make_tokenizer
+from tests.helpers.backbones import GOOD, PLAIN, make_backbone, make_tokenizer
 
 ANSWERED = Definition((), {"unanswerable": False, "null_threshold": 0.0})
 MAYBE = Definition((), {"unanswerable": True, "null_threshold": 0.0})

@@ -21,14 +21,15 @@ from taskbank.data.encoded import Encoded
 from taskbank.data.examples import Examples
 from taskbank.data.splits import hold_out
 from taskbank.data.tokenization import Window
-from taskbank.errors import DataError, InputError, MissingExtraError
+from taskbank.errors import DataError, MissingExtraError
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.tagging import TAGGING
 from taskbank.kinds.words import first_tokens
 from taskbank.model.predict import predict_examples
 from taskbank.model.task_model import task_model
-from tests.helpers.tiny import PLAIN, byte_tokenizer, make_tokenizer, tagged
+from tests.helpers.backbones import PLAIN, byte_tokenizer, make_tokenizer
+from tests.helpers.rows import tagged
 
 BIO = ("B-loc", "B-per", "I-loc", "I-per", "O")
 
@@ -390,36 +391,6 @@ def test_an_answer_is_as_sure_as_its_least_sure_word() -> None:
     (found,) = TAGGING.answers(logits, columns, definition)
     assert found["entities"][0]["score"] == pytest.approx(shares[1, 1])
     assert found["score"] == pytest.approx(shares[2, 2])
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("Ada's dog.", ["Ada's", "dog", "."]),
-        ("the U.S. today", ["the", "U.S", ".", "today"]),
-        ("an e-mail, twenty-one", ["an", "e-mail", ",", "twenty-one"]),
-        ("@ada #tag!?", ["@ada", "#tag", "!", "?"]),
-        ("3.14 (or so)", ["3.14", "(", "or", "so", ")"]),
-        ("हिन्दी में", ["हिन्दी", "में"]),
-        ("cafe\u0301 noir", ["cafe\u0301", "noir"]),
-        ("a \U0001f642 b", ["a", "\U0001f642", "b"]),
-        ("\u2028x\u00a0y", ["x", "y"]),
-        ("...", [".", ".", "."]),
-    ],
-)
-def test_a_text_is_split_into_words_and_signs(text: str, words: list[str]) -> None:
-    """Words keep what joins their parts and the marks on their letters; other signs stand alone."""
-    assert TAGGING.parse([(text,)], Definition(BIO))["words"] == [words]
-
-
-def test_words_can_be_given_as_they_are() -> None:
-    """A list of words is taken as it is, spaces inside and all."""
-    columns = TAGGING.parse([(["New York", "."],), (("a", "b"),)], Definition(BIO))
-    assert columns == {"text": ["New York .", "a b"], "words": [["New York", "."], ["a", "b"]]}
-    with pytest.raises(InputError, match=r"input 2, .*NUL"):
-        TAGGING.parse([("a",), (["b", "c\0"],)], Definition(BIO))
-    with pytest.raises(DataError, match=r"input 1 is \('a', 'b'\): .*or a list of words"):
-        TAGGING.parse([("a", "b")], Definition(BIO))
 
 
 def test_raw_text_and_its_words_are_predicted_alike(backbone: Backbone) -> None:

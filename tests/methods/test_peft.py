@@ -18,7 +18,7 @@ from taskbank.data.tokenization import encode
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.single import SINGLE
 from taskbank.model.task_model import task_model
-from tests.helpers.tiny import sentences
+from tests.helpers.rows import sentences
 
 TWO_CLASSES = Definition(("bad", "good"))
 # our stored name -> the name that peft has for it

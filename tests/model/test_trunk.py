@@ -20,7 +20,7 @@ from taskbank.runtime.lru import LruCache
 from taskbank.specs import TrainingSpec
 from taskbank.training.loop import train
 from taskbank.verify.noise import threads
-from tests.training.test_loop import MOOD, data_of
+from tests.helpers.models import MOOD, data_of
 
 OPTIONS = {"size": 4, "layers": "top:1"}
 

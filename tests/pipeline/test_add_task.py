@@ -11,12 +11,14 @@ import pytest
 
 import taskbank
 from taskbank.bank.bank import Bank
-from taskbank.errors import BackboneMismatchError, ConflictError, InputError, TaskbankError
+from taskbank.errors import (
+    ConflictError,
+    InputError,
+)
 from taskbank.pipeline.add_task import Added, add_task
 from taskbank.pipeline.init import init
-from tests.helpers.tiny import make_backbone, pairs, sentences, write_jsonl
-
-QUICK = {"options": {"size": 4}, "training": {"epochs": 1, "learning_rate": 0.01}}
+from tests.helpers.rows import sentences, write_jsonl
+from tests.helpers.training import QUICK, add
 
 
 def test_a_task_is_recorded_whole(trained: tuple[Path, Added]) -> None:
@@ -56,13 +58,6 @@ def test_adding_adds_a_row_to_the_history(url: str, folder: Path, data: Path) ->
     assert (fourth.level, fourth.checked, fourth.vouched) == ("integrity", 4, 0)
     with Bank(url) as bank:
         assert len(bank.verifications.all()) == 3
-
-
-def test_the_held_out_part_is_said_to_be_one(trained: tuple[Path, Added]) -> None:
-    """Without a validation set the bank says that a tenth of train was held out, and from where."""
-    split = trained[1].record.splits[0]
-    assert "train.jsonl (10% held out, seed 0)" in split.origin
-    assert split.rows == 64
 
 
 def test_adding_on_either_database_gives_the_same_bytes(url: str, folder: Path, data: Path) -> None:
@@ -224,38 +219,6 @@ def test_a_name_that_is_taken_is_refused_before_training(mood: Bank, data: Path)
         add_task(mood, "mood", train, kind="pair", new_version=True)
 
 
-def test_a_bank_without_a_backbone_asks_for_one(bank: Bank, data: Path) -> None:
-    """With none or several backbones to choose from, the error says to name one."""
-    with pytest.raises(InputError, match=r"knows 0 backbones\s.*--backbone"):
-        add_task(bank, "x", str(data / "train.jsonl"))
-
-
-def test_a_backbone_that_changed_in_its_place_is_refused(
-    tmp_path: Path, folder: Path, data: Path
-) -> None:
-    """Other weights or another tokenizer where the recorded ones were end with exit code 4."""
-    place = tmp_path / "model"
-    shutil.copytree(folder, place)
-    url = f"sqlite:///{tmp_path}/bank.db"
-    train = str(data / "train.jsonl")
-    add_task(url, "one", train, backbone=str(place), **QUICK)
-    shutil.rmtree(place)
-    make_backbone(place, seed=1)
-    for backbone in (None, str(place)):
-        with pytest.raises(BackboneMismatchError, match="weights is sha256") as caught:
-            add_task(url, "two", train, backbone=backbone, **QUICK)
-        assert caught.value.exit_code == 4
-    with taskbank.open(url) as bank:
-        with pytest.raises(BackboneMismatchError):
-            taskbank.predict(bank, "one", ["good"])
-        shutil.rmtree(place)
-        make_backbone(place, lowercase=False)
-        with pytest.raises(BackboneMismatchError, match="tokenizer is sha256"):
-            taskbank.predict(bank, "one", ["good"])
-        (found,) = taskbank.predict(bank, "one", ["good"], backbone=str(folder))
-        assert found["label"] in ("good", "bad")
-
-
 def test_an_interrupted_training_leaves_the_bank_as_it_was(
     mood: Bank, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,48 +234,47 @@ def test_an_interrupted_training_leaves_the_bank_as_it_was(
     assert taskbank.verify_all(mood, level="integrity").ok
 
 
-def test_an_adapter_gives_a_plain_module(mood: Bank, backbone: Any) -> None:
-    """The context manager gives a torch module whose logits are the stored ones."""
-    import numpy as np
-    import torch
-
-    from taskbank.data.tokenization import encode
-
-    record = mood["mood"]
-    examples = mood.examples(record, "test")
-    encoded = encode(backbone.tokenizer, examples.columns, ("text",), 64)
-    with taskbank.attach(mood, "mood") as module:
-        assert isinstance(module, torch.nn.Module)
-        with torch.inference_mode():
-            batch = encoded.batch(np.arange(len(examples)))
-            mask = batch.grid[1].long()
-            logits = module(batch.padded(batch.input_ids), mask).numpy()
-    np.testing.assert_allclose(logits, mood.reference(record, "test"), atol=1e-5)
-
-
-def test_predictions_name_label_and_probabilities(mood: Bank) -> None:
-    """Each text gets its label, that label's probability and those of all labels."""
-    good, bad = taskbank.predict(mood, "mood@1", ["a good sweet day", "sad awful bitter film"])
-    assert (good["label"], bad["label"]) == ("good", "bad")
-    assert good["score"] == good["probabilities"]["good"] > 0.5
-    assert sum(good["probabilities"].values()) == pytest.approx(1)
-    with pytest.raises(InputError, match="input 2"):
-        taskbank.predict(mood, "mood", ["fine", "  "])
-    with pytest.raises(InputError, match="not UTF-8"):
-        taskbank.predict(mood, "mood", ["\udcff"])
-    with pytest.raises(InputError, match="at least one text"):
-        taskbank.predict(mood, "mood", [])
+@pytest.mark.parametrize("method", ["full", "top-k"])
+def test_a_baseline_that_is_only_measured_leaves_a_trial(
+    own: Bank, small: str, folder: Path, data: Path, method: str
+) -> None:
+    """`full` stores no weights unless asked to; its scores are recorded all the same."""
+    given: dict[str, Any] = {
+        "method": method,
+        "backbone": str(folder),
+        "test": str(data / "test.jsonl"),
+        "training": {"epochs": 1, "learning_rate": 0.001},
+    }
+    added = add_task(own, "mood", small, **given)
+    assert (added.record is None) == (method == "full")
+    assert added.trial.value("test") is not None
+    assert added.trial.digest is None
+    assert len(own) == (method != "full")
+    kept = add_task(own, "kept", small, keep_weights=True, **given)
+    assert kept.record is not None
+    assert kept.record.parameters == kept.trial.parameters
+    assert taskbank.verify_all(own).ok
+    assert taskbank.predict(own, "kept", ["good"])[0]["label"] in ("good", "bad")
 
 
-def test_every_error_of_the_library_is_a_taskbank_error() -> None:
-    """One base class catches them all, and each has the exit code that the tree draws."""
-    from taskbank import errors
+def test_measuring_needs_no_new_version(own: Bank, small: str, folder: Path) -> None:
+    """A baseline that stores nothing may be measured for a task that is there."""
+    add(own, small, folder)
+    measured = add_task(
+        own, "mood", small, method="full", training={"epochs": 1}, backbone=str(folder)
+    )
+    assert measured.record is None
+    with pytest.raises(ConflictError, match="--new-version"):
+        add(own, small, folder)
 
-    tree = (errors.__doc__ or "").splitlines()
-    classes = [c for c in vars(errors).values() if isinstance(c, type)]
-    for one in classes:
-        assert issubclass(one, TaskbankError)
-        if one not in (TaskbankError,):
-            (line,) = [text for text in tree if f" {one.__name__} " in text]
-            assert str(one.exit_code) in line.split()
-    assert pairs(2)
+
+def test_a_metric_is_what_the_task_is_chosen_and_scored_by(
+    own: Bank, small: str, folder: Path
+) -> None:
+    """With `--metric` the record's score is that metric, and the best epoch has its best value."""
+    added = add(own, small, folder, metric="log_loss", training={"epochs": 4})
+    record = added.record
+    assert record.metric == "log_loss"
+    losses = [epoch.score for epoch in added.training.epochs]
+    assert added.training.best.score == min(losses) == record.score
+    assert {m.name for m in record.metrics} >= {"accuracy", "f1", "f1_macro", "matthews"}

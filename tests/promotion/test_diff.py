@@ -17,58 +17,16 @@ from taskbank.bank.new_records import NewAdapter
 from taskbank.cli.main import run
 from taskbank.data.examples import Examples
 from taskbank.errors import InputError, NotFoundError
-from taskbank.kinds.definition import Definition
 from taskbank.kinds.single import SINGLE
 from taskbank.pipeline.add_task import add_task
 from taskbank.promotion.diff import diff
-from taskbank.promotion.requirements import unfulfilled
 from taskbank.serve.predictor import predict
 from taskbank.training.evaluation import measure
 from taskbank.verify.statistics import mcnemar
-from tests.helpers.making import DEFINITION, new_adapter
-from tests.helpers.tiny import ROWS as ROWS_OF
-from tests.helpers.tiny import make_backbone, write_jsonl
-
-ROWS = 40
-
-
-def version(
-    right: int, *, definition: Definition = DEFINITION, labels: tuple[str, ...] = (), seed: int = 0
-) -> NewAdapter:
-    """Return an adapter that answers so many of the first examples rightly, and the rest not."""
-    labels = labels or tuple(DEFINITION.labels[row % 2] for row in range(ROWS))
-    columns = {"text": tuple(f"text {row}" for row in range(len(labels))), "label": labels}
-    examples = Examples(columns, "test.csv")
-    targets = [definition.labels.index(label) for label in labels]
-    logits = np.zeros((len(labels), len(definition.labels)), dtype=np.float32)
-    for row, target in enumerate(targets):
-        logits[row, target if row < right else (target + 1) % len(definition.labels)] = 2
-    base = new_adapter(seed=seed)
-    split = replace(
-        base.splits[0],
-        rows=len(labels),
-        examples=examples.to_bytes(),
-        logits=save({"logits": logits}),
-    )
-    weights = load(base.weights)
-    weights["head.weight"] = np.resize(weights["head.weight"], (len(definition.labels), 4))
-    weights["head.bias"] = np.zeros(len(definition.labels), dtype=np.float32)
-    return replace(
-        base,
-        definition=definition,
-        splits=(split,),
-        metrics=tuple(measure(SINGLE, "test", logits, columns, definition)),
-        weights=save(weights),
-        parameters=sum(one.size for one in weights.values()),
-    )
-
-
-@pytest.fixture
-def versions(bank: Bank) -> Bank:
-    """A bank whose task `mood` has versions that answer 36, 38 and 20 of 40 rightly."""
-    for seed, right in enumerate((36, 38, 20)):
-        bank.put(version(right, seed=seed), new_version=True)
-    return bank
+from tests.helpers.adapters import new_adapter
+from tests.helpers.backbones import make_backbone
+from tests.helpers.rows import sentences, write_jsonl
+from tests.helpers.versions import EXAMPLES, version
 
 
 def test_versions_that_share_a_split_are_compared_as_they_are_stored(versions: Bank) -> None:
@@ -77,15 +35,15 @@ def test_versions_that_share_a_split_are_compared_as_they_are_stored(versions: B
     assert (found.first, found.second, found.examples, found.left_out) == (
         "mood@2",
         "mood@3",
-        ROWS,
+        EXAMPLES,
         0,
     )
-    assert found.metrics["accuracy"] == (38 / ROWS, 20 / ROWS)
+    assert found.metrics["accuracy"] == (38 / EXAMPLES, 20 / EXAMPLES)
     assert (found.negative_flips, found.positive_flips, len(found.flips)) == (18, 0, 18)
     assert found.flips[0].text == "text 20"
     assert found.answers == {("bad", "good"): 9, ("good", "bad"): 9}
     assert found.p_value == mcnemar(18, 0)
-    assert found.drop == pytest.approx(18 / ROWS)
+    assert found.drop == pytest.approx(18 / EXAMPLES)
     assert found.worse(1.0)
     back = diff(versions, "mood@3", "mood@2")
     assert (back.negative_flips, back.positive_flips, back.p_value) == (0, 18, 1)
@@ -104,7 +62,7 @@ def test_a_class_that_the_older_version_does_not_know_is_left_out(
     """Versions with other labels are compared on the examples that both can answer."""
     url = f"sqlite:///{tmp_path}/bank.db"
     quick: dict[str, Any] = {"training": {"epochs": 1}, "verify": "none"}
-    rows = ROWS_OF["single"](90, seed=1)
+    rows = sentences(90, seed=1)
     two = write_jsonl(tmp_path / "two.jsonl", rows)
     add_task(url, "mood", two, backbone=str(folder), **quick)
     three = [row | ({"label": "new"} if number % 3 == 0 else {}) for number, row in enumerate(rows)]
@@ -147,54 +105,6 @@ def test_an_older_version_predicts_the_newer_ones_split(
     differing = [row for row, (one, two) in enumerate(pairs, 1) if one["label"] != two["label"]]
     assert [flip.row for flip in found.flips] == differing
     assert found.examples == len(examples)
-
-
-# Gates
-
-
-@pytest.mark.parametrize(
-    ("requirement", "fulfilled"),
-    [
-        ("metric.accuracy >= 0.4", True),
-        ("metric.accuracy >= 0.9", False),
-        ("metric.accuracy >= 0.4 and method = 'houlsby'", True),
-        ("negative_flips <= 18", True),
-        ("negative_flips <= 17", False),
-        ("Negative_Flips < 18", False),
-        ("positive_flips = 0", True),
-        ("flips != 18", False),
-        ("drop <= 0.01", False),
-        ("p_value > 0.05", False),
-    ],
-)
-def test_requirements_are_checked_against_what_the_alias_names(
-    versions: Bank, requirement: str, fulfilled: bool
-) -> None:
-    """Conditions on the version, and on its difference to the one in production."""
-    versions.alias("mood@2", "production")
-    found = unfulfilled(versions, "mood@3", "production", [requirement])
-    assert (found == []) == fulfilled
-    if found:
-        assert f"mood@3 does not fulfil {requirement}" in found[0]
-
-
-def test_where_an_alias_names_nothing_there_is_nothing_to_be_worse_than(versions: Bank) -> None:
-    """The first version of an alias needs only what is asked of itself."""
-    wanted = ["negative_flips <= 0", "metric.accuracy > 0.9"]
-    assert unfulfilled(versions, "mood@2", "production", wanted) == []
-    assert len(unfulfilled(versions, "mood@3", "production", wanted)) == 1
-    versions.alias("mood@2", "production")
-    assert unfulfilled(versions, "mood@2", "production", wanted) == []
-    assert len(unfulfilled(versions, "mood@3", "production", wanted)) == 2
-
-
-@pytest.mark.parametrize(
-    "wrong", ["", "negative_flips", "negative_flips <= 1.2.3", "accuracy >>", "1=1) or (1=1", "a b"]
-)
-def test_a_requirement_that_is_none_is_an_error(versions: Bank, wrong: str) -> None:
-    """What does not parse is said, and does not count as fulfilled."""
-    with pytest.raises(InputError):
-        unfulfilled(versions, "mood@3", "production", [wrong])
 
 
 def test_the_command_line_compares_and_refuses(

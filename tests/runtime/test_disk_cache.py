@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from taskbank.cli.main import run
 from taskbank.data import tokenization as tokens
 from taskbank.data.encoded import Encoded
 from taskbank.data.tokenization import encode, encode_windows
 from taskbank.errors import InputError
 from taskbank.runtime import disk_cache as cache
 from taskbank.runtime.disk_cache import CACHE, LIMIT, cache_folder, clear, contents, find, store
-from tests.helpers.tiny import make_tokenizer, sentences
+from tests.helpers.backbones import make_tokenizer
+from tests.helpers.rows import sentences
 
 KEY = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
@@ -199,7 +198,7 @@ def test_a_damaged_file_of_tokens_is_made_again() -> None:
 
 WRITER = """
 import sys
-from taskbank.runtime.disk_cache import find, store
+from taskbank.runtime.disk_cache import clear, find, store
 for turn in range(60):
     key = f"sha256:{turn % 7:064x}"
     content = bytes([turn % 7]) * 10_000
@@ -225,30 +224,11 @@ def test_processes_share_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(one.bytes for one in contents()) <= 70_000
 
 
-def test_the_command_says_what_there_is_and_removes_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """`cache info` counts files and bytes; `cache clear` leaves checkpoints unless named."""
-    put(KEY, b"content")
-    put(OTHER, b"states", "states")
-    checkpoint = cache_folder() / "checkpoints" / "one"
-    checkpoint.parent.mkdir()
-    checkpoint.write_bytes(b"state")
-    assert run(["cache", "info", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["folder"] == str(cache_folder())
-    assert found["parts"] == {
-        "tokens": {"files": 1, "bytes": 7},
-        "states": {"files": 1, "bytes": 6},
-        "checkpoints": {"files": 1, "bytes": 5},
-    }
-    assert run(["cache", "clear"]) == 0
-    assert "removed 1 files of tokens, 7" in capsys.readouterr().out
-    assert [one.files for one in contents()] == [0, 0, 1]
-    assert run(["cache", "clear", "checkpoints", "--json"]) == 0
-    assert [one.files for one in contents()] == [0, 0, 0]
-    assert run(["cache", "clear", "models"]) == 2
-    assert "the cache has no part 'models': name tokens, states, checkpoints" in (
-        capsys.readouterr().err
-    )
+def test_without_a_setting_the_cache_is_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be made again is kept where such things usually are."""
+    monkeypatch.delenv(CACHE)
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert cache_folder() == Path("/home/ada/.cache/taskbank")
 
 
 def test_a_cache_that_is_not_there_is_empty() -> None:

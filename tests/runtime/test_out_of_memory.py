@@ -16,7 +16,7 @@ from taskbank.model.task_model import TaskModel, task_model
 from taskbank.runtime.out_of_memory import compute_in_halves
 from taskbank.specs import TrainingSpec
 from taskbank.training.loop import train
-from tests.training.test_loop import MOOD, data_of
+from tests.helpers.models import MOOD, data_of
 
 ROWS = np.arange(5)
 

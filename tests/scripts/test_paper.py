@@ -25,7 +25,8 @@ from taskbank.digests import digest_bytes
 from taskbank.errors import MissingExtraError
 from taskbank.pipeline.suite_file import read_suite
 from taskbank.specs import BackboneIdentity
-from tests.helpers.tiny import make_backbone, questions, sentences, write_jsonl
+from tests.helpers.backbones import make_backbone
+from tests.helpers.rows import questions, sentences, write_jsonl
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 BACKBONE = BackboneIdentity("./tiny", "bert", "mean", 1000, 32, 2, 64, "w", "c", "t")

@@ -16,7 +16,7 @@ from side_by_side import Found, in_turn, ratios, shown, table, values, write
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel
 
-from tests.helpers.tiny import make_backbone
+from tests.helpers.backbones import make_backbone
 
 
 def test_sides_run_in_turn() -> None:

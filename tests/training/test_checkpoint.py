@@ -18,12 +18,13 @@ from taskbank.digests import digest_bytes, digest_json
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import Kind
 from taskbank.model.task_model import task_model
-from taskbank.runtime.disk_cache import CACHE, cache_folder
+from taskbank.runtime.disk_cache import CACHE
 from taskbank.specs import TrainingSpec
 from taskbank.training.checkpoint import Checkpoint, State
 from taskbank.training.loop import Epoch, Training, train
 from taskbank.training.prepared import Prepared
-from tests.helpers.tiny import labelled, prepared
+from tests.helpers.models import prepared
+from tests.helpers.rows import labelled
 
 SPEC = TrainingSpec(epochs=4, learning_rate=0.02, batch_size=16)
 DIGEST = digest_json("a training")
@@ -193,13 +194,6 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
     checkpoint.remove()
     assert checkpoint.load() is None
     checkpoint.remove()
-
-
-def test_without_a_setting_the_cache_is_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What can be made again is kept where such things usually are."""
-    monkeypatch.delenv(CACHE)
-    monkeypatch.setenv("HOME", "/home/ada")
-    assert cache_folder() == Path("/home/ada/.cache/taskbank")
 
 
 def _spoil(data: bytes, how: str) -> bytes:

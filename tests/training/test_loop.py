@@ -12,24 +12,17 @@ import pytest
 import torch
 
 from taskbank.backbone.backbone import Backbone
-from taskbank.errors import InputError, TrainingError
-from taskbank.kinds.definition import Definition
+from taskbank.errors import TrainingError
 from taskbank.kinds.single import SINGLE
 from taskbank.methods.houlsby import HOULSBY
-from taskbank.model.predict import predict_examples, predict_outputs
+from taskbank.model.predict import predict_examples
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.specs import TrainingSpec
 from taskbank.training.loop import Epoch, Training, train
-from taskbank.training.prepared import Prepared
-from tests.helpers.tiny import labelled, prepared
+from tests.helpers.models import MOOD, data_of
+from tests.helpers.rows import labelled
 
 SPEC = TrainingSpec(epochs=4, learning_rate=0.02, batch_size=16)
-MOOD = Definition(("bad", "good"), {"positive": "good"})
-
-
-def data_of(backbone: Backbone, count: int, seed: int) -> Prepared:
-    """Return encoded sentences with their labels."""
-    return prepared(backbone, SINGLE, MOOD, labelled("single", count, seed))
 
 
 def run(
@@ -201,40 +194,6 @@ def test_a_training_that_diverges_is_an_error(backbone: Backbone) -> None:
     data, validation = data_of(backbone, 32, 1), data_of(backbone, 8, 2)
     with pytest.raises(TrainingError, match="diverged"):
         train(model, SINGLE, MOOD, data, validation, spec, "accuracy")
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"epochs": 0},
-        {"batch_size": 0},
-        {"learning_rate": 0},
-        {"learning_rate": float("nan")},
-        {"max_length": 2},
-        {"patience": 0},
-        {"weight_decay": -1},
-        {"warmup": 2},
-        {"clip": 0},
-        {"seed": -1},
-        {"class_weight": "even"},
-    ],
-)
-def test_a_hyperparameter_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
-    """Each hyperparameter has a range, and its error names it and the value."""
-    (name,) = wrong
-    with pytest.raises(InputError, match=f"{name} is"):
-        TrainingSpec(**wrong)
-
-
-def test_predictions_do_not_depend_on_the_company_of_a_batch(backbone: Backbone) -> None:
-    """A text's logits are the same alone and among longer ones, but for rounding."""
-    encoded = data_of(backbone, 40, 5).encoded
-    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.complete({"size": 4}), 0)
-    together = predict_outputs(model, encoded)
-    model.eval()
-    with torch.inference_mode():
-        alone = [model.outputs(encoded.batch(np.array([row]))).numpy()[0] for row in range(40)]
-    np.testing.assert_allclose(together, np.stack(alone), atol=1e-5)
 
 
 def test_no_bar_is_drawn_where_there_is_no_terminal(

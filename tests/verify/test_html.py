@@ -13,66 +13,8 @@ import pytest
 
 from taskbank.verify.html import write_html
 from taskbank.verify.junit import write_junit
-from taskbank.verify.report import Finding, Flip, Report, TaskResult
-
-NASTY = "<script>alert('x')</script> & \x00 ünï"
-
-
-def flip(row: int, text: str = "my card was charged twice") -> Flip:
-    """Return an example that flipped."""
-    return Flip("test", row, text, "billing", "billing", "returns", "worse", within_noise=False)
-
-
-def report(*, what_if: dict[str, str] | None = None) -> Report:
-    """Return a verification with an adapter of every status."""
-    known: dict[str, Any] = {"within_noise": 0, "noise": 1e-5}
-    tasks = (
-        TaskResult("tickets", 1, "ok", "accuracy", 0.91, 0.91, 0, 500, 0.0, **known),
-        TaskResult(
-            "spam",
-            2,
-            "changed",
-            "f1",
-            0.97,
-            0.968,
-            4,
-            800,
-            0.02,
-            negative_flips=2,
-            positive_flips=1,
-            p_value=0.5,
-            metrics={"test": {"f1": (0.97, 0.968)}},
-            flipped=(flip(3), flip(17, NASTY)),
-            **known,
-        ),
-        TaskResult(
-            "sentiment",
-            10,
-            "regressed",
-            "accuracy",
-            0.88,
-            0.71,
-            90,
-            800,
-            2.2,
-            negative_flips=80,
-            positive_flips=9,
-            p_value=1e-12,
-            **known,
-        ),
-        TaskResult("intents", 1, "unverifiable", "accuracy", 0.9),
-        TaskResult("urgency", 1, "ok", "accuracy", 0.85, 0.85, vouched_by=12),
-    )
-    findings = (
-        Finding("sentiment", 10, "regression", f"accuracy dropped {NASTY}"),
-        Finding(None, None, "backbone", "cannot be loaded"),
-    )
-    moment = "2026-11-25T04:00:00.000000+00:00"
-    environment = {"torch": "2.13", "device": "cpu", "odd": NASTY}
-    return Report(
-        "full", findings, tasks, 1.0, environment, moment, moment, 13, what_if=what_if or {}
-    )
-
+from taskbank.verify.report import Finding, Report, TaskResult
+from tests.helpers.reports import report
 
 HISTORY = {"tickets@1": [0.91] * 3, "sentiment@10": [0.88, 0.88, 0.71], "urgency@1": [0.85]}
 
@@ -87,22 +29,6 @@ def test_the_page_needs_nothing_from_elsewhere_and_believes_nothing(tmp_path: Pa
     assert "&lt;script&gt;alert" in page
     assert "dtype=bfloat16" in page
     assert page.count("<polyline") == 2  # one score makes no line
-
-
-def test_junit_has_a_case_an_adapter(tmp_path: Path) -> None:
-    """Every adapter is a test case, what was found its failure, and the bank has a case too."""
-    write_junit(report(), tmp_path / "junit.xml")
-    suite = ET.parse(tmp_path / "junit.xml").getroot()
-    cases = {case.get("name"): len(case) for case in suite}
-    assert cases == {
-        "bank": 1,
-        "tickets@1": 0,
-        "spam@2": 0,
-        "sentiment@10": 1,
-        "intents@1": 1,  # its backbone is gone, which the bank's case says
-        "urgency@1": 0,
-    }
-    assert (suite.get("tests"), suite.get("failures")) == ("6", "3")
 
 
 def test_an_empty_bank_has_a_page(tmp_path: Path) -> None:
@@ -227,3 +153,33 @@ def test_nothing_is_wider_than_the_window_and_all_can_be_read(
     )
     assert light
     assert min(light) >= 4.5  # what WCAG 2 asks of a text at level AA
+
+
+def test_the_page_is_one_file_that_loads_nothing(regressed: Report, tmp_path: Path) -> None:
+    """The page names status, findings and flipped examples, and refers to no other place."""
+    write_html(regressed, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "mood@1" in page
+    assert "regressed" in page
+    assert regressed.tasks[0].flipped[0].text in page
+    assert "http" not in page
+    assert page.count("<script") == 1  # what sorts and filters the table
+
+
+def test_texts_in_a_report_are_only_texts(tmp_path: Path) -> None:
+    """Markup and control characters from the data reach neither page nor XML as such."""
+
+    nasty = "<script>alert(1)</script>\x00\x1b"
+    report = Report(
+        "full",
+        (Finding("a", 1, "row", nasty), Finding(None, None, "backbone", nasty)),
+        (TaskResult("a", 1, "damaged", "accuracy", 0.5),),
+        0.0,
+        {"x": nasty},
+        "",
+        "",
+    )
+    write_html(report, tmp_path / "a.html")
+    write_junit(report, tmp_path / "a.xml")
+    assert "<script>alert" not in (tmp_path / "a.html").read_text()
+    assert len(list(ET.parse(tmp_path / "a.xml").getroot().iter("failure"))) == 2

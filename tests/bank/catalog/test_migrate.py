@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -19,10 +17,10 @@ from taskbank.bank.catalog.migrate import downgrade, migrations_folder, upgrade
 from taskbank.bank.catalog.tables import SCHEMA_REVISION, SCHEMA_REVISIONS, Base
 from taskbank.bank.catalog.triggers import expected_triggers
 from taskbank.bank.open import create_bank, schema_of, upgrade_bank
-from taskbank.errors import InputError, NotFoundError, SchemaError
+from taskbank.errors import SchemaError
 from taskbank.kinds.definition import Definition
 from taskbank.verify.verify import verify_all
-from tests.helpers.making import LABELS, new_adapter, new_trial, record_finding
+from tests.helpers.adapters import LABELS, new_adapter, new_trial, record_finding
 
 
 @pytest.fixture
@@ -88,29 +86,6 @@ def test_a_new_bank_has_every_trigger_and_no_other(bank: Bank) -> None:
     assert found == expected_triggers(bank.engine.dialect.name)
 
 
-def test_making_a_bank_twice_opens_the_first(url: str) -> None:
-    """The second call finds the bank and changes nothing."""
-    with create_bank(url) as first, create_bank(url) as second:
-        assert first.catalog.bank() == second.catalog.bank()
-
-
-def _set_revision(url: str, revision: str) -> None:
-    with writing(connect(url)) as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = :r"), {"r": revision})
-
-
-def test_a_bank_of_a_newer_taskbank_is_refused(url: str) -> None:
-    """An unknown schema is an error that says to upgrade taskbank, also from `db upgrade`."""
-    create_bank(url).close()
-    _set_revision(url, "9999")
-    with pytest.raises(SchemaError, match="upgrade this one with pip") as caught:
-        Bank(url)
-    assert caught.value.exit_code == 3
-    with pytest.raises(SchemaError, match="newer taskbank"):
-        upgrade_bank(url)
-    assert schema_of(url) == "9999"
-
-
 def _older(url: str) -> None:
     """Make a bank with an adapter as the first schema had it."""
     with create_bank(url) as bank:
@@ -155,87 +130,3 @@ def test_a_schema_is_not_taken_back_where_that_would_lose_something(url: str, wh
             downgrade(connection, "0001")
         assert verify_all(bank, level="integrity").ok
     assert schema_of(url) == SCHEMA_REVISION
-
-
-def test_upgrading_an_up_to_date_bank_changes_nothing(url: str) -> None:
-    """`db upgrade` may be run at any time."""
-    create_bank(url).close()
-    assert upgrade_bank(url) == SCHEMA_REVISION
-    assert schema_of(url) == SCHEMA_REVISION
-
-
-def test_a_database_without_a_bank_is_not_opened(url: str) -> None:
-    """Opening what is not there is an error that says how to make it, and makes nothing."""
-    with pytest.raises(NotFoundError, match="taskbank init"):
-        Bank(url)
-    with pytest.raises(NotFoundError):
-        upgrade_bank(url)
-    if url.startswith("sqlite"):
-        assert not Path(url.removeprefix("sqlite:///")).exists()
-
-
-def test_a_database_of_something_else_is_left_alone(url: str) -> None:
-    """Neither opening nor making a bank touches a database with other tables."""
-    engine = connect(url)
-    with writing(engine) as connection:
-        connection.execute(text("CREATE TABLE invoices (id integer)"))
-    for step in (Bank, create_bank):
-        with pytest.raises(InputError, match="invoices"):
-            step(url)
-    with engine.connect() as connection:
-        assert inspect(connection).get_table_names() == ["invoices"]
-
-
-@pytest.mark.parametrize("content", [b"x", b"SQLite", b"\x89PNG" + bytes(500), bytes(4096)])
-def test_a_file_that_is_no_database_is_no_bank(tmp_path: Path, content: bytes) -> None:
-    """A foreign file is refused with exit code 2, and stays as it is."""
-    path = tmp_path / "foreign.db"
-    path.write_bytes(content)
-    for step in (Bank, create_bank):
-        with pytest.raises(InputError, match="is not a bank") as caught:
-            step(f"sqlite:///{path}")
-        assert caught.value.exit_code == 2
-    assert path.read_bytes() == content
-
-
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.99])
-def test_a_bank_file_that_was_cut_off_is_refused(tmp_path: Path, share: float) -> None:
-    """A truncated bank is refused on opening, wherever it was cut."""
-    path = tmp_path / "bank.db"
-    create_bank(f"sqlite:///{path}").close()
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(InputError, match=r"cut off|restore"):
-        Bank(f"sqlite:///{path}")
-
-
-def test_a_closed_sqlite_bank_is_one_file_in_write_ahead_mode(tmp_path: Path) -> None:
-    """Nothing lies beside the file once the bank is closed, so that it can be copied."""
-    path = tmp_path / "bank.db"
-    create_bank(f"sqlite:///{path}").close()
-    assert [p.name for p in tmp_path.iterdir()] == ["bank.db"]
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-
-
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        ("mysql://root:hunter2@localhost/x", "unknown kind"),
-        ("rubbish", "cannot be read"),
-        ("sqlite://", "names no file"),
-        ("sqlite:///:memory:", "names no file"),
-        ("sqlite:///x.db?mode=ro", "options after"),
-        ("sqlite:///no/such/folder/x.db", "is not a folder"),
-        ("postgresql://joe:hunter2@127.0.0.1:9/x", "cannot be reached"),
-        ("postgresql+psycopg2://joe:hunter2@127.0.0.1:9/x", "unknown kind"),
-        ("postgresql+psycopg://joe:hunter2@[bad", "cannot be reached"),
-    ],
-)
-def test_an_unusable_url_is_refused_without_its_password(url: str, says: str) -> None:
-    """Every unusable bank URL is an error with exit code 2 that never shows a password."""
-    with pytest.raises(InputError, match=says) as caught:
-        create_bank(url)
-    assert caught.value.exit_code == 2
-    assert "hunter2" not in str(caught.value)
-    assert "hunter2" not in repr(caught.value.__cause__)

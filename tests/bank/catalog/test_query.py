@@ -8,7 +8,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.records import MetricRecord
 from taskbank.errors import InputError
 from taskbank.specs import MethodSpec, TrainingSpec
-from tests.helpers.making import new_adapter
+from tests.helpers.adapters import new_adapter
 
 
 @pytest.fixture

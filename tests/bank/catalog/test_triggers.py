@@ -10,7 +10,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.tables import Base
 from taskbank.errors import ConflictError
 from taskbank.verify.verify import verify_all
-from tests.helpers.making import new_adapter, new_trial, record_finding
+from tests.helpers.adapters import new_adapter, new_trial, record_finding
 
 TABLES = sorted(set(Base.metadata.tables) - {"gc_permits"})
 # Rows that a filled bank has no reason to lock: what nothing refers to may go.

@@ -22,7 +22,7 @@ from taskbank.kinds.kind import Kind
 from taskbank.pipeline.add_task import add_task
 from taskbank.verify.compare import compare
 from taskbank.verify.verdict import Evidence, judge
-from tests.helpers.tiny import ROWS, write_jsonl
+from tests.helpers.rows import ROWS, write_jsonl
 
 KINDS = plugins.names("kinds")
 QUICK: dict[str, Any] = {

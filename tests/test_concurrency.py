@@ -18,14 +18,14 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.errors import BankError, InputError
 from taskbank.verify.verify import verify_all
-from tests.helpers.making import new_adapter
+from tests.helpers.adapters import new_adapter
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 # Puts adapters until it is killed; says when each is recorded.
 WRITER = """
 import sys
 from taskbank.bank.bank import Bank
-from tests.helpers.making import new_adapter
+from tests.helpers.adapters import new_adapter
 url, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 with Bank(url) as bank:
     for number in range(count):

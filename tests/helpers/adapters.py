@@ -154,3 +154,32 @@ def record_finding(bank: Bank, ref: str = "mood") -> int:
     bank.accept(record.ref, number, "a test wants it")
     bank.set_tolerance(record.task, 0.01)
     return number
+
+
+def as_new(bank: Bank, record: AdapterRecord) -> NewAdapter:
+    """Return a stored adapter as one that is to be stored."""
+    return NewAdapter(
+        task=record.task,
+        kind=record.kind,
+        backbone=bank.backbone(record.backbone).identity,
+        method=MethodSpec(record.method, record.options),
+        training=TrainingSpec(**record.training),
+        definition=record.definition,
+        metric=record.metric,
+        split=record.split,
+        metrics=record.metrics,
+        splits=tuple(
+            NewSplit(
+                one.name,
+                one.origin,
+                one.rows,
+                bank.blobs.get(one.digest),
+                bank.blobs.get(one.predictions),
+                one.canary,
+            )
+            for one in record.splits
+        ),
+        parameters=record.parameters,
+        weights=record.weights(),
+        environment=record.environment,
+    )

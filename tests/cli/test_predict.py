@@ -1,0 +1,109 @@
+"""`taskbank predict` for many tasks."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import taskbank
+from taskbank.backbone.backbone import Backbone
+from taskbank.bank.bank import Bank
+from taskbank.bank.records import AdapterRecord
+from taskbank.cli.main import run
+from taskbank.model.load import model_of
+from taskbank.model.task_model import TaskModel
+from taskbank.serve import predictor
+from tests.helpers.models import put_moved
+from tests.helpers.terminal import Screen, Terminal
+
+
+def test_texts_come_from_a_file_too(terminal: Terminal, tmp_path: Path) -> None:
+    """`--file` predicts each line, and is refused beside texts or without any."""
+    (tmp_path / "texts.txt").write_text("good day\nbad day\n")
+    found = terminal.json("predict", "mood", "--file", str(tmp_path / "texts.txt"))
+    assert [row["text"] for row in found] == ["good day", "bad day"]
+    terminal("predict", "mood", code=2)
+    terminal("predict", "mood", "x", "--file", "texts.txt", code=2)
+
+
+def test_the_command_keeps_no_more_adapters_than_it_computes_with(
+    bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many tasks are asked, those of two rounds are in memory, and one more."""
+    for number in range(12):
+        put_moved(bank, backbone, f"task-{number}")
+    models: weakref.WeakSet[TaskModel] = weakref.WeakSet()
+    most = 0
+
+    def load(record: AdapterRecord, on: Backbone) -> TaskModel:
+        nonlocal most
+        model = model_of(record, on)
+        models.add(model)
+        most = max(most, len(models))
+        return model
+
+    monkeypatch.setattr("taskbank.serve.model_cache.model_of", load)
+    monkeypatch.setattr(predictor, "TASKS", 2)
+    assert run(["--bank", bank.url, "predict", "--task", "*", "good day"]) == 0
+    assert 2 < most <= 2 * 2 + 1
+
+
+def test_many_tasks_are_asked_on_the_command_line(
+    bank: Bank, backbone: Backbone, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """`--task` takes patterns and names; answers come by text, in tables and as JSON."""
+    for name in ("ticket-a", "ticket-b", "other"):
+        put_moved(bank, backbone, name)
+
+    def said(*arguments: str, code: int = 0) -> str:
+        assert run(["--bank", bank.url, "predict", *arguments]) == code
+        captured = capsys.readouterr()
+        return captured.err if code else captured.out
+
+    found = json.loads(said("--task", "ticket-*", "good day", "bad", "--json"))
+    assert [(one["task"], one["text"]) for one in found] == [
+        ("ticket-a@1", "good day"),
+        ("ticket-b@1", "good day"),
+        ("ticket-a@1", "bad"),
+        ("ticket-b@1", "bad"),
+    ]
+    assert len(json.loads(said("--task", "*", "good", "--json"))) == 3
+    assert len(json.loads(said("--task", "other@1", "--task", "ticket-?", "good", "--json"))) == 3
+    assert "ticket-b@1" in said("--task", "*", "good day")
+    (tmp_path / "texts.txt").write_text("good\nbad\n")
+    assert len(json.loads(said("--task", "*", "--file", "texts.txt", "--json"))) == 6
+    assert "no task is named like 'x*'" in said("--task", "x*", "good", code=2)
+    assert "say which task" in said(code=2)
+    assert "one of the two" in said("--task", "*", code=2)
+
+
+def test_tasks_that_take_other_inputs_are_left_out_and_named(
+    mood: Bank, data: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of all tasks those that take one text are asked; a pair is left out, and it is said."""
+    taskbank.add_task(
+        mood, "same", str(data / "pairs.jsonl"), kind="pair", training={"epochs": 1}, verify="none"
+    )
+    assert run(["--bank", mood.url, "predict", "--task", "*", "good day", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert [one["task"] for one in json.loads(captured.out)] == ["mood@1"]
+    assert "left out, as an input of theirs is another: same" in captured.err
+
+
+def test_a_prediction_of_nothing_says_so(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch, mood: Any
+) -> None:
+    """No label, no entity and no answer are shown as such, and not as an empty cell."""
+    from taskbank.cli.main import run
+
+    monkeypatch.setattr(
+        "taskbank.serve.predictor.Predictor.predict_many",
+        lambda *given, **named: [[{"text": "a day", "label": "", "score": 0.75}]],
+    )
+    screen.widen(60)
+    assert run(["predict", "mood", "a day", "--bank", mood.url]) == 0
+    assert screen.lines()[2].split() == ["(none)", "0.7500", "a", "day"]

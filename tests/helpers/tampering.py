@@ -1,0 +1,84 @@
+"""Changes a bank behind its back, as damage or an attacker would."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from taskbank.bank.bank import Bank
+from taskbank.bank.catalog.rows import child_rows
+from taskbank.bank.catalog.tables import Base
+from taskbank.bank.new_records import NewAdapter
+from taskbank.digests import digest_bytes
+from tests.helpers.adapters import as_new
+
+
+def rewrite(bank: Bank, statement: str, *values: object) -> None:
+    """Change a SQLite bank behind its back, its triggers put aside and put back."""
+    with sqlite3.connect(str(bank.engine.url.database)) as connection:
+        triggers = connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        ).fetchall()
+        for name, _ in triggers:
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute(statement, values)
+        for _, sql in triggers:
+            connection.execute(sql)
+    connection.close()
+
+
+def reseal(bank: Bank, change: Callable[[dict[str, np.ndarray]], None], which: str) -> None:
+    """Change a stored tensor and make every digest and seal fit again, as a liar would."""
+    from taskbank.bank.catalog.seals import contents, seal
+
+    record = bank["mood"]
+    digests = {"weights": record.digest, "logits": record.splits[1].predictions}
+    old = digests[which]
+    tensors = load(bank.blobs.get(old))
+    change(tensors)
+    data = save(tensors)
+    new = digest_bytes(data)
+    rewrite(bank, "UPDATE blobs SET digest = ?, data = ? WHERE digest = ?", new, data, old)
+    rewrite(bank, "UPDATE predictions SET digest = ? WHERE digest = ?", new, old)
+    rewrite(bank, "UPDATE adapters SET digest = ? WHERE digest = ?", new, old)
+    with bank.engine.connect() as connection:
+        children = child_rows(connection, [1])
+        table = Base.metadata.tables["adapters"]
+        row = dict(connection.execute(table.select()).mappings().one())
+    row["contents"] = {name: contents(rows[1], "adapter_id") for name, rows in children.items()}
+    rewrite(
+        bank,
+        "UPDATE adapters SET contents = ?, seal = ?",
+        json.dumps(row["contents"]),
+        seal(row),
+    )
+
+
+Change = Callable[[dict[str, np.ndarray]], None]
+
+
+def replica(bank: Bank, name: str, change: Change | None = None) -> NewAdapter:
+    """Return the task `mood` under another name, with weights that are maybe not those that gave
+    its reference predictions."""
+    new = as_new(bank, bank["mood"])
+    tensors = load(new.weights)
+    if change is not None:
+        change(tensors)
+    return replace(new, task=name, weights=save(tensors))
+
+
+def nudge(tensors: dict[str, np.ndarray]) -> None:
+    """Move every logit of the first class by more than rounding, and flip nothing much."""
+    tensors["head.bias"] = tensors["head.bias"] + np.array([1e-3, 0], dtype=np.float32)
+
+
+def swap(tensors: dict[str, np.ndarray]) -> None:
+    """Let each class be called by the other's name."""
+    tensors["head.weight"] = tensors["head.weight"][::-1].copy()
+    tensors["head.bias"] = tensors["head.bias"][::-1].copy()

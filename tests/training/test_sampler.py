@@ -1,0 +1,124 @@
+"""Searches that a sampler picks the settings of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskbank.bank.bank import Bank
+from taskbank.bank.open import create_bank
+from taskbank.errors import MissingExtraError
+from taskbank.training.loop import Epoch
+from tests.helpers.training import GRID, Interrupt, add, interrupt_after
+
+
+def test_a_sampler_tries_as_many_settings_as_asked_and_the_best_from_every_seed(
+    own: Bank, small: str, folder: Path
+) -> None:
+    """Optuna picks; the same seed picks the same; the further seeds go to the best setting."""
+    first = add(own, small, folder, search=GRID, trials=3, seeds=2)
+    again = add(own, small, folder, search=GRID, trials=3, seeds=2, new_version=True)
+    assert len(first.trials) == 4
+    assert [t.specification for t in first.trials] == [t.specification for t in again.trials]
+    assert first.record.digest == again.record.digest
+    assert [t.training["seed"] for t in first.trials] == [0, 0, 0, 1]
+
+
+def test_a_trial_that_is_behind_is_given_up(
+    own: Bank, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pruned trial is recorded as one, with the epochs it had, and is never the best."""
+    calls: list[Epoch] = []
+
+    def prune(epoch: Epoch, *_: object) -> bool:
+        calls.append(epoch)
+        return len(calls) == 1
+
+    import optuna
+
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: prune(Epoch(1, 0, 0, 0)))
+    added = add(own, small, folder, search=GRID, trials=2)
+    assert [t.status for t in added.trials] == ["pruned", "complete"]
+    assert len(added.trials[0].environment["epochs"]) == 1
+    assert added.trial.status == "complete"
+
+
+def test_a_sampler_picks_no_setting_twice_and_ends_when_all_were_tried(
+    own: Bank, small: str, folder: Path
+) -> None:
+    """More trials than there are settings are as many as there are settings."""
+    grid = {"size": (2, 4), "learning_rate": (0.01, 0.02)}
+    added = add(own, small, folder, search=grid, trials=9, training={"epochs": 1})
+    chosen = [(t.options["size"], t.training["learning_rate"]) for t in added.trials]
+    assert sorted(chosen[:4]) == [(2, 0.01), (2, 0.02), (4, 0.01), (4, 0.02)]
+    assert all(t.training["seed"] > 0 for t in added.trials[4:])
+
+
+def test_a_large_grid_costs_nothing_where_a_sampler_picks(
+    own: Bank, small: str, folder: Path
+) -> None:
+    """A million settings are never made where one is tried."""
+    hundred = tuple(range(1, 101))
+    grid = {"size": hundred, "batch_size": hundred, "max_length": tuple(range(5, 60))}
+    added = add(own, small, folder, search=grid, trials=1, training={"epochs": 1})
+    assert len(added.trials) <= 3
+
+
+@pytest.mark.parametrize("epochs", [2, 4, 5, 7, 9, 11, 13])
+def test_an_interrupted_sampler_is_resumed_to_the_same_trials(
+    own: Bank,
+    tmp_path: Path,
+    small: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    epochs: int,
+) -> None:
+    """A search that prunes, killed anywhere, tries and prunes the same after it was resumed."""
+    import optuna
+
+    heard: dict[int, list[float]] = {}
+
+    def report(trial: optuna.Trial, value: float, step: int) -> None:
+        heard.setdefault(trial.number, []).append(value)
+
+    def behind(trial: optuna.Trial) -> bool:
+        # Depends on everything that was reported before, as the median does.
+        own_best = max(heard[trial.number])
+        others = [max(v) for n, v in heard.items() if n < trial.number and len(v) > 1]
+        return len(heard[trial.number]) > 1 and bool(others) and own_best <= max(others)
+
+    monkeypatch.setattr(optuna.Trial, "report", report)
+    monkeypatch.setattr(optuna.Trial, "should_prune", behind)
+    given: dict[str, Any] = {
+        "search": {"size": (2, 4, 8), "learning_rate": (0.001, 0.02)},
+        "trials": 5,
+        "metric": "log_loss",
+        "training": {"epochs": 4},
+    }
+    with create_bank(f"sqlite:///{tmp_path}/whole.db") as bank:
+        whole = add(bank, small, folder, **given)
+    assert "pruned" in [t.status for t in whole.trials]
+    heard.clear()
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, epochs)
+        with pytest.raises(Interrupt):
+            add(own, small, folder, **given)
+    heard.clear()
+    again = add(own, small, folder, resume=True, **given)
+    assert [(t.specification, t.status) for t in again.trials] == [
+        (t.specification, t.status) for t in whole.trials
+    ]
+    assert again.record.digest == whole.record.digest
+
+
+def test_a_missing_sampler_is_named_with_its_extra(
+    own: Bank, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without optuna, `--trials` says what to install, before anything is read or trained."""
+    import sys
+
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MissingExtraError, match=r"taskbank\[search\]"):
+        add(own, "nowhere.csv", folder, search=GRID, trials=2)

@@ -1,0 +1,128 @@
+"""Searches: every trial is recorded, and the best by validation becomes the adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import taskbank
+from taskbank.bank.bank import Bank
+from taskbank.bank.open import create_bank
+from taskbank.errors import TrainingError
+from taskbank.runtime.disk_cache import cache_folder
+from tests.helpers.training import GRID, Interrupt, add, interrupt_after
+
+
+def test_a_search_records_every_trial_and_the_best_one_as_the_adapter(
+    url: str, small: str, folder: Path
+) -> None:
+    """On either database: a row a trial with its score, the adapter of the best by validation,
+    whose bytes are those of the same setting trained alone, and no other weights."""
+    with create_bank(url) as bank:
+        added = add(bank, small, folder, search=GRID, seeds=2)
+        assert len(added.trials) == len(bank.trials("mood")) == 8
+        assert [t.training["seed"] for t in added.trials] == [0, 1] * 4
+        best = max(t.score for t in added.trials)
+        assert added.trial.score == added.record.score == best
+        assert added.record.training == added.trial.training
+        assert all(t.digest is None for t in added.trials)
+        alone = add(
+            bank,
+            small,
+            folder,
+            new_version=True,
+            training={
+                "learning_rate": added.trial.training["learning_rate"],
+                "seed": 0,
+            },
+            options={"size": added.trial.options["size"]},
+        )
+        if added.trial.training["seed"] == 0:
+            assert alone.record.digest == added.record.digest
+        assert taskbank.verify_all(bank).ok
+
+
+def test_the_test_split_is_scored_for_the_best_trial_alone(
+    own: Bank, small: str, folder: Path, data: Path
+) -> None:
+    """What is chosen among never sees the split that gives the score."""
+    added = add(own, small, folder, search={"size": (2, 4)}, test=str(data / "test.jsonl"))
+    scored = [t for t in own.trials("mood") if t.value("test") is not None]
+    assert [t.specification for t in scored] == [added.trial.specification]
+    assert added.record.score == scored[0].value("test")
+    with own.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT count(*) FROM trials").scalar()
+    assert rows == 2 + 1  # the last is the best once more, with the score of test
+
+
+def test_kept_trials_can_be_read_and_outlive_a_garbage_collection(
+    own: Bank, small: str, folder: Path
+) -> None:
+    """With `keep_trials` the weights of every trial are in the bank, and are those trained."""
+    added = add(own, small, folder, search={"size": (2, 4)}, keep_trials=True)
+    own.gc(confirm=True)
+    sizes = {
+        trial.state_dict()["adapter.0.attention.down.weight"].shape[0] for trial in added.trials
+    }
+    assert sizes == {2, 4}
+    own_weights = added.record.state_dict()
+    kept = added.trial.state_dict()
+    assert all(torch.equal(kept[name], own_weights[name]) for name in own_weights)
+
+
+def test_a_setting_that_diverges_does_not_end_a_search(
+    own: Bank, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is recorded as diverged; where every one diverges, that is an error and no adapter."""
+    from taskbank.training import trainer
+
+    real = trainer.train
+
+    def diverging(model: Any, kind: Any, definition: Any, data: Any, *rest: Any, **kw: Any) -> Any:
+        if rest[1].learning_rate > 0.01:
+            raise TrainingError("training diverged: the mean loss is nan")
+        return real(model, kind, definition, data, *rest, **kw)
+
+    monkeypatch.setattr(trainer, "train", diverging)
+    added = add(own, small, folder, search={"learning_rate": (0.005, 0.02)})
+    assert sorted(t.status for t in added.trials) in (
+        ["complete", "diverged"],
+        ["collapsed"] * 3 + ["diverged"],
+    )
+    with pytest.raises(TrainingError, match="diverged"):
+        add(own, small, folder, new_version=True)
+    assert len(own) == 1
+    assert taskbank.verify_all(own).ok
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 4, 8, 12])
+def test_an_interrupted_search_is_resumed_to_the_same_bytes(
+    own: Bank,
+    tmp_path: Path,
+    small: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    epochs: int,
+) -> None:
+    """Wherever it was killed, the resumed search ends with the adapter of an uninterrupted one,
+    trains no finished trial again, and leaves no state behind."""
+    search = {"search": GRID}
+    with create_bank(f"sqlite:///{tmp_path}/whole.db") as bank:
+        whole = add(bank, small, folder, **search).record
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, epochs)
+        with pytest.raises(Interrupt):
+            add(own, small, folder, **search)
+    assert len(own) == 0
+    before = len(own.trials("mood"))
+    assert before == (epochs - 1) // 3
+    added = add(own, small, folder, resume=True, **search)
+    assert added.record.digest == whole.digest
+    assert added.record.training == whole.training
+    with own.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT count(*) FROM trials").scalar()
+    assert rows == 4
+    assert list((cache_folder() / "checkpoints").glob("*")) == []

@@ -1,0 +1,113 @@
+"""The observer predicts small tasks together, and every task even where that fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from taskbank.backbone.backbone import Backbone
+from taskbank.bank.bank import Bank
+from taskbank.bank.new_records import NewAdapter, NewSplit
+from taskbank.errors import DataError, InputError
+from taskbank.kinds.canaries import FEW
+from taskbank.verify import observer
+from taskbank.verify.verify import verify_all
+from tests.helpers.adapters import put_model
+from tests.helpers.models import moved
+from tests.helpers.tampering import Change, nudge, replica, swap
+
+
+def test_small_tasks_are_predicted_in_the_same_batches(
+    bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks of a few examples pass through the lowest layer together, and what is said of each is
+    what is said of it alone."""
+    names = [f"task{number}" for number in range(12)]
+    for seed, name in enumerate(names):
+        layers = "top:1" if seed % 3 == 0 else "all"
+        model = moved(backbone, "houlsby", seed, size=4, layers=layers)
+        shift = 0.01 if name == "task4" else 0.0  # its reference is not what it predicts
+        options = {"size": 4, "layers": layers}
+        put_model(bank, name, model, options, count=4, shift=shift)
+    calls: list[int] = []
+    layer = backbone.model.get_submodule("encoder.layer.0.attention")
+    hook = layer.register_forward_hook(lambda *_: calls.append(1))
+    together = verify_all(bank, backbone=backbone)
+    shared = len(calls)
+    monkeypatch.setattr(observer, "EXAMPLES", 0)
+    alone = verify_all(bank, backbone=backbone)
+    hook.remove()
+    assert 3 * shared < len(calls)
+    assert [one.status for one in together.tasks] == [one.status for one in alone.tasks]
+    assert [one.task for one in together.tasks if one.status != "ok"] == ["task4"]
+    assert [str(one) for one in together.findings] == [str(one) for one in alone.findings]
+
+
+def test_a_task_that_cannot_be_read_does_not_spoil_those_it_is_predicted_with(
+    bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of tasks that are predicted together, one that fails is named, and the others are checked."""
+    for seed, name in enumerate("abc"):
+        put_model(bank, name, moved(backbone, "houlsby", seed, size=4), {"size": 4})
+    real = observer.encoded_for
+
+    def failing(record: Any, *arguments: Any) -> Any:
+        if record.task == "b":
+            raise DataError("row 3 has no tokens")
+        return real(record, *arguments)
+
+    monkeypatch.setattr(observer, "encoded_for", failing)
+    report = verify_all(bank, backbone=backbone)
+    assert [(one.task, one.message) for one in report.findings] == [("b", "row 3 has no tokens")]
+    assert [one.status for one in report.tasks if one.task != "b"] == ["ok", "ok"]
+
+
+def test_where_tasks_cannot_be_computed_together_each_is_alone(
+    bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that fails, say for want of memory, is no finding as long as each task works."""
+    for seed, name in enumerate("abc"):
+        put_model(bank, name, moved(backbone, "houlsby", seed, size=4), {"size": 4})
+
+    def failing(*_: Any) -> Any:
+        raise InputError("the GPU's memory does not suffice")
+
+    monkeypatch.setattr(observer, "predict_mixed", failing)
+    report = verify_all(bank, backbone=backbone)
+    assert report.ok
+    assert [(one.status, one.shift) for one in report.tasks] == [("ok", 0.0)] * 3
+
+
+# canary
+
+
+def test_canaries_stand_for_all_examples_where_none_moved(mood: Bank, predicted: list[int]) -> None:
+    """A few examples of each split are predicted; the report says what they can miss."""
+    report = verify_all(mood, level="canary")
+    (result,) = report.tasks
+    assert (report.ok, result.status, result.canaries) == (True, "ok", FEW)
+    assert sum(predicted) == sum(len(one.canary) for one in mood["mood"].splits) < 96
+    assert report.missable == pytest.approx(1 - 0.05 ** (1 / FEW))
+    assert verify_all(mood, level="full").missable is None
+
+
+@pytest.mark.parametrize(("change", "status"), [(nudge, "changed"), (swap, "regressed")])
+def test_where_a_canary_moved_all_examples_are_predicted(
+    mood: Bank, predicted: list[int], change: Change, status: str
+) -> None:
+    """A canary that moved is no verdict: the whole split gives it."""
+    mood.put(replica(mood, "other", change))
+    report = verify_all(mood, ["other"], level="canary")
+    (result,) = report.tasks
+    assert (result.status, result.examples, result.canaries) == (status, 96, None)
+    assert sum(predicted) > 96
+
+
+def test_an_adapter_from_before_there_were_canaries_has_them_all_the_same(mood: Bank) -> None:
+    """They are then chosen when they are needed, from the reference predictions."""
+    stored = replica(mood, "older")
+    splits = tuple(NewSplit(*list(vars(one).values())[:5]) for one in stored.splits)
+    mood.put(NewAdapter(**{**vars(stored), "splits": splits}))
+    assert mood["older"].splits[0].canary == ()
+    assert verify_all(mood, ["older"], level="canary").tasks[0].canaries == FEW
