@@ -25,10 +25,8 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.pipeline.add_task import Added, add_task
 from tests.helpers.backbones import make_backbone
+from tests.helpers.databases import DATABASES, SERVER
 from tests.helpers.rows import pairs, sentences, write_jsonl
-
-SERVER = "TASKBANK_TEST_POSTGRESQL"
-DATABASES = ("sqlite", "postgresql")
 
 torch.set_num_threads(1)  # tiny models are slower on more
 

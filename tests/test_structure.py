@@ -3,12 +3,104 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "taskbank"
-
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "taskbank"
 UNSAFE = {"eval", "exec", "compile", "torch.load", "numpy.load", "np.load", "os.system"}
+
+COMMAND = "a thin command: cli/test_main.py runs it, and the function it calls has its own tests"
+METHOD = "methods/test_method.py holds every method to one contract"
+RECORDS = "plain data: bank/test_bank.py puts and gets every field"
+
+# Modules without a test file of their name, and what proves them instead.
+NO_FILE = {
+    "__main__": "one call; cli/test_main.py runs the command",
+    "version": "one constant; cli/test_main.py prints it",
+    "backbone/adaptation": "plain data; backbone/test_hooks.py computes with it",
+    "backbone/backbone": "plain data; backbone/test_load.py and test_architectures.py load it",
+    "bank/blobs/sql": "bank/test_bank.py runs over every blob store",
+    "bank/catalog/acceptances": "bank/test_verification_log.py accepts; verify/test_verdict.py "
+    "sets tolerances",
+    "bank/catalog/bank_row": "bank/test_open.py reads it from a new bank",
+    "bank/catalog/raw_rows": "verify/test_integrity.py damages every column that it reads",
+    "bank/catalog/rows": "bank/test_bank.py writes and reads rows of every table",
+    "bank/catalog/runs": "verify/test_journal.py interrupts and resumes runs",
+    "bank/catalog/seals": "verify/test_integrity.py damages every sealed column",
+    "bank/catalog/tables": "bank/catalog/test_migrate.py compares the tables with the migrations",
+    "bank/catalog/verifications": "bank/test_verification_log.py and history/ read them",
+    "bank/new_records": RECORDS,
+    "bank/operators": "bank/catalog/test_query.py and promotion/test_requirements.py use each",
+    "bank/raw_rows": "verify/test_integrity.py damages every column that it reads",
+    "bank/url": "bank/catalog/test_database.py parses every kind of URL",
+    "cli/accept": COMMAND,
+    "cli/add_tasks": COMMAND,
+    "cli/alias": COMMAND,
+    "cli/db": COMMAND,
+    "cli/export": COMMAND,
+    "cli/gc": COMMAND,
+    "cli/import_": COMMAND,
+    "cli/init": COMMAND,
+    "cli/output": "cli/test_main.py reads what every command prints",
+    "cli/query": COMMAND,
+    "cli/remove": COMMAND,
+    "cli/settings": "cli/test_main.py gives the global options in every place",
+    "cli/show": COMMAND,
+    "cli/spec_options": "cli/test_main.py asks every command for its help",
+    "kinds/entities": "kinds/test_tagging.py compares it with seqeval",
+    "kinds/pair": "an instance of kinds/classification.py",
+    "kinds/resampling": "the tests of four kinds compare its errors with a plain bootstrap",
+    "kinds/single": "an instance of kinds/classification.py",
+    "kinds/squad": "kinds/test_span.py compares it with the official rules",
+    "kinds/text": "kinds/test_kind.py parses the inputs of every kind",
+    "methods/copies": METHOD,
+    "methods/ia3": f"{METHOD}; methods/test_peft.py compares it with peft",
+    "methods/layernorm": METHOD,
+    "methods/lora": f"{METHOD}; methods/test_peft.py compares it with peft",
+    "methods/parallel": METHOD,
+    "methods/pfeiffer": METHOD,
+    "model/load": "serve/ loads stored adapters; pipeline/test_opening.py refuses backbones",
+    "pipeline/init": "cli/test_main.py makes its bank with it",
+    "pipeline/storage": "pipeline/test_add_task.py reads every field of what it stores",
+    "runtime/clock": "one call of the standard library",
+    "serve/prediction": "test_every_kind.py and serve/test_predictor.py read its fields",
+    "training/defaults": "scripts/test_paper.py measures them; training/test_plan.py uses them",
+    "training/evaluation": "the tests of each kind prove the metrics that it calls",
+    "training/prepared": "training/test_loop.py trains with it",
+    "training/train_task": "training/test_tune.py and pipeline/test_add_task.py train tasks",
+    "verify/contents": "interchange/test_untrusted.py and verify/test_integrity.py feed it damage",
+    "verify/flips": "verify/test_compare.py and promotion/test_diff.py count flips",
+    "verify/report": "plain data; verify/test_html.py and test_junit.py write it",
+}
+# Tests of what no single module does.
+OTHER_FILES = {
+    "bank/catalog/test_query_plans": "the plans of the queries of several modules",
+    "methods/test_peft": "three methods against another library",
+    "test_concurrency": "many processes on one bank",
+    "test_docs": "the documentation",
+    "test_every_kind": "each kind through the whole of taskbank",
+    "test_previous_version": "files of an earlier version",
+    "test_public_names": "the names that `taskbank` exports",
+    "test_structure": "the structure of the code",
+    "test_wheel": "the built wheel",
+}
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef]:
+    """Return the functions and methods that a file defines."""
+    found = ast.walk(ast.parse(path.read_text()))
+    return (node for node in found if isinstance(node, ast.FunctionDef))
+
+
+def tests() -> Iterator[Path]:
+    """Return the files with tests."""
+    return TESTS.rglob("test_*.py")
+
+
+def name_of(path: Path, folder: Path) -> str:
+    """Return a file's path inside a folder, without its ending."""
+    return path.relative_to(folder).with_suffix("").as_posix()
 
 
 def test_nothing_unsafe_is_called() -> None:
@@ -25,18 +117,38 @@ def test_nothing_unsafe_is_called() -> None:
                         assert ast.unparse(keyword.value) == "False", path.name
 
 
-def test_every_public_function_has_types_and_a_docstring() -> None:
-    """Whoever reads a name finds out what it does without its body."""
+def test_every_public_function_has_a_return_type() -> None:
+    """Every public function of the package says what it returns."""
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+        for node in functions(path):
+            if not node.name.startswith("_"):
                 assert node.returns is not None, f"{path.name}: {node.name}"
 
 
 def test_every_test_says_what_it_proves() -> None:
     """Each test has a sentence."""
-    for path in Path(__file__).parent.rglob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+    for path in tests():
+        for node in functions(path):
+            if node.name.startswith("test_"):
                 said = ast.get_docstring(node) or ""
                 assert said.endswith("."), f"{path.name}: {node.name}"
+
+
+def test_no_test_imports_a_test() -> None:
+    """What tests share stands in tests/helpers or in a conftest.py, so each file runs alone."""
+    for path in TESTS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "tests":
+                assert str(node.module).startswith("tests.helpers."), path.name
+
+
+def test_tests_mirror_the_package() -> None:
+    """Every module has a test file of its name or a reason, and every test file a module."""
+    modules = {name_of(path, PACKAGE) for path in PACKAGE.rglob("*.py")}
+    modules = {name for name in modules if not name.endswith("__init__")}
+    files = {name_of(path, TESTS) for path in tests()}
+    named = {name.replace("test_", "") for name in files - OTHER_FILES.keys()}
+    named = {name for name in named if not name.startswith("scripts/")}
+    assert modules - named == NO_FILE.keys()
+    assert named - modules == set()
+    assert OTHER_FILES.keys() <= files

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 from safetensors.numpy import load, save
+from sqlalchemy import text
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.rows import child_rows
@@ -82,3 +83,9 @@ def swap(tensors: dict[str, np.ndarray]) -> None:
     """Let each class be called by the other's name."""
     tensors["head.weight"] = tensors["head.weight"][::-1].copy()
     tensors["head.bias"] = tensors["head.bias"][::-1].copy()
+
+
+def rows(bank: Bank, table: str) -> list[tuple[object, ...]]:
+    """Return every row of a table."""
+    with bank.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(f"SELECT * FROM {table}"))]

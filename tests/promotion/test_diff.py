@@ -14,7 +14,6 @@ from safetensors.numpy import load, save
 import taskbank
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewAdapter
-from taskbank.cli.main import run
 from taskbank.data.examples import Examples
 from taskbank.errors import InputError, NotFoundError
 from taskbank.kinds.single import SINGLE
@@ -105,47 +104,6 @@ def test_an_older_version_predicts_the_newer_ones_split(
     differing = [row for row, (one, two) in enumerate(pairs, 1) if one["label"] != two["label"]]
     assert [flip.row for flip in found.flips] == differing
     assert found.examples == len(examples)
-
-
-def test_the_command_line_compares_and_refuses(
-    versions: Bank, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """`diff` prints what differs; an alias that must not move does not, and the code is 1."""
-    base = ["--bank", versions.engine.url.render_as_string(hide_password=False)]
-    assert run([*base, "diff", "mood@2", "mood@3"]) == 0
-    out = capsys.readouterr().out
-    assert "18 for the worse" in out.replace("\n", " ")
-    assert run([*base, "diff", "mood@2", "mood@3", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["negative_flips"] == 18
-    move = [*base, "alias", "mood@2", "production", "--require", "metric.accuracy >= 0.9"]
-    assert run(move) == 0
-    move = [*base, "alias", "mood@3", "production", "--require", "negative_flips <= 3"]
-    assert run(move) == 1
-    assert "stays where it is" in capsys.readouterr().err
-    assert versions["mood@production"].version == 2
-    assert run([*base, "alias", "mood", "--require", "flips = 0"]) == 2
-
-
-def test_a_version_that_is_worse_does_not_get_the_alias(
-    tmp_path: Path, folder: Path, data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It is recorded, the alias stays, and the command exits with 1; a good one gets it."""
-    url = f"sqlite:///{tmp_path}/bank.db"
-    command = ["--bank", url, "add-task", "mood", "--train", str(data / "train.jsonl")]
-    command += ["--test", str(data / "validation.jsonl"), "--alias", "production"]
-    good = ["--epochs", "8", "--learning-rate", "0.02", "--size", "8"]
-    assert run([*command, *good, "--backbone", str(folder)]) == 0
-    bad = ["--epochs", "1", "--learning-rate", "1e-7", "--new-version", "--must-not-regress"]
-    assert run([*command, *bad]) == 1
-    assert "mood@2 is worse than mood@1" in capsys.readouterr().err
-    same = [*good, "--new-version", "--must-not-regress", "--seed", "1"]
-    assert run([*command, *same]) == 0
-    with taskbank.open(url) as bank:
-        assert bank["mood@production"].version == 3
-        assert bank["mood@2"].version == 2
-    assert run([*command, *good, "--must-not-regress"]) == 2
-    assert "--new-version" in capsys.readouterr().err
-    assert run([*command, "--new-version", "--alias", "7"]) == 2
 
 
 def test_a_version_on_another_backbone_is_compared_on_its_own(tmp_path: Path, data: Path) -> None:

@@ -19,8 +19,8 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.tables import Base
 from taskbank.bank.open import create_bank
 from taskbank.verify.integrity import check_integrity
-from tests.conftest import DATABASES
 from tests.helpers.adapters import new_trial, record_finding
+from tests.helpers.databases import DATABASES
 
 # Tables that do not grow with the tasks, and the databases' own.
 SMALL = {"bank", "backbones", "sqlite_master", "pg_trigger"}

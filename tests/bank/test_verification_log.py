@@ -1,4 +1,4 @@
-"""What verifications leave in the catalog, and what is accepted of it."""
+"""What verifications leave in a bank, and what is accepted of it."""
 
 from __future__ import annotations
 
