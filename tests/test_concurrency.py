@@ -93,7 +93,7 @@ def test_a_killed_writer_leaves_whole_tasks_or_none(url: str, tmp_path: Path, bl
             # What was recorded just before it could be said may be there too.
             assert recorded <= len(bank) <= recorded + 1
             recorded = len(bank)
-            assert all(record.weights() for record in bank)
+            assert all(bank.weights(record) for record in bank)
 
 
 def test_a_new_bank_is_made_once_however_many_make_it(url: str) -> None:
@@ -139,7 +139,7 @@ def test_equal_bytes_written_at_once_are_stored_once(url: str) -> None:
             thread.join()
         assert failures == []
         assert len(bank) == 4
-        assert len(list(bank.blobs.sizes())) == 3
+        assert len(list(bank._blobs.sizes())) == 3
         assert verify_all(bank, level="integrity").ok
 
 
@@ -152,10 +152,10 @@ def test_a_full_disk_stops_a_writer_and_harms_nothing(tmp_path: Path) -> None:
             pages = connection.execute("PRAGMA page_count").fetchone()[0]
             connection.execute(f"PRAGMA max_page_count = {pages + 4}")
 
-        event.listen(bank.engine, "checkout", no_room)
+        event.listen(bank._engine, "checkout", no_room)
         with pytest.raises(BankError, match="full"):
             bank.put(new_adapter("after", seed=1, description="x" * 500_000))
-        event.remove(bank.engine, "checkout", no_room)
+        event.remove(bank._engine, "checkout", no_room)
     with Bank(bank.url) as bank:
         assert [record.ref for record in bank] == ["before@1"]
         assert verify_all(bank, level="integrity").ok
@@ -169,15 +169,15 @@ def test_a_lost_connection_leaves_nothing_half_done(
     the bank goes on with the next connection."""
     with create_bank(new_database()) as bank:
         bank.put(new_adapter("before"))
-        real = type(bank.blobs).put
+        real = type(bank._blobs).put
 
         def cut_off(store: Any, data: bytes, connection: Any) -> str:
-            with bank.engine.connect() as other:
+            with bank._engine.connect() as other:
                 own = connection.connection.driver_connection.info.backend_pid
                 other.execute(text(f"SELECT pg_terminate_backend({own})"))
             return str(real(store, data, connection))
 
-        monkeypatch.setattr(type(bank.blobs), "put", cut_off)
+        monkeypatch.setattr(type(bank._blobs), "put", cut_off)
         with pytest.raises(InputError, match="cannot be reached"):
             bank.put(new_adapter("after", seed=1))
         monkeypatch.undo()

@@ -17,7 +17,7 @@ from taskbank.errors import ConflictError, InputError, NotFoundError
 def test_making_a_bank_twice_opens_the_first(url: str) -> None:
     """The second call finds the bank and changes nothing."""
     with create_bank(url) as first, create_bank(url) as second:
-        assert first.catalog.bank() == second.catalog.bank()
+        assert first.blobs_url == second.blobs_url
 
 
 def test_upgrading_an_up_to_date_bank_changes_nothing(url: str) -> None:

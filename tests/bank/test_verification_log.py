@@ -10,7 +10,7 @@ from safetensors.numpy import load
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import ConflictError, InputError, NotFoundError
-from taskbank.runtime import device as environment_module
+from taskbank.runtime import environment as environment_module
 from taskbank.verify import observer
 from taskbank.verify.verify import verify_all
 from tests.helpers.tampering import nudge, replica
@@ -26,12 +26,12 @@ def test_what_is_accepted_is_the_reference_and_the_old_one_is_kept(mood: Bank) -
     after = mood.accept("other", seen.id, " the new library is right ")
     assert [one.predictions for one in after.splits] == [one.predictions for one in before.splits]
     assert [one.accepted for one in after.splits] == [seen.id, seen.id]
-    assert mood.blobs.get(before.splits[0].predictions) is not None
+    assert mood.blob(before.splits[0].predictions) is not None
     report = verify_all(mood, ["other"])
     assert (report.tasks[0].status, report.tasks[0].shift) == ("ok", 0.0)
-    assert verify_all(mood, ["other"], level="changed").vouched == 1
+    assert verify_all(mood, ["other"], level="changed").confirmed == 1
     assert verify_all(mood, level="integrity").ok
-    with mood.engine.connect() as connection:
+    with mood._engine.connect() as connection:
         reasons = connection.exec_driver_sql("SELECT reason FROM acceptances").scalars().all()
     assert reasons == ["the new library is right"] * 2
 
@@ -89,7 +89,6 @@ def test_what_is_accepted_is_what_that_verification_saw(
     report = verify_all(mood, ["other", "mood"], resume=True)
     accepted = mood.accept("other", report.id, "as it was shown")
     seen = (
-        mood.reference(accepted, "test")
-        - load(mood.blobs.get(accepted.splits[1].predictions))["logits"]
+        mood.reference(accepted, "test") - load(mood.blob(accepted.splits[1].predictions))["logits"]
     )
     assert np.abs(seen).max() == pytest.approx(report.tasks[1].shift, abs=1e-6)

@@ -16,7 +16,7 @@ def test_the_command_shows_it(
     bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Tables, JSON, pictures, and errors for what cannot be had."""
-    base = ["--bank", bank.engine.url.render_as_string(hide_password=False), "history"]
+    base = ["--bank", bank._engine.url.render_as_string(hide_password=False), "history"]
     assert run(base) == 0
     assert "nothing has happened" in capsys.readouterr().out
     assert run([*base, "--matrix"]) == 0

@@ -56,9 +56,10 @@ def trial(seed: int = 0, score: float = 0.5, **changes: Any) -> TrialRecord:
         metrics=(),
         parameters=1234,
         digest=None,
-        environment={"seconds": 1.2},
+        environment={},
         created_at="2026-01-01",
-        read_blob=lambda digest: pytest.fail("read"),
+        course={"seconds": 1.2},
+        request=None,
         **changes,
     )
 

@@ -15,7 +15,7 @@ def test_the_command_line_has_it_all(mood: Bank, capsys: pytest.CaptureFixture[s
     base = ["--bank", mood.url]
     assert run([*base, "verify-all", "--level", "changed"]) == 0
     assert "1 predict otherwise" in capsys.readouterr().out
-    number = mood.verifications.all()[-1]["id"]
+    number = mood.verification_log.verifications()[-1].id
     assert run([*base, "verify-all", "--level", "changed"]) == 0
     out = capsys.readouterr().out
     assert f"nothing they depend on has changed since verification {number}" in out

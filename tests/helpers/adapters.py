@@ -11,10 +11,8 @@ from safetensors.torch import save as save_tensors
 
 from taskbank import plugins
 from taskbank.bank.bank import Bank
-from taskbank.bank.catalog.database import writing
-from taskbank.bank.catalog.rows import now
-from taskbank.bank.new_records import NewAdapter, NewSplit, NewTrial
-from taskbank.bank.records import AdapterRecord
+from taskbank.bank.new_records import NewAdapter, NewResult, NewSplit, NewTrial, NewVerification
+from taskbank.bank.records import AdapterRecord, FindingRecord
 from taskbank.data.examples import Examples
 from taskbank.data.tokenization import encode
 from taskbank.digests import Json, digest_bytes
@@ -22,6 +20,7 @@ from taskbank.kinds.definition import Definition
 from taskbank.kinds.single import SINGLE
 from taskbank.model.predict import predict_outputs
 from taskbank.model.task_model import TaskModel
+from taskbank.runtime.clock import now
 from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
 from taskbank.training.evaluation import measure
 
@@ -63,7 +62,8 @@ def new_adapter(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewAdap
         ),
         "parameters": sum(tensor.size for tensor in weights.values()),
         "weights": save(weights),
-        "environment": {"torch": "2.0", "seconds": 1.5},
+        "environment": {"torch": "2.0"},
+        "course": {"seconds": 1.5},
         "description": "is it good?",
         "tags": {"team": "search"},
     }
@@ -120,7 +120,9 @@ def new_trial(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewTrial:
         "metrics": adapter.metrics,
         "parameters": adapter.parameters,
         "weights": adapter.weights,
-        "environment": {"asked": digest_bytes(b"asked"), "seconds": 1.5},
+        "environment": {"torch": "2.0"},
+        "course": {"seconds": 1.5, "best_epoch": 0, "epochs": [], "at_max_length": 0},
+        "request": digest_bytes(b"request"),
     }
     return NewTrial(**(values | changes))
 
@@ -128,29 +130,38 @@ def new_trial(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewTrial:
 def record_finding(bank: Bank, ref: str = "mood") -> int:
     """Record a verification that found something in every way a finding can be, and accept it."""
     record = bank[ref]
-    run = bank.start_run("full", [record.task], {"torch": "2.0"})
+    run = bank.verification_log.start_run("full", [record.task], {"torch": "2.0"})
     circumstances = digest_bytes(b"as they were")
     for split in record.splits:
         other = bank.reference(record, split.name) + np.float32(1)
-        bank.observe(run, record, circumstances, {split.name: (other, 1e-5)})
-    finding = {"task": record.task, "version": 1, "check": "row", "message": "made by a test"}
-    result = {
-        "task": record.task,
-        "version": record.version,
-        "status": "changed",
-        "metric": record.metric,
-        "recorded": record.score,
-        "observed": record.score,
-        "flips": 0,
-        "examples": 10,
-        "shift": 1.0,
-        "circumstances": circumstances,
-        "evidence": {"noise": 1e-5, "p_value": 1.0},
-    }
-    values = {"level": "full", "ok": False, "checked": 1, "tolerance": 0.0, "environment": {}}
-    more = {"started_at": now(), "finished_at": now(), "run_id": run, "vouched": 0}
-    with writing(bank.engine) as connection:
-        number = bank.verifications.add(connection, values | more, [result], [finding])
+        bank.verification_log.observe(run, record, circumstances, {split.name: (other, 1e-5)})
+    result = NewResult(
+        task=record.task,
+        version=record.version,
+        status="changed",
+        metric=record.metric,
+        recorded=record.score,
+        observed=record.score,
+        flips=0,
+        examples=10,
+        shift=1.0,
+        circumstances=circumstances,
+        evidence={"noise": 1e-5, "p_value": 1.0},
+    )
+    new = NewVerification(
+        level="full",
+        ok=False,
+        checked=1,
+        tolerance=0.0,
+        environment={},
+        started_at=now(),
+        finished_at=now(),
+        run=run,
+        confirmed=0,
+        results=(result,),
+        findings=(FindingRecord(record.task, 1, "row", "made by a test"),),
+    )
+    number = bank.verification_log.record(new)
     bank.accept(record.ref, number, "a test wants it")
     bank.set_tolerance(record.task, 0.01)
     return number
@@ -173,13 +184,13 @@ def as_new(bank: Bank, record: AdapterRecord) -> NewAdapter:
                 one.name,
                 one.origin,
                 one.rows,
-                bank.blobs.get(one.digest),
-                bank.blobs.get(one.predictions),
+                bank.blob(one.digest),
+                bank.blob(one.predictions),
                 one.canary,
             )
             for one in record.splits
         ),
         parameters=record.parameters,
-        weights=record.weights(),
+        weights=bank.weights(record),
         environment=record.environment,
     )

@@ -52,7 +52,7 @@ def report(*, what_if: dict[str, str] | None = None) -> Report:
             **known,
         ),
         TaskResult("intents", 1, "unverifiable", "accuracy", 0.9),
-        TaskResult("urgency", 1, "ok", "accuracy", 0.85, 0.85, vouched_by=12),
+        TaskResult("urgency", 1, "ok", "accuracy", 0.85, 0.85, confirmed_by=12),
     )
     findings = (
         Finding("sentiment", 10, "regression", f"accuracy dropped {NASTY}"),

@@ -21,7 +21,7 @@ from tests.helpers.adapters import as_new
 
 def rewrite(bank: Bank, statement: str, *values: object) -> None:
     """Change a SQLite bank behind its back, its triggers put aside and put back."""
-    with sqlite3.connect(str(bank.engine.url.database)) as connection:
+    with sqlite3.connect(str(bank._engine.url.database)) as connection:
         triggers = connection.execute(
             "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
         ).fetchall()
@@ -41,14 +41,14 @@ def reseal(bank: Bank, change: Callable[[dict[str, np.ndarray]], None], which: s
     record = bank["mood"]
     digests = {"weights": record.digest, "logits": record.splits[1].predictions}
     old = digests[which]
-    tensors = load(bank.blobs.get(old))
+    tensors = load(bank.blob(old))
     change(tensors)
     data = save(tensors)
     new = digest_bytes(data)
     rewrite(bank, "UPDATE blobs SET digest = ?, data = ? WHERE digest = ?", new, data, old)
     rewrite(bank, "UPDATE predictions SET digest = ? WHERE digest = ?", new, old)
     rewrite(bank, "UPDATE adapters SET digest = ? WHERE digest = ?", new, old)
-    with bank.engine.connect() as connection:
+    with bank._engine.connect() as connection:
         children = child_rows(connection, [1])
         table = Base.metadata.tables["adapters"]
         row = dict(connection.execute(table.select()).mappings().one())
@@ -87,5 +87,5 @@ def swap(tensors: dict[str, np.ndarray]) -> None:
 
 def rows(bank: Bank, table: str) -> list[tuple[object, ...]]:
     """Return every row of a table."""
-    with bank.engine.connect() as connection:
+    with bank._engine.connect() as connection:
         return [tuple(row) for row in connection.execute(text(f"SELECT * FROM {table}"))]

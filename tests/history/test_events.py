@@ -44,7 +44,7 @@ def test_the_events_of_a_bank_are_its_adapters_and_verifications(bank: Bank) -> 
     """Each verification says what it found; one that did not end says how to go on."""
     bank.put(new_adapter("mood"))
     record_finding(bank)
-    bank.start_run("full", [], {})
+    bank.verification_log.start_run("full", [], {})
     found = bank_events(bank)
     assert [event.what for event in found] == ["added", "verified", "interrupted"]
     assert found[1].result == "1 checked, 1 changed, not well"

@@ -127,7 +127,7 @@ def test_a_folder_that_does_not_fit_is_refused_and_leaves_the_bank_as_it_was(
         with pytest.raises(InputError) as caught:
             import_adapter(bank, exported)
         assert caught.value.exit_code == 2
-        assert len(bank) == len(list(bank.blobs.sizes())) == len(bank.backbones()) == 0
+        assert len(bank) == len(list(bank._blobs.sizes())) == len(bank.backbones()) == 0
 
 
 def exported_as(url: str, folder: Path, kind: str, place: Path) -> Path:
@@ -208,7 +208,7 @@ def test_forged_settings_are_refused(kind: str, tmp_path: Path, folder: Path) ->
             forge(forged, **settings)
             with pytest.raises(InputError, match=f"cannot be imported.*{says}"):
                 import_adapter(bank, forged)
-        assert len(bank) == len(list(bank.blobs.sizes())) == 0
+        assert len(bank) == len(list(bank._blobs.sizes())) == 0
         assert import_adapter(bank, genuine).task == kind
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.backbone import TRUNK_MEMORY, Backbone
 from taskbank.kinds.single import SINGLE
 from taskbank.model import trunk
 from taskbank.model.predict import predict_outputs
@@ -32,15 +32,15 @@ def counted(backbone: Backbone) -> tuple[list[int], Any]:
     return calls, layer.register_forward_pre_hook(lambda *_: calls.append(1))
 
 
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+def forget(backbone: Backbone) -> None:
     """Let no states be in memory."""
-    monkeypatch.setattr(trunk, "_RECENT", LruCache(trunk.MEMORY, lambda states: states.nbytes))
+    backbone.trunk_states = LruCache(TRUNK_MEMORY, lambda states: states.nbytes)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_remembered(backbone: Backbone) -> None:
     """Begin without states in memory."""
-    forget(monkeypatch)
+    forget(backbone)
 
 
 def test_layers_below_are_computed_once_and_not_in_every_epoch(
@@ -49,7 +49,7 @@ def test_layers_below_are_computed_once_and_not_in_every_epoch(
     """Three epochs pass through the lowest layer as often as one does."""
     found = []
     for epochs in (1, 3):
-        forget(monkeypatch)
+        forget(backbone)
         cache.clear(["states"])
         model = task_model(backbone, SINGLE, MOOD, "houlsby", OPTIONS, 0)
         data, validation = data_of(backbone, 40, 1), data_of(backbone, 8, 2)
@@ -99,10 +99,10 @@ def test_states_serve_the_next_training_from_memory_and_from_the_cache(
     calls, hook = counted(backbone)
     first, computed = trained(backbone), len(calls)
     assert_same(trained(backbone), first)  # from memory
-    forget(monkeypatch)
+    forget(backbone)
     assert_same(trained(backbone), first)  # from the cache
-    monkeypatch.setattr(trunk, "MEMORY", 0)
-    forget(monkeypatch)
+    monkeypatch.setattr(trunk, "TRUNK_MEMORY", 0)
+    forget(backbone)
     assert_same(trained(backbone), first)
     assert len(calls) == computed
     assert cache.clear(["states"])[0].files == 2  # of train and of validation
@@ -117,7 +117,7 @@ def test_a_cache_that_fails_costs_time_and_not_the_result(
 ) -> None:
     """With a damaged file, or nowhere to write, it is said and the adapter is the same."""
     first = trained(backbone)
-    forget(monkeypatch)
+    forget(backbone)
     monkeypatch.setattr(cache, "_UNWRITABLE", set())
     if how == "truncated":
         for path in (cache_folder() / "states").iterdir():
@@ -157,8 +157,8 @@ def test_what_fits_neither_into_memory_nor_into_the_cache_is_computed_anew(
     """A training that keeps nothing gives the same adapter but for rounding: dropout is off below
     in both."""
     kept = trained(backbone, precision)
-    forget(monkeypatch)
-    monkeypatch.setattr(trunk, "MEMORY", 0)
+    forget(backbone)
+    monkeypatch.setattr(trunk, "TRUNK_MEMORY", 0)
     monkeypatch.setenv(cache.LIMIT, "0")
     cache.clear(["states"])
     anew = trained(backbone, precision)

@@ -34,13 +34,13 @@ def test_a_task_is_recorded_whole(trained: tuple[Path, Added]) -> None:
     assert record.training["epochs"] == 8
     assert record.options == {"size": 8, "init_std": 0.01, "activation": "gelu", "layers": "all"}
     assert record.environment["device"] == "cpu"
-    assert record.environment["best_epoch"] == added.training.best.number
-    assert record.environment["seconds"] > 0
-    assert record.environment["train"]["rows"] == 576
-    assert record.environment["train"]["at_max_length"] == 0
-    assert record.parameters == sum(t.numel() for t in record.state_dict().values())
+    assert record.course["best_epoch"] == added.training.best.number
+    assert record.course["seconds"] > 0
+    assert added.trial.data["train"]["rows"] == 576
+    assert record.course["at_max_length"] == 0
     assert added.verification.ok
     with Bank(f"sqlite:///{place}") as bank:
+        assert record.parameters == sum(t.numel() for t in bank.state_dict(record).values())
         assert bank["mood"] == record
 
 
@@ -50,14 +50,17 @@ def test_adding_adds_a_row_to_the_history(url: str, folder: Path, data: Path) ->
     train = str(data / "train.jsonl")
     first = add_task(url, "one", train, backbone=str(folder), **QUICK)
     second = add_task(url, "two", train, **{**QUICK, "options": {"size": 3}})
-    assert [task.vouched_by for task in first.verification.tasks] == [None]
-    assert [task.vouched_by for task in second.verification.tasks] == [first.verification.id, None]
+    assert [task.confirmed_by for task in first.verification.tasks] == [None]
+    assert [task.confirmed_by for task in second.verification.tasks] == [
+        first.verification.id,
+        None,
+    ]
     assert {task.status for task in second.verification.tasks} == {"ok"}
     assert add_task(url, "three", train, verify="none", **QUICK).verification is None
     fourth = add_task(url, "four", train, verify="integrity", **QUICK).verification
-    assert (fourth.level, fourth.checked, fourth.vouched) == ("integrity", 4, 0)
+    assert (fourth.level, fourth.checked, fourth.confirmed) == ("integrity", 4, 0)
     with Bank(url) as bank:
-        assert len(bank.verifications.all()) == 3
+        assert len(bank.verification_log.verifications()) == 3
 
 
 def test_adding_on_either_database_gives_the_same_bytes(url: str, folder: Path, data: Path) -> None:
@@ -194,11 +197,11 @@ def test_bad_input_is_refused_before_training_and_leaves_the_bank_as_it_was(
     monkeypatch.setattr(
         "taskbank.training.trainer.train", lambda *a, **k: pytest.fail("training started")
     )
-    before = mood.adapters(), mood.backbones(), sorted(mood.blobs.sizes())
+    before = mood.adapters(), mood.backbones(), sorted(mood._blobs.sizes())
     with pytest.raises(InputError, match=says) as caught:
         add_task(mood, **(arguments | given))
     assert caught.value.exit_code == 2
-    assert (mood.adapters(), mood.backbones(), sorted(mood.blobs.sizes())) == before
+    assert (mood.adapters(), mood.backbones(), sorted(mood._blobs.sizes())) == before
 
 
 def test_bad_input_makes_no_bank(tmp_path: Path, folder: Path) -> None:
@@ -254,7 +257,7 @@ def test_a_baseline_that_is_only_measured_leaves_a_trial(
     assert kept.record is not None
     assert kept.record.parameters == kept.trial.parameters
     assert taskbank.verify_all(own).ok
-    assert taskbank.predict(own, "kept", ["good"])[0]["label"] in ("good", "bad")
+    assert taskbank.predict(own, "kept", ["good"])[0].label in ("good", "bad")
 
 
 def test_measuring_needs_no_new_version(own: Bank, small: str, folder: Path) -> None:

@@ -44,4 +44,4 @@ def test_a_backbone_that_changed_in_its_place_is_refused(
         with pytest.raises(BackboneMismatchError, match="tokenizer is sha256"):
             taskbank.predict(bank, "one", ["good"])
         (found,) = taskbank.predict(bank, "one", ["good"], backbone=str(folder))
-        assert found["label"] in ("good", "bad")
+        assert found.label in ("good", "bad")

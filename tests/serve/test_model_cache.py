@@ -15,7 +15,7 @@ from tests.helpers.models import put_moved
 def test_adapters_are_loaded_once_and_let_go_of_by_bytes(bank: Bank, backbone: Backbone) -> None:
     """The adapters used last stay, as many as the bytes allow; one that is gone is loaded anew."""
     records = [put_moved(bank, backbone, name) for name in "abc"]
-    size = sum(tensor.nbytes for tensor in records[0].state_dict().values())
+    size = sum(tensor.nbytes for tensor in bank.state_dict(records[0]).values())
     loaded = ModelCache(backbone, memory=2 * size)
     first, second = loaded.model(records[0]), loaded.model(records[1])
     assert loaded.model(records[0]) is first

@@ -79,16 +79,22 @@ def test_outputs_that_are_no_numbers_are_named_by_task_and_input(
     many.predict("b", ["good"])
     head = many._load(record.backbone).model(record).head
     head.weight.data[:] = float("nan")
-    with pytest.raises(DamagedError, match=r"b@1 predicts what is no number for input 1: run"):
+    with pytest.raises(DamagedError, match=r"b@1 produced NaN or infinity for input 1: run"):
         many.predict_many([("a", texts(5)), ("b", texts(5))])
 
 
 def test_predictions_name_label_and_probabilities(mood: Bank) -> None:
     """Each text gets its label, that label's probability and those of all labels."""
     good, bad = taskbank.predict(mood, "mood@1", ["a good sweet day", "sad awful bitter film"])
-    assert (good["label"], bad["label"]) == ("good", "bad")
-    assert good["score"] == good["probabilities"]["good"] > 0.5
-    assert sum(good["probabilities"].values()) == pytest.approx(1)
+    assert (good.label, bad.label) == ("good", "bad")
+    assert good.score == good.details["probabilities"]["good"] > 0.5
+    assert sum(good.details["probabilities"].values()) == pytest.approx(1)
+    assert good.to_json() == {
+        "text": "a good sweet day",
+        "label": "good",
+        "score": good.score,
+        "probabilities": good.details["probabilities"],
+    }
     with pytest.raises(InputError, match="input 2"):
         taskbank.predict(mood, "mood", ["fine", "  "])
     with pytest.raises(InputError, match="not UTF-8"):

@@ -12,7 +12,7 @@ import torch
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.kinds.single import SINGLE
-from taskbank.training.loop import Epoch
+from taskbank.specs import TaskSpec
 from tests.helpers.rows import write_jsonl
 from tests.helpers.training import Interrupt, add, interrupt_after
 
@@ -37,40 +37,33 @@ def test_a_seed_that_works_ends_the_tries(
     own: Bank, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the second seed learns, it is recorded, and there is no third."""
-    from taskbank.training.trainer import Trainer
+    from taskbank.training import trainer
 
-    real = Trainer._collapsed
+    real = trainer.has_collapsed
     seen: list[object] = []
 
-    def first_only(trainer: Trainer, training: Any) -> bool:
-        seen.append(training)
-        return len(seen) == 1 or real(trainer, training)
+    def first_only(*given: Any) -> bool:
+        seen.append(given)
+        return len(seen) == 1 or real(*given)
 
-    monkeypatch.setattr(Trainer, "_collapsed", first_only)
+    monkeypatch.setattr(trainer, "has_collapsed", first_only)
     added = add(own, small, folder)
     assert [t.status for t in added.trials] == ["collapsed", "complete"]
     assert added.record.training["seed"] == 1
 
 
 @pytest.mark.parametrize("positive", ["good", "bad"])
-def test_one_answer_for_everything_is_a_collapse_whichever_it_is(
-    own: Bank, small: str, folder: Path, positive: str
-) -> None:
+def test_one_answer_for_everything_is_a_collapse_whichever_it_is(small: str, positive: str) -> None:
     """A model that always says the positive class has an F1 above nought, and learned nothing."""
-    from taskbank.backbone.load import load_backbone
-    from taskbank.training.loop import Training
+    from taskbank.training.evaluation import has_collapsed
     from taskbank.training.plan import plan_task
-    from taskbank.training.task_data import Sources
-    from taskbank.training.trainer import Trainer
 
-    plan = plan_task("mood", Sources(small), positive=positive)
-    trainer = Trainer(own, load_backbone(str(folder)), plan)
+    plan = plan_task(TaskSpec("mood", small, positive=positive))
     count = len(plan.data.validation)
-    epoch = Epoch(1, 0.5, 0.5, 0.5)
 
     def collapsed(predictions: np.ndarray) -> bool:
-        course = Training((epoch,), epoch, 1.0, plan.data.definition, predictions)
-        return trainer._collapsed(course)
+        columns = plan.data.validation.columns
+        return has_collapsed(plan.kind, predictions, columns, plan.data.definition)
 
     for column in (0, 1):
         constant = np.zeros((count, 2), dtype=np.float32)
@@ -108,11 +101,10 @@ def test_the_backbone_is_left_as_it_was(
     """Trials of any method, one after the other, never write to the frozen weights."""
     from taskbank.pipeline.add_task import carry_out
     from taskbank.training.plan import plan_task
-    from taskbank.training.task_data import Sources
 
     before = {name: t.clone() for name, t in backbone.model.state_dict().items()}
     for method in ("full", "top-k", "houlsby", "lora"):
-        plan = plan_task(method, Sources(small), method=method, training={"epochs": 1})
+        plan = plan_task(TaskSpec(method, small, method=method, training={"epochs": 1}))
         carry_out(own, backbone, plan)
     after = backbone.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -53,7 +53,7 @@ def test_the_test_split_is_scored_for_the_best_trial_alone(
     scored = [t for t in own.trials("mood") if t.value("test") is not None]
     assert [t.specification for t in scored] == [added.trial.specification]
     assert added.record.score == scored[0].value("test")
-    with own.engine.connect() as connection:
+    with own._engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT count(*) FROM trials").scalar()
     assert rows == 2 + 1  # the last is the best once more, with the score of test
 
@@ -65,11 +65,11 @@ def test_kept_trials_can_be_read_and_outlive_a_garbage_collection(
     added = add(own, small, folder, search={"size": (2, 4)}, keep_trials=True)
     own.gc(confirm=True)
     sizes = {
-        trial.state_dict()["adapter.0.attention.down.weight"].shape[0] for trial in added.trials
+        own.state_dict(trial)["adapter.0.attention.down.weight"].shape[0] for trial in added.trials
     }
     assert sizes == {2, 4}
-    own_weights = added.record.state_dict()
-    kept = added.trial.state_dict()
+    own_weights = own.state_dict(added.record)
+    kept = own.state_dict(added.trial)
     assert all(torch.equal(kept[name], own_weights[name]) for name in own_weights)
 
 
@@ -122,7 +122,7 @@ def test_an_interrupted_search_is_resumed_to_the_same_bytes(
     added = add(own, small, folder, resume=True, **search)
     assert added.record.digest == whole.digest
     assert added.record.training == whole.training
-    with own.engine.connect() as connection:
+    with own._engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT count(*) FROM trials").scalar()
     assert rows == 4
     assert list((cache_folder() / "checkpoints").glob("*")) == []

@@ -6,7 +6,7 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import InputError
-from taskbank.runtime import device as environment_module
+from taskbank.runtime import environment as environment_module
 from taskbank.verify.verify import verify_all
 
 
@@ -31,7 +31,7 @@ def test_whatever_a_result_depends_on_calls_for_a_new_prediction(
             conditions, "digest_json", lambda values: real({**values, "backbone": "another"})
         )
     report = verify_all(mood, level="changed")
-    assert (report.vouched, sum(predicted)) == (0, 96)
+    assert (report.confirmed, sum(predicted)) == (0, 96)
 
 
 # what if
@@ -39,18 +39,18 @@ def test_whatever_a_result_depends_on_calls_for_a_new_prediction(
 
 def test_what_is_tried_out_leaves_no_trace(mood: Bank) -> None:
     """Products in bfloat16 move the outputs, and the bank does not know that it was asked."""
-    before = len(mood.verifications.all())
+    before = len(mood.verification_log.verifications())
     report = verify_all(mood, what_if={"dtype": "bfloat16", "threads": "1", "device": "cpu"})
     assert report.tasks[0].shift > 1e-4
     assert report.tasks[0].noise < 1e-4  # of the reference: what is asked about is no noise
     assert report.tasks[0].status == "changed"
     assert (report.id, report.unrecorded) == (None, None)
     assert report.to_json()["what_if"]["dtype"] == "bfloat16"
-    assert len(mood.verifications.all()) == before
-    assert mood.verifications.unfinished_runs() == []
+    assert len(mood.verification_log.verifications()) == before
+    assert mood.verification_log.unfinished_runs() == ()
     # Nor does it vouch for anything.
-    assert verify_all(mood, level="changed", what_if={"dtype": "bfloat16"}).vouched == 0
-    assert verify_all(mood, level="changed").vouched == 0
+    assert verify_all(mood, level="changed", what_if={"dtype": "bfloat16"}).confirmed == 0
+    assert verify_all(mood, level="changed").confirmed == 0
 
 
 @pytest.mark.parametrize(

@@ -112,8 +112,8 @@ def test_a_flipped_byte_in_any_text_column_is_found(
 
 def test_a_flipped_byte_in_any_blob_is_found(mood: Bank) -> None:
     """Weights, splits and predictions: a changed byte anywhere makes the task damaged."""
-    for digest, size in list(mood.blobs.sizes()):
-        data = mood.blobs.get(digest)
+    for digest, size in list(mood._blobs.sizes()):
+        data = mood.blob(digest)
         place = size // 2
         flipped = data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :]
         rewrite(mood, "UPDATE blobs SET data = ? WHERE digest = ?", flipped, digest)
@@ -145,7 +145,7 @@ def test_rows_changed_behind_the_banks_back_are_found(
 ) -> None:
     """Lost, added and changed rows and a missing trigger are findings, not tracebacks."""
     if statement.startswith("DROP"):
-        with sqlite3.connect(str(mood.engine.url.database)) as connection:
+        with sqlite3.connect(str(mood._engine.url.database)) as connection:
             connection.execute(statement)
         connection.close()
     else:

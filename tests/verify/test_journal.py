@@ -37,7 +37,7 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
     monkeypatch.setattr(observer, "predict_examples", interrupted)
     with pytest.raises(KeyboardInterrupt):
         verify_all(mood)
-    (unfinished,) = mood.verifications.unfinished_runs()
+    (unfinished,) = mood.verification_log.unfinished_runs()
     assert (unfinished["level"], unfinished["adapters"]) == ("full", 1)
     # Another question is no part of it.
     calls[:] = [1] * 9
@@ -45,7 +45,7 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
     calls[:] = [1] * 9
     report = verify_all(mood, resume=True)
     assert len(calls) == 9 + 2 * 2
-    assert mood.verifications.unfinished_runs() == []
+    assert mood.verification_log.unfinished_runs() == ()
     assert [vars(task) for task in report.tasks] == [vars(task) for task in whole.tasks]
     assert verify_all(mood, resume=True).ok  # with nothing to resume it is a new one
     assert verify_all(mood, level="integrity").ok
@@ -78,12 +78,12 @@ def test_a_verification_whose_process_was_killed_goes_on_too(
         mood.put(replica(mood, name, nudge))
     killed = subprocess.run([sys.executable, "-c", KILLED, mood.url], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert mood.verifications.unfinished_runs()[0]["adapters"] == 1
+    assert mood.verification_log.unfinished_runs()[0].adapters == 1
     assert verify_all(mood, level="integrity").ok
     report = verify_all(mood, resume=True)
     assert [task.status for task in report.tasks] == ["ok", "changed", "changed"]
     assert sum(predicted) == 2 * 96
-    assert mood.verifications.unfinished_runs() == []
+    assert mood.verification_log.unfinished_runs() == ()
 
 
 def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
@@ -99,7 +99,7 @@ def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
     with pytest.raises(KeyboardInterrupt):
         verify_all(mood)
     monkeypatch.setattr(observer.Observer, "_compared", real)
-    assert mood.verifications.unfinished_runs()[0]["adapters"] == 1
+    assert mood.verification_log.unfinished_runs()[0].adapters == 1
     calls: list[int] = []
     predict = observer.predict_examples
     monkeypatch.setattr(
@@ -115,11 +115,11 @@ def test_what_was_observed_of_an_adapter_goes_with_it(mood: Bank) -> None:
     mood.put(replica(mood, "other", nudge))
     seen = verify_all(mood)
     mood.accept("other", seen.id, "it may")
-    before = len(list(mood.blobs.sizes()))
+    before = len(list(mood._blobs.sizes()))
     mood.remove("other@1")
     garbage = mood.gc(confirm=True)
     assert garbage.blobs == 3  # its weights, and what it predicted for two splits
-    assert len(list(mood.blobs.sizes())) == before - 3
+    assert len(list(mood._blobs.sizes())) == before - 3
     assert verify_all(mood).ok
 
 
@@ -139,4 +139,4 @@ def test_a_backbone_that_is_refused_leaves_no_run_behind(mood: Bank) -> None:
     """Only what began to predict is recorded, and the run that saw most is gone on with."""
     with pytest.raises(InputError):
         verify_all(mood, backbone="./nowhere")
-    assert mood.verifications.unfinished_runs() == []
+    assert mood.verification_log.unfinished_runs() == ()

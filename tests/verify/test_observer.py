@@ -88,8 +88,8 @@ def test_canaries_stand_for_all_examples_where_none_moved(mood: Bank, predicted:
     (result,) = report.tasks
     assert (report.ok, result.status, result.canaries) == (True, "ok", FEW)
     assert sum(predicted) == sum(len(one.canary) for one in mood["mood"].splits) < 96
-    assert report.missable == pytest.approx(1 - 0.05 ** (1 / FEW))
-    assert verify_all(mood, level="full").missable is None
+    assert report.undetectable == pytest.approx(1 - 0.05 ** (1 / FEW))
+    assert verify_all(mood, level="full").undetectable is None
 
 
 @pytest.mark.parametrize(("change", "status"), [(nudge, "changed"), (swap, "regressed")])

@@ -46,9 +46,9 @@ def test_an_untouched_bank_verifies_and_the_run_is_recorded(mood: Bank) -> None:
     (result,) = report.tasks
     assert (result.status, result.recorded) == ("ok", result.observed)
     assert (result.flips, result.examples, result.shift) == (0, 96, 0.0)
-    recorded = mood.verifications.all()[-1]
-    assert (recorded["id"], recorded["ok"], recorded["level"]) == (report.id, True, "full")
-    assert recorded["results"][0]["status"] == "ok"
+    recorded = mood.verification_log.verifications()[-1]
+    assert (recorded.id, recorded.ok, recorded.level) == (report.id, True, "full")
+    assert mood.verification_log.results(verification=recorded.id)[0].status == "ok"
     assert set(report.to_json()) >= JSON_KEYS
     assert set(report.to_json()["tasks"][0]) >= TASK_KEYS
     json.dumps(report.to_json())
@@ -172,9 +172,9 @@ def test_a_backbone_that_cannot_be_loaded_is_one_finding(
 
 def test_verifying_changes_nothing_but_its_own_record(mood: Bank) -> None:
     """Adapters, blobs and aliases are the same before and after."""
-    before = mood.adapters(), list(mood.blobs.sizes()), mood.aliases("mood")
+    before = mood.adapters(), list(mood._blobs.sizes()), mood.aliases("mood")
     verify_all(mood)
-    assert (mood.adapters(), list(mood.blobs.sizes()), mood.aliases("mood")) == before
+    assert (mood.adapters(), list(mood._blobs.sizes()), mood.aliases("mood")) == before
 
 
 def test_a_bank_that_cannot_be_written_to_is_still_reported_on(
@@ -231,23 +231,24 @@ def test_what_has_not_changed_is_not_predicted_again(mood: Bank, predicted: list
     """At level `changed` the first verification predicts, the next points at it; a new adapter is
     predicted, the others are not."""
     first = verify_all(mood, level="changed")
-    assert (first.ok, first.vouched, sum(predicted)) == (True, 0, 96)
+    assert (first.ok, first.confirmed, sum(predicted)) == (True, 0, 96)
     predicted.clear()
     second = verify_all(mood, level="changed")
     (result,) = second.tasks
-    assert (second.ok, second.vouched, predicted) == (True, 1, [])
-    assert (result.status, result.vouched_by) == ("ok", first.id)
+    assert (second.ok, second.confirmed, predicted) == (True, 1, [])
+    assert (result.status, result.confirmed_by) == ("ok", first.id)
     assert result.observed == first.tasks[0].observed
     mood.put(replica(mood, "other", nudge))
     third = verify_all(mood, level="changed")
-    assert [task.vouched_by for task in third.tasks] == [first.id, None]
+    assert [task.confirmed_by for task in third.tasks] == [first.id, None]
     mood.put(replica(mood, "same"))  # the same bytes under another name predict the same
     fourth = verify_all(mood, ["same"], level="changed")
-    assert [task.vouched_by for task in fourth.tasks] == [first.id]
+    assert [task.confirmed_by for task in fourth.tasks] == [first.id]
     # What is vouched for adds no row, so that a bank of many tasks does not grow by itself.
-    rows = {one["id"]: one for one in mood.verifications.all()}
-    assert [len(rows[one.id]["results"]) for one in (first, second, third)] == [1, 0, 1]
-    assert rows[second.id]["vouched"] == 1
+    log = mood.verification_log
+    rows = [log.results(verification=one.id) for one in (first, second, third)]
+    assert [len(own) for own in rows] == [1, 0, 1]
+    assert {one.id: one.confirmed for one in log.verifications()}[second.id] == 1
 
 
 def test_a_full_verification_vouches_too_and_one_that_found_something_does_not(
@@ -261,10 +262,10 @@ def test_a_full_verification_vouches_too_and_one_that_found_something_does_not(
     assert [task.status for task in full.tasks] == ["ok", "changed", "regressed"]
     predicted.clear()
     again = verify_all(mood, level="changed")
-    assert [task.vouched_by for task in again.tasks] == [full.id, full.id, None]
+    assert [task.confirmed_by for task in again.tasks] == [full.id, full.id, None]
     assert [task.status for task in again.tasks] == ["ok", "changed", "regressed"]
     assert sum(predicted) == 96
     predicted.clear()
     strict = verify_all(mood, ["mood", "nudged"], level="changed", strict=True)
-    assert [task.vouched_by for task in strict.tasks] == [full.id, None]
+    assert [task.confirmed_by for task in strict.tasks] == [full.id, None]
     assert sum(predicted) == 96

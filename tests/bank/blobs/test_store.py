@@ -28,17 +28,17 @@ def test_gc_takes_blobs_that_a_crash_left_and_put_brings_back_what_gc_took(
     """A blob without a row is garbage; one that gc takes between staging and recording is
     written again, so that no row is ever without its bytes."""
     with create_bank(f"sqlite:///{tmp_path}/bank.db", str(tmp_path / "blobs")) as bank:
-        bank.blobs.stage(b"left by a crash")
+        bank._blobs.stage(b"left by a crash")
         new = new_adapter()
-        real = bank.blobs.stage
+        real = bank._blobs.stage
 
         def stage_then_collect(data: bytes) -> None:
             real(data)
             if data == new.splits[0].logits:  # the last to be staged
-                bank.blobs.stage = real  # type: ignore[method-assign]
+                bank._blobs.stage = real  # type: ignore[method-assign]
                 assert bank.gc(confirm=True).blobs == 4
 
-        bank.blobs.stage = stage_then_collect  # type: ignore[method-assign]
+        bank._blobs.stage = stage_then_collect  # type: ignore[method-assign]
         bank.put(new)
         assert verify_all(bank, level="integrity").ok
-        assert len(list(bank.blobs.sizes())) == 3
+        assert len(list(bank._blobs.sizes())) == 3

@@ -75,15 +75,15 @@ def test_migrations_leave_nothing_behind_on_the_way_down(engine: Engine) -> None
 
 def test_a_new_bank_has_every_trigger_and_no_other(bank: Bank) -> None:
     """What the integrity check expects is what the migrations make."""
-    with bank.engine.connect() as connection:
-        sqlite = bank.engine.dialect.name == "sqlite"
+    with bank._engine.connect() as connection:
+        sqlite = bank._engine.dialect.name == "sqlite"
         query = (
             "SELECT name FROM sqlite_master WHERE type = 'trigger'"
             if sqlite
             else "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
         )
         found = set(connection.execute(text(query)).scalars())
-    assert found == expected_triggers(bank.engine.dialect.name)
+    assert found == expected_triggers(bank._engine.dialect.name)
 
 
 def _older(url: str) -> None:
@@ -92,7 +92,7 @@ def _older(url: str) -> None:
         new = new_adapter(definition=Definition(LABELS))
         bank.put(replace(new, splits=tuple(replace(one, canary=()) for one in new.splits)))
         assert verify_all(bank, level="integrity").ok
-        with writing(bank.engine) as connection:
+        with writing(bank._engine) as connection:
             downgrade(connection, "0001")
 
 
@@ -106,7 +106,7 @@ def test_a_bank_of_an_older_taskbank_is_refused_until_upgraded(url: str) -> None
     with Bank(url) as bank:
         assert verify_all(bank, level="integrity").ok
         assert bank["mood"].definition == Definition(LABELS)
-        assert bank["mood"].weights() == new_adapter().weights
+        assert bank.weights(bank["mood"]) == new_adapter().weights
         bank.put(new_adapter("other", seed=1))
         bank.put_trial(new_trial())
         assert verify_all(bank, level="integrity").ok
@@ -125,7 +125,7 @@ def test_a_schema_is_not_taken_back_where_that_would_lose_something(url: str, wh
             record_finding(bank)
         with (
             pytest.raises(RuntimeError, match="cannot hold"),
-            writing(bank.engine) as connection,
+            writing(bank._engine) as connection,
         ):
             downgrade(connection, "0001")
         assert verify_all(bank, level="integrity").ok

@@ -75,7 +75,7 @@ def bank(
         for number in range(300):
             made.put_trial(new_trial(f"task-{number:06}", weights=None))
         if request.param == "postgresql":  # which does so itself before long; SQLite never does
-            with made.engine.begin() as connection:
+            with made._engine.begin() as connection:
                 connection.execute(text("ANALYZE"))
         yield made
 
@@ -88,13 +88,13 @@ def plans(bank: Bank, operation: Callable[[Bank], object]) -> list[tuple[str, st
         if re.match(r"SELECT\b.*\bFROM\b", statement, re.DOTALL):
             seen.append((statement, rest[0]))
 
-    event.listen(bank.engine, "before_cursor_execute", note)
+    event.listen(bank._engine, "before_cursor_execute", note)
     operation(bank)
-    event.remove(bank.engine, "before_cursor_execute", note)
+    event.remove(bank._engine, "before_cursor_execute", note)
     bank.close()  # a connection keeps the plans that it has told, whatever becomes of an index
-    with bank.engine.connect() as connection:
+    with bank._engine.connect() as connection:
         explain = "EXPLAIN QUERY PLAN"
-        if bank.engine.dialect.name == "postgresql":
+        if bank._engine.dialect.name == "postgresql":
             explain = "EXPLAIN"
             connection.execute(text("SET LOCAL enable_seqscan = off"))
         return [
@@ -147,8 +147,8 @@ def test_what_is_asked_most_goes_through_indexes(bank: Bank, name: str) -> None:
 def test_an_index_that_is_gone_is_noticed(bank: Bank, name: str, index: str) -> None:
     """Without one of them, the plans do not pass for those with it."""
     (own,) = [i for t in Base.metadata.tables.values() for i in t.indexes if i.name == index]
-    own.drop(bank.engine)
+    own.drop(bank._engine)
     try:
         assert missing(bank, name) == {index}
     finally:
-        own.create(bank.engine)
+        own.create(bank._engine)

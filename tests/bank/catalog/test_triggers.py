@@ -17,7 +17,7 @@ FREE = {"splits", "blobs"}
 
 def refused(bank: Bank, statement: str) -> str:
     """Return what the database says when it refuses a statement; fail if it does not."""
-    with pytest.raises(DBAPIError) as caught, bank.engine.begin() as connection:
+    with pytest.raises(DBAPIError) as caught, bank._engine.begin() as connection:
         connection.execute(text(statement))
     return str(caught.value.orig)
 
@@ -46,7 +46,7 @@ def test_no_row_of_any_table_can_be_deleted(filled: Bank, table: str) -> None:
 def test_no_row_can_be_replaced(filled: Bank, table: str) -> None:
     """SQLite's INSERT OR REPLACE and PostgreSQL's TRUNCATE and upsert are refused as well."""
     before = rows(filled, table)
-    if filled.engine.dialect.name == "sqlite":
+    if filled._engine.dialect.name == "sqlite":
         said = refused(filled, f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
         assert "never replaced" in said
     else:
