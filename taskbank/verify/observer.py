@@ -137,7 +137,7 @@ class Observer:
             if case.model is not None
             for name, encoded in case.encoded.items()
         ]
-        # A reduced precision must apply to the whole model, but the trunk is computed in float32.
+        # A reduced precision must apply to the whole model, not only to the layers above its trunk.
         if len(window) == 1 or self.conditions.reduced_precision:
             return
         try:

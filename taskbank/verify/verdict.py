@@ -127,8 +127,8 @@ def _findings(
             )
             yield finding("regression", message)
             return
-    scored = evidence.main_comparison
-    drop = scored.drop if scored.moved else 0.0
+    main = evidence.main_comparison
+    drop = main.drop if main.moved else 0.0
     if exceeds_tolerance(drop, tolerance):
         reason = f"the metric dropped by {drop:.4f}, more than the tolerance of {tolerance:g}"
     elif is_significant(drop, p_value):
@@ -138,7 +138,7 @@ def _findings(
     else:
         reason = ""
     if reason:
-        yield finding("regression", f"{scored.describe()}. {reason.capitalize()}. {NEXT_STEP}")
+        yield finding("regression", f"{main.describe()}. {reason.capitalize()}. {NEXT_STEP}")
     elif strict:
         for one in evidence.comparisons:
             if one.real_flips:
@@ -162,15 +162,15 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
             confirmed_by=earlier.verification if earlier else None,
             canaries=evidence.canaries,
         )
-    scored = evidence.main_comparison
+    main = evidence.main_comparison
     shift = max(one.shift for one in comparisons)
     return TaskResult(
         record.task,
         record.version,
         status,
         record.metric,
-        scored.recorded,
-        scored.observed,
+        main.recorded,
+        main.observed,
         sum(len(one.flips) for one in comparisons),
         sum(one.split.rows for one in comparisons),
         shift if math.isfinite(shift) else None,

@@ -77,8 +77,10 @@ def verify_all(
         from taskbank.verify.conditions import resolve_conditions
 
         conditions = resolve_conditions(what_if, backbone, device)
-    started_at, where = now(), environment(conditions.device if conditions else None)
-    report = Report(level, (), (), tolerance, where, started_at, started_at, what_if=what_if or {})
+    started_at, current_environment = now(), environment(conditions.device if conditions else None)
+    report = Report(
+        level, (), (), tolerance, current_environment, started_at, started_at, what_if=what_if or {}
+    )
     integrity = check_integrity(bank, chosen, progress=progress)
     findings = list(integrity.findings)
     journal = Journal(bank.verification_log)
@@ -86,7 +88,7 @@ def verify_all(
     if conditions is not None:
         from taskbank.verify.predictions import gather_evidence, load_given_backbone
 
-        records, unreadable = _read_records(bank, integrity)
+        records, read_findings = _read_records(bank, integrity)
         given = load_given_backbone(bank, conditions)
         journal, report = _open_journal(bank, report, sorted(tasks), resume=resume)
         tolerances = bank.tolerances()
@@ -95,13 +97,13 @@ def verify_all(
             own_tolerance = tolerances.get(record.task, tolerance)
             return still_holds(earlier, record.metric, own_tolerance, strict=strict)
 
-        unloadable, evidence = gather_evidence(
+        backbone_findings, evidence = gather_evidence(
             bank, records, level, conditions, given, journal, applies, progress=progress
         )
         judged, predicted = judge(
             evidence, tolerance=tolerance, tolerances=tolerances, strict=strict
         )
-        findings += [*unreadable, *unloadable, *judged]
+        findings += [*read_findings, *backbone_findings, *judged]
     results = _results(integrity, predicted, findings)
     report = replace(report, findings=tuple(findings), tasks=results, finished_at=now())
     if journal.problems:
@@ -130,13 +132,15 @@ def _results(
 ) -> tuple[TaskResult, ...]:
     """Return a result for every adapter in use, from its predictions or else its integrity."""
     by_ref = {(result.task, result.version): result for result in predicted}
-    unreadable = {(finding.task, finding.version) for finding in findings if finding.check == "row"}
+    damaged_rows = {
+        (finding.task, finding.version) for finding in findings if finding.check == "row"
+    }
     return tuple(
         by_ref.get((one.task, one.version))
         or TaskResult(
             one.task,
             one.version,
-            "damaged" if (one.task, one.version) in unreadable else one.status,
+            "damaged" if (one.task, one.version) in damaged_rows else one.status,
             one.metric,
             one.score,
         )
