@@ -1,1 +1,1 @@
-"""What is stored, behind one door: the catalog of adapters and their blobs."""
+"""The bank: a catalog of adapters and the blobs that hold their bytes."""

@@ -1,4 +1,4 @@
-"""The bank: a catalog and its blobs behind one door."""
+"""The bank: the single interface to a catalog and its blobs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from taskbank.bank.catalog.adapters import (
 from taskbank.bank.catalog.aliases import read_aliases, set_alias
 from taskbank.bank.catalog.backbones import add_backbone, read_backbones
 from taskbank.bank.catalog.bank_row import read_bank_row
-from taskbank.bank.catalog.database import connect, reading, writing
+from taskbank.bank.catalog.database import connect, read_transaction, write_transaction
 from taskbank.bank.catalog.retirement import delete_retired, digests_in_use, retire
 from taskbank.bank.catalog.revision import check_revision
 from taskbank.bank.catalog.tables import AdapterRow, BackboneRow, TaskRow
@@ -37,7 +37,7 @@ from taskbank.bank.records import (
     SplitRecord,
     TrialRecord,
 )
-from taskbank.bank.url import shown
+from taskbank.bank.url import redacted_url
 from taskbank.bank.verification_log import VerificationLog, load_predictions
 from taskbank.checks import check_tolerance
 from taskbank.data.examples import Examples
@@ -59,8 +59,8 @@ class Bank:
 
     Attributes:
         url: the bank's URL.
-        blobs_url: where its blobs are: `catalog`, a folder or an fsspec URL.
-        verification_log: what verifications predicted, found and confirmed.
+        blobs_url: the location of its blobs: `catalog`, a folder or an fsspec URL.
+        verification_log: the record of the bank's verifications.
     """
 
     def __init__(self, url: str) -> None:
@@ -68,16 +68,16 @@ class Bank:
         self._engine = connect(url)
         try:
             check_revision(self._engine)
-            with reading(self._engine) as connection:
+            with read_transaction(self._engine) as connection:
                 self.blobs_url = str(read_bank_row(connection)["blobs"])
             self._blobs = blob_store(self.blobs_url, self._engine)
         except BaseException:
-            self._engine.dispose()  # nobody else could: there is no bank to close
+            self._engine.dispose()  # the caller gets no bank that it could close
             raise
         self.verification_log = VerificationLog(self._engine, self._blobs)
 
     def __repr__(self) -> str:
-        return f"Bank({shown(self.url)!r})"
+        return f"Bank({redacted_url(self.url)!r})"
 
     def __enter__(self) -> Bank:
         return self
@@ -86,28 +86,28 @@ class Bank:
         self.close()
 
     def close(self) -> None:
-        """Close every connection; the next call opens one again."""
+        """Close every connection; the next call opens a new one."""
         self._engine.dispose()
 
-    # What is stored
+    # Reading
 
     def __getitem__(self, ref: str) -> AdapterRecord:
-        """Return one adapter, by `NAME` (the newest in use), `NAME@VERSION` or `NAME@ALIAS`.
+        """Return one adapter, by `NAME` (newest version in use), `NAME@VERSION` or `NAME@ALIAS`.
 
         Raises:
-            NotFoundError: if there is no such task, version or alias.
-            DamagedError: if a row of the adapter is not what was recorded.
+            NotFoundError: if the task, version or alias does not exist.
+            DamagedError: if a row of the adapter differs from what was recorded.
         """
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return read_adapter(connection, ref)
 
     def __len__(self) -> int:
-        """Return how many adapters are in use."""
-        with reading(self._engine) as connection:
+        """Return the number of adapters in use."""
+        with read_transaction(self._engine) as connection:
             return count_adapters(connection)
 
     def __iter__(self) -> Iterator[AdapterRecord]:
-        """Give every adapter in use, oldest first."""
+        """Yield every adapter in use, oldest first."""
         return iter(self.adapters())
 
     def adapters(
@@ -120,15 +120,15 @@ class Bank:
         retired: bool = False,
         newest: int | None = None,
     ) -> Records:
-        """Return the adapters that fit every argument given, oldest first.
+        """Return the adapters that match every given argument, oldest first.
 
         Args:
             task: the task's name.
-            kind: such as `single`.
-            method: such as `houlsby`.
-            backbone: a fingerprint.
-            retired: also adapters that are out of use.
-            newest: at most so many, the latest.
+            kind: the task's kind, such as `single`.
+            method: the adaptation method, such as `houlsby`.
+            backbone: the backbone's fingerprint.
+            retired: whether to include retired adapters.
+            newest: return only this many of the most recent adapters; None means all.
         """
         pairs = (
             (TaskRow.name, task),
@@ -138,122 +138,125 @@ class Bank:
         )
         conditions = [column == value for column, value in pairs if value is not None]
         condition = and_(*conditions) if conditions else None
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return read_adapters(connection, condition, retired=retired, newest=newest)
 
     def query(self, query: str, *, retired: bool = False) -> Records:
-        """Return the adapters for which a condition holds, oldest first.
+        """Return the adapters that satisfy a query, oldest first.
 
         Args:
-            query: such as `metric.accuracy >= 0.9 and tag.team = "search"`; the language is
-                described in `taskbank.bank.catalog.query`.
-            retired: also adapters that are out of use.
+            query: a condition such as `metric.accuracy >= 0.9 and tag.team = "search"`;
+                `taskbank.bank.catalog.query` describes the language.
+            retired: whether to include retired adapters.
 
         Raises:
             InputError: if the query does not parse or names an unknown field.
         """
-        from taskbank.bank.catalog.query import compile_query  # its parser is for those who ask
+        from taskbank.bank.catalog.query import compile_query  # the parser is slow to import
 
         condition = compile_query(query, self._engine.dialect.name)
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return read_adapters(connection, condition, retired=retired)
 
     def check_query(self, query: str) -> None:
-        """Raise unless a query can be read; see `query`.
+        """Raise if a query is invalid; see `query`.
 
         Raises:
-            InputError: if it does not parse or names an unknown field.
+            InputError: if the query does not parse or names an unknown field.
         """
         from taskbank.bank.catalog.query import compile_query
 
         compile_query(query, self._engine.dialect.name)
 
     def resolve(self, ref: str) -> tuple[str, int]:
-        """Return the task name and version that a reference means.
+        """Return the task name and version that a reference stands for.
 
         Raises:
-            NotFoundError: if there is no such task, version or alias.
+            NotFoundError: if the task, version or alias does not exist.
         """
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return resolve(connection, ref)
 
     def trials(self, task: str | None = None) -> tuple[TrialRecord, ...]:
-        """Return every training that was recorded, of one task or of all, oldest first.
+        """Return the recorded trials of one task, or of all tasks, oldest first.
 
         Raises:
-            DamagedError: if a row is not what was recorded.
+            DamagedError: if a row differs from what was recorded.
         """
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return read_trials(connection, task)
 
     def backbones(self) -> tuple[BackboneRecord, ...]:
-        """Return every backbone that the bank knows, oldest first."""
-        with reading(self._engine) as connection:
+        """Return every recorded backbone, oldest first."""
+        with read_transaction(self._engine) as connection:
             return read_backbones(connection)
 
     def backbone(self, fingerprint: str) -> BackboneRecord:
-        """Return the backbone of a fingerprint.
+        """Return the backbone with a given fingerprint.
 
         Raises:
-            NotFoundError: if the bank does not know it.
+            NotFoundError: if the bank has no such backbone.
         """
         for backbone in self.backbones():
             if backbone.fingerprint == fingerprint:
                 return backbone
-        raise NotFoundError(f"the bank has no backbone {fingerprint}: taskbank init records one")
+        raise NotFoundError(
+            f"the bank has no backbone {fingerprint}: record one with taskbank init"
+        )
 
     def examples(self, record: AdapterRecord, split: str) -> Examples:
-        """Return the stored examples of an adapter's split.
+        """Return the stored examples of one of an adapter's splits.
 
         Raises:
             NotFoundError: if the adapter has no such split.
-            DamagedError: if the bytes are gone or are not what was recorded.
+            DamagedError: if the bytes are missing or differ from what was recorded.
         """
-        found = _split(record, split)
-        return Examples.from_bytes(self._blobs.get(found.digest), found.origin)
+        stored = _find_split(record, split)
+        return Examples.from_bytes(self._blobs.get(stored.digest), stored.origin)
 
     def reference(self, record: AdapterRecord, split: str) -> np.ndarray:
-        """Return the reference predictions of an adapter on its split.
+        """Return the reference predictions of an adapter on one of its splits.
 
-        They are those from when it was added, or those of a verification that were accepted.
+        These are the predictions made when the adapter was added, or the ones accepted most
+        recently from a verification.
 
         Returns:
-            float32, an array of the shape that the task's kind says.
+            a float32 array; the task's kind defines its shape.
 
         Raises:
             NotFoundError: if the adapter has no such split.
-            DamagedError: if the bytes are gone or are not what was recorded.
+            DamagedError: if the bytes are missing or differ from what was recorded.
         """
-        return load_predictions(self._blobs, _split(record, split).reference)
+        return load_predictions(self._blobs, _find_split(record, split).reference)
 
     def blob(self, digest: str) -> bytes:
-        """Return stored bytes by their digest, checked.
+        """Return the bytes with a given digest, after checking them against it.
 
         Raises:
-            DamagedError: if they are gone or are not the bytes that were recorded.
+            DamagedError: if the bytes are missing or do not match the digest.
         """
         return self._blobs.get(digest)
 
     def weights(self, record: AdapterRecord | TrialRecord) -> bytes:
-        """Return the stored safetensors bytes of an adapter or a trial, checked.
+        """Return the safetensors bytes of an adapter or a trial, checked against their digest.
 
         Raises:
-            NotFoundError: if the weights of the trial were not kept.
-            DamagedError: if they are gone or are not the bytes that were recorded.
+            NotFoundError: if the trial's weights were not kept.
+            DamagedError: if the bytes are missing or differ from what was recorded.
         """
         if record.digest is None:
             raise NotFoundError(
                 f"the weights of this trial of {record.task!r} were not kept: train it again with "
-                "--keep-trials"
+                "taskbank add-task --keep-trials"
             )
         return self._blobs.get(record.digest)
 
     def state_dict(self, record: AdapterRecord | TrialRecord) -> dict[str, torch.Tensor]:
-        """Return the stored tensors of an adapter or a trial: adaptation and head, by name.
+        """Return the stored tensors of an adapter or a trial, adaptation and head, by name.
 
         Raises:
-            NotFoundError: if the weights of the trial were not kept.
-            DamagedError: if they are gone or are not the bytes that were recorded.
+            NotFoundError: if the trial's weights were not kept.
+            DamagedError: if the bytes are missing or differ from what was recorded.
         """
         from safetensors.torch import load
 
@@ -262,46 +265,46 @@ class Bank:
 
     @contextmanager
     def raw_rows(self, tasks: Collection[str] = ()) -> Iterator[RawRows]:
-        """Open one consistent view of everything that is stored, readable or not.
+        """Open one consistent view of all stored rows, including unreadable ones.
 
         Args:
-            tasks: only what belongs to these tasks; none at all means everything.
+            tasks: names of the tasks whose rows to include; empty means all rows.
         """
         from taskbank.bank.raw_rows import RawRows
 
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             yield RawRows(connection, self._blobs.get, tasks)
 
-    # What changes
+    # Writing
 
     def check_addable(self, task: str, kind: str, *, new_version: bool) -> None:
-        """Raise unless an adapter of a kind may be added under a task's name.
+        """Raise unless an adapter of a given kind can be added under a task's name.
 
         Raises:
-            ConflictError: if the task is there and no new version was asked for, or is of
+            ConflictError: if the task exists and `new_version` is false, or if the task is of
                 another kind.
         """
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             check_addable(task, kind, kind_of(connection, task), new_version=new_version)
 
     def add_backbone(self, identity: BackboneIdentity) -> BackboneRecord:
-        """Record a backbone, unless one of the same fingerprint is there."""
-        with writing(self._engine) as connection:
+        """Record a backbone unless one with the same fingerprint exists."""
+        with write_transaction(self._engine) as connection:
             add_backbone(connection, identity)
         return self.backbone(identity.fingerprint)
 
     def put(
         self, new: NewAdapter, *, new_version: bool = False, trial: NewTrial | None = None
     ) -> AdapterRecord:
-        """Store an adapter whole, or not at all.
+        """Store an adapter completely, or not at all.
 
         Args:
             new: the adapter with its weights, evidence and description.
-            new_version: whether the task may be there already.
-            trial: the training that gave it, recorded with it.
+            new_version: whether to add a version to an existing task.
+            trial: the training that produced the adapter, recorded in the same transaction.
 
         Raises:
-            ConflictError: if the task is there and no new version was asked for, or is of
+            ConflictError: if the task exists and `new_version` is false, or if the task is of
                 another kind.
         """
         blobs = [new.weights]
@@ -309,7 +312,7 @@ class Bank:
             blobs += [split.examples, split.logits]
         for data in blobs:
             self._blobs.stage(data)
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             record = add_adapter(connection, new, new_version=new_version)
             for data in blobs:
                 self._blobs.put(data, connection)
@@ -318,128 +321,135 @@ class Bank:
         return record
 
     def put_trial(self, new: NewTrial) -> None:
-        """Record one training of a task, with its weights if it has them."""
+        """Record one training of a task, with its weights if they were kept."""
         if new.weights is not None:
             self._blobs.stage(new.weights)
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             add_trial(connection, new)
             if new.weights is not None:
                 self._blobs.put(new.weights, connection)
 
     def accept(self, ref: str, verification: int, reason: str) -> AdapterRecord:
-        """Make what a verification saw an adapter predict its reference; the old one is kept.
+        """Make the predictions of a verification an adapter's reference; the old ones are kept.
 
         Args:
             ref: the adapter.
-            verification: its number.
-            reason: why, for the history.
+            verification: the verification's number.
+            reason: why the predictions may change, for the history.
 
         Raises:
-            NotFoundError: if there is no such adapter or verification, or it did not predict
-                every split of the adapter.
-            InputError: if no reason is given.
-            ConflictError: if the adapter is retired, or predicted its reference.
-            DamagedError: if what was predicted is gone.
+            NotFoundError: if the adapter or the verification does not exist, or if the
+                verification did not predict every split of the adapter.
+            InputError: if the reason is empty.
+            ConflictError: if the adapter is retired, if its predictions equal the reference, or
+                if they contain NaN or infinity.
+            DamagedError: if the predictions are missing or differ from what was recorded.
         """
         record = self[ref]
         self.verification_log.accept(record, verification, reason)
         return self[record.ref]
 
     def set_tolerance(self, task: str, tolerance: float | None) -> None:
-        """Let a drop of a task pass in every verification from now on.
+        """Set the tolerance of a task for all later verifications.
 
         Args:
-            task: its name.
-            tolerance: as for `verify_all`; none leaves it to each verification again.
+            task: the task's name.
+            tolerance: as for `verify_all`; None restores the tolerance of each verification.
 
         Raises:
-            NotFoundError: if there is no such task.
-            InputError: if it is not from 0 to 1.
+            NotFoundError: if the task does not exist.
+            InputError: if the tolerance is not from 0 to 1.
         """
         self._check_task(task)
         if tolerance is not None:
             check_tolerance(tolerance)
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             add_tolerance(connection, task, tolerance)
 
     def tolerances(self) -> dict[str, float]:
-        """Return the tolerance of every task that has one of its own."""
-        with reading(self._engine) as connection:
+        """Return the tolerances that were set for tasks, by task."""
+        with read_transaction(self._engine) as connection:
             return read_tolerances(connection)
 
     def alias(self, ref: str, alias: str) -> AdapterRecord:
-        """Let an alias name an adapter from now on; its history is kept.
+        """Point an alias at an adapter; the alias's history is kept.
 
         Raises:
-            NotFoundError: if there is no such adapter.
-            InputError: if the alias is not a usable name.
+            NotFoundError: if the adapter does not exist.
+            InputError: if the alias is not a valid name.
             ConflictError: if the adapter is retired.
         """
         record = self[ref]
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             set_alias(connection, record.task, alias, record.version)
         return record
 
     def drop_alias(self, task: str, alias: str) -> None:
-        """Let an alias name nothing from now on; its history is kept.
+        """Drop an alias; its history is kept.
 
         Raises:
             NotFoundError: if the task has no such alias.
         """
         self.resolve(f"{task}@{alias}")
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             set_alias(connection, task, alias, None)
 
     def aliases(self, task: str) -> tuple[AliasRecord, ...]:
-        """Return every step in the history of a task's aliases, oldest first.
+        """Return the history of a task's aliases, oldest change first.
 
         Raises:
-            NotFoundError: if there is no such task.
+            NotFoundError: if the task does not exist.
         """
         self._check_task(task)
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return read_aliases(connection, task)
 
     def remove(self, ref: str) -> AdapterRecord:
         """Retire an adapter: it is no longer listed or verified, and `gc` may destroy it.
 
         Raises:
-            NotFoundError: if there is no such adapter.
-            ConflictError: if it is retired already, or an alias names it.
+            NotFoundError: if the adapter does not exist.
+            ConflictError: if the adapter is already retired, or an alias points at it.
         """
         record = self[ref]
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             retire(connection, record)
         return record
 
     def gc(self, *, confirm: bool = False) -> Garbage:
-        """Destroy retired adapters and the blobs that nothing needs.
+        """Destroy retired adapters and unreferenced blobs.
 
         Args:
-            confirm: really do it; otherwise only say what would go.
+            confirm: whether to destroy them; if false, only report what would be destroyed.
         """
         retired = tuple(record.ref for record in self.adapters(retired=True) if record.retired)
-        with writing(self._engine, alone=True) if confirm else reading(self._engine) as connection:
+        with (
+            write_transaction(self._engine, exclusive=True)
+            if confirm
+            else read_transaction(self._engine) as connection
+        ):
             if confirm:
                 delete_retired(connection)
             needed = digests_in_use(connection, retired=False)
             garbage = [item for item in self._blobs.sizes() if item[0] not in needed]
             if confirm:
-                self._delete(garbage, connection)
+                self._delete_blobs(garbage, connection)
         return Garbage(retired, len(garbage), sum(size for _, size in garbage))
 
-    def _delete(self, garbage: list[tuple[str, int]], connection: Connection) -> None:
+    def _delete_blobs(self, garbage: list[tuple[str, int]], connection: Connection) -> None:
         for digest, _ in garbage:
             self._blobs.delete(digest, connection)
 
     def _check_task(self, task: str) -> None:
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             kind = kind_of(connection, task)
         if kind is None:
-            raise NotFoundError(f"the bank has no task {task!r}: taskbank list shows what is there")
+            raise NotFoundError(
+                f"the bank has no task {task!r}: run taskbank list to see its tasks"
+            )
 
 
-def _split(record: AdapterRecord, name: str) -> SplitRecord:
+def _find_split(record: AdapterRecord, name: str) -> SplitRecord:
     for split in record.splits:
         if split.name == name:
             return split

@@ -1,4 +1,4 @@
-"""The frozen records that go into a bank."""
+"""Frozen records that are ready to be stored in a bank."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NewSplit:
-    """A split to be stored: its examples and the logits that were predicted for them.
+    """A split to be stored: its examples and the logits predicted for them.
 
     Attributes:
+        name: `validation` or `test`.
+        origin: where the examples came from, as text for people.
+        rows: number of examples.
+        examples: the examples as bytes.
+        logits: the predictions as safetensors bytes.
         canary: positions of the examples that flip first.
     """
 
@@ -33,7 +38,7 @@ class NewSplit:
 
 @dataclass(frozen=True)
 class NewAdapter:
-    """Everything that makes an adapter, ready to be stored whole."""
+    """An adapter with all its data, ready to be stored; see `AdapterRecord`."""
 
     task: str
     kind: str
@@ -59,7 +64,7 @@ class NewAdapter:
         for measured in self.metrics:
             if (measured.split, measured.name) == (self.split, self.metric):
                 return measured.value
-        raise InputError(f"{self.task} has no {self.metric} on {self.split} among its metrics")
+        raise InputError(f"the metrics of {self.task} lack {self.metric} on split {self.split!r}")
 
 
 @dataclass(frozen=True)
@@ -68,23 +73,23 @@ class NewTrial:
 
     Attributes:
         task: the task's name.
-        kind: of the task.
-        backbone: the one it was trained on.
-        specification: digest of everything that decides its bytes.
-        method: how the task was adapted.
-        training: every hyperparameter.
+        kind: the task's kind.
+        backbone: the backbone it was trained on.
+        specification: digest of everything that determines the trained bytes.
+        method: the adaptation method and its options.
+        training: the hyperparameters.
         data: origin, rows and digest of each split.
-        definition: of the task, with what was chosen on validation.
-        status: `complete`; `collapsed`: it learned nothing; `pruned`: given up early;
-            `diverged`: its loss was no number.
-        metric: what it is judged by.
-        score: its value on validation.
-        metrics: every metric on the splits that it was scored on.
+        definition: the task's definition, including settings chosen on validation.
+        status: `complete`; `collapsed`: it learned nothing; `pruned`: stopped early by the
+            search; `diverged`: its loss became NaN or infinite.
+        metric: the metric that ranks the trials.
+        score: the metric's value on validation.
+        metrics: every metric on every scored split.
         parameters: number of trained parameters.
-        weights: where they are kept.
+        weights: the trained weights as safetensors bytes; None if they are not kept.
         environment: versions, device and threads.
         course: how the training went; see `AdapterRecord`.
-        request: digest of the request that the trial belongs to.
+        request: digest of the request that started the trial.
     """
 
     task: str

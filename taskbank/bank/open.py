@@ -1,6 +1,6 @@
 """Opens, creates and upgrades banks.
 
-Both `open_bank` and `create_bank` check everything about the URL and the schema before they return.
+Both `open_bank` and `create_bank` check the URL and the schema completely before they return.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.blobs.url import IN_CATALOG, blob_store, canonical_blobs_url
 from taskbank.bank.catalog.bank_row import add_bank_row
 from taskbank.bank.catalog.database import (
-    connected,
+    open_engine,
     prepare_sqlite,
-    writing,
+    write_transaction,
 )
 from taskbank.bank.catalog.revision import check_revision, revision_of
 from taskbank.bank.catalog.tables import SCHEMA_REVISION as SCHEMA_REVISION
 from taskbank.bank.catalog.tables import SCHEMA_REVISIONS, BankRow
-from taskbank.bank.url import shown
+from taskbank.bank.url import redacted_url
 from taskbank.errors import ConflictError
 from taskbank.version import __version__
 
@@ -30,55 +30,55 @@ def open_bank(url: str = "sqlite:///taskbank.db") -> Bank:
         url: `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/DATABASE`.
 
     Raises:
-        InputError: if the URL is not one of a bank, or the server cannot be reached.
-        NotFoundError: if there is no bank.
-        SchemaError: if the bank is older or newer than this code.
+        InputError: if the URL is not a bank's URL, or the server cannot be reached.
+        NotFoundError: if there is no bank at the URL.
+        SchemaError: if the bank's schema is older or newer than this code's.
     """
     return Bank(url)
 
 
 def create_bank(url: str, blobs: str | None = None) -> Bank:
-    """Make an empty bank, or open the one that is there.
+    """Create an empty bank, or open an existing one.
 
     Args:
         url: `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/DATABASE`.
-        blobs: where blobs go: a folder or an fsspec URL; none means into the catalog.
+        blobs: where to store blobs: a folder or an fsspec URL; None means in the catalog.
 
     Raises:
-        InputError: if a URL is not usable or the database holds something else.
-        ConflictError: if the bank is there with other blobs.
+        InputError: if a URL is invalid, or the database holds something other than a bank.
+        ConflictError: if the bank exists and stores its blobs elsewhere.
     """
     store = canonical_blobs_url(blobs if blobs is not None else IN_CATALOG)
-    with connected(url) as engine:
-        blob_store(store, engine)  # says now that it cannot be opened
+    with open_engine(url) as engine:
+        blob_store(store, engine)  # raises before anything is created if it cannot be opened
         if revision_of(engine) is None:
             _create(engine, store)
     bank = Bank(url)
     if blobs is not None and bank.blobs_url != store:
         raise ConflictError(
-            f"the bank {shown(url)} exists and keeps its blobs in {bank.blobs_url}, not in "
-            f"{store}: leave out --blobs, or make another bank"
+            f"the bank {redacted_url(url)} exists and keeps its blobs in {bank.blobs_url}, not in "
+            f"{store}: omit --blobs, or create another bank"
         )
     return bank
 
 
 def bank_exists(url: str) -> bool:
-    """Return whether there is a bank at a URL, of whatever schema.
+    """Return whether there is a bank at a URL, whatever its schema.
 
     Raises:
-        InputError: if the URL is not one of a bank, or the file or database is something else.
+        InputError: if the URL is not a bank's URL, or the file or database is not a bank.
     """
-    with connected(url) as engine:
+    with open_engine(url) as engine:
         return revision_of(engine) is not None
 
 
 def schema_of(url: str) -> str:
-    """Return the schema that a bank has, whether this code can read it or not.
+    """Return the schema revision of a bank, even if this code cannot read that revision.
 
     Raises:
-        NotFoundError: if there is no bank.
+        NotFoundError: if there is no bank at the URL.
     """
-    with connected(url) as engine:
+    with open_engine(url) as engine:
         revision = revision_of(engine)
         if revision is None:
             check_revision(engine)
@@ -86,18 +86,18 @@ def schema_of(url: str) -> str:
 
 
 def upgrade_bank(url: str) -> str:
-    """Bring a bank to the schema of this code, and return the schema it had.
+    """Upgrade a bank to the schema of this code, and return its previous schema.
 
     Raises:
-        NotFoundError: if there is no bank.
+        NotFoundError: if there is no bank at the URL.
     """
     from taskbank.bank.catalog.migrate import upgrade
 
     before = schema_of(url)
-    with connected(url) as engine:
+    with open_engine(url) as engine:
         if before not in SCHEMA_REVISIONS:
             check_revision(engine)
-        with writing(engine, alone=True) as connection:
+        with write_transaction(engine, exclusive=True) as connection:
             upgrade(connection)
     return before
 
@@ -106,8 +106,8 @@ def _create(engine: Engine, blobs: str) -> None:
     from taskbank.bank.catalog.migrate import upgrade
 
     prepare_sqlite(engine)
-    with writing(engine, alone=True) as connection:
+    with write_transaction(engine, exclusive=True) as connection:
         upgrade(connection)
-        # Another process may have made the bank while this one waited.
+        # Another process may have created the bank while this one waited.
         if connection.execute(select(BankRow.id)).scalar() is None:
             add_bank_row(connection, blobs, f"taskbank {__version__}")

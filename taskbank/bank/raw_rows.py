@@ -1,4 +1,4 @@
-"""Everything a bank stores, as it is stored: what the integrity check looks at."""
+"""The raw rows of a bank, for the integrity check."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from taskbank.bank.catalog.raw_rows import NOT_READABLE, UNREADABLE, sealed_rows, stored_damage
-from taskbank.bank.catalog.rows import child_rows, parts
+from taskbank.bank.catalog.raw_rows import CANNOT_BE_READ, READ_ERRORS, sealed_rows, stored_damage
+from taskbank.bank.catalog.rows import child_rows, chunks
 from taskbank.bank.catalog.seals import children_damage
-from taskbank.bank.catalog.tables import CHILDREN, SEALED, VERIFICATION_CHILDREN, Base
+from taskbank.bank.catalog.tables import CHILDREN, SEALED_TABLES, VERIFICATION_CHILDREN, Base
 from taskbank.bank.catalog.triggers import missing_triggers
 
 
@@ -20,9 +20,9 @@ class Contents:
     """The rows that belong to another row.
 
     Attributes:
-        id: of the parent row.
-        rows: by table.
-        damages: what is wrong with them, in words.
+        id: the parent row's id.
+        rows: the child rows, by table.
+        damages: descriptions of damage to the child rows.
     """
 
     id: int
@@ -31,17 +31,17 @@ class Contents:
 
 
 class RawRows:
-    """One consistent view of everything a bank stores.
+    """One consistent view of all rows of a bank.
 
     Args:
         connection: the transaction to read in.
         read_blob: returns the checked bytes of a digest.
-        tasks: only the rows of these tasks, and the rows that belong to every task; none at all
-            means every row.
+        tasks: names of the tasks whose rows to include, along with the rows that belong to every
+            task; empty means all rows.
 
     Attributes:
-        tables: the rows of every sealed table, by its name and by their ids.
-        missing_triggers: the names of append-only triggers that are missing or switched off.
+        tables: the rows of every sealed table, by table name and row id.
+        missing_triggers: the names of append-only triggers that are missing or disabled.
         read_blob: returns the checked bytes of a digest.
     """
 
@@ -58,41 +58,45 @@ class RawRows:
             model.__tablename__: {
                 row.values["id"]: row for row in sealed_rows(connection, model, tasks)
             }
-            for model in SEALED
+            for model in SEALED_TABLES
         }
 
     def damages(self, table: str) -> Iterator[tuple[int, str]]:
-        """Give the ids of damaged rows of a table, each with what is wrong."""
+        """Yield the id of every damaged row of a table with a description of the damage."""
         for row_id, row in self.tables[table].items():
             damage = stored_damage(table, row)
             if damage is not None:
                 yield row_id, damage
 
     def contents(self, table: str, ids: Sequence[int]) -> Iterator[Contents]:
-        """Give the child rows of some rows, and what is wrong with them.
+        """Yield the child rows of the given rows, with any damage to them.
 
         Args:
             table: `adapters` or `verifications`.
-            ids: of the rows.
+            ids: ids of the parent rows.
         """
-        kinds = {"adapters": CHILDREN, "verifications": VERIFICATION_CHILDREN}[table]
-        for part in parts(ids):
-            known = self._children(part, kinds)
-            for row_id in part:
-                children = known or self._children([row_id], kinds)
+        child_tables = {"adapters": CHILDREN, "verifications": VERIFICATION_CHILDREN}[table]
+        for chunk in chunks(ids):
+            children_of_chunk = self._children(chunk, child_tables)
+            for row_id in chunk:
+                children = children_of_chunk or self._children([row_id], child_tables)
                 if children is None:
-                    told = f"a value that belongs to row {row_id} of table {table!r} {NOT_READABLE}"
-                    yield Contents(row_id, {}, (told,))
+                    message = (
+                        f"a value that belongs to row {row_id} of table {table!r} {CANNOT_BE_READ}"
+                    )
+                    yield Contents(row_id, {}, (message,))
                     continue
-                own = {name: groups.get(row_id, []) for name, groups in children.items()}
+                children_of_row = {
+                    name: groups.get(row_id, []) for name, groups in children.items()
+                }
                 row = self.tables[table][row_id].values
-                yield Contents(row_id, own, tuple(children_damage(row, children)))
+                yield Contents(row_id, children_of_row, tuple(children_damage(row, children)))
 
     def _children(
-        self, ids: Sequence[int], kinds: Mapping[str, tuple[type[Base], str]]
+        self, ids: Sequence[int], child_tables: Mapping[str, tuple[type[Base], str]]
     ) -> Mapping[str, Mapping[int, list[Mapping[str, Any]]]] | None:
-        """Return the child rows of some rows; none if a value cannot be read."""
+        """Return the child rows of the given rows; None if a value cannot be read."""
         try:
-            return child_rows(self._connection, ids, kinds)
-        except UNREADABLE:
+            return child_rows(self._connection, ids, child_tables)
+        except READ_ERRORS:
             return None

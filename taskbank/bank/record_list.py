@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from taskbank.bank.records import SUMMARY, AdapterRecord
+from taskbank.bank.records import SUMMARY_FIELDS, AdapterRecord
 from taskbank.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Records(tuple[AdapterRecord, ...]):
-    """Adapters as a bank gave them: an immutable sequence that sorts, filters and tabulates."""
+    """An immutable sequence of adapter records that sorts, filters and tabulates."""
 
     __slots__ = ()
 
@@ -21,22 +21,26 @@ class Records(tuple[AdapterRecord, ...]):
         """Return the records ordered by one field.
 
         Args:
-            by: a field such as `score` or `created_at`.
-            descending: largest first.
+            by: the field's name, such as `score` or `created_at`.
+            descending: whether the largest value comes first.
 
         Raises:
-            InputError: if a record has no such field, or its values cannot be ordered.
+            InputError: if records cannot be sorted by that field.
         """
-        if by not in SUMMARY:
-            raise InputError(f"records cannot be sorted by {by!r}: use one of {', '.join(SUMMARY)}")
+        if by not in SUMMARY_FIELDS:
+            raise InputError(
+                f"records cannot be sorted by {by!r}: use one of {', '.join(SUMMARY_FIELDS)}"
+            )
         return Records(sorted(self, key=lambda record: getattr(record, by), reverse=descending))
 
     def filter(self, keep: Callable[[AdapterRecord], bool]) -> Records:
-        """Return the records for which a function is true, in the same order."""
+        """Return the records for which `keep` returns true, in the same order."""
         return Records(record for record in self if keep(record))
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return a frame with a row an adapter: fields, `metric.*`, `tag.*` and `training.*`.
+        """Return a data frame with one row per adapter.
+
+        Its columns are the record's fields, `metric.*`, `tag.*`, `training.*` and `options.*`.
 
         Raises:
             MissingExtraError: if pandas is not installed.
@@ -45,12 +49,12 @@ class Records(tuple[AdapterRecord, ...]):
             import pandas
         except ModuleNotFoundError:
             raise MissingExtraError(
-                "a frame needs pandas: install it with pip install 'taskbank[pandas]'"
+                "a data frame needs pandas: install it with pip install 'taskbank[pandas]'"
             ) from None
-        return pandas.DataFrame.from_records([_flat(record) for record in self])
+        return pandas.DataFrame.from_records([_flatten(record) for record in self])
 
 
-def _flat(record: AdapterRecord) -> dict[str, Any]:
+def _flatten(record: AdapterRecord) -> dict[str, Any]:
     groups: Iterable[tuple[str, Iterable[tuple[str, Any]]]] = (
         ("metric", ((f"{m.split}.{m.name}", m.value) for m in record.metrics)),
         ("tag", record.tags.items()),

@@ -1,4 +1,4 @@
-"""The frozen records that a bank returns. They hold plain data and can be pickled."""
+"""Frozen records that a bank returns. They hold plain data and can be pickled."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class MetricRecord:
 
     Attributes:
         split: `validation` or `test`.
-        name: such as `accuracy`.
-        value: the metric.
-        standard_error: of the value over examples.
+        name: the metric's name, such as `accuracy`.
+        value: the metric's value.
+        standard_error: the standard error of the value over the examples.
         count: number of examples.
     """
 
@@ -39,15 +39,15 @@ class SplitRecord:
 
     Attributes:
         name: `validation` or `test`.
-        origin: where the examples came from, for people.
+        origin: where the examples came from, as text for people.
         rows: number of examples.
-        digest: of the stored examples.
-        predictions: digest of what was predicted when the adapter was added.
-        reference: digest of the predictions that count now.
-        canary: positions of the examples that flip first; none were chosen for an adapter from
-            before there were canaries.
-        accepted: the verification whose predictions became the reference; none if it is
-            `predictions`.
+        digest: digest of the stored examples.
+        predictions: digest of the predictions made when the adapter was added.
+        reference: digest of the current reference predictions.
+        canary: positions of the examples that flip first; empty for adapters recorded before
+            canaries existed.
+        accepted: number of the verification whose predictions became the reference; None if the
+            reference is `predictions`.
     """
 
     name: str
@@ -62,13 +62,13 @@ class SplitRecord:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One training of a task as the bank has it; the attributes are those of `NewTrial`.
+    """A recorded training of a task; the other attributes are those of `NewTrial`.
 
     Attributes:
-        digest: of the stored weights; none where they were not kept.
-        created_at: when it was recorded, ISO 8601 in UTC.
-        course: how the training went; see `AdapterRecord`. `problem` says why it diverged.
-        request: digest of the request that the trial belongs to.
+        digest: digest of the stored weights; None if they were not kept.
+        created_at: when the trial was recorded, ISO 8601 in UTC.
+        course: how the training went; see `AdapterRecord`. `problem` tells why it diverged.
+        request: digest of the request that started the trial; None if none was recorded.
     """
 
     task: str
@@ -93,18 +93,18 @@ class TrialRecord:
     request: str | None
 
     def value(self, split: str, metric: str | None = None) -> float | None:
-        """Return a metric on a split, by default its own; none if it was not measured."""
-        wanted = (split, metric or self.metric)
-        return next((m.value for m in self.metrics if (m.split, m.name) == wanted), None)
+        """Return a metric's value (default: the trial's metric) on a split; None if unmeasured."""
+        key = (split, metric or self.metric)
+        return next((m.value for m in self.metrics if (m.split, m.name) == key), None)
 
     def to_json(self) -> dict[str, Json]:
-        """Return what `taskbank trials --json` prints: everything but the bytes."""
+        """Return the JSON form that `taskbank trials --json` prints, without the weights."""
         return vars(self) | {"metrics": [vars(measured) for measured in self.metrics]}
 
 
 @dataclass(frozen=True)
 class BackboneRecord:
-    """A backbone as the bank knows it."""
+    """A recorded backbone."""
 
     identity: BackboneIdentity
     fingerprint: str
@@ -118,31 +118,31 @@ class AdapterRecord:
     Attributes:
         task: the task's name.
         version: 1, 2, …
-        kind: shape of the task, such as `single` or `pair`.
-        method: how it was adapted, such as `houlsby`.
+        kind: the task's kind, such as `single` or `pair`.
+        method: the adaptation method, such as `houlsby`.
         metric: name of the task's own metric.
-        score: its value on `split`.
-        split: the split that the score is of: `test` where there is one, else `validation`.
+        score: the metric's value on `split`.
+        split: the scored split: `test` if there is one, else `validation`.
         parameters: number of trained parameters.
-        bytes: size of the stored weights.
-        digest: of the stored weights.
-        backbone: fingerprint of the backbone it belongs to.
-        created_at: when it was recorded, ISO 8601 in UTC.
-        options: every option of the method.
-        training: every hyperparameter of the training.
-        labels: names of the classes, in the order of the outputs.
-        settings: what else its kind needs to know, such as thresholds.
+        bytes: size of the stored weights in bytes.
+        digest: digest of the stored weights.
+        backbone: fingerprint of the backbone it was trained on.
+        created_at: when the adapter was recorded, ISO 8601 in UTC.
+        options: the method's options.
+        training: the training hyperparameters.
+        labels: class names, in the order of the outputs.
+        settings: further settings of the task's kind, such as thresholds.
         description: free text.
         environment: versions, device and threads of the training.
-        tags: keys and values given when it was added.
+        tags: the tags given when the adapter was added.
         metrics: every metric on every split.
         splits: the stored splits.
-        retired: whether it is out of use, and will be destroyed by `gc`.
+        retired: whether the adapter is retired, so that `gc` will destroy it.
         course: how the training went: `seconds`, `best_epoch`, `epochs` with their losses and
-            scores, and `at_max_length`, the number of training inputs that were cut.
-        request: digest of what was requested; an equal request need not be trained again. None
-            for an imported adapter.
-        id: of its row in the catalog.
+            scores, and `at_max_length`, the number of truncated training inputs.
+        request: digest of the request; an equal request need not be trained again. None for an
+            imported adapter.
+        id: the id of its row in the catalog.
     """
 
     task: str
@@ -178,15 +178,15 @@ class AdapterRecord:
 
     @property
     def definition(self) -> Definition:
-        """Labels and settings: how the task's outputs are read."""
+        """The task's labels and settings, which determine how outputs become answers."""
         return Definition(self.labels, self.settings)
 
     def summary(self) -> dict[str, Json]:
-        """Return what `taskbank list --json` prints of an adapter."""
-        return {name: getattr(self, name) for name in SUMMARY}
+        """Return the JSON form that `taskbank list --json` prints for an adapter."""
+        return {name: getattr(self, name) for name in SUMMARY_FIELDS}
 
     def to_json(self) -> dict[str, Json]:
-        """Return what `taskbank show --json` prints: everything but the bytes."""
+        """Return the JSON form that `taskbank show --json` prints, without the weights."""
         return self.summary() | {
             "options": dict(self.options),
             "training": dict(self.training),
@@ -203,7 +203,7 @@ class AdapterRecord:
         }
 
 
-SUMMARY = (
+SUMMARY_FIELDS = (
     "task",
     "version",
     "kind",
@@ -221,12 +221,12 @@ SUMMARY = (
 
 @dataclass(frozen=True)
 class Observation:
-    """What an adapter predicted for one of its splits when it was verified.
+    """An adapter's predictions for one of its splits, made during a verification.
 
     Attributes:
         split: the split's name.
-        noise: how far rounding alone was found to move an output.
-        predictions: digest of what was predicted.
+        noise: the measured bound on how far rounding alone moves an output.
+        predictions: digest of the predictions.
     """
 
     split: str
@@ -236,13 +236,13 @@ class Observation:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """An earlier verification whose result still applies, as nothing it depends on has changed.
+    """An earlier result that still applies because nothing it depends on has changed.
 
     Attributes:
-        verification: its number.
-        status: what it reported: `ok` or `changed`.
-        recorded: the adapter's score by its reference predictions.
-        observed: its score then.
+        verification: the earlier verification's number.
+        status: the reported status: `ok` or `changed`.
+        recorded: the adapter's score from its reference predictions.
+        observed: the adapter's score in that verification.
     """
 
     verification: int
@@ -253,15 +253,15 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A verification that started to predict and has not been recorded as finished.
+    """An unfinished verification that has started to predict.
 
     Attributes:
         id: the run's number.
-        level: of the verification.
-        tasks: the references that were asked for; none at all means every adapter.
+        level: the verification's level.
+        tasks: references of the requested adapters; empty means every adapter.
         environment: versions, device and threads.
-        started_at: ISO 8601 in UTC.
-        adapters: number of adapters it has observed.
+        started_at: when it started, ISO 8601 in UTC.
+        adapters: number of adapters observed so far.
     """
 
     id: int
@@ -278,16 +278,16 @@ class VerificationRecord:
 
     Attributes:
         id: the verification's number.
-        level: what was checked.
-        ok: whether nothing was found.
-        checked: number of adapters that were looked at.
-        tolerance: the largest drop of a metric that was tolerated where it may be chance.
+        level: the verification's level.
+        ok: whether there were no findings.
+        checked: number of checked adapters.
+        tolerance: the largest metric drop that was tolerated when not statistically significant.
         environment: versions, device and threads.
-        started_at: ISO 8601 in UTC.
-        finished_at: ISO 8601 in UTC.
-        run: the run whose observations it used; none at level `integrity`.
+        started_at: when it started, ISO 8601 in UTC.
+        finished_at: when it ended, ISO 8601 in UTC.
+        run: number of the run whose observations it used; None at level `integrity`.
         confirmed: number of adapters whose earlier result still applied.
-        statuses: number of recorded results by status.
+        statuses: number of recorded results, by status.
     """
 
     id: int
@@ -305,20 +305,20 @@ class VerificationRecord:
 
 @dataclass(frozen=True)
 class ResultRecord:
-    """What a verification reported about one adapter.
+    """A verification's result for one adapter.
 
     Attributes:
-        verification: its number.
-        level: of the verification.
+        verification: the verification's number.
+        level: the verification's level.
         finished_at: when the verification ended, ISO 8601 in UTC.
         task: the task's name.
-        version: of the task.
+        version: the adapter's version.
         status: `ok`, `changed`, `regressed`, `damaged` or `unverifiable`.
         metric: the task's metric.
-        recorded: its value by the reference predictions.
-        observed: its value in the verification; none if nothing was predicted.
-        flips: examples whose answer changed.
-        examples: examples that were predicted.
+        recorded: the metric's value from the reference predictions.
+        observed: the metric's value in the verification; None if nothing was predicted.
+        flips: number of examples whose answer changed.
+        examples: number of predicted examples.
         shift: the largest change of any output.
         circumstances: digest of everything that the result depends on.
         evidence: noise, p-value, flips by effect, and every metric before and after.
@@ -342,7 +342,7 @@ class ResultRecord:
 
 @dataclass(frozen=True)
 class FindingRecord:
-    """One thing that a verification found; task none means that it concerns the bank."""
+    """One finding of a verification; a task of None means that it concerns the whole bank."""
 
     task: str | None
     version: int | None
@@ -352,7 +352,7 @@ class FindingRecord:
 
 @dataclass(frozen=True)
 class AcceptanceRecord:
-    """Predictions of a verification that became the reference of a version, and why."""
+    """A decision to make a verification's predictions the reference of a version."""
 
     version: int
     verification: int
@@ -362,7 +362,7 @@ class AcceptanceRecord:
 
 @dataclass(frozen=True)
 class ToleranceRecord:
-    """One step in the history of a task's tolerance; none leaves it to each verification."""
+    """One change of a task's tolerance; None means that each verification sets its own."""
 
     tolerance: float | None
     set_at: str
@@ -370,7 +370,7 @@ class ToleranceRecord:
 
 @dataclass(frozen=True)
 class ScoreRecord:
-    """The score of a version, as a verification observed it."""
+    """The score of a version that a verification observed."""
 
     at: str
     task: str
@@ -380,7 +380,7 @@ class ScoreRecord:
 
 @dataclass(frozen=True)
 class AliasRecord:
-    """One step in an alias's history; version none means that it was dropped."""
+    """One change of an alias; a version of None means that the alias was dropped."""
 
     task: str
     alias: str
@@ -390,7 +390,7 @@ class AliasRecord:
 
 @dataclass(frozen=True)
 class Garbage:
-    """What a garbage collection destroys, or would."""
+    """The adapters and blobs that a garbage collection destroyed or would destroy."""
 
     adapters: tuple[str, ...]
     blobs: int

@@ -1,4 +1,4 @@
-"""The URL of a bank: parsed, and shown without its password."""
+"""Parses bank URLs and hides their passwords."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def parse_url(url: str) -> URL:
     """Return the parsed URL of a bank.
 
     Raises:
-        InputError: if it is not `sqlite:///FILE` or `postgresql+psycopg://…`.
+        InputError: if the URL is not `sqlite:///FILE` or `postgresql+psycopg://…`.
     """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        # The text is not repeated: what does not parse may still hold a password.
+        # The message omits the URL: even an invalid one may contain a password.
         raise InputError(
-            "the bank URL cannot be read: write sqlite:///FILE or "
+            "the bank URL is invalid: write sqlite:///FILE or "
             "postgresql+psycopg://USER@HOST/DATABASE"
         ) from None
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
@@ -30,7 +30,7 @@ def parse_url(url: str) -> URL:
         if parsed.query:
             raise InputError(
                 f"bank URL {parsed.render_as_string()!r} has options after '?': "
-                "a SQLite bank takes none"
+                "a SQLite URL takes none, so remove them"
             )
         return parsed
     if parsed.drivername == "postgresql":
@@ -38,11 +38,11 @@ def parse_url(url: str) -> URL:
     if parsed.drivername == "postgresql+psycopg":
         return parsed
     raise InputError(
-        f"bank URL {parsed.render_as_string()!r} is of an unknown kind {parsed.drivername!r}: "
-        "a bank is sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+        f"bank URL {parsed.render_as_string()!r} has the unknown scheme {parsed.drivername!r}: "
+        "write sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
     )
 
 
-def shown(url: str) -> str:
-    """Return a bank's URL as it may be shown, the password hidden."""
+def redacted_url(url: str) -> str:
+    """Return a bank's URL with the password hidden."""
     return parse_url(url).render_as_string(hide_password=True)

@@ -1,7 +1,8 @@
-"""What verifications of a bank predicted, found and confirmed.
+"""The log of a bank's verifications: their observations, results and findings.
 
-A verification that predicts starts a *run* and records every observation in it at once, so an
-interrupted verification can be resumed. When it ends, it is recorded with its results and findings.
+A verification that predicts starts a *run* and records each observation in it immediately, so that
+an interrupted verification can be resumed. When it ends, it is recorded with its results and
+findings.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from taskbank.bank.catalog.acceptances import (
     read_acceptances,
     read_tolerance_history,
 )
-from taskbank.bank.catalog.database import reading, writing
+from taskbank.bank.catalog.database import read_transaction, write_transaction
 from taskbank.bank.catalog.runs import (
     add_observation,
     add_run,
@@ -54,10 +55,10 @@ if TYPE_CHECKING:
 
 
 class VerificationLog:
-    """The verifications of a bank; `Bank.verification_log` gives it.
+    """The log of a bank's verifications, available as `Bank.verification_log`.
 
     Args:
-        engine: of a bank whose schema was checked.
+        engine: the engine of a bank whose schema was checked.
         blobs: the bank's blobs.
     """
 
@@ -68,13 +69,13 @@ class VerificationLog:
     # A verification in progress
 
     def start_run(self, level: str, tasks: Sequence[str], environment: Mapping[str, Json]) -> int:
-        """Record that a verification starts to predict, and return the run's number."""
-        with writing(self._engine) as connection:
+        """Record that a verification starts to predict; return the run's number."""
+        with write_transaction(self._engine) as connection:
             return add_run(connection, level, tasks, environment)
 
     def unfinished_runs(self) -> tuple[RunRecord, ...]:
-        """Return the runs without a finished verification, oldest first."""
-        with reading(self._engine) as connection:
+        """Return the runs whose verification has not finished, oldest first."""
+        with read_transaction(self._engine) as connection:
             return read_unfinished_runs(connection)
 
     def observe(
@@ -84,123 +85,123 @@ class VerificationLog:
         circumstances: str,
         observed: Mapping[str, tuple[np.ndarray, float]],
     ) -> None:
-        """Record what an adapter predicted in a run.
+        """Record an adapter's predictions in a run.
 
         Args:
-            run: its number.
+            run: the run's number.
             record: the adapter.
             circumstances: digest of everything that the predictions depend on.
-            observed: by split, the predictions and how far rounding alone may move them.
+            observed: by split, the predictions and a bound on how far rounding alone moves them.
         """
         from safetensors.numpy import save
 
-        blobs = {name: save({"logits": own}) for name, (own, _) in observed.items()}
+        blobs = {name: save({"logits": predictions}) for name, (predictions, _) in observed.items()}
         for data in blobs.values():
             self._blobs.stage(data)
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             for name, (_, noise) in observed.items():
                 digest = self._blobs.put(blobs[name], connection)
-                one = Observation(name, noise, digest)
-                add_observation(connection, run, record.id, circumstances, one)
+                observation = Observation(name, noise, digest)
+                add_observation(connection, run, record.id, circumstances, observation)
 
     def observations(self, run: int) -> dict[tuple[int, str], tuple[Observation, ...]]:
-        """Return the observations of a run, by the id of the adapter's row and circumstances."""
-        with reading(self._engine) as connection:
+        """Return the observations of a run, by the adapter's row id and the circumstances."""
+        with read_transaction(self._engine) as connection:
             return read_observations(connection, run)
 
     def predictions(self, observation: Observation) -> np.ndarray:
-        """Return the predictions of an observation, as `Bank.reference` does.
+        """Return the predictions of an observation, in the format of `Bank.reference`.
 
         Raises:
-            DamagedError: if the bytes are gone or are not what was recorded.
+            DamagedError: if the bytes are missing or differ from what was recorded.
         """
         return load_predictions(self._blobs, observation.predictions)
 
     def confirmations(self, circumstances: Sequence[str]) -> dict[str, Confirmation]:
-        """Return the newest result that was `ok` or `changed`, by circumstances."""
-        with reading(self._engine) as connection:
+        """Return, for each digest of circumstances, the newest result `ok` or `changed`."""
+        with read_transaction(self._engine) as connection:
             return read_confirmations(connection, circumstances)
 
     def record(self, new: NewVerification) -> int:
-        """Record a finished verification, and return its number."""
-        with writing(self._engine) as connection:
+        """Record a finished verification; return its number."""
+        with write_transaction(self._engine) as connection:
             return add_verification(connection, new)
 
     # Finished verifications
 
     def verifications(self) -> tuple[VerificationRecord, ...]:
         """Return every finished verification, oldest first."""
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return read_verifications(connection)
 
     def results(
         self, *, task: str | None = None, verification: int | None = None
     ) -> tuple[ResultRecord, ...]:
-        """Return the recorded results of a task, of a verification or of all, oldest first."""
-        with reading(self._engine) as connection:
+        """Return the recorded results, optionally of one task or verification, oldest first."""
+        with read_transaction(self._engine) as connection:
             return read_results(connection, task=task, verification=verification)
 
     def findings(self, verification: int) -> tuple[FindingRecord, ...]:
         """Return the findings of a verification."""
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return read_findings(connection, verification)
 
     def scores(self) -> tuple[ScoreRecord, ...]:
         """Return every score that a verification observed, oldest first.
 
         Raises:
-            DamagedError: if one is not a number.
+            DamagedError: if a stored score is not a number.
         """
-        with reading(self._engine) as connection:
+        with read_transaction(self._engine) as connection:
             return read_scores(connection)
 
     def acceptances(self, task: str) -> tuple[AcceptanceRecord, ...]:
-        """Return what was accepted of a task, oldest first."""
-        with reading(self._engine) as connection:
+        """Return the acceptances of a task, oldest first."""
+        with read_transaction(self._engine) as connection:
             return read_acceptances(connection, task)
 
     def tolerances(self, task: str) -> tuple[ToleranceRecord, ...]:
-        """Return every step in the history of a task's tolerance, oldest first."""
-        with reading(self._engine) as connection:
+        """Return the history of a task's tolerance, oldest change first."""
+        with read_transaction(self._engine) as connection:
             return read_tolerance_history(connection, task)
 
     def accept(self, record: AdapterRecord, verification: int, reason: str) -> None:
-        """Make what an adapter predicted in a verification its reference; see `Bank.accept`."""
+        """Make the predictions of a verification an adapter's reference; see `Bank.accept`."""
         if not reason.strip():
             raise InputError("the reason is empty: say why the predictions may change")
         if record.retired:
             raise ConflictError(f"{record.ref} is retired: retired adapters are not verified")
-        with reading(self._engine) as connection:
-            found = read_observed(connection, verification, record)
-        if {one.split for one in found} != {one.name for one in record.splits}:
+        with read_transaction(self._engine) as connection:
+            observations = read_observed(connection, verification, record)
+        references = {split.name: split.reference for split in record.splits}
+        if {observation.split for observation in observations} != references.keys():
             raise NotFoundError(
-                f"verification {verification} did not predict all of {record.ref}: run "
-                f"taskbank verify-all --task {record.ref}, and accept that"
+                f"verification {verification} did not predict every split of {record.ref}: run "
+                f"taskbank verify-all --task {record.ref}, and accept that verification"
             )
-        digests = {one.name: one.reference for one in record.splits}
-        new = [one for one in found if one.predictions != digests[one.split]]
+        new = [each for each in observations if each.predictions != references[each.split]]
         if not new:
             raise ConflictError(
-                f"verification {verification} saw {record.ref} predict its reference to the "
-                "last bit: there is nothing to accept"
+                f"the predictions of {record.ref} in verification {verification} equal its "
+                "reference predictions: there is nothing to accept"
             )
         from numpy import isfinite
 
-        for one in new:  # raises before anything is recorded if the bytes are gone
-            if not isfinite(self.predictions(one)).all():
+        for observation in new:  # raises before anything is recorded if bytes are missing
+            if not isfinite(self.predictions(observation)).all():
                 raise ConflictError(
-                    f"verification {verification} saw {record.ref} predict NaN or infinity, which "
-                    "later predictions cannot be compared with"
+                    f"{record.ref} predicted NaN or infinity in verification {verification}: later "
+                    "predictions cannot be compared with such a reference"
                 )
-        with writing(self._engine) as connection:
+        with write_transaction(self._engine) as connection:
             add_acceptances(connection, record.id, new, verification, reason.strip())
 
 
 def load_predictions(blobs: BlobStore, digest: str) -> np.ndarray:
-    """Return the stored predictions of a digest: float32, of the shape that their kind says.
+    """Return the stored predictions with a given digest: float32, of the shape the kind defines.
 
     Raises:
-        DamagedError: if the bytes are gone or are not what was recorded.
+        DamagedError: if the bytes are missing or differ from what was recorded.
     """
     from safetensors.numpy import load
 

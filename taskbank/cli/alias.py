@@ -48,9 +48,9 @@ def alias(
         raise InputError("--require is for moving an alias: taskbank alias NAME@VERSION ALIAS")
     with open_bank(settings.bank) as bank:
         if alias is not None and requirements:
-            from taskbank.promotion.requirements import unfulfilled
+            from taskbank.promotion.requirements import unmet_requirements
 
-            failed = unfulfilled(bank, ref, alias, requirements, **where)
+            failed = unmet_requirements(bank, ref, alias, requirements, **where)
             for message in failed:
                 click.echo(f"{message}: alias {alias!r} stays where it is", err=True)
             if failed:

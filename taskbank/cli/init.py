@@ -23,13 +23,13 @@ def init(settings: Settings, backbone: str, blobs: str | None) -> None:
 
     Weights are kept in the catalog unless --blobs names another place.
     """
-    from taskbank.bank.url import shown
+    from taskbank.bank.url import redacted_url
     from taskbank.pipeline.init import init as make
 
     recorded = make(settings.bank, backbone, blobs=blobs)
     identity = recorded.identity
     fields: dict[str, object] = {
-        "bank": shown(settings.bank),
+        "bank": redacted_url(settings.bank),
         "backbone": identity.spec,
         "fingerprint": recorded.fingerprint,
         "model_type": identity.model_type,

@@ -103,11 +103,11 @@ def verify_all(
 def _history(bank: Bank) -> dict[str, list[float]]:
     """Return the scores of every adapter, oldest first: when it was added, then as it was seen."""
     from taskbank.errors import TaskbankError
-    from taskbank.history.matrix import scores_seen
+    from taskbank.history.matrix import recorded_scores
 
     scores: dict[str, list[float]] = defaultdict(list)
     try:
-        for _, task, version, score in scores_seen(bank, bank.adapters()):
+        for _, task, version, score in recorded_scores(bank, bank.adapters()):
             scores[f"{task}@{version}"].append(score)
     except TaskbankError:  # the report says so
         return {}

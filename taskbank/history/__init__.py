@@ -1,1 +1,1 @@
-"""What happened in a bank, and how its tasks fared while others were added."""
+"""The history of a bank: its events, and the scores of its tasks over time."""

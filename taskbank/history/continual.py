@@ -1,7 +1,7 @@
-"""The measures of continual learning, of a matrix of scores. Knows nothing of banks.
+"""Continual-learning measures of a matrix of scores, independent of banks.
 
-`R[i, j]` is the score of task j after the first i + 1 tasks were added, the higher the better;
-NaN where it is not known. Row i is what the learner was right after task i.
+`R[i, j]` is the score of task j after the first i + 1 tasks were added; higher is better, and NaN
+means unknown. Row i holds the scores right after task i was added.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def average_accuracy(scores: np.ndarray) -> float:
-    """Return the mean score of all tasks after the last was added.
+    """Return the mean score of all tasks after the last task was added.
 
     Args:
         scores: R, of shape [tasks, tasks].
@@ -22,9 +22,9 @@ def average_accuracy(scores: np.ndarray) -> float:
 
 
 def backward_transfer(scores: np.ndarray) -> float | None:
-    """Return by how much the tasks are better than right after each was added.
+    """Return the mean change of the tasks' scores since each task was added.
 
-    Negative where adding tasks made older ones worse; none for a single task.
+    It is negative if adding tasks made older ones worse, and None for a single task.
 
     Args:
         scores: R, of shape [tasks, tasks].
@@ -37,9 +37,9 @@ def backward_transfer(scores: np.ndarray) -> float | None:
 
 
 def forward_transfer(scores: np.ndarray, untrained: np.ndarray) -> float | None:
-    """Return by how much tasks are better, before they are added, than with no learning at all.
+    """Return the mean gain of tasks, before they are added, over scores without any learning.
 
-    None for a single task, and where no task was scored before it was added.
+    It is None for a single task, and if no task was scored before it was added.
 
     Args:
         scores: R, of shape [tasks, tasks].
@@ -52,10 +52,10 @@ def forward_transfer(scores: np.ndarray, untrained: np.ndarray) -> float | None:
 
 
 def forgetting(scores: np.ndarray) -> float | None:
-    """Return by how much the tasks are worse than they ever were before.
+    """Return the mean drop of the tasks' scores from their earlier maximum.
 
-    None for a single task. Where a task never was better than right after it was added, this is
-    minus the backward transfer, which is what Avalanche calls forgetting.
+    It is None for a single task. If no task ever scored better than right after it was added, it
+    equals the negated backward transfer, which Avalanche calls forgetting.
 
     Args:
         scores: R, of shape [tasks, tasks].

@@ -1,4 +1,4 @@
-"""What happened in a bank, or to one task of it, in order of time."""
+"""The events of a bank, or of one of its tasks, in chronological order."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from taskbank.digests import Json
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened.
+    """One event in the history of a bank.
 
     Attributes:
-        at: when, ISO 8601 in UTC.
+        at: the time, ISO 8601 in UTC.
         what: `added`, `verified`, `interrupted`, `accepted`, `alias`, `tolerance` or `retired`.
         about: the adapter, task or alias, or the level of a verification.
-        verification: its number, where there is one.
-        result: what came of it, in words.
-        score: of the task's metric, where one was seen.
-        flips: answers that changed, where they were counted.
+        verification: the verification's number, if there is one.
+        result: a description of the outcome.
+        score: the value of the task's metric, if it was measured.
+        flips: number of answers that changed, if they were counted.
     """
 
     at: str
@@ -32,62 +32,62 @@ class Event:
     flips: int | None = None
 
     def to_json(self) -> dict[str, Json]:
-        """Return what `taskbank history --json` prints."""
+        """Return the JSON form that `taskbank history --json` prints."""
         return asdict(self)
 
 
 def bank_events(bank: Bank) -> list[Event]:
-    """Return what happened to the bank as a whole: adapters and verifications, oldest first."""
-    found = [
+    """Return the additions and verifications of the whole bank, oldest first."""
+    events = [
         Event(record.created_at, "added", record.ref, None, record.metric, record.score)
         for record in bank.adapters(retired=True)
     ]
     for one in bank.verification_log.verifications():
-        told = [f"{one.checked} checked"]
+        parts = [f"{one.checked} checked"]
         if one.confirmed:
-            told.append(f"{one.confirmed} confirmed by earlier verifications")
+            parts.append(f"{one.confirmed} confirmed by earlier verifications")
         statuses = sorted(one.statuses.items())
-        told += [f"{count} {status}" for status, count in statuses if status != "ok"]
-        told.append("all is well" if one.ok else "not well")
-        found.append(Event(one.finished_at, "verified", one.level, one.id, ", ".join(told)))
+        parts += [f"{count} {status}" for status, count in statuses if status != "ok"]
+        parts.append("all is well" if one.ok else "problems found")
+        events.append(Event(one.finished_at, "verified", one.level, one.id, ", ".join(parts)))
     for run in bank.verification_log.unfinished_runs():
-        seen = f"incomplete, {run.adapters} adapters observed; verify-all --resume continues it"
-        found.append(Event(run.started_at, "interrupted", run.level, None, seen))
-    return sorted(found, key=lambda event: event.at)
+        result = f"incomplete, {run.adapters} adapters observed; continue with verify-all --resume"
+        events.append(Event(run.started_at, "interrupted", run.level, None, result))
+    return sorted(events, key=lambda event: event.at)
 
 
 def task_events(bank: Bank, task: str) -> list[Event]:
-    """Return what happened to one task, oldest first.
+    """Return the events of one task, oldest first.
 
     Raises:
-        NotFoundError: if there is no such task.
+        NotFoundError: if the task does not exist.
     """
-    return sorted(_of_task(bank, task), key=lambda event: event.at)
+    return sorted(_task_events(bank, task), key=lambda event: event.at)
 
 
-def _of_task(bank: Bank, task: str) -> Iterator[Event]:
-    for step in bank.aliases(task):
-        named = "names nothing" if step.version is None else f"names {task}@{step.version}"
-        yield Event(step.set_at, "alias", step.alias, None, named)
-    for one in bank.adapters(task=task, retired=True):
-        told = f"{one.metric} on {one.split}" + (", out of use now" if one.retired else "")
-        yield Event(one.created_at, "added", one.ref, None, told, one.score)
-    for result in bank.verification_log.results(task=task):
+def _task_events(bank: Bank, task: str) -> Iterator[Event]:
+    for change in bank.aliases(task):
+        result = "dropped" if change.version is None else f"points at {task}@{change.version}"
+        yield Event(change.set_at, "alias", change.alias, None, result)
+    for record in bank.adapters(task=task, retired=True):
+        result = f"{record.metric} on {record.split}" + (", now retired" if record.retired else "")
+        yield Event(record.created_at, "added", record.ref, None, result, record.score)
+    for one in bank.verification_log.results(task=task):
         yield Event(
-            result.finished_at,
+            one.finished_at,
             "verified",
-            f"{task}@{result.version}",
-            result.verification,
-            f"{result.status} ({result.level})",
-            result.observed,
-            result.flips,
+            f"{task}@{one.version}",
+            one.verification,
+            f"{one.status} ({one.level})",
+            one.observed,
+            one.flips,
         )
     for accepted in bank.verification_log.acceptances(task):
         about = f"{task}@{accepted.version}"
         yield Event(accepted.accepted_at, "accepted", about, accepted.verification, accepted.reason)
     for tolerance in bank.verification_log.tolerances(task):
         if tolerance.tolerance is None:
-            told = "left to each verification"
+            result = "reset to each verification's own"
         else:
-            told = f"drops up to {tolerance.tolerance:g} are tolerated"
-        yield Event(tolerance.set_at, "tolerance", task, None, told)
+            result = f"tolerates drops of up to {tolerance.tolerance:g}"
+        yield Event(tolerance.set_at, "tolerance", task, None, result)

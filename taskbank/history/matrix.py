@@ -1,4 +1,4 @@
-"""The scores of all tasks after each one was added, from what the bank has recorded."""
+"""The matrix of all tasks' scores after each task was added, from the bank's records."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from taskbank.kinds.metrics import better
 
 @dataclass(frozen=True)
 class Matrix:
-    """How every task fared while others were added.
+    """The scores of every task while others were added.
 
     Attributes:
-        tasks: names, in the order in which they were first added.
-        metrics: the metric of each.
-        added_at: when each was first added.
-        scores: R of shape [tasks, tasks]: `[i, j]` is the score of task j, in its newest
-            version of that time, as it was last seen before task i + 1 was added. NaN above
-            the diagonal: what is not added has no score.
+        tasks: task names, in the order in which the tasks were first added.
+        metrics: the metric of each task.
+        added_at: when each task was first added, ISO 8601 in UTC.
+        scores: R of shape [tasks, tasks]: `[i, j]` is the last recorded score of task j, in its
+            newest version, before task i + 1 was added. It is NaN above the diagonal, where task
+            j does not exist yet.
     """
 
     tasks: tuple[str, ...]
@@ -35,13 +35,12 @@ class Matrix:
     def measures(self) -> dict[str, float | None]:
         """Return the measures of continual learning.
 
-        Forward transfer is none: an adapter is trained for its task alone, and before that the
-        bank has nothing that could answer for it.
+        Forward transfer is None because it is undefined: an untrained task makes no predictions.
         """
         if not self.tasks:
             names = ("average_accuracy", "backward_transfer", "forward_transfer", "forgetting")
             return dict.fromkeys(names)
-        # The measures want scores that are the better the higher they are.
+        # The measures need scores for which higher is better.
         signs = np.array([better(metric, 1.0) for metric in self.metrics])
         return {
             "average_accuracy": average_accuracy(self.scores * signs),
@@ -51,7 +50,7 @@ class Matrix:
         }
 
     def to_json(self) -> dict[str, Json]:
-        """Return what `taskbank history --matrix --json` prints."""
+        """Return the JSON form that `taskbank history --matrix --json` prints."""
         rows = [[None if np.isnan(one) else float(one) for one in row] for row in self.scores]
         return {
             "tasks": list(self.tasks),
@@ -63,56 +62,57 @@ class Matrix:
 
 
 def score_matrix(bank: Bank) -> Matrix:
-    """Return the matrix of a bank: every task in use, and every score that was recorded of it.
+    """Return the matrix of all recorded scores of a bank's tasks in use.
 
-    A verification that did not predict a task, as nothing had changed, leaves its score as it
-    was.
+    If a verification did not predict a task because nothing had changed, its score stays the same.
     """
     records = bank.adapters()
-    first: dict[str, str] = {}
+    added_at: dict[str, str] = {}
     metric: dict[str, str] = {}
     for record in records:
-        first.setdefault(record.task, record.created_at)
+        added_at.setdefault(record.task, record.created_at)
         metric[record.task] = record.metric
-    tasks = sorted(first, key=lambda task: (first[task], task))
-    place = {task: number for number, task in enumerate(tasks)}
+    tasks = sorted(added_at, key=lambda task: (added_at[task], task))
+    position = {task: number for number, task in enumerate(tasks)}
     scores = np.full((len(tasks), len(tasks)), np.nan)
-    now = np.full(len(tasks), np.nan)
-    newest = dict.fromkeys(tasks, 0)
+    latest = np.full(len(tasks), np.nan)
+    version_of_latest = dict.fromkeys(tasks, 0)
     row = 0
-    for moment, task, version, score in scores_seen(bank, records):
-        while row + 1 < len(tasks) and moment >= first[tasks[row + 1]]:
-            scores[row] = now
+    for time, task, version, score in recorded_scores(bank, records):
+        while row + 1 < len(tasks) and time >= added_at[tasks[row + 1]]:
+            scores[row] = latest
             row += 1
-        if version >= newest[task]:
-            newest[task] = version
-            now[place[task]] = score
-    scores[row:] = now
+        if version >= version_of_latest[task]:
+            version_of_latest[task] = version
+            latest[position[task]] = score
+    scores[row:] = latest
     scores[np.triu_indices(len(tasks), k=1)] = np.nan
     return Matrix(
         tuple(tasks),
         tuple(metric[task] for task in tasks),
-        tuple(first[task] for task in tasks),
+        tuple(added_at[task] for task in tasks),
         scores,
     )
 
 
-def scores_seen(bank: Bank, records: Sequence[AdapterRecord]) -> list[tuple[str, str, int, float]]:
-    """Return every score of some adapters, when they were added and whenever they were verified.
+def recorded_scores(
+    bank: Bank, records: Sequence[AdapterRecord]
+) -> list[tuple[str, str, int, float]]:
+    """Return the scores of adapters from when they were added and from every verification.
 
     Args:
         bank: an open bank.
         records: the adapters.
 
     Returns:
-        moment, task, version and score, in order of time.
+        time, task, version and score, in chronological order.
     """
     added = [(one.created_at, one.task, one.version, one.score) for one in records]
-    wanted = {(one.task, one.version) for one in records}
+    versions = {(one.task, one.version) for one in records}
     scores = bank.verification_log.scores()
-    seen = [
+    verified = [
         (one.at, one.task, one.version, one.score)
         for one in scores
-        if (one.task, one.version) in wanted
+        if (one.task, one.version) in versions
     ]
-    return sorted(added + seen)
+    return sorted(added + verified)

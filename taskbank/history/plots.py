@@ -1,4 +1,4 @@
-"""Draws the history: all tasks as a heat map, one task as a line."""
+"""Draws the history: all tasks as a heat map, or one task as a line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from taskbank.errors import InputError, MissingExtraError
 from taskbank.history.events import Event
 from taskbank.history.matrix import Matrix
 
-ENDINGS = (".png", ".svg")
-READABLE = 14  # tasks whose names and scores can be read in a picture
-CELL = 0.55  # inches
+PICTURE_SUFFIXES = (".png", ".svg")
+MAX_LABELLED_TASKS = 14  # names and scores of more tasks would be too small to read
+CELL_SIZE = 0.55  # inches
 
 
 def check_plot(path: Path) -> None:
@@ -24,10 +24,13 @@ def check_plot(path: Path) -> None:
 
     Raises:
         MissingExtraError: if matplotlib is not installed.
-        InputError: if the path has another ending, or cannot be written to.
+        InputError: if the path has an unsupported suffix or is not writable.
     """
-    if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"{path} is no picture: name a file that ends in {' or '.join(ENDINGS)}")
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise InputError(
+            f"{path} has an unsupported suffix: use a name that ends in "
+            f"{' or '.join(PICTURE_SUFFIXES)}"
+        )
     check_writable(path)
     try:
         import matplotlib  # noqa: F401
@@ -40,21 +43,21 @@ def check_plot(path: Path) -> None:
 def draw_matrix(matrix: Matrix, path: Path) -> None:
     """Draw the scores of every task after each one was added, as a heat map.
 
-    What is not added is left blank; a cell says its score where there is room, and is framed
-    where the score is not what it was right after the task was added.
+    Cells of tasks that were not added yet are blank. Cells show their scores if there is room, and
+    have a frame if the score differs from the one right after the task was added.
 
     Args:
-        matrix: of the bank.
-        path: ends in `.png` or `.svg`.
+        matrix: the bank's matrix.
+        path: the picture's path, ending in `.png` or `.svg`.
     """
     count = len(matrix.tasks)
-    few = count <= READABLE
-    side = max(4.0, CELL * count) if few else 9.0
+    labelled = count <= MAX_LABELLED_TASKS
+    side = max(4.0, CELL_SIZE * count) if labelled else 9.0
     with _figure(path, (side + 2.2, side + 1.0)) as (figure, axes):
         image = axes.imshow(matrix.scores, cmap="viridis", aspect="equal", interpolation="nearest")
         axes.set_xlabel("score of")
         axes.set_ylabel("after adding")
-        if few:
+        if labelled:
             axes.set_xticks(range(count), matrix.tasks, rotation=45, ha="right")
             axes.set_yticks(range(count), matrix.tasks)
             _write_scores(axes, matrix.scores, image)
@@ -67,23 +70,27 @@ def draw_matrix(matrix: Matrix, path: Path) -> None:
 
 
 def draw_task(task: str, events: Sequence[Event], path: Path) -> None:
-    """Draw the score of one task over time, with a mark where it was added, verified, accepted.
+    """Draw the score of one task over time, and mark its additions, verifications and acceptances.
 
     Args:
-        task: its name.
-        events: what happened to it.
-        path: ends in `.png` or `.svg`.
+        task: the task's name.
+        events: the task's events.
+        path: the picture's path, ending in `.png` or `.svg`.
     """
-    seen = [event for event in events if event.score is not None]
+    scored = [event for event in events if event.score is not None]
     with _figure(path, (7.0, 3.5)) as (_, axes):
-        times = np.array([event.at[:19] for event in seen], dtype="datetime64[s]")
-        scores = [event.score for event in seen]
+        times = np.array([event.at[:19] for event in scored], dtype="datetime64[s]")
+        scores = [event.score for event in scored]
         axes.plot(times, scores, color="#0072B2", linewidth=1, zorder=1)
-        looks = {"added": ("s", "#D55E00"), "verified": ("o", "#0072B2")}
-        for what, (marker, color) in looks.items():
-            own = [number for number, event in enumerate(seen) if event.what == what]
+        styles = {"added": ("s", "#D55E00"), "verified": ("o", "#0072B2")}
+        for what, (marker, color) in styles.items():
+            positions = [number for number, event in enumerate(scored) if event.what == what]
             axes.scatter(
-                times[own], [scores[one] for one in own], marker=marker, color=color, label=what
+                times[positions],
+                [scores[one] for one in positions],
+                marker=marker,
+                color=color,
+                label=what,
             )
         for event in events:
             if event.what == "accepted":
@@ -103,7 +110,7 @@ def _write_scores(axes: Any, scores: np.ndarray, image: Any) -> None:
     for (row, column), score in np.ndenumerate(scores):
         if np.isnan(score):
             continue
-        light = image.norm(score) < 0.55
+        on_dark = image.norm(score) < 0.55
         axes.text(
             column,
             row,
@@ -111,7 +118,7 @@ def _write_scores(axes: Any, scores: np.ndarray, image: Any) -> None:
             ha="center",
             va="center",
             fontsize=7,
-            color="white" if light else "black",
+            color="white" if on_dark else "black",
         )
         if not np.isclose(score, scores[column, column], rtol=0, atol=1e-9):
             frame = Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, fill=False)
@@ -121,7 +128,7 @@ def _write_scores(axes: Any, scores: np.ndarray, image: Any) -> None:
 
 @contextmanager
 def _figure(path: Path, size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
-    """Give a figure and its axes, and write them: the same bytes from the same data."""
+    """Open a figure, and write it at the end; equal data gives equal bytes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -1,1 +1,1 @@
-"""Exports adapters to open formats, and imports them after checking every byte."""
+"""Exports adapters to open formats, and imports them after checking all their contents."""

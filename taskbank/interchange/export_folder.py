@@ -1,12 +1,12 @@
-"""Takes an adapter out of a bank as a folder of open formats, and puts one in again.
+"""Exports an adapter as a folder of files in open formats, and imports such a folder.
 
-    FOLDER/adapter.json                 everything but the bytes
+    FOLDER/adapter.json                 the adapter's description and metadata
     FOLDER/weights.safetensors          adapter, LayerNorms and head
     FOLDER/SPLIT.jsonl                  the examples of each stored split
-    FOLDER/SPLIT.logits.safetensors     the reference predictions for them
+    FOLDER/SPLIT.logits.safetensors     the reference predictions for these examples
 
-A folder is hostile until checked: only these names are read, whatever it says, and nothing
-enters the bank before every digest, shape and value has been looked at.
+An imported folder is untrusted: only files with these names are read, and nothing enters the bank
+before every digest, shape and value is checked.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from taskbank.interchange.untrusted import (
     read_description,
 )
 from taskbank.kinds.canaries import choose_canaries
-from taskbank.verify.compare import disagreeing
-from taskbank.verify.contents import bytes_damage, no_splits
+from taskbank.verify.compare import metric_disagreements
+from taskbank.verify.contents import bytes_damage, split_cache
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
@@ -48,12 +48,12 @@ def export_adapter(bank: Bank, ref: str, folder: str | Path) -> AdapterRecord:
     Args:
         bank: an open bank.
         ref: `NAME`, `NAME@VERSION` or `NAME@ALIAS`.
-        folder: where to; it must not exist, or be empty.
+        folder: the target folder, which must be empty or not exist yet.
 
     Raises:
-        NotFoundError: if there is no such adapter.
-        DamagedError: if stored rows or bytes are not what was recorded.
-        InputError: if the folder is not empty or cannot be written to.
+        NotFoundError: if the adapter does not exist.
+        DamagedError: if stored rows or bytes differ from what was recorded.
+        InputError: if the folder is not empty or not writable.
     """
     record = bank[ref]
     target = Path(folder)
@@ -63,7 +63,7 @@ def export_adapter(bank: Bank, ref: str, folder: str | Path) -> AdapterRecord:
         files[f"{split.name}.logits.safetensors"] = bank.blob(split.predictions)
     identity = bank.backbone(record.backbone).identity
     description = record.to_json() | {"format": FORMAT, "backbone": asdict(identity)}
-    # Written last: a folder without it is no export.
+    # The description is written last, because a folder without it is not a valid export.
     files[DESCRIPTION] = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -72,27 +72,28 @@ def export_adapter(bank: Bank, ref: str, folder: str | Path) -> AdapterRecord:
         for name, data in files.items():
             (target / name).write_bytes(data)
     except OSError as error:
-        raise InputError(f"{target} cannot be written to: {error.strerror}") from None
+        raise InputError(f"{target} cannot be written: {error.strerror}") from None
     return record
 
 
 def import_adapter(
     bank: Bank, folder: str | Path, *, name: str | None = None, new_version: bool = False
 ) -> AdapterRecord:
-    """Put an exported adapter into a bank.
+    """Add an exported adapter to a bank.
 
-    Its backbone is recorded too if the bank does not know it; the weights of a backbone are
-    never part of an export.
+    If the bank lacks the adapter's backbone, its identity is recorded too. An export never contains
+    the weights of a backbone.
 
     Args:
         bank: an open bank.
-        folder: as `export_adapter` wrote it.
-        name: of the task, if not the one it was exported under.
-        new_version: whether the task may be there already.
+        folder: a folder that `export_adapter` wrote.
+        name: the task's new name; None means the exported name.
+        new_version: whether to add a version to an existing task.
 
     Raises:
-        InputError: if the folder is not an export, or anything in it does not fit.
-        ConflictError: if the task is there and no new version was asked for.
+        InputError: if the folder is not an export, or its contents are inconsistent.
+        ConflictError: if the task exists and `new_version` is false, or if the task is of another
+            kind.
     """
     source = Path(folder)
     description = read_description(source / DESCRIPTION)
@@ -100,19 +101,19 @@ def import_adapter(
         new = parse_adapter(source, description, name)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{source / DESCRIPTION} is not a whole description of an adapter "
+            f"{source / DESCRIPTION} is not a complete description of an adapter "
             f"({type(error).__name__}: {error}): export it again"
         ) from None
     kind: Kind = plugins.load("kinds", new.kind)
-    _check(source, new, kind)
+    _check_contents(source, new, kind)
     return bank.put(with_canaries(new), new_version=new_version)
 
 
 def with_canaries(new: NewAdapter) -> NewAdapter:
-    """Return an adapter that was made elsewhere, with the canaries of its splits chosen.
+    """Return an adapter with canaries chosen for each of its splits.
 
     Args:
-        new: complete but for the canaries.
+        new: an adapter from elsewhere, complete except for its canaries.
     """
     kind: Kind = plugins.load("kinds", new.kind)
     splits = []
@@ -124,7 +125,7 @@ def with_canaries(new: NewAdapter) -> NewAdapter:
     return replace(new, splits=tuple(splits))
 
 
-def _check(source: Path, new: NewAdapter, kind: Kind) -> None:
+def _check_contents(source: Path, new: NewAdapter, kind: Kind) -> None:
     blobs = {digest_bytes(new.weights): new.weights}
     predictions = []
     for split in new.splits:
@@ -148,30 +149,32 @@ def _check(source: Path, new: NewAdapter, kind: Kind) -> None:
     measured = [(one.split, one.name) for one in new.metrics]
     if new.split not in splits or any(len(set(names)) < len(names) for names in (splits, measured)):
         raise InputError(
-            f"{source} cannot be imported: it must have split {new.split!r}, and every split and "
-            f"metric once; it has {splits} and {measured}"
+            f"{source} cannot be imported: it must have split {new.split!r}, and each split and "
+            f"metric only once, but it has the splits {splits} and the metrics {measured}; export "
+            "it again"
         )
-    for check, message in bytes_damage(blobs.__getitem__, row, predictions, kind, no_splits()):
-        raise InputError(f"{source} cannot be imported, something is wrong in {check}: {message}")
+    for check, message in bytes_damage(blobs.__getitem__, row, predictions, kind, split_cache()):
+        raise InputError(f"{source} cannot be imported: the check {check!r} failed: {message}")
     for split in new.splits:
         for message in _metrics_damage(new, split, kind):
             raise InputError(
-                f"{source} cannot be imported: {message}; was {DESCRIPTION} changed? Export again"
+                f"{source} cannot be imported: {message}; {DESCRIPTION} may have been changed, so "
+                "export it again"
             )
 
 
 def _metrics_damage(new: NewAdapter, split: NewSplit, kind: Kind) -> Iterator[str]:
-    """Give what in a split's metrics does not follow from its examples and predictions.
+    """Yield descriptions of a split's metrics that its examples and predictions contradict.
 
-    So labels and settings that read the same predictions otherwise are found out.
+    This detects labels and settings that were changed to give the predictions another meaning.
     """
     predictions = load(split.logits)["logits"]
     if not np.isfinite(predictions).all():
-        yield f"a reference prediction of split {split.name!r} is no finite number"
+        yield f"a reference prediction of split {split.name!r} is NaN or infinite"
         return
     examples = Examples.from_bytes(split.examples, split.name)
     recomputed = kind.scores(predictions, examples.columns, new.definition)
     recorded = {metric.name: metric.value for metric in new.metrics if metric.split == split.name}
     for name in recorded.keys() - recomputed.keys():
-        yield f"{name} on split {split.name!r} is no metric of a task of kind {kind.name!r}"
-    yield from disagreeing(split.name, recorded, recomputed)
+        yield f"{name} on split {split.name!r} is not a metric of kind {kind.name!r}"
+    yield from metric_disagreements(split.name, recorded, recomputed)

@@ -1,4 +1,4 @@
-"""Reads an export folder as hostile input: names, types, digests and values are checked."""
+"""Reads an export folder as untrusted input: checks names, types, digests and values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMAT = "taskbank-adapter/1"
 DESCRIPTION, WEIGHTS = "adapter.json", "weights.safetensors"
 SPLITS = ("validation", "test")
-LARGEST_DESCRIPTION = 64 * 2**20  # bytes; a label space of 100,000 names fits
+MAX_DESCRIPTION_BYTES = 64 * 2**20  # bytes; a label space of 100,000 names fits
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -32,10 +32,13 @@ def read_description(path: Path) -> dict[str, Any]:
         InputError: if the file cannot be read, is too large, or is not JSON of the known format.
     """
     data = _read(path)
-    if len(data) > LARGEST_DESCRIPTION:
-        raise InputError(f"{path} has {len(data):,} bytes: it is no description of an adapter")
+    if len(data) > MAX_DESCRIPTION_BYTES:
+        raise InputError(
+            f"{path} has {len(data):,} bytes, more than the maximum of {MAX_DESCRIPTION_BYTES:,}: "
+            "it is not a description of an adapter"
+        )
     try:
-        description = json.loads(data, parse_constant=_no_constant)
+        description = json.loads(data, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
@@ -45,18 +48,18 @@ def read_description(path: Path) -> dict[str, Any]:
 
 
 def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -> NewAdapter:
-    """Return the adapter that an export folder describes, its bytes checked against digests.
+    """Return the adapter that an export folder describes, after checking its files' digests.
 
     Args:
         source: the folder.
         description: the content of its `adapter.json`.
-        name: the task's name, if not the exported one.
+        name: the task's new name; None means the exported name.
 
     Raises:
-        InputError: if a file cannot be read or is not the exported one.
+        InputError: if a file cannot be read or was changed since the export.
         KeyError, TypeError, ValueError, AttributeError: if the description is incomplete or wrong.
     """
-    backbone = BackboneIdentity(**_of_types(description["backbone"], BackboneIdentity))
+    backbone = BackboneIdentity(**_check_types(description["backbone"], BackboneIdentity))
     for part in (backbone.weights, backbone.config, backbone.tokenizer):
         if not DIGEST.fullmatch(part):
             raise ValueError(f"{part!r} is not a digest")
@@ -65,7 +68,7 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
     labels = tuple(description["labels"])
     settings = dict(description.get("settings", {}))
     if not all(isinstance(label, str) for label in labels) or len(set(labels)) != len(labels):
-        raise ValueError("labels are not distinct texts")
+        raise ValueError("the labels are not distinct strings")
     splits = tuple(_parse_split(source, split) for split in description["splits"])
     return NewAdapter(
         task=check_name(name or description["task"], "task name"),
@@ -79,7 +82,7 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
         metrics=tuple(_parse_metric(metric) for metric in description["metrics"]),
         splits=splits,
         parameters=int(description["parameters"]),
-        weights=_with_digest(source / WEIGHTS, description["digest"]),
+        weights=_read_checked(source / WEIGHTS, description["digest"]),
         environment=dict(description["environment"]),
         description=str(description["description"]),
         tags={check_name(k, "tag"): str(v) for k, v in description["tags"].items()},
@@ -88,14 +91,14 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
 
 def _parse_split(source: Path, split: dict[str, Any]) -> NewSplit:
     name = split["name"]
-    if name not in SPLITS:  # it becomes part of a file name
+    if name not in SPLITS:  # the name becomes part of a file name
         raise ValueError(f"split {name!r} is not one of {', '.join(SPLITS)}")
     return NewSplit(
         name,
         str(split["origin"]),
         int(split["rows"]),
-        _with_digest(source / f"{name}.jsonl", split["digest"]),
-        _with_digest(source / f"{name}.logits.safetensors", split["predictions"]),
+        _read_checked(source / f"{name}.jsonl", split["digest"]),
+        _read_checked(source / f"{name}.logits.safetensors", split["predictions"]),
     )
 
 
@@ -108,7 +111,7 @@ def _parse_metric(metric: dict[str, Any]) -> MetricRecord:
     )
 
 
-def _of_types(values: dict[str, Any], record: type) -> dict[str, Any]:
+def _check_types(values: dict[str, Any], record: type) -> dict[str, Any]:
     types = {"str": str, "int": int}
     for key, annotation in record.__annotations__.items():
         if type(values[key]) is not types[annotation]:
@@ -116,13 +119,13 @@ def _of_types(values: dict[str, Any], record: type) -> dict[str, Any]:
     return values
 
 
-def _with_digest(path: Path, digest: str) -> bytes:
+def _read_checked(path: Path, digest: str) -> bytes:
     data = _read(path)
     found = digest_bytes(data)
     if found != digest:
         raise InputError(
-            f"{path} was changed since it was exported: it has the digest {found}, "
-            f"{DESCRIPTION} says {digest}; export it again"
+            f"{path} was changed since it was exported: it has the digest {found}, but "
+            f"{DESCRIPTION} has {digest}; export it again"
         )
     return data
 
@@ -136,5 +139,5 @@ def _read(path: Path) -> bytes:
         ) from None
 
 
-def _no_constant(name: str) -> Json:
+def _reject_constant(name: str) -> Json:
     raise ValueError(f"{name} is not JSON")

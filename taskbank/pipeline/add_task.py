@@ -19,14 +19,14 @@ from taskbank.errors import InputError
 from taskbank.pipeline.opening import backbone_for, check_recorded_place, open_if_there
 from taskbank.pipeline.storage import store, trial_recorder
 from taskbank.promotion.diff import Diff, diff
-from taskbank.promotion.requirements import found_ref
+from taskbank.promotion.requirements import find_ref
 from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, is_stored, plan_task
 from taskbank.training.train_task import Result, train_task
 from taskbank.training.trial import recorded_trial
 from taskbank.training.tune import fitted
-from taskbank.verify.report import Afterwards, Report
-from taskbank.verify.verify import verify_afterwards
+from taskbank.verify.report import LevelAfterAdding, Report
+from taskbank.verify.verify import verify_after_adding
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def add_task(
     alias: str | None = None,
     must_not_regress: bool = False,
     device: str | None = None,
-    verify: Afterwards = "changed",
+    verify: LevelAfterAdding = "changed",
     resume: bool = False,
     progress: bool = False,
     **fields: Any,
@@ -113,7 +113,7 @@ def add_task(
             opened.add_backbone(loaded.identity)
         before = None
         if must_not_regress:
-            before = found_ref(opened, f"{spec.name}@{alias}") or found_ref(opened, spec.name)
+            before = find_ref(opened, f"{spec.name}@{alias}") or find_ref(opened, spec.name)
         added = carry_out(
             opened,
             loaded,
@@ -138,7 +138,7 @@ def carry_out(
     plan: TaskPlan,
     *,
     new_version: bool = False,
-    verify: Afterwards = "changed",
+    verify: LevelAfterAdding = "changed",
     resume: bool = False,
     progress: bool = False,
 ) -> Added:
@@ -176,7 +176,7 @@ def carry_out(
         recorded[result.trial.specification],
         tuple(recorded[one.specification] for one in result.trials),
         result,
-        verify_afterwards(bank, verify, backbone=backbone, progress=progress),
+        verify_after_adding(bank, verify, backbone=backbone, progress=progress),
     )
 
 

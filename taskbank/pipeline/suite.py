@@ -25,8 +25,8 @@ from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, plan_task
 from taskbank.training.trial import recorded_trial
 from taskbank.training.tune import fitted
-from taskbank.verify.report import Afterwards, Report
-from taskbank.verify.verify import verify_afterwards
+from taskbank.verify.report import LevelAfterAdding, Report
+from taskbank.verify.verify import verify_after_adding
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def add_tasks(
     backbone: str | None = None,
     new_version: bool = False,
     device: str | None = None,
-    verify: Afterwards = "changed",
+    verify: LevelAfterAdding = "changed",
     progress: bool = False,
 ) -> SuiteReport:
     """Add every task of a suite to a bank.
@@ -127,7 +127,7 @@ def add_tasks(
                     opened, loaded, plan, new_version=new_version, progress=progress
                 )
         ordered = tuple(outcomes[entry.name] for entry in entries)
-        report = verify_afterwards(
+        report = verify_after_adding(
             opened, verify, backbone=loaded or backbone, device=device, progress=progress
         )
         return SuiteReport(ordered, report)

@@ -1,1 +1,1 @@
-"""Compares two versions of a task, and checks what a version must fulfil to go live."""
+"""Compares two versions of a task, and checks the requirements for promoting a version."""

@@ -1,7 +1,7 @@
-"""Two versions of a task on the same examples: what differs, and whether it is chance.
+"""Compares two versions of a task on the same examples, and tests whether chance explains a drop.
 
-Where both were scored on the same split, their stored predictions are compared and nothing is
-computed again.
+If both were scored on the same split, their stored predictions are compared and nothing is
+recomputed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from taskbank.errors import DataError, InputError
 from taskbank.kinds.metrics import drop_of
 from taskbank.verify.flips import flips_between
 from taskbank.verify.report import Flip
-from taskbank.verify.significance import drop_by_chance, is_beyond, is_significant
+from taskbank.verify.significance import drop_p_value, exceeds_tolerance, is_significant
 from taskbank.verify.statistics import mcnemar, paired_permutation
 
 if TYPE_CHECKING:
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Diff:
-    """How two adapters differ on the same examples.
+    """The differences between two adapters on the same examples.
 
     Attributes:
-        first: the one that is compared with, such as `sst2@1`.
-        second: the other one.
-        split: whose examples they are: the second's, where it has its score.
-        metric: the second's own.
-        examples: how many were compared.
-        left_out: how many were not, as the first does not know what is right there.
-        metrics: every metric that both have, of the first and of the second.
-        flips: every example that they answer otherwise.
-        answers: how often which answer of the first is which of the second, where they differ.
-        p_value: how likely the second's metric being so much worse is by chance, one-sided, as
-            in a verification. Where the two have other labels or settings, it is about how right
-            their answers are.
+        first: the baseline adapter, such as `sst2@1`.
+        second: the adapter that is compared with the baseline.
+        split: the second adapter's scored split, whose examples are compared.
+        metric: the second adapter's metric.
+        examples: number of compared examples.
+        left_out: number of examples left out because the first adapter lacks their labels.
+        metrics: every common metric, with the values of the first and of the second adapter.
+        flips: every example with different answers.
+        answers: number of examples for each pair of different answers (first, second).
+        p_value: the one-sided p-value of the drop of the metric, as in a verification. If the two
+            adapters have different labels or settings, it compares the correctness of their
+            answers instead.
     """
 
     first: str
@@ -62,25 +62,25 @@ class Diff:
 
     @property
     def drop(self) -> float:
-        """By how much the second's metric is worse; negative if it is better."""
+        """The drop of the metric from the first to the second; negative if it improved."""
         return drop_of(self.metric, *self.metrics[self.metric])
 
     @property
     def negative_flips(self) -> int:
-        """How many answers are right, or nearer to it, in the first only."""
+        """Number of answers that are less correct in the second."""
         return sum(flip.effect == "worse" for flip in self.flips)
 
     @property
     def positive_flips(self) -> int:
-        """How many answers are right, or nearer to it, in the second only."""
+        """Number of answers that are more correct in the second."""
         return sum(flip.effect == "better" for flip in self.flips)
 
     def worse(self, tolerance: float) -> bool:
-        """Return whether the second is worse, by more than a tolerance or than chance explains."""
-        return is_beyond(self.drop, tolerance) or is_significant(self.drop, self.p_value)
+        """Return whether the second is worse by more than a tolerance, or significantly worse."""
+        return exceeds_tolerance(self.drop, tolerance) or is_significant(self.drop, self.p_value)
 
     def to_json(self) -> dict[str, Json]:
-        """Return what `taskbank diff --json` prints."""
+        """Return the JSON form that `taskbank diff --json` prints."""
         return asdict(self) | {
             "answers": [
                 {"first": first, "second": second, "examples": count}
@@ -100,40 +100,43 @@ def diff(
     backbone: str | Backbone | None = None,
     device: str | None = None,
 ) -> Diff:
-    """Compare two adapters on the split that the second has its score on.
+    """Compare two adapters on the scored split of the second.
 
     Args:
         bank: an open bank.
-        first: the one to compare with: `NAME@VERSION` or `NAME@ALIAS`.
-        second: the other one.
-        backbone: where to load the backbone from, or itself, where the first has to predict.
-        device: to compute on; none means the best there is.
+        first: the baseline adapter: `NAME@VERSION` or `NAME@ALIAS`.
+        second: the adapter to compare with the baseline.
+        backbone: the backbone, or where to load it from, if the first adapter has to predict;
+            None means its recorded source.
+        device: the device to compute on; None means the best available device.
 
     Raises:
-        NotFoundError: if there is no such adapter.
-        InputError: if they are of different kinds, or have no metric or example in common.
-        DamagedError: if what is stored of them is not what was recorded.
+        NotFoundError: if an adapter does not exist.
+        InputError: if the adapters are of different kinds, or have no metric or example in common.
+        DamagedError: if their stored data differs from what was recorded.
     """
-    one, other = bank[first], bank[second]
-    if one.kind != other.kind:
+    baseline, candidate = bank[first], bank[second]
+    if baseline.kind != candidate.kind:
         raise InputError(
-            f"{one.ref} is of kind {one.kind!r}, {other.ref} of {other.kind!r}: what they predict "
-            "cannot be compared"
+            f"{baseline.ref} is of kind {baseline.kind!r}, {candidate.ref} is of kind "
+            f"{candidate.kind!r}: compare adapters of the same kind"
         )
-    split = next(s for s in other.splits if s.name == other.split)
-    examples = bank.examples(other, split.name)
-    before = _predictions(bank, one, split, examples, backbone, device)
-    after = bank.reference(other, split.name)
-    kind: Kind = plugins.load("kinds", other.kind)
-    rows = _judged(kind, one, examples)
+    split = next(s for s in candidate.splits if s.name == candidate.split)
+    examples = bank.examples(candidate, split.name)
+    before = _predictions(bank, baseline, split, examples, backbone, device)
+    after = bank.reference(candidate, split.name)
+    kind: Kind = plugins.load("kinds", candidate.kind)
+    rows = _comparable_rows(kind, baseline, examples)
     if not rows:
         raise InputError(
-            f"{one.ref} knows none of the labels of split {split.name!r} of {other.ref}: there is "
-            "nothing to compare"
+            f"{baseline.ref} has none of the labels in split {split.name!r} of {candidate.ref}: "
+            "there is nothing to compare"
         )
-    own = np.isin(kind.examples_of(examples.columns), rows)
-    some = examples.select(rows, examples.origin)
-    return _compared(one, other, split, some, before[own], after[own], len(examples) - len(rows))
+    mask = np.isin(kind.examples_of(examples.columns), rows)
+    compared = examples.select(rows, examples.origin)
+    return _build_diff(
+        baseline, candidate, split, compared, before[mask], after[mask], len(examples) - len(rows)
+    )
 
 
 def _predictions(
@@ -144,9 +147,9 @@ def _predictions(
     backbone: str | Backbone | None,
     device: str | None,
 ) -> np.ndarray:
-    for own in record.splits:
-        if own.digest == split.digest:
-            stored: np.ndarray = bank.reference(record, own.name)
+    for own_split in record.splits:
+        if own_split.digest == split.digest:
+            stored: np.ndarray = bank.reference(record, own_split.name)
             return stored
     from taskbank.model.load import encoded_for, load_recorded, model_of
     from taskbank.model.predict import predict_examples
@@ -160,10 +163,10 @@ def _predictions(
     return predict_examples(model_of(bank, record, backbone), kind, encoded)
 
 
-def _judged(kind: Kind, record: AdapterRecord, examples: Examples) -> list[int]:
-    """Return the examples whose right answer an adapter can give."""
+def _comparable_rows(kind: Kind, record: AdapterRecord, examples: Examples) -> list[int]:
+    """Return the positions of the examples whose labels an adapter has."""
 
-    def knows(row: int) -> bool:
+    def has_answer(row: int) -> bool:
         columns = {name: (values[row],) for name, values in examples.columns.items()}
         try:
             kind.check(columns, record.definition, "split")
@@ -171,41 +174,44 @@ def _judged(kind: Kind, record: AdapterRecord, examples: Examples) -> list[int]:
             return False
         return True
 
-    return [row for row in range(len(examples)) if knows(row)]
+    return [row for row in range(len(examples)) if has_answer(row)]
 
 
-def _compared(
-    one: AdapterRecord,
-    other: AdapterRecord,
+def _build_diff(
+    baseline: AdapterRecord,
+    candidate: AdapterRecord,
     split: SplitRecord,
     examples: Examples,
     before: np.ndarray,
     after: np.ndarray,
     left_out: int,
 ) -> Diff:
-    kind: Kind = plugins.load("kinds", other.kind)
+    kind: Kind = plugins.load("kinds", candidate.kind)
     columns = examples.columns
     scores = [
         kind.scores(predictions, columns, record.definition)
-        for record, predictions in ((one, before), (other, after))
+        for record, predictions in ((baseline, before), (candidate, after))
     ]
-    if other.metric not in scores[0]:
-        raise InputError(f"{one.ref} has no {other.metric}, which {other.ref} is judged by")
+    if candidate.metric not in scores[0]:
+        raise InputError(
+            f"{baseline.ref} has no metric {candidate.metric}, which is the metric of "
+            f"{candidate.ref}: there is nothing to compare"
+        )
     flips = flips_between(
-        kind, examples, split.name, (before, one.definition), (after, other.definition)
+        kind, examples, split.name, (before, baseline.definition), (after, candidate.definition)
     )
-    if one.definition == other.definition:
-        p_value = drop_by_chance(kind, other, columns, before, after)
+    if baseline.definition == candidate.definition:
+        p_value = drop_p_value(kind, candidate, columns, before, after)
     else:
-        p_value = _less_right_by_chance(
-            kind.correctness(before, columns, one.definition),
-            kind.correctness(after, columns, other.definition),
+        p_value = _correctness_p_value(
+            kind.correctness(before, columns, baseline.definition),
+            kind.correctness(after, columns, candidate.definition),
         )
     return Diff(
-        one.ref,
-        other.ref,
+        baseline.ref,
+        candidate.ref,
         split.name,
-        other.metric,
+        candidate.metric,
         len(examples),
         left_out,
         {name: (value, scores[1][name]) for name, value in scores[0].items() if name in scores[1]},
@@ -215,8 +221,8 @@ def _compared(
     )
 
 
-def _less_right_by_chance(before: np.ndarray, after: np.ndarray) -> float:
-    """Return how likely it is by chance that answers are so much less right."""
+def _correctness_p_value(before: np.ndarray, after: np.ndarray) -> float:
+    """Return the one-sided p-value of a drop in the correctness of answers."""
     worse, improved = int((after < before).sum()), int((after > before).sum())
     if set(before) | set(after) <= {0.0, 1.0}:
         return mcnemar(worse, improved)

@@ -1,4 +1,4 @@
-"""What a version must fulfil before an alias names it."""
+"""Checks the requirements for promoting a version to an alias."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from taskbank.bank.operators import OPERATIONS
 from taskbank.errors import InputError, NotFoundError
 from taskbank.promotion.diff import Diff, diff
 
-# What a requirement may say of the difference to the version that the alias names now.
-DIFFERENCES: dict[str, Callable[[Diff], float]] = {
-    "negative_flips": lambda found: found.negative_flips,
-    "positive_flips": lambda found: found.positive_flips,
-    "flips": lambda found: len(found.flips),
-    "drop": lambda found: found.drop,
-    "p_value": lambda found: found.p_value,
+# Values of the comparison with the alias's current version that a requirement can refer to.
+DIFF_VALUES: dict[str, Callable[[Diff], float]] = {
+    "negative_flips": lambda change: change.negative_flips,
+    "positive_flips": lambda change: change.positive_flips,
+    "flips": lambda change: len(change.flips),
+    "drop": lambda change: change.drop,
+    "p_value": lambda change: change.p_value,
 }
-DIFFERENCE = re.compile(
-    rf"\s*({'|'.join(DIFFERENCES)})\s*(<=|>=|==|!=|<|>|=)\s*([+-]?[\d.]+(?:e[+-]?\d+)?)\s*",
+DIFF_PATTERN = re.compile(
+    rf"\s*({'|'.join(DIFF_VALUES)})\s*(<=|>=|==|!=|<|>|=)\s*([+-]?[\d.]+(?:e[+-]?\d+)?)\s*",
     re.IGNORECASE,
 )
 
 
-def unfulfilled(
+def unmet_requirements(
     bank: Bank,
     ref: str,
     alias: str,
@@ -33,61 +33,63 @@ def unfulfilled(
     backbone: str | None = None,
     device: str | None = None,
 ) -> list[str]:
-    """Return which requirements a version does not fulfil, with what it has instead.
+    """Return descriptions of the requirements that a version does not meet.
 
     Args:
         bank: an open bank.
-        ref: the version.
-        alias: that is to name it; what it names now is what the version is compared with. Where
-            it names nothing yet, there is nothing to be worse than.
-        requirements: conditions of the query language, such as `metric.accuracy >= 0.9`, or on
-            the difference, such as `negative_flips <= 3`: also `positive_flips`, `flips`, `drop`
-            (of the metric) and `p_value` (of the drop).
-        backbone: where to load the backbone from, if the older version has to predict.
-        device: to compute on; none means the best there is.
+        ref: the version to promote.
+        alias: the alias that is to point at it. The version is compared with the one that the
+            alias currently points at; if there is none, requirements on the difference are met.
+        requirements: conditions of the query language, such as `metric.accuracy >= 0.9`, or
+            conditions on the difference, such as `negative_flips <= 3`. The difference has the
+            values `negative_flips`, `positive_flips`, `flips`, `drop` (of the metric) and
+            `p_value` (of the drop).
+        backbone: where to load the backbone from, if the current version has to predict; None
+            means its recorded source.
+        device: the device to compute on; None means the best available device.
 
     Raises:
-        NotFoundError: if there is no such version.
+        NotFoundError: if the version does not exist.
         InputError: if a requirement does not parse.
     """
     record = bank[ref]
-    parsed = [(text, DIFFERENCE.fullmatch(text)) for text in requirements]
+    parsed = [(text, DIFF_PATTERN.fullmatch(text)) for text in requirements]
     for text, difference in parsed:
         if difference is None:
             bank.check_query(text)  # raises before anything is compared
         else:
-            _number(text, difference[3])
-    found: list[str] = []
+            _parse_number(text, difference[3])
+    unmet: list[str] = []
     change = None
     if any(difference for _, difference in parsed):
-        now = found_ref(bank, f"{record.task}@{alias}")
-        if now is not None and now != record.ref:
-            change = diff(bank, now, record.ref, backbone=backbone, device=device)
+        current = find_ref(bank, f"{record.task}@{alias}")
+        if current is not None and current != record.ref:
+            change = diff(bank, current, record.ref, backbone=backbone, device=device)
     for text, difference in parsed:
         if difference is None:
-            own = f"task = '{record.task}' and version = {record.version} and ({text})"
-            if not bank.query(own, retired=True):
-                found.append(f"{record.ref} does not fulfil {text}")
+            query = f"task = '{record.task}' and version = {record.version} and ({text})"
+            if not bank.query(query, retired=True):
+                unmet.append(f"{record.ref} does not meet {text}")
         elif change is not None:
-            value = DIFFERENCES[difference[1].lower()](change)
-            if not OPERATIONS[difference[2]](value, _number(text, difference[3])):
+            value = DIFF_VALUES[difference[1].lower()](change)
+            if not OPERATIONS[difference[2]](value, _parse_number(text, difference[3])):
                 name = difference[1].lower()
-                found.append(
-                    f"{record.ref} does not fulfil {text}: {name} against {change.first} is "
+                unmet.append(
+                    f"{record.ref} does not meet {text}: {name} against {change.first} is "
                     f"{value:g} on {change.examples:,} examples of split {change.split!r}"
                 )
-    return found
+    return unmet
 
 
-def _number(text: str, number: str) -> float:
+def _parse_number(text: str, number: str) -> float:
     try:
         return float(number)
     except ValueError:
-        raise InputError(f"requirement {text!r}: {number!r} is no number") from None
+        raise InputError(f"requirement {text!r}: {number!r} is not a number") from None
 
 
-def found_ref(bank: Bank, ref: str) -> str | None:
-    """Return the full name of what a reference names; none if it names nothing."""
+def find_ref(bank: Bank, ref: str) -> str | None:
+    """Return the full name of the adapter that a reference stands for; None if there is none."""
     try:
         return bank[ref].ref
     except NotFoundError:

@@ -1,1 +1,1 @@
-"""Verification: the checks, and the report that they give. Checks only look."""
+"""Verification: checks that never change what they check, and the report of their results."""

@@ -1,8 +1,7 @@
-"""Compares two predictions of one split, example by example. Knows nothing of torch.
+"""Compares two sets of predictions of one split, example by example, without torch.
 
-Two runs of one model differ by rounding (another batch shape, thread count or processor),
-so an answer that flips between two that lie closer than that noise is told apart from one
-that really moved.
+Two runs of one model differ by rounding when batch shape, thread count or processor differ. The
+comparison therefore separates flips that this noise explains from flips beyond it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from taskbank.data.examples import Examples
 from taskbank.kinds.metrics import drop_of
 from taskbank.verify.flips import flips_between
 from taskbank.verify.report import Effect, Flip
-from taskbank.verify.significance import SAME_METRIC, drop_by_chance
+from taskbank.verify.significance import METRIC_ROUNDING, drop_p_value
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
@@ -27,20 +26,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of one split's predictions.
+    """The comparison of one split's reference predictions with new predictions.
 
     Attributes:
         split: the stored split.
         metric: the task's own metric.
-        metrics: every metric as the reference predictions have it, and as it is now.
-        shift: the largest change of any output; infinite if one is no number any more.
+        metrics: every metric, computed from the reference predictions and from the new ones.
+        shift: the largest change of any output; infinite if an output became NaN or infinite.
         noise: how far rounding alone may move an output.
-        moved: examples with an output that moved by more than that.
-        broken: examples with an output that is no number any more.
+        moved: number of examples with an output that moved by more than the noise.
+        broken: number of examples with an output that became NaN or infinite.
         flips: every example whose answer changed.
-        p_value: of the drop of the metric, one-sided and for this split alone.
-        disagreements: where the recorded metrics do not follow from the reference
-            predictions, so that the evidence itself is wrong.
+        p_value: the one-sided p-value of the metric's drop, for this split alone.
+        disagreements: recorded metrics that do not follow from the reference predictions, which
+            means that the evidence itself is damaged.
     """
 
     split: SplitRecord
@@ -56,44 +55,45 @@ class Comparison:
 
     @property
     def recorded(self) -> float:
-        """The task's metric for the reference predictions."""
+        """The value of the task's metric for the reference predictions."""
         return self.metrics[self.metric][0]
 
     @property
     def observed(self) -> float:
-        """The task's metric now."""
+        """The value of the task's metric for the new predictions."""
         return self.metrics[self.metric][1]
 
     @property
     def drop(self) -> float:
-        """By how much the task's metric is worse; negative if it is better."""
+        """The drop of the task's metric; negative if the metric improved."""
         return drop_of(self.metric, self.recorded, self.observed)
 
     @property
     def real_flips(self) -> int:
-        """How many answers changed by more than noise."""
+        """Number of answers that changed beyond noise."""
         return sum(not flip.within_noise for flip in self.flips)
 
     def effects(self, effect: Effect) -> int:
-        """Return how many answers changed for the worse, or the better, by more than noise."""
+        """Return the number of answers that changed beyond noise with the given effect."""
         return sum(flip.effect == effect and not flip.within_noise for flip in self.flips)
 
     def describe(self) -> str:
-        """Return what happened in words: numbers first, then an example."""
-        told = (
-            f"{self.metric} on split {self.split.name!r} is {self.observed:.4f}, recorded was "
-            f"{self.recorded:.4f}; {self.real_flips:,} of {self.split.rows:,} predictions flipped "
-            f"beyond noise ({self.effects('worse'):,} for the worse, {self.effects('better'):,} "
-            f"for the better) and {len(self.flips) - self.real_flips:,} within it, outputs moved "
-            f"by up to {self.shift:.3g} (noise is {self.noise:.1g})"
+        """Return a description of the changes, with an example of a flip."""
+        text = (
+            f"{self.metric} on split {self.split.name!r} is {self.observed:.4f}, the recorded "
+            f"value is {self.recorded:.4f}; {self.real_flips:,} of {self.split.rows:,} predictions "
+            f"flipped beyond noise ({self.effects('worse'):,} for the worse, "
+            f"{self.effects('better'):,} for the better) and "
+            f"{len(self.flips) - self.real_flips:,} within it; outputs moved by up to "
+            f"{self.shift:.3g} (noise is {self.noise:.1g})"
         )
         first = next((flip for flip in self.flips if not flip.within_noise), None)
         if first is not None:
-            told += (
-                f"; for example row {first.row}, {first.text!r}: {first.recorded!r} became "
-                f"{first.observed!r}"
+            text += (
+                f"; for example, in row {first.row}, {first.text!r}, the answer changed from "
+                f"{first.recorded!r} to {first.observed!r}"
             )
-        return told
+        return text
 
 
 def compare(
@@ -104,33 +104,33 @@ def compare(
     predictions: np.ndarray,
     noise: float,
 ) -> Comparison:
-    """Compare what an adapter predicts now with what it predicted when it was added.
+    """Compare an adapter's new predictions with its reference predictions.
 
     Args:
         record: the adapter.
         split: one of its stored splits.
         examples: the split's examples.
-        reference: the stored predictions, of the shape that the task's kind says.
-        predictions: those of now, of the same shape.
+        reference: the reference predictions, of the shape that the task's kind defines.
+        predictions: the new predictions, of the same shape.
         noise: how far rounding alone may move an output.
     """
     kind: Kind = plugins.load("kinds", record.kind)
     columns, definition = examples.columns, record.definition
     readable = np.nan_to_num(predictions)
     before = kind.scores(reference, columns, definition)
-    same = np.array_equal(reference, readable)
-    after = before if same else kind.scores(readable, columns, definition)
-    # What was accepted later has other metrics than those from when the adapter was added.
-    own = [] if split.accepted else record.metrics
-    recorded = {m.name: m.value for m in own if m.split == split.name}
+    unchanged = np.array_equal(reference, readable)
+    after = before if unchanged else kind.scores(readable, columns, definition)
+    # The recorded metrics belong to the original predictions, not to predictions accepted later.
+    recorded_metrics = [] if split.accepted else record.metrics
+    recorded = {m.name: m.value for m in recorded_metrics if m.split == split.name}
     disagreements = tuple(
-        f"{message}: predictions and examples do not belong together; restore the bank from a copy"
-        for message in disagreeing(split.name, recorded, before)
+        f"{message}: the stored predictions do not match the examples; restore the bank from a copy"
+        for message in metric_disagreements(split.name, recorded, before)
     )
     changes = kind.changes(reference, predictions, columns, definition)
-    within = changes.within(noise)
+    within_noise = changes.within(noise)
     moved = changes.moved > noise
-    flipped = changes.changed & ~within
+    flipped = changes.changed & ~within_noise
     return Comparison(
         split,
         record.metric,
@@ -146,26 +146,26 @@ def compare(
             (reference, definition),
             (readable, definition),
             np.flatnonzero(changes.changed),
-            within,
+            within_noise,
         ),
-        drop_by_chance(kind, record, columns, reference, readable, flipped, moved),
+        drop_p_value(kind, record, columns, reference, readable, flipped, moved),
         disagreements,
     )
 
 
-def disagreeing(
+def metric_disagreements(
     split: str, recorded: Mapping[str, float], recomputed: Mapping[str, float]
 ) -> Iterator[str]:
-    """Give the metrics that do not follow from the stored predictions, in words.
+    """Yield a description of every recorded metric that the stored predictions contradict.
 
     Args:
-        split: its name.
-        recorded: the metrics as they are stored.
-        recomputed: the same from the stored predictions.
+        split: the split's name.
+        recorded: the recorded metrics, by name.
+        recomputed: the metrics recomputed from the stored predictions, by name.
     """
     for name, value in recorded.items():
-        if name in recomputed and abs(recomputed[name] - value) > SAME_METRIC:
+        if name in recomputed and abs(recomputed[name] - value) > METRIC_ROUNDING:
             yield (
                 f"{name} of the stored predictions on split {split!r} is "
-                f"{recomputed[name]:.6f}, recorded was {value:.6f}"
+                f"{recomputed[name]:.6f}, the recorded value is {value:.6f}"
             )

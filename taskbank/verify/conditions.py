@@ -1,4 +1,4 @@
-"""Under which conditions a verification predicts: those of always, or of a question "what if?"."""
+"""The conditions of a verification: the usual ones, or the overrides of `--what-if`."""
 
 from __future__ import annotations
 
@@ -17,95 +17,99 @@ if TYPE_CHECKING:
     from taskbank.backbone.backbone import Backbone
 
 DTYPES = ("float32", "bfloat16", "float16")
-QUESTIONS = ("backbone", "dtype", "device", "threads")
+WHAT_IF_NAMES = ("backbone", "dtype", "device", "threads")
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Where the backbone is, and what is computed how.
+    """The backbone, device and arithmetic that a verification predicts with.
 
     Attributes:
-        device: to compute on.
-        backbone: where the backbone is loaded from, or itself; none means from where it was
-            recorded.
-        dtype: of the products.
-        threads: to compute with; none means as many as torch has.
-        asked: what is only asked about, by name; empty if nothing is.
+        device: the device to compute on.
+        backbone: the backbone, or where to load it from; None means its recorded source.
+        dtype: the number type of matrix products.
+        threads: number of CPU threads; None means torch's current number.
+        overrides: the conditions that are only tried out, by name.
     """
 
     device: str
     backbone: str | Backbone | None = None
     dtype: str = "float32"
     threads: int | None = None
-    asked: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def numerics(self) -> dict[str, Json]:
-        """What the last bits of a prediction depend on."""
+        """Everything that the last bits of a prediction depend on."""
         return numerics(self.device) | {"dtype": self.dtype}
 
     @property
-    def reduced(self) -> bool:
-        """Whether the products have fewer digits than those of the reference."""
+    def reduced_precision(self) -> bool:
+        """Whether matrix products have a lower precision than those of the reference."""
         return self.dtype != "float32"
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Compute in this way while it lasts."""
+    def apply(self) -> Iterator[None]:
+        """Compute under these conditions inside the `with` block."""
         import torch
 
-        from taskbank.verify.noise import threads
+        from taskbank.verify.noise import use_threads
 
         count = self.threads or torch.get_num_threads()
         kind = self.device.partition(":")[0]
         dtype = getattr(torch, self.dtype)
-        with threads(count), torch.autocast(kind, dtype, enabled=self.reduced):
+        with use_threads(count), torch.autocast(kind, dtype, enabled=self.reduced_precision):
             yield
 
 
-def conditions(
+def resolve_conditions(
     what_if: Mapping[str, str] | None, backbone: str | Backbone | None, device: str | None
 ) -> Conditions:
-    """Return the conditions that were asked for.
+    """Return the conditions for a verification's arguments.
 
     Args:
-        what_if: answers to `backbone`, `dtype`, `device` and `threads` that are only tried out.
-        backbone: where the backbone is now, or itself.
-        device: to compute on; none means the best there is.
+        what_if: values of `backbone`, `dtype`, `device` and `threads` to try out.
+        backbone: the backbone, or where to load it from; None means its recorded source.
+        device: the device to compute on; None means the best available device.
 
     Raises:
-        InputError: naming what cannot be tried out.
+        InputError: if a value cannot be used, or an argument contradicts another one.
     """
-    asked = dict(what_if or {})
-    for name, value in asked.items():
-        if name not in QUESTIONS:
-            raise InputError(f"--what-if {name}={value} is unknown: use {', '.join(QUESTIONS)}")
+    overrides = dict(what_if or {})
+    for name, value in overrides.items():
+        if name not in WHAT_IF_NAMES:
+            raise InputError(f"--what-if {name}={value} is unknown: use {', '.join(WHAT_IF_NAMES)}")
         if name in ("backbone", "device") and {"backbone": backbone, "device": device}[name]:
-            raise InputError(f"--what-if {name}={value} and --{name}: give one of them")
-    where = asked.get("device", device)
+            raise InputError(f"--what-if {name}={value} conflicts with --{name}: give one of them")
+    chosen_device = overrides.get("device", device)
     if backbone is not None and not isinstance(backbone, str):
-        there = str(backbone.device)
-        if where not in (None, there):
-            raise InputError(f"the backbone is on {there}, not on {where}: name one of them")
-        where = there
-    device = pick_device(where)
-    dtype = asked.get("dtype", "float32")
+        own_device = str(backbone.device)
+        if chosen_device not in (None, own_device):
+            raise InputError(
+                f"the backbone is on {own_device}, not on {chosen_device}: omit the device, or "
+                "move the backbone"
+            )
+        chosen_device = own_device
+    device = pick_device(chosen_device)
+    dtype = overrides.get("dtype", "float32")
     if dtype not in DTYPES:
         raise InputError(f"--what-if dtype={dtype} is unknown: use {', '.join(DTYPES)}")
-    count = asked.get("threads")
+    count = overrides.get("threads")
     if count is not None and not (count.isdecimal() and 0 < int(count) <= 1024):
-        raise InputError(f"--what-if threads={count} is no number of threads: use 1, 2, …")
+        raise InputError(
+            f"--what-if threads={count} is not a number of threads: use a number from 1 to 1024"
+        )
     threads = None if count is None else int(count)
-    return Conditions(device, asked.get("backbone", backbone), dtype, threads, asked)
+    return Conditions(device, overrides.get("backbone", backbone), dtype, threads, overrides)
 
 
-def circumstances(record: AdapterRecord, backbone: str, numerics: Mapping[str, Json]) -> str:
-    """Return the digest of everything that the result of a verification depends on.
+def digest_circumstances(record: AdapterRecord, backbone: str, numerics: Mapping[str, Json]) -> str:
+    """Return the digest of everything that an adapter's result depends on.
 
     Args:
         record: the adapter.
-        backbone: fingerprint of the one that was loaded.
-        numerics: what the last bits of a prediction depend on.
+        backbone: fingerprint of the loaded backbone.
+        numerics: everything that the last bits of a prediction depend on.
     """
     return digest_json(
         {

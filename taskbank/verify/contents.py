@@ -1,7 +1,7 @@
-"""Does what is stored of one adapter fit together? Knows nothing of torch or of databases.
+"""Checks an adapter's weights, splits and reference predictions, without torch or databases.
 
-The weights, the splits and the reference predictions are read by digest from wherever they
-are, a bank or an exported folder, and checked against what the adapter's row says of them.
+They are read by digest, from a bank or from an exported folder, and checked against the adapter's
+row.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 ReadBlob = Callable[[str], bytes]
-SeenSplits = LruCache[Examples]  # by digest; many adapters share one
-RECENT = 1 << 14  # examples that are kept
+SplitCache = LruCache[Examples]  # by digest, as many adapters share one split
+CACHED_EXAMPLES = 1 << 14
 
 
-def no_splits() -> SeenSplits:
-    """Return where the splits that were read last are kept, with none yet."""
-    return LruCache(RECENT, len)
+def split_cache() -> SplitCache:
+    """Return an empty cache of recently read splits."""
+    return LruCache(CACHED_EXAMPLES, len)
 
 
 def bytes_damage(
-    read: ReadBlob, row: Row, predictions: Sequence[Row], kind: Kind, seen: SeenSplits
+    read: ReadBlob, row: Row, predictions: Sequence[Row], kind: Kind, cache: SplitCache
 ) -> Iterator[tuple[str, str]]:
-    """Give whatever of an adapter's stored bytes does not fit, as a check's name and a message.
+    """Yield the damage to an adapter's stored bytes, as pairs of a check's name and a message.
 
-    The check is `weights`, `split`, `predictions` or, where only what the weights are checked
-    by is not there any more, `gone`.
+    The check is `weights`, `split`, `predictions`, or `gone` if the weights are present but the
+    evidence to check them is missing.
 
     Args:
-        read: gives the checked bytes of a digest.
+        read: returns the checked bytes of a digest.
         row: the adapter's `digest`, `parameters`, `labels` and `settings`.
-        predictions: a row a split: `split`, `split_digest`, `digest` and `rows`.
-        kind: of the task.
-        seen: the splits that were read last; it is added to.
+        predictions: one row per split, with `split`, `split_digest`, `digest` and `rows`.
+        kind: the task's kind.
+        cache: recently read splits; splits read here are added to it.
     """
     definition = Definition(tuple(row["labels"]), row["settings"])
     for message in _weights_damage(read, row, kind, definition):
         yield "weights", message
     for prediction in predictions:
         try:
-            examples, damages = _split_damage(read, prediction, kind, definition, seen)
+            examples, damages = _split_damage(read, prediction, kind, definition, cache)
             for message in damages:
                 yield "split", message
             if examples is not None and not damages:
@@ -60,7 +60,7 @@ def bytes_damage(
                 for message in _predictions_damage(read, prediction, shape):
                     yield "predictions", message
         except GoneError as error:
-            yield "gone", f"what split {prediction['split']!r} is checked by is gone: {error}"
+            yield "gone", f"the evidence of split {prediction['split']!r} is missing: {error}"
 
 
 def _tensors(read: ReadBlob, digest: str) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -74,51 +74,58 @@ def _weights_damage(read: ReadBlob, row: Row, kind: Kind, definition: Definition
     except (TaskbankError, SafetensorError) as error:
         yield f"the weights cannot be read: {error}"
         return
-    numbers = 0
+    values = 0
     for name, (dtype, shape) in tensors.items():
-        numbers += prod(shape)
+        values += prod(shape)
         if dtype != "F32":
             yield f"tensor {name!r} is of type {dtype}, not F32"
-    if numbers != row["parameters"]:
-        yield f"the weights hold {numbers:,} numbers, recorded were {row['parameters']:,}"
+    if values != row["parameters"]:
+        yield f"the weights have {values:,} values, the recorded number is {row['parameters']:,}"
     outputs = kind.outputs(definition)
     head = tensors.get("head.weight", ("", ()))[1]
     if head[:1] != (outputs,):
-        yield f"the head has shape {head}, the task has {outputs} outputs"
+        yield f"the head has shape {head}, but the task has {outputs} outputs"
 
 
 def _split_damage(
-    read: ReadBlob, prediction: Row, kind: Kind, definition: Definition, seen: SeenSplits
+    read: ReadBlob, prediction: Row, kind: Kind, definition: Definition, cache: SplitCache
 ) -> tuple[Examples | None, list[str]]:
     name, digest = prediction["split"], prediction["split_digest"]
-    found: list[str] = []
+    messages: list[str] = []
     try:
-        examples = seen.get(digest, lambda: Examples.from_bytes(read(digest), name))
+        examples = cache.get(digest, lambda: Examples.from_bytes(read(digest), name))
     except GoneError:
         raise
     except TaskbankError as error:
         return None, [f"split {name!r} cannot be read: {error}"]
     if len(examples) != prediction["rows"]:
-        found.append(
-            f"split {name!r} has {len(examples):,} examples, recorded were {prediction['rows']:,}"
+        messages.append(
+            f"split {name!r} has {len(examples):,} examples, the recorded number is "
+            f"{prediction['rows']:,}"
         )
     columns = examples.columns
-    wanted = [[*fields, kind.label] for fields in kind.inputs]
-    fields = next((one for one in wanted if {f.name for f in one} == columns.keys()), None)
+    layouts = [[*fields, kind.label] for fields in kind.inputs]
+    fields = next((one for one in layouts if {f.name for f in one} == columns.keys()), None)
     if fields is None:
-        usual = sorted(field.name for field in wanted[0])
-        return examples, [*found, f"split {name!r} has the columns {sorted(columns)}, not {usual}"]
+        expected = sorted(field.name for field in layouts[0])
+        return examples, [
+            *messages,
+            f"split {name!r} has the columns {sorted(columns)}, not {expected}",
+        ]
     for field in fields:
         row = wrong_value(field, columns[field.name])
         if row is not None:
             value = shown(columns[field.name][row - 1])
-            found.append(f"row {row} of split {name!r} has {value} in column {field.name!r}")
-    if not found:
+            messages.append(
+                f"row {row} of split {name!r} has the invalid value {value} in column "
+                f"{field.name!r}"
+            )
+    if not messages:
         try:
             kind.check(columns, definition, f"split {name!r}")
         except TaskbankError as error:
-            found.append(str(error))
-    return examples, found
+            messages.append(str(error))
+    return examples, messages
 
 
 def _predictions_damage(read: ReadBlob, prediction: Row, shape: tuple[int, int]) -> Iterator[str]:
@@ -130,6 +137,6 @@ def _predictions_damage(read: ReadBlob, prediction: Row, shape: tuple[int, int])
     except (TaskbankError, SafetensorError) as error:
         yield f"the reference predictions of split {name!r} cannot be read: {error}"
         return
-    wanted = {"logits": ("F32", shape)}
-    if tensors != wanted:
-        yield f"the reference predictions of split {name!r} are {tensors}, not {wanted}"
+    expected = {"logits": ("F32", shape)}
+    if tensors != expected:
+        yield f"the reference predictions of split {name!r} are {tensors}, not {expected}"

@@ -1,4 +1,4 @@
-"""The examples whose answer differs between two predictions."""
+"""Finds the examples whose answers differ between two sets of predictions."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ def flips_between(
     rows: np.ndarray | None = None,
     within: np.ndarray | None = None,
 ) -> tuple[Flip, ...]:
-    """Return the examples that two predictions answer otherwise.
+    """Return the examples whose answers differ between two sets of predictions.
 
     Args:
-        kind: of the task.
-        examples: that were predicted.
-        split: its name.
-        first: predictions, and the definition that says how they are read.
-        second: the others.
-        rows: positions of the examples that count; none means those with another answer.
-        within: of each example, whether rounding explains it; none means of none.
+        kind: the task's kind.
+        examples: the predicted examples.
+        split: the split's name.
+        first: the first predictions, and the definition that turns them into answers.
+        second: the second predictions, and their definition.
+        rows: positions of the examples that flipped; None means all whose answers differ.
+        within: for each example, whether rounding explains its flip; None means that it explains
+            no flip.
     """
     if rows is not None and not len(rows):
         return ()
     columns = examples.columns
-    before, after = (kind.answers(one, columns, how) for one, how in (first, second))
-    was, now = (kind.correctness(one, columns, how) for one, how in (first, second))
+    before, after = (kind.answers(one, columns, definition) for one, definition in (first, second))
+    was, now = (kind.correctness(one, columns, definition) for one, definition in (first, second))
     if rows is None:
         pairs = zip(before, after, strict=True)
         rows = np.flatnonzero([one["label"] != other["label"] for one, other in pairs])
@@ -50,10 +51,10 @@ def flips_between(
         Flip(
             split,
             int(row) + 1,
-            _cut(" | ".join(_plain(values[row]) for values in inputs)),
-            _cut(_plain(columns[kind.label.name][row])),
-            _cut(before[row]["label"]),
-            _cut(after[row]["label"]),
+            _truncate(" | ".join(_to_text(values[row]) for values in inputs)),
+            _truncate(_to_text(columns[kind.label.name][row])),
+            _truncate(before[row]["label"]),
+            _truncate(after[row]["label"]),
             _effect(was[row], now[row]),
             within is not None and bool(within[row]),
         )
@@ -67,12 +68,12 @@ def _effect(before: float, after: float) -> Effect:
     return "worse" if after < before else "better"
 
 
-def _cut(text: str) -> str:
+def _truncate(text: str) -> str:
     return text[:SHOWN_TEXT]
 
 
-def _plain(value: Json) -> str:
-    """Return a value of an example as text for people."""
+def _to_text(value: Json) -> str:
+    """Return a value of an example as readable text."""
     if isinstance(value, dict):
         value = value["text"]
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,7 +1,7 @@
-"""Integrity: is everything that is stored what was recorded?
+"""The integrity check: compares everything stored with what was recorded.
 
 Every row is checked against its seal, every blob against its digest, every tensor against its
-shape. The check only looks, and carries on past whatever it finds.
+shape. The check changes nothing and continues after each finding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.raw_rows import Contents, RawRows
 from taskbank.errors import TaskbankError
-from taskbank.verify.contents import SeenSplits, bytes_damage, no_splits
+from taskbank.verify.contents import SplitCache, bytes_damage, split_cache
 from taskbank.verify.report import Finding, Status
 
 if TYPE_CHECKING:
@@ -26,16 +26,16 @@ RESTORE = "restore the bank from a copy, or remove the task and add it again"
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What the integrity check knows about one adapter.
+class AdapterIntegrity:
+    """The outcome of the integrity check for one adapter.
 
     Attributes:
-        task: the task's name, as its row has it now.
-        version: of the task.
-        metric: the task's own metric; none if it cannot be read.
-        score: its recorded value.
-        retired: whether it is out of use; then only its rows are checked.
-        failed: the checks that found something.
+        task: the task's name, as currently stored.
+        version: the adapter's version.
+        metric: the task's own metric; None if it cannot be read.
+        score: the metric's recorded value.
+        retired: whether the adapter is retired; if so, only its rows are checked.
+        failed: names of the checks that found damage.
     """
 
     task: str
@@ -46,13 +46,13 @@ class Checked:
     failed: frozenset[str] = frozenset()
 
     @property
-    def sound(self) -> bool:
-        """Whether it is in use and nothing was found."""
+    def intact(self) -> bool:
+        """Whether the adapter is in use and no check found damage."""
         return not (self.failed or self.retired)
 
     @property
     def status(self) -> Status:
-        """Its status if nothing more is found."""
+        """The adapter's status according to this check alone."""
         if self.failed == {"gone"}:
             return "unverifiable"
         return "damaged" if self.failed else "ok"
@@ -63,16 +63,16 @@ class Integrity:
     """The result of an integrity check.
 
     Attributes:
-        findings: everything that was found, in order.
-        adapters: every adapter that was checked.
+        findings: all findings, in order.
+        adapters: all checked adapters.
     """
 
     findings: tuple[Finding, ...]
-    adapters: tuple[Checked, ...]
+    adapters: tuple[AdapterIntegrity, ...]
 
 
 class _Damage(NamedTuple):
-    """Something that is not what was recorded, and the adapters (by row id) it concerns."""
+    """A difference from what was recorded, and the row ids of the adapters that it affects."""
 
     adapters: tuple[int, ...]
     check: str
@@ -85,17 +85,17 @@ def check_integrity(
     *,
     progress: bool = False,
 ) -> Integrity:
-    """Check everything that is stored against what was recorded.
+    """Check everything stored against what was recorded.
 
     Args:
         bank: an open bank.
-        chosen: names and versions of the adapters to check, version none meaning all of that
-            name; none at all means the whole bank, with the verifications and other rows that
+        chosen: tasks and versions of the adapters to check; a version of None means every version
+            of the task. Empty means the whole bank, including verifications and other rows that
             belong to no single task.
-        progress: show a bar, if the error stream is a terminal.
+        progress: whether to show a progress bar if the error stream is a terminal.
     """
     with bank.raw_rows({name for name, _ in chosen}) as rows:
-        adapters = _adapters(rows, chosen)
+        adapters = _select_adapters(rows, chosen)
         damages = [
             *_trigger_damages(rows),
             *_row_damages(rows, adapters),
@@ -103,7 +103,7 @@ def check_integrity(
             *_loose_blob_damages(rows),
         ]
         concerned = {row_id for damage in damages for row_id in damage.adapters}
-        splits = no_splits()
+        splits = split_cache()
         for contents in tqdm(
             rows.contents("adapters", list(adapters)),
             total=len(adapters),
@@ -111,7 +111,7 @@ def check_integrity(
             unit="adapter",
             disable=None if progress else True,
         ):
-            # Where the row itself is damaged, the rest would only repeat it.
+            # If the row itself is damaged, further findings would only repeat the damage.
             if contents.id not in concerned:
                 damages += _adapter_damages(rows, adapters[contents.id], contents, splits)
     failed: dict[int, set[str]] = {}
@@ -119,14 +119,16 @@ def check_integrity(
         for row_id in damage.adapters:
             failed.setdefault(row_id, set()).add(damage.check)
     checked = tuple(
-        Checked(**{**vars(adapter), "failed": frozenset(failed.get(row_id, ()))})
+        AdapterIntegrity(**{**vars(adapter), "failed": frozenset(failed.get(row_id, ()))})
         for row_id, adapter in adapters.items()
     )
     return Integrity(tuple(_findings(damages, adapters)), checked)
 
 
-def _findings(damages: Collection[_Damage], adapters: Mapping[int, Checked]) -> Iterator[Finding]:
-    """Give a finding for each adapter that a damage concerns, or one for the bank if for none."""
+def _findings(
+    damages: Collection[_Damage], adapters: Mapping[int, AdapterIntegrity]
+) -> Iterator[Finding]:
+    """Yield one finding per affected adapter, or one for the bank if no adapter is affected."""
     for damage in damages:
         for row_id in damage.adapters:
             adapter = adapters[row_id]
@@ -135,8 +137,10 @@ def _findings(damages: Collection[_Damage], adapters: Mapping[int, Checked]) -> 
             yield Finding(None, None, damage.check, damage.message)
 
 
-def _adapters(rows: RawRows, chosen: Collection[tuple[str, int | None]]) -> dict[int, Checked]:
-    """Return the adapters to check, by the ids of their rows."""
+def _select_adapters(
+    rows: RawRows, chosen: Collection[tuple[str, int | None]]
+) -> dict[int, AdapterIntegrity]:
+    """Return the adapters to check, by row id."""
     retired = {
         (row.values.get("task_id"), row.values.get("version"))
         for row in rows.tables["retirements"].values()
@@ -148,7 +152,7 @@ def _adapters(rows: RawRows, chosen: Collection[tuple[str, int | None]]) -> dict
         name = task.values.get("name") if task else None
         name = f"(task {row['task_id']})" if name is None else name
         if not chosen or (name, None) in chosen or (name, row["version"]) in chosen:
-            adapters[row_id] = Checked(
+            adapters[row_id] = AdapterIntegrity(
                 name,
                 row["version"],
                 row.get("metric"),
@@ -160,11 +164,11 @@ def _adapters(rows: RawRows, chosen: Collection[tuple[str, int | None]]) -> dict
 
 def _trigger_damages(rows: RawRows) -> Iterator[_Damage]:
     for trigger in rows.missing_triggers:
-        message = f"trigger {trigger!r} is missing or switched off: {RESTORE}"
+        message = f"trigger {trigger!r} is missing or disabled: {RESTORE}"
         yield _Damage((), "triggers", message)
 
 
-def _row_damages(rows: RawRows, adapters: Mapping[int, Checked]) -> Iterator[_Damage]:
+def _row_damages(rows: RawRows, adapters: Mapping[int, AdapterIntegrity]) -> Iterator[_Damage]:
     for table in rows.tables:
         parent = {"tasks": "task_id", "backbones": "backbone_id", "adapters": "id"}.get(table)
         for row_id, damage in rows.damages(table):
@@ -177,26 +181,26 @@ def _row_damages(rows: RawRows, adapters: Mapping[int, Checked]) -> Iterator[_Da
 
 
 def _verification_damages(rows: RawRows) -> Iterator[_Damage]:
-    # A row that is damaged itself was found already.
+    # Damaged rows already have findings of their own.
     damaged = dict(rows.damages("verifications"))
-    sound = [row_id for row_id in rows.tables["verifications"] if row_id not in damaged]
-    for contents in rows.contents("verifications", sound):
+    intact_ids = [row_id for row_id in rows.tables["verifications"] if row_id not in damaged]
+    for contents in rows.contents("verifications", intact_ids):
         for damage in contents.damages:
             yield _Damage((), "contents", f"{damage}: {RESTORE}")
 
 
 def _loose_blob_damages(rows: RawRows) -> Iterator[_Damage]:
-    """Check the blobs that belong to no adapter: of trials, observations and acceptances."""
-    there = set(rows.tables["adapters"])
-    seen: set[str] = set()
+    """Check the blobs of trials, observations and acceptances, which belong to no adapter."""
+    adapter_ids = set(rows.tables["adapters"])
+    checked: set[str] = set()
     for table in ("trials", "observations", "acceptances"):
         for row_id, row in rows.tables[table].items():
             digest = row.values.get("digest")
-            # The blobs of an adapter that gc deleted are gone with it.
-            gone = "adapter_id" in row.values and row.values["adapter_id"] not in there
-            if digest is None or digest in seen or gone:
+            # When gc deleted an adapter, it also deleted these blobs.
+            collected = "adapter_id" in row.values and row.values["adapter_id"] not in adapter_ids
+            if digest is None or digest in checked or collected:
                 continue
-            seen.add(digest)
+            checked.add(digest)
             try:
                 rows.read_blob(digest)
             except TaskbankError as error:
@@ -205,18 +209,22 @@ def _loose_blob_damages(rows: RawRows) -> Iterator[_Damage]:
 
 
 def _adapter_damages(
-    rows: RawRows, adapter: Checked, contents: Contents, splits: SeenSplits
+    rows: RawRows, adapter: AdapterIntegrity, contents: Contents, splits: SplitCache
 ) -> Iterator[_Damage]:
-    own = (contents.id,)
+    adapter_ids = (contents.id,)
     row = rows.tables["adapters"][contents.id].values
-    found = [_Damage(own, "contents", f"{damage}: {RESTORE}") for damage in contents.damages]
+    found = [
+        _Damage(adapter_ids, "contents", f"{damage}: {RESTORE}") for damage in contents.damages
+    ]
     for parent, column in (("tasks", "task_id"), ("backbones", "backbone_id")):
         if row[column] not in rows.tables[parent]:
-            found.append(_Damage(own, "row", f"its row of table {parent!r} is missing: {RESTORE}"))
+            found.append(
+                _Damage(adapter_ids, "row", f"its row of table {parent!r} is missing: {RESTORE}")
+            )
     yield from found
     if found or adapter.retired:
         return
     kind: Kind = plugins.load("kinds", rows.tables["tasks"][row["task_id"]].values["kind"])
     predictions = contents.rows["predictions"]
     for check, message in bytes_damage(rows.read_blob, row, predictions, kind, splits):
-        yield _Damage(own, check, f"{message}: {RESTORE}")
+        yield _Damage(adapter_ids, check, f"{message}: {RESTORE}")

@@ -1,4 +1,4 @@
-"""Records what a verification predicts as soon as it is predicted, so that it can be resumed."""
+"""Records a verification's predictions immediately, so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Journal:
     """The observations of one run.
 
     Attributes:
-        log: the bank's verifications.
-        run: number of the run; none if nothing is recorded.
-        earlier: what the run observed before it was interrupted, by the id of the adapter's row
-            and circumstances.
-        problems: why observations could not be recorded.
+        log: the bank's verification log.
+        run: the run's number; None if nothing is recorded.
+        earlier: the observations of the run before it was interrupted, by the adapter's row id and
+            the circumstances.
+        problems: messages of errors that prevented recording.
     """
 
     log: VerificationLog
@@ -32,17 +32,17 @@ class Journal:
     problems: list[str] = field(default_factory=list)
 
     def read(self, record: AdapterRecord, circumstances: str) -> Observed | None:
-        """Return predictions and noise by split, if every split was observed earlier."""
+        """Return earlier predictions and noise, by split; None unless every split was observed."""
         observations = self.earlier.get((record.id, circumstances), ())
         if {one.split for one in observations} != {split.name for split in record.splits}:
             return None
         try:
             return {one.split: (self.log.predictions(one), one.noise) for one in observations}
-        except TaskbankError:  # the bytes are gone: predict again
+        except TaskbankError:  # the bytes are missing or damaged: predict again
             return None
 
     def write(self, record: AdapterRecord, circumstances: str, observed: Observed) -> None:
-        """Record what was predicted; a failure is kept as a problem and raises nothing."""
+        """Record predictions; an error is added to `problems` and not raised."""
         if self.run is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""Writes a verification as JUnit XML, for CI."""
+"""Writes a verification as JUnit XML for CI systems."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 from taskbank.errors import InputError
 from taskbank.verify.report import Finding, Report
 
-WRONG = ("regressed", "damaged", "unverifiable")
+FAILING_STATUSES = ("regressed", "damaged", "unverifiable")
 
 
 def write_junit(report: Report, path: Path) -> None:
-    """Write a verification as JUnit XML: one test case an adapter, and one for the bank."""
+    """Write a verification as JUnit XML, with one test case per adapter and one for the bank."""
     suite = ET.Element("testsuite", name=f"taskbank verify-all ({report.level})")
     cases: list[tuple[str, list[Finding]]] = [
         ("bank", [finding for finding in report.findings if finding.task is None])
     ]
     for task in report.tasks:
         own = [finding for finding in report.findings if finding.ref == task.ref]
-        if not own and task.status in WRONG:  # what is wrong concerns others too, and is said once
-            message = "this adapter is concerned by what was found in the bank"
+        if not own and task.status in FAILING_STATUSES:  # the finding is shared by several adapters
+            message = "a finding for the bank affects this adapter"
             own = [Finding(task.task, task.version, task.status, message)]
         cases.append((task.ref, own))
     for name, findings in cases:
@@ -35,7 +35,7 @@ def write_junit(report: Report, path: Path) -> None:
 
 
 def _xml_text(text: str) -> str:
-    # XML has no place for control characters, not even escaped.
+    # XML forbids control characters, even escaped ones.
     return "".join(
         c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
     )
@@ -45,9 +45,9 @@ def write_file(path: Path, data: bytes) -> None:
     """Write bytes to a file.
 
     Raises:
-        InputError: if it cannot be written.
+        InputError: if the file cannot be written.
     """
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise InputError(f"{path} cannot be written to: {error.strerror}") from None
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None

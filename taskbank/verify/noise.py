@@ -1,9 +1,9 @@
-"""How far rounding alone moves a task's outputs, measured where the task is verified.
+"""Measures how far rounding alone moves a task's outputs on the verifying machine.
 
-The same examples in batches of another shape, or with another number of threads, are summed
-in another order. What that does to the outputs depends on the task and the processor, so it is
-measured and not assumed. It is always that of float32, in which the reference was computed: what
-another number type does is no noise but the question that was asked.
+Other batch shapes and thread counts change the order of summation. The effect on the outputs
+depends on the task and the processor, so it is measured instead of assumed. The noise is always
+that of float32, the type of the reference: the effect of another number type is not noise but the
+very change that a verification with `--what-if dtype` is to reveal.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Columns, Kind
     from taskbank.model.task_model import TaskModel
 
-# A few examples in a few shapes do not show the largest move there is, and the reference may
-# have been computed by another processor.
-MARGIN = 10
-# A few shapes may move nothing where others do. In 200 verifications of six tasks in batches of all
-# sizes (scripts/false_alarms.py), outputs moved by up to an eighth of the noise that comes of this.
-DIGITS = 64 * float(np.finfo(np.float32).eps)
+# A few examples in a few batch shapes do not show the largest possible move, and another processor
+# may have computed the reference.
+SAFETY_FACTOR = 10
+# The measured batch shapes may move nothing although others would. In 200 verifications of six
+# tasks in batches of all sizes (scripts/false_alarms.py), outputs moved by at most an eighth of
+# this minimum.
+MINIMUM_RELATIVE_NOISE = 64 * float(np.finfo(np.float32).eps)
 
 
-def measured_noise(
+def measure_noise(
     model: TaskModel,
     kind: Kind,
     definition: Definition,
@@ -42,35 +43,35 @@ def measured_noise(
     """Return how far rounding alone may move an output of a task.
 
     Args:
-        model: the backbone with the task on.
-        kind: of the task.
-        definition: of the task.
-        columns: of some of its examples.
-        encoded: the same, for the model.
-        observed: what was predicted for them, among others.
+        model: the backbone with the task attached.
+        kind: the task's kind.
+        definition: the task's definition.
+        columns: the columns of a few of its examples.
+        encoded: the same examples, encoded for the model.
+        observed: the predictions for these examples, made in larger batches.
     """
-    found = [predict_examples(model, kind, encoded, size) for size in (1, len(encoded))]
+    predictions = [predict_examples(model, kind, encoded, size) for size in (1, len(encoded))]
     if torch.get_num_threads() > 1:
-        with threads(1):
-            found.append(predict_examples(model, kind, encoded))
-    changes = [kind.changes(observed, one, columns, definition) for one in found]
+        with use_threads(1):
+            predictions.append(predict_examples(model, kind, encoded))
+    changes = [kind.changes(observed, one, columns, definition) for one in predictions]
     moved = np.concatenate([one.moved for one in changes])
     largest = float(moved[np.isfinite(moved)].max(initial=0.0))
-    return max(MARGIN * largest, least_noise(changes[0].scale))
+    return max(SAFETY_FACTOR * largest, minimum_noise(changes[0].scale))
 
 
-def least_noise(scale: float) -> float:
-    """Return what two runs may differ by even where nothing was seen to move.
+def minimum_noise(scale: float) -> float:
+    """Return the smallest noise to assume, even if no measured output moved.
 
     Args:
         scale: the largest output.
     """
-    return DIGITS * scale
+    return MINIMUM_RELATIVE_NOISE * scale
 
 
 @contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Compute with so many threads while it lasts."""
+def use_threads(count: int) -> Iterator[None]:
+    """Set torch's number of threads inside the `with` block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

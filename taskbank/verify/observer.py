@@ -1,6 +1,6 @@
-"""Predicts the stored splits of the adapters of one backbone.
+"""Predicts the stored splits of all adapters of one backbone.
 
-Predictions are recorded as soon as they are made, so an interrupted verification can be resumed.
+Predictions are recorded immediately, so an interrupted verification can be resumed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from taskbank.model.trunk import with_trunk
 from taskbank.runtime.lru import LruCache
 from taskbank.runtime.prefetch import prefetch
 from taskbank.verify.compare import Comparison, compare
-from taskbank.verify.conditions import Conditions, circumstances
+from taskbank.verify.conditions import Conditions, digest_circumstances
 from taskbank.verify.journal import Journal, Observed
-from taskbank.verify.noise import least_noise, measured_noise
+from taskbank.verify.noise import measure_noise, minimum_noise
 from taskbank.verify.report import Level
 from taskbank.verify.verdict import Evidence
 
@@ -37,25 +37,25 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
     from taskbank.model.task_model import TaskModel
 
-RECENT = 16384  # examples that are kept, as they are, tokenised and predicted
-# What is predicted together: so many tasks, of so many examples. Larger ones fill batches alone,
-# the same as when they were added, so that the same bits come of them.
-TASKS, EXAMPLES = 32, 256
+CACHED_EXAMPLES = 16384  # in each cache: of examples, of encoded splits and of references
+# The tasks and examples that are predicted together. Larger splits fill batches of their own, as
+# they did when the adapter was added, which reproduces the same bits.
+WINDOW_TASKS, WINDOW_EXAMPLES = 32, 256
 StillHolds = Callable[[AdapterRecord, Confirmation], bool]
 
 
 @dataclass
 class _Case:
-    """An adapter that is looked at.
+    """An adapter under verification.
 
     Attributes:
         record: the adapter.
-        key: digest of what the result depends on.
-        evidence: what is known of it without predicting.
-        observed: what it predicted earlier in the same run.
-        model: of the adapter, if it is to predict.
-        encoded: its splits for the model.
-        outputs: what was computed of them together with other tasks.
+        key: digest of everything that the result depends on.
+        evidence: the evidence, if it is known without predicting.
+        observed: the adapter's earlier observations in the same run.
+        model: the adapter's model, if it has to predict.
+        encoded: its encoded splits, by name.
+        outputs: outputs of its splits that were computed together with other tasks, by name.
     """
 
     record: AdapterRecord
@@ -68,7 +68,7 @@ class _Case:
 
 
 class Observer:
-    """Sees what adapters of one backbone predict."""
+    """Predicts with the adapters of one backbone, and collects the evidence."""
 
     def __init__(
         self,
@@ -81,41 +81,41 @@ class Observer:
     ) -> None:
         self.bank, self.backbone, self.level = bank, backbone, level
         self.conditions, self.journal, self.still_holds = conditions, journal, still_holds
-        # Versions of a task share them.
-        self.examples: LruCache[Examples] = LruCache(RECENT, len)
-        self.encoded: LruCache[Encoded] = LruCache(RECENT, len)
-        self.references: LruCache[np.ndarray] = LruCache(RECENT, len)
+        # The versions of a task share these.
+        self.examples: LruCache[Examples] = LruCache(CACHED_EXAMPLES, len)
+        self.encoded: LruCache[Encoded] = LruCache(CACHED_EXAMPLES, len)
+        self.references: LruCache[np.ndarray] = LruCache(CACHED_EXAMPLES, len)
 
     def observe(self, records: Sequence[AdapterRecord]) -> Iterator[Evidence]:
-        """Give the evidence of each adapter."""
-        for window in prefetch(self._prepared, self._windows(records)):
-            self._share(window)
+        """Yield the evidence of each adapter."""
+        for window in prefetch(self._prepare, self._windows(records)):
+            self._predict_together(window)
             for case in window:
-                yield case.evidence or self._evidence(case)
+                yield case.evidence or self._collect_evidence(case)
 
     def _windows(self, records: Sequence[AdapterRecord]) -> Iterator[list[_Case]]:
-        """Cut adapters into what is read, loaded and predicted together."""
+        """Split the adapters into windows that are read, loaded and predicted together."""
         fingerprint, numerics = self.backbone.identity.fingerprint, self.conditions.numerics
-        keys = [circumstances(record, fingerprint, numerics) for record in records]
-        wanted = self.level == "changed" and not self.conditions.asked
-        earlier = self.bank.verification_log.confirmations(keys) if wanted else {}
+        keys = [digest_circumstances(record, fingerprint, numerics) for record in records]
+        reusable = self.level == "changed" and not self.conditions.overrides
+        earlier = self.bank.verification_log.confirmations(keys) if reusable else {}
         window: list[_Case] = []
         examples = 0
         for record, key in zip(records, keys, strict=True):
-            case, own = _Case(record, key), sum(split.rows for split in record.splits)
+            case, rows = _Case(record, key), sum(split.rows for split in record.splits)
             if key in earlier and self.still_holds(record, earlier[key]):
                 case.evidence = Evidence(record, circumstances=key, confirmation=earlier[key])
-                own = 0
-            if window and (len(window) == TASKS or examples + own > EXAMPLES):
+                rows = 0
+            if window and (len(window) == WINDOW_TASKS or examples + rows > WINDOW_EXAMPLES):
                 yield window
                 window, examples = [], 0
             window.append(case)
-            examples += own
+            examples += rows
         if window:
             yield window
 
-    def _prepared(self, window: list[_Case]) -> list[_Case]:
-        """Read, tokenise and load what is to be predicted, while what comes before it is."""
+    def _prepare(self, window: list[_Case]) -> list[_Case]:
+        """Load and encode one window while the previous window is predicted."""
         for case in window:
             if case.evidence is not None:
                 continue
@@ -124,48 +124,48 @@ class Observer:
                 if case.observed is None:
                     case.model = model_of(self.bank, case.record, self.backbone)
                     if self.level != "canary":
-                        case.encoded = self._encoded(case.record)
+                        case.encoded = self._encode(case.record)
             except TaskbankError as error:
-                case.evidence = _failed(case.record, error)
+                case.evidence = _failure(case.record, error)
         return window
 
-    def _share(self, window: Sequence[_Case]) -> None:
-        """Compute small splits of several tasks in the same batches."""
+    def _predict_together(self, window: Sequence[_Case]) -> None:
+        """Compute the splits of several tasks in the same batches."""
         asked = [
             (case, name, Asked(case.model, encoded))
             for case in window
             if case.model is not None
             for name, encoded in case.encoded.items()
         ]
-        # Fewer digits are asked about for the whole of a model, and not only above its trunk.
-        if len(window) == 1 or self.conditions.reduced:
+        # A reduced precision must apply to the whole model, not only to the layers above its trunk.
+        if len(window) == 1 or self.conditions.reduced_precision:
             return
         try:
             found = predict_mixed(self.backbone, [one for _, _, one in asked])
-        except TaskbankError:  # each alone will say what is the matter with it
+        except TaskbankError:  # predicting each adapter alone will report its own error
             return
         for (case, name, _), outputs in zip(asked, found, strict=True):
             case.outputs[name] = outputs
 
-    def _evidence(self, case: _Case) -> Evidence:
+    def _collect_evidence(self, case: _Case) -> Evidence:
         record = case.record
         try:
             observed = case.observed
             if observed is None:
-                assert case.model is not None  # noqa: S101 - prepared, or there is evidence
+                assert case.model is not None  # noqa: S101 - `_prepare` set it, or set evidence
                 if self.level == "canary":
-                    canaries = self._unmoved_canaries(record, case.model)
+                    canaries = self._count_unmoved_canaries(record, case.model)
                     if canaries:
                         return Evidence(record, circumstances=case.key, canaries=canaries)
-                    case.encoded = self._encoded(record)
-                observed = self._predicted(case, case.model)
+                    case.encoded = self._encode(record)
+                observed = self._predict(case, case.model)
                 self.journal.write(record, case.key, observed)
-            comparisons = tuple(self._compared(record, observed))
+            comparisons = tuple(self._compare(record, observed))
         except TaskbankError as error:
-            return _failed(record, error)
+            return _failure(record, error)
         return Evidence(record, comparisons, circumstances=case.key)
 
-    def _predicted(self, case: _Case, model: TaskModel) -> Observed:
+    def _predict(self, case: _Case, model: TaskModel) -> Observed:
         record, definition = case.record, case.record.definition
         kind: Kind = plugins.load("kinds", record.kind)
         observed = {}
@@ -173,7 +173,7 @@ class Observer:
             examples, encoded = self._examples(record, split), case.encoded[split.name]
             if split.name in case.outputs:
                 predictions = kind.predictions(case.outputs[split.name], encoded)
-            elif self.conditions.reduced:
+            elif self.conditions.reduced_precision:
                 predictions = predict_examples(model, kind, encoded)
             else:
                 predictions = predict_examples(
@@ -181,69 +181,70 @@ class Observer:
                 )
             reference = self._reference(record, split)
             changes = kind.changes(reference, predictions, examples.columns, definition)
-            noise = least_noise(changes.scale)
-            # There is nothing to explain in what moved by less, and nothing to excuse in what was
-            # computed with fewer digits.
-            if not self.conditions.reduced and (changes.moved > noise).any():
-                some, canaries, own = self._canaries(record, split)
-                noise = measured_noise(
-                    model, kind, definition, some.columns, canaries, predictions[own]
+            noise = minimum_noise(changes.scale)
+            # Smaller moves need no explanation, and with a reduced precision no move is noise.
+            if not self.conditions.reduced_precision and (changes.moved > noise).any():
+                selected, canaries, mask = self._canaries(record, split)
+                noise = measure_noise(
+                    model, kind, definition, selected.columns, canaries, predictions[mask]
                 )
             elif split.name in case.outputs and (changes.moved <= noise).all():
-                # The batches were not those of the reference: that is not worth a blob of its own.
+                # Only the batches differ from those of the reference, so the stored blob is reused.
                 predictions = reference
             observed[split.name] = (predictions, noise)
-        # The splits are predicted by the same model: what moves one may move the other.
-        noise = max(own for _, own in observed.values())
+        # One model predicts all splits, so noise in one split may occur in the others.
+        noise = max(split_noise for _, split_noise in observed.values())
         return {name: (predictions, noise) for name, (predictions, _) in observed.items()}
 
-    def _encoded(self, record: AdapterRecord) -> dict[str, Encoded]:
-        """Return every split for the model; versions of a task share them."""
-        found = {}
+    def _encode(self, record: AdapterRecord) -> dict[str, Encoded]:
+        """Return every split encoded for the model; the versions of a task share them."""
+        encoded = {}
         for split in record.splits:
             columns = self._examples(record, split).columns
             key = (split.digest, record.kind, record.training["max_length"])
             make = partial(encoded_for, record, self.backbone, columns)
-            found[split.name] = self.encoded.get(key, make)
-        return found
+            encoded[split.name] = self.encoded.get(key, make)
+        return encoded
 
-    def _compared(self, record: AdapterRecord, observed: Observed) -> Iterator[Comparison]:
+    def _compare(self, record: AdapterRecord, observed: Observed) -> Iterator[Comparison]:
         for split in record.splits:
             predictions, noise = observed[split.name]
             examples, reference = self._examples(record, split), self._reference(record, split)
             yield compare(record, split, examples, reference, predictions, noise)
 
-    def _unmoved_canaries(self, record: AdapterRecord, model: TaskModel) -> int:
-        """Return how many canaries there are of the split that counts, if none moved; else 0."""
+    def _count_unmoved_canaries(self, record: AdapterRecord, model: TaskModel) -> int:
+        """Return the number of canaries of the scored split if no canary moved, else 0."""
         kind: Kind = plugins.load("kinds", record.kind)
         definition, count = record.definition, 0
         for split in record.splits:
-            some, encoded, own = self._canaries(record, split)
-            reference = self._reference(record, split)[own]
+            selected, encoded, mask = self._canaries(record, split)
+            reference = self._reference(record, split)[mask]
             predictions = predict_examples(model, kind, encoded)
-            changes = kind.changes(reference, predictions, some.columns, definition)
-            noise = least_noise(changes.scale)
-            if not self.conditions.reduced:
-                noise = measured_noise(model, kind, definition, some.columns, encoded, predictions)
+            changes = kind.changes(reference, predictions, selected.columns, definition)
+            noise = minimum_noise(changes.scale)
+            if not self.conditions.reduced_precision:
+                noise = measure_noise(
+                    model, kind, definition, selected.columns, encoded, predictions
+                )
             if (changes.moved > noise).any():
                 return 0
             if split.name == record.split:
-                count = len(some)
+                count = len(selected)
         return count
 
     def _canaries(
         self, record: AdapterRecord, split: SplitRecord
     ) -> tuple[Examples, Encoded, np.ndarray]:
-        """Return a split's canaries, the same for the model, and which predictions are theirs."""
+        """Return a split's canaries, their encoded form, and a mask of their predictions."""
         kind: Kind = plugins.load("kinds", record.kind)
         examples = self._examples(record, split)
         rows: Sequence[int] = split.canary
         if not rows:
             reference = self._reference(record, split)
             rows = choose_canaries(kind, reference, examples.columns, record.definition)
-        some = examples.select(rows, examples.origin)
-        own = np.isin(kind.examples_of(examples.columns), rows)
-        return some, encoded_for(record, self.backbone, some.columns), own
+        selected = examples.select(rows, examples.origin)
+        mask = np.isin(kind.examples_of(examples.columns), rows)
+        return selected, encoded_for(record, self.backbone, selected.columns), mask
 
     def _reference(self, record: AdapterRecord, split: SplitRecord) -> np.ndarray:
         make = partial(self.bank.reference, record, split.name)
@@ -254,8 +255,8 @@ class Observer:
         return self.examples.get(split.digest, make)
 
 
-def _failed(record: AdapterRecord, error: TaskbankError) -> Evidence:
+def _failure(record: AdapterRecord, error: TaskbankError) -> Evidence:
     if isinstance(error, DamagedError):
-        return Evidence(record, unusable=str(error))
-    # It could not be read or predicted at the moment.
-    return Evidence(record, unreadable=str(error))
+        return Evidence(record, damage=str(error))
+    # Reading or predicting failed, which may be temporary.
+    return Evidence(record, failure=str(error))

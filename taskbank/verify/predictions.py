@@ -1,7 +1,7 @@
-"""Collects the evidence of a verification: what every adapter predicts now.
+"""Collects the evidence of a verification: the new predictions of every adapter.
 
 Stored splits are predicted again and compared, example by example, with the reference predictions;
-the original files are not needed.
+the original data files are not needed.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
     pass
 
 
-def given_backbone(bank: Bank, conditions: Conditions) -> Backbone | None:
-    """Return the backbone that was given, loaded; none if none was.
+def load_given_backbone(bank: Bank, conditions: Conditions) -> Backbone | None:
+    """Return the given backbone, loaded; None if none was given.
 
     Args:
         bank: an open bank.
-        conditions: under which to predict.
+        conditions: the conditions of the verification.
 
     Raises:
-        InputError: if it cannot be loaded.
-        BackboneMismatchError: if the bank does not know it, and it is not only asked about.
+        InputError: if the backbone cannot be loaded.
+        BackboneMismatchError: if the bank has no such backbone and it is not a what-if override.
     """
     given = conditions.backbone
     if isinstance(given, str):
         given = load_backbone(given, conditions.device)
-    if given is not None and "backbone" not in conditions.asked:
+    if given is not None and "backbone" not in conditions.overrides:
         known = {one.fingerprint: one for one in bank.backbones()}
         if given.identity.fingerprint not in known and known:
             check_backbone(given, next(iter(known.values())))
     return given
 
 
-def gather(
+def gather_evidence(
     bank: Bank,
     records: Sequence[AdapterRecord],
     level: Level,
@@ -60,19 +60,21 @@ def gather(
     *,
     progress: bool = False,
 ) -> tuple[list[Finding], list[Evidence]]:
-    """Return what some adapters predict now, or the earlier results that still apply to them.
+    """Return findings about backbones, and the evidence of every adapter.
+
+    The evidence holds either new predictions or an earlier result that still applies.
 
     Args:
         bank: an open bank.
         records: the adapters, whose integrity was checked.
         level: `changed`, `canary` or `full`.
-        conditions: under which to predict.
-        given: the backbone, if one was given.
-        journal: records what is predicted.
-        still_holds: tells whether the earlier result of an adapter satisfies this verification.
-        progress: show a bar, if the error stream is a terminal.
+        conditions: the conditions of the verification.
+        given: the given backbone; None means the recorded ones.
+        journal: the journal that records the predictions.
+        still_holds: returns whether an adapter's earlier result satisfies this verification.
+        progress: whether to show a progress bar if the error stream is a terminal.
     """
-    other = "backbone" in conditions.asked
+    other = "backbone" in conditions.overrides
     groups: dict[str, list[AdapterRecord]] = defaultdict(list)
     for record in records:
         groups[record.backbone].append(record)
@@ -82,7 +84,7 @@ def gather(
         tqdm(
             total=len(records), desc="verifying", unit="adapter", disable=None if progress else True
         ) as bar,
-        conditions.hold(),
+        conditions.apply(),
     ):
         for fingerprint, group in groups.items():
             try:
@@ -91,8 +93,8 @@ def gather(
                 else:
                     loaded = load_recorded(bank.backbone(fingerprint), None, conditions.device)
             except TaskbankError as error:
-                findings.append(_unloadable(group, error))
-                evidence += [Evidence(record, unloadable=True) for record in group]
+                findings.append(_backbone_finding(group, error))
+                evidence += [Evidence(record, backbone_failed=True) for record in group]
                 bar.update(len(group))
                 continue
             observer = Observer(bank, loaded, level, conditions, journal, still_holds)
@@ -102,6 +104,6 @@ def gather(
     return findings, evidence
 
 
-def _unloadable(group: Sequence[AdapterRecord], error: TaskbankError) -> Finding:
+def _backbone_finding(group: Sequence[AdapterRecord], error: TaskbankError) -> Finding:
     names = ", ".join(record.ref for record in group)
-    return Finding(None, None, "backbone", f"{error} (concerns {names})")
+    return Finding(None, None, "backbone", f"{error} (affects {names})")

@@ -1,4 +1,4 @@
-"""What a verification says: frozen, and the same for people, JSON and the catalog."""
+"""The frozen report of a verification, used for output, for JSON and for the catalog."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from taskbank.digests import Json
 Level = Literal["integrity", "changed", "canary", "full"]
 Status = Literal["ok", "changed", "regressed", "damaged", "unverifiable"]
 Effect = Literal["worse", "better", "neither"]
-Afterwards = Level | Literal["none"]  # how the bank is verified when something was added
+LevelAfterAdding = Level | Literal["none"]  # the verification level after a task is added
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a verification noticed.
+    """One finding of a verification.
 
     Attributes:
-        task: the task it concerns; none if it concerns the bank.
-        version: of the task.
-        check: what noticed it: `schema`, `triggers`, `row`, `contents`, `weights`, `split`,
+        task: the affected task; None if the finding concerns the bank.
+        version: the affected version; None if the finding concerns the bank.
+        check: the check that failed: `schema`, `triggers`, `row`, `contents`, `weights`, `split`,
             `predictions`, `gone`, `metrics`, `backbone`, `regression` or `strict`.
-        message: what was found, what was expected and what to do.
+        message: the observed value, the expected value and the next step.
     """
 
     task: str | None
@@ -33,23 +33,24 @@ class Finding:
 
     @property
     def ref(self) -> str | None:
-        """The adapter's full name; none if it concerns the bank."""
+        """The affected adapter's full name; None if the finding concerns the bank."""
         return None if self.task is None else f"{self.task}@{self.version}"
 
 
 @dataclass(frozen=True)
 class Flip:
-    """An example whose answer is not the recorded one.
+    """An example whose answer changed.
 
     Attributes:
         split: the split's name.
-        row: the example's number in it, from 1.
-        text: its text, cut short.
-        label: the right answer.
-        recorded: the answer that was predicted when the task was added.
-        observed: the answer that is predicted now.
-        effect: `worse`: it was right, or nearer to it; `better`: it is now; `neither`.
-        within_noise: whether the two were so close that numerical noise can swap them.
+        row: the example's number in the split, counted from 1.
+        text: the example's text, truncated.
+        label: the correct answer.
+        recorded: the answer of the reference predictions.
+        observed: the answer of the new predictions.
+        effect: `worse` if the answer became less correct, `better` if it became more correct,
+            else `neither`.
+        within_noise: whether numerical noise explains the change.
     """
 
     split: str
@@ -64,32 +65,33 @@ class Flip:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What a verification says of one adapter.
+    """A verification's result for one adapter.
 
     Attributes:
         task: the task's name.
-        version: of the task.
-        status: `ok`: it predicts what it did, up to rounding; `changed`: it predicts otherwise,
-            and nothing says that it is worse; `regressed`: it predicts worse; `damaged`: what
-            is stored is not what was recorded; `unverifiable`: it could not be checked.
-        metric: the task's own metric; none if it cannot be read.
-        recorded: its value when the task was added.
-        observed: its value now; none if nothing was predicted.
-        flips: examples whose answer changed, over all stored splits.
-        examples: examples that were predicted again.
-        shift: the largest change of any output; none if nothing was predicted, or an output is
-            no number any more.
+        version: the adapter's version.
+        status: `ok`: its predictions are unchanged up to rounding; `changed`: its predictions
+            changed but did not get significantly worse; `regressed`: they got worse; `damaged`:
+            its stored data differs from what was recorded; `unverifiable`: it could not be
+            checked.
+        metric: the task's own metric; None if it cannot be read.
+        recorded: the metric's value for the reference predictions.
+        observed: the metric's value for the new predictions; None if nothing was predicted.
+        flips: number of examples whose answer changed, over all stored splits.
+        examples: number of examples that were predicted again.
+        shift: the largest change of any output; None if nothing was predicted, or if an output
+            became NaN or infinite.
         noise: how far rounding alone may move an output.
-        within_noise: of the flips, those that rounding explains.
-        negative_flips: of the others, those from right to wrong, or further from right.
-        positive_flips: those from wrong to right, or nearer to it.
-        p_value: how likely so large a drop of the metric is by chance, corrected for the number
-            of adapters.
-        metrics: by split and name, every metric as recorded and as it is now.
+        within_noise: number of flips that rounding explains.
+        negative_flips: number of flips beyond noise whose answer became less correct.
+        positive_flips: number of flips beyond noise whose answer became more correct.
+        p_value: the probability of so large a drop of the metric by chance, corrected for the
+            number of adapters.
+        metrics: by split and name, every metric's recorded and observed value.
         circumstances: digest of everything that the result depends on.
-        confirmed_by: the earlier verification whose result still applies.
-        canaries: how many examples stand for all of them, as none of them moved.
-        flipped: the first of the examples that flipped.
+        confirmed_by: number of the earlier verification whose result still applies.
+        canaries: number of examples predicted in place of the whole split, none of which moved.
+        flipped: the first examples that flipped.
     """
 
     task: str
@@ -118,7 +120,7 @@ class TaskResult:
         return f"{self.task}@{self.version}"
 
     def to_json(self) -> dict[str, Json]:
-        """Return what `taskbank verify-all --json` prints of an adapter."""
+        """Return the JSON form that `taskbank verify-all --json` prints for an adapter."""
         plain = asdict(self)
         return {"vouched_by" if key == "confirmed_by" else key: plain[key] for key in plain}
 
@@ -128,16 +130,16 @@ class Report:
     """A finished verification.
 
     Attributes:
-        level: what was checked.
-        findings: everything that was noticed; none means that all is well.
-        tasks: one result an adapter.
-        tolerance: the drop of a metric that was let pass where it may be chance.
-        environment: where it ran.
-        started_at: ISO 8601 in UTC.
-        finished_at: ISO 8601 in UTC.
-        id: its number in the bank; none if it was not recorded.
-        unrecorded: why it was not recorded; none if it was.
-        what_if: what was only asked about; then nothing is recorded.
+        level: the verification's level.
+        findings: all findings; empty if there are no problems.
+        tasks: one result per adapter.
+        tolerance: the largest metric drop that was tolerated when not statistically significant.
+        environment: versions, device and threads.
+        started_at: when it started, ISO 8601 in UTC.
+        finished_at: when it ended, ISO 8601 in UTC.
+        id: the verification's number in the bank; None if it was not recorded.
+        unrecorded: the error that prevented recording; None if there was none.
+        what_if: the what-if overrides; with any of them, nothing is recorded.
     """
 
     level: Level
@@ -153,31 +155,32 @@ class Report:
 
     @property
     def confirmed(self) -> int:
-        """How many adapters an earlier verification confirmed."""
+        """Number of adapters that earlier verifications confirmed."""
         return sum(task.confirmed_by is not None for task in self.tasks)
 
     @property
     def undetectable(self) -> float | None:
-        """The largest share of examples that a change can move undetected, one time in 20.
+        """The largest share of examples that a change can move undetected with probability 0.05.
 
-        A change that moves a random share d of the examples moves none of k canaries with the
-        probability (1 - d)^k. Most changes move every output, and are seen by one canary.
+        A change that moves a random share d of the examples moves none of k canaries with
+        probability (1 - d)^k. Most changes move every output, and a single canary detects them.
+        None if no canaries were used.
         """
         counts = [task.canaries for task in self.tasks if task.canaries is not None]
         return 1 - 0.05 ** (1 / min(counts)) if counts else None
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found."""
+        """Whether there are no findings."""
         return not self.findings
 
     @property
     def checked(self) -> int:
-        """How many adapters were looked at."""
+        """Number of checked adapters."""
         return len(self.tasks)
 
     def to_json(self) -> dict[str, Json]:
-        """Return what `taskbank verify-all --json` prints."""
+        """Return the JSON form that `taskbank verify-all --json` prints."""
         return {
             "ok": self.ok,
             "level": self.level,

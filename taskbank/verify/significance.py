@@ -1,4 +1,4 @@
-"""Whether the drop of a metric matters, and whether chance explains it."""
+"""Decides whether the drop of a metric is statistically significant or exceeds the tolerance."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from taskbank.verify.statistics import mcnemar, paired_permutation
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Columns, Kind
 
-SAME_METRIC = 1e-9  # a metric is a ratio of counts: recomputed, it differs by rounding at most
+METRIC_ROUNDING = 1e-9  # a metric is a ratio of counts: recomputed, it differs by rounding at most
 
 
-def drop_by_chance(
+def drop_p_value(
     kind: Kind,
     record: AdapterRecord,
     columns: Columns,
@@ -25,20 +25,21 @@ def drop_by_chance(
     flipped: np.ndarray | None = None,
     moved: np.ndarray | None = None,
 ) -> float:
-    """Return how likely so large a drop of an adapter's metric is by chance, one-sided.
+    """Return the one-sided p-value of the drop of an adapter's metric.
 
     Args:
-        kind: of the task.
-        record: the adapter, whose metric and definition count.
-        columns: of the examples.
-        reference: what was predicted for them.
-        predictions: what is predicted now, all of it numbers.
-        flipped: of each example, whether its answer changed by more than rounding; none means
-            wherever it changed at all.
-        moved: of each example, whether an output moved by more than rounding; likewise.
+        kind: the task's kind.
+        record: the adapter; its metric and definition are used.
+        columns: the columns of the examples.
+        reference: the reference predictions.
+        predictions: the new predictions, all finite.
+        flipped: for each example, whether its answer changed beyond rounding; None means whether
+            its answer changed at all.
+        moved: for each example, whether an output moved beyond rounding; None means whether an
+            output moved at all.
 
     Returns:
-        1 if there is no drop.
+        the p-value, which is 1 if there is no drop.
     """
     if flipped is None or moved is None:
         changes = kind.changes(reference, predictions, columns, record.definition)
@@ -48,40 +49,41 @@ def drop_by_chance(
     definition, owner = record.definition, kind.examples_of(columns)
 
     def score(now: np.ndarray) -> float:
-        """Return the metric, the higher the better, if only some examples are as they are now."""
+        """Return the metric, negated if lower is better, with new predictions for `now` only."""
         mixed = np.where(now[owner, None], predictions, reference)
         return better(record.metric, kind.scores(mixed, columns, definition)[record.metric])
 
-    was = score(np.zeros_like(moved))
-    if score(np.ones_like(moved)) >= was:
+    reference_score = score(np.zeros_like(moved))
+    if score(np.ones_like(moved)) >= reference_score:
         return 1.0
     before = kind.correctness(reference, columns, definition)
     after = kind.correctness(predictions, columns, definition)
-    if set(before) | set(after) <= {0.0, 1.0} and before.mean() == was:
+    if set(before) | set(after) <= {0.0, 1.0} and before.mean() == reference_score:
         worse = int(((before > after) & flipped).sum())
         return mcnemar(worse, int(((before < after) & flipped).sum()))
-    # Most metrics see nothing but the answers; few changes can then be tried in every way.
+    # Most metrics depend on the answers only. Then only flips need to be permuted, and if they are
+    # few, all permutations can be tried.
     decisive = np.flatnonzero(flipped if score(flipped) == score(moved) else moved)
 
-    def of_decisive(chosen: np.ndarray) -> float:
+    def score_decisive(chosen: np.ndarray) -> float:
         now = np.zeros_like(moved)
         now[decisive[chosen]] = True
         return score(now)
 
-    return paired_permutation(len(decisive), of_decisive)
+    return paired_permutation(len(decisive), score_decisive)
 
 
-SIGNIFICANT = 0.05  # chance of one false alarm in a whole verification
-# A metric that sees every output, such as a correlation, drops by next to nothing as soon as all of
-# them move a little, and that is no chance. Less than a tenth of a point matters to nobody.
-NEGLIGIBLE = 0.001
+SIGNIFICANCE_LEVEL = 0.05  # probability of a false alarm in a whole verification
+# A metric that depends on every output, such as a correlation, drops slightly as soon as all
+# outputs move slightly, and such a drop is significant. Drops below a tenth of a point are ignored.
+NEGLIGIBLE_DROP = 0.001
 
 
-def is_beyond(drop: float, tolerance: float) -> bool:
-    """Return whether a drop is more than a tolerance, and not only by its last binary digit."""
-    return drop > tolerance + SAME_METRIC
+def exceeds_tolerance(drop: float, tolerance: float) -> bool:
+    """Return whether a drop exceeds a tolerance by more than rounding."""
+    return drop > tolerance + METRIC_ROUNDING
 
 
 def is_significant(drop: float, p_value: float) -> bool:
-    """Return whether a drop matters to anybody, and chance does not explain it."""
-    return drop > NEGLIGIBLE and p_value < SIGNIFICANT
+    """Return whether a drop is statistically significant and not negligible."""
+    return drop > NEGLIGIBLE_DROP and p_value < SIGNIFICANCE_LEVEL

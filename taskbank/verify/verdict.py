@@ -1,9 +1,9 @@
-"""Says of every adapter that was predicted again whether it changed, and whether it matters.
+"""Turns the evidence of a verification into results and findings.
 
-An adapter is `regressed` where its metric dropped by more than the tolerance, or by more than
-chance explains; `changed` where predictions moved by more than rounding, and it did not;
-`ok` where they did not. The probabilities are corrected for the number of adapters, so that
-among a thousand the chance of one false alarm is still that of one test.
+An adapter is `regressed` if its metric dropped by more than the tolerance, or significantly;
+otherwise it is `changed` if its predictions moved by more than rounding, else `ok`. The p-values
+are corrected for the number of adapters: even among a thousand adapters, the probability of any
+false alarm is that of a single test.
 """
 
 from __future__ import annotations
@@ -16,28 +16,29 @@ from taskbank.bank.records import AdapterRecord, Confirmation
 from taskbank.kinds.metrics import drop_of
 from taskbank.verify.compare import Comparison
 from taskbank.verify.report import Finding, Status, TaskResult
-from taskbank.verify.significance import is_beyond, is_significant
+from taskbank.verify.significance import exceeds_tolerance, is_significant
 from taskbank.verify.statistics import holm
 
-SHOWN_FLIPS = 20  # a report shows so many examples of a split
-WHAT_TO_DO = (
+SHOWN_FLIPS = 20  # flips per split in a report
+NEXT_STEP = (
     "Compare the environment with the recorded one (taskbank show --json), or train a new version"
 )
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was seen of one adapter.
+    """The evidence about one adapter.
 
     Attributes:
         record: the adapter.
-        comparisons: one a stored split; none if it was not predicted.
-        circumstances: digest of what the result depends on.
+        comparisons: one comparison per stored split; empty if nothing was predicted.
+        circumstances: digest of everything that the result depends on.
         confirmation: the earlier verification whose result still applies.
-        canaries: how many examples stand for all of them, as none of them moved.
-        unusable: why its weights cannot be used, if they cannot.
-        unreadable: why it could not be looked at, if it could not.
-        unloadable: whether its backbone could not be loaded; that is said once for all.
+        canaries: number of examples predicted in place of the whole split, none of which moved.
+        damage: the error that shows that its stored data is damaged, if there was one.
+        failure: the error that prevented reading or predicting, if there was one.
+        backbone_failed: whether its backbone could not be loaded; one finding for the bank reports
+            this for all affected adapters.
     """
 
     record: AdapterRecord
@@ -45,18 +46,18 @@ class Evidence:
     circumstances: str | None = None
     confirmation: Confirmation | None = None
     canaries: int | None = None
-    unusable: str | None = None
-    unreadable: str | None = None
-    unloadable: bool = False
+    damage: str | None = None
+    failure: str | None = None
+    backbone_failed: bool = False
 
     @property
-    def own(self) -> Comparison:
-        """The comparison of the split that the adapter's score is of."""
+    def main_comparison(self) -> Comparison:
+        """The comparison of the adapter's scored split."""
         return next(one for one in self.comparisons if one.split.name == self.record.split)
 
     @property
     def disagreements(self) -> tuple[str, ...]:
-        """Where the recorded metrics do not follow from the reference predictions."""
+        """The recorded metrics that the reference predictions contradict."""
         return tuple(text for one in self.comparisons for text in one.disagreements)
 
 
@@ -67,40 +68,40 @@ def judge(
     tolerances: Mapping[str, float] | None = None,
     strict: bool = False,
 ) -> tuple[list[Finding], list[TaskResult]]:
-    """Return what is wrong, and a result for every adapter.
+    """Return the findings, and one result per adapter.
 
     Args:
-        evidence: of every adapter of the verification.
-        tolerance: the drop of a metric that is let pass where it may be chance.
-        tolerances: of tasks that have one of their own.
-        strict: whether every answer that changed by more than rounding is a finding.
+        evidence: the evidence of every adapter in the verification.
+        tolerance: largest metric drop to tolerate when it is not statistically significant.
+        tolerances: tolerances of individual tasks, by task.
+        strict: whether every answer that changed beyond rounding is a finding.
     """
     findings: list[Finding] = []
     results = []
-    predicted = [one for one in evidence if one.comparisons]
-    corrected = iter(holm([one.own.p_value for one in predicted]))
+    p_values = [one.main_comparison.p_value for one in evidence if one.comparisons]
+    corrected = iter(holm(p_values))
     for one in evidence:
         p_value = next(corrected) if one.comparisons else 1.0
-        own = (tolerances or {}).get(one.record.task, tolerance)
-        found = list(_findings(one, p_value, own, strict=strict))
-        findings += found
-        results.append(_result(one, found, p_value))
+        own_tolerance = (tolerances or {}).get(one.record.task, tolerance)
+        own_findings = list(_findings(one, p_value, own_tolerance, strict=strict))
+        findings += own_findings
+        results.append(_result(one, own_findings, p_value))
     return findings, results
 
 
 def still_holds(confirmation: Confirmation, metric: str, tolerance: float, *, strict: bool) -> bool:
-    """Return whether the result of an earlier verification satisfies this one.
+    """Return whether an earlier result satisfies the requirements of this verification.
 
     Args:
         confirmation: the earlier result.
-        metric: of the task.
-        tolerance: of this verification.
+        metric: the task's metric.
+        tolerance: the tolerance of this verification.
         strict: whether this verification treats every changed answer as a finding.
     """
     if confirmation.status == "ok" or confirmation.observed is None:
         return confirmation.status == "ok"
     drop = drop_of(metric, confirmation.recorded, confirmation.observed)
-    return not strict and not is_beyond(drop, tolerance)
+    return not strict and not exceeds_tolerance(drop, tolerance)
 
 
 def _findings(
@@ -111,33 +112,38 @@ def _findings(
     def finding(check: str, message: str) -> Finding:
         return Finding(record.task, record.version, check, message)
 
-    if evidence.unusable is not None:
-        yield finding("weights", evidence.unusable)
-    if evidence.unreadable is not None:
-        yield finding("gone", evidence.unreadable)
+    if evidence.damage is not None:
+        yield finding("weights", evidence.damage)
+    if evidence.failure is not None:
+        yield finding("gone", evidence.failure)
     for disagreement in evidence.disagreements:
         yield finding("metrics", disagreement)
     if evidence.disagreements or not evidence.comparisons:
         return
     for one in evidence.comparisons:
         if one.broken:
-            told = f"{one.describe()}. {one.broken:,} predictions are no numbers. {WHAT_TO_DO}"
-            yield finding("regression", told)
+            message = (
+                f"{one.describe()}. {one.broken:,} predictions are NaN or infinite. {NEXT_STEP}"
+            )
+            yield finding("regression", message)
             return
-    own = evidence.own
-    drop = own.drop if own.moved else 0.0
-    if is_beyond(drop, tolerance):
-        reason = f"it dropped by {drop:.4f}, more than the tolerance of {tolerance:g}"
+    main = evidence.main_comparison
+    drop = main.drop if main.moved else 0.0
+    if exceeds_tolerance(drop, tolerance):
+        reason = f"the metric dropped by {drop:.4f}, more than the tolerance of {tolerance:g}"
     elif is_significant(drop, p_value):
-        reason = f"a drop of {drop:.4f} by chance has the corrected probability {p_value:.2g}"
+        reason = (
+            f"the drop of {drop:.4f} is statistically significant (corrected p-value {p_value:.2g})"
+        )
     else:
         reason = ""
     if reason:
-        yield finding("regression", f"{own.describe()}. {reason.capitalize()}. {WHAT_TO_DO}")
+        yield finding("regression", f"{main.describe()}. {reason.capitalize()}. {NEXT_STEP}")
     elif strict:
         for one in evidence.comparisons:
             if one.real_flips:
-                yield finding("strict", f"{one.describe()}. No flip is let pass with --strict")
+                message = f"{one.describe()}. --strict treats every changed prediction as a failure"
+                yield finding("strict", message)
 
 
 def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> TaskResult:
@@ -156,15 +162,15 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
             confirmed_by=earlier.verification if earlier else None,
             canaries=evidence.canaries,
         )
-    own = evidence.own
+    main = evidence.main_comparison
     shift = max(one.shift for one in comparisons)
     return TaskResult(
         record.task,
         record.version,
         status,
         record.metric,
-        own.recorded,
-        own.observed,
+        main.recorded,
+        main.observed,
         sum(len(one.flips) for one in comparisons),
         sum(one.split.rows for one in comparisons),
         shift if math.isfinite(shift) else None,
@@ -180,7 +186,7 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
 
 
 def _status(evidence: Evidence, checks: set[str]) -> Status:
-    if evidence.unloadable or evidence.unreadable is not None:
+    if evidence.backbone_failed or evidence.failure is not None:
         return "unverifiable"
     if checks & {"weights", "metrics"}:
         return "damaged"

@@ -1,4 +1,4 @@
-"""One run of the checks: integrity, then predictions, then the record of both in the bank."""
+"""Verifies a bank: checks integrity, then predictions, and records the results in the bank."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taskbank.runtime.clock import now
 from taskbank.runtime.environment import environment
 from taskbank.verify.integrity import Integrity, check_integrity
 from taskbank.verify.journal import Journal
-from taskbank.verify.report import Afterwards, Finding, Level, Report, TaskResult
+from taskbank.verify.report import Finding, Level, LevelAfterAdding, Report, TaskResult
 from taskbank.verify.verdict import judge, still_holds
 
 if TYPE_CHECKING:
@@ -35,69 +35,75 @@ def verify_all(
     resume: bool = False,
     progress: bool = False,
 ) -> Report:
-    """Check that everything in a bank is, and predicts, what was recorded.
+    """Check that everything in a bank is stored as recorded and predicts as recorded.
 
     Args:
-        bank: an open bank; nothing in it changes but that the verification is recorded.
-        tasks: references (`NAME`, `NAME@VERSION`, `NAME@ALIAS`) of the adapters to check; a
-            bare name means every version in use. None at all means every adapter in use, and
-            what belongs to no single task.
-        level: `integrity` checks rows and bytes without torch; `full` also predicts every
-            stored split again; `changed` only where something that the result depends on has
-            changed since a verification found it to be as it was; `canary` a handful of
-            examples of each split, and all of them where one moved.
-        tolerance: the drop of a metric that is let pass where it may be chance, from 0 to 1,
-            which lets any pass. A drop that chance does not explain is never let pass. A task
-            may have a tolerance of its own in the bank.
-        strict: whether every answer that changed by more than rounding is a finding.
-        what_if: try out another `backbone`, `dtype` (`float32`, `bfloat16` or `float16`),
-            `device` or number of `threads`; nothing is recorded.
-        backbone: where to load the backbone from, if not from where it was recorded, or the
-            backbone itself.
-        device: to compute on; none means the best there is, or where the given backbone is.
-        resume: go on from what an interrupted verification of the same tasks and level left.
-        progress: show a bar, if the error stream is a terminal.
+        bank: an open bank; the only change to it is the record of the verification.
+        tasks: references (`NAME`, `NAME@VERSION`, `NAME@ALIAS`) of the adapters to check; a bare
+            name means every version in use. Empty means every adapter in use, and everything
+            that belongs to no single task.
+        level: `integrity` checks rows and bytes without torch. `full` also predicts every stored
+            split again. `changed` predicts only adapters whose result depends on something that
+            has changed since an earlier verification confirmed them. `canary` predicts a handful
+            of examples of each split, and all of them if one moved.
+        tolerance: largest metric drop to tolerate when it is not statistically significant, from
+            0 to 1; 1 tolerates any such drop. A significant drop is never tolerated. The bank can
+            store a separate tolerance for a task.
+        strict: whether every answer that changed beyond rounding is a finding.
+        what_if: another `backbone`, `dtype` (`float32`, `bfloat16` or `float16`), `device` or
+            number of `threads` to try out, by name; nothing is recorded.
+        backbone: the backbone, or where to load it from; None means its recorded source.
+        device: the device to compute on; None means the device of the given backbone, or the best
+            available device.
+        resume: whether to continue an interrupted verification of the same tasks and level.
+        progress: whether to show a progress bar if the error stream is a terminal.
 
     Raises:
-        InputError: if an argument is not usable.
-        NotFoundError: if a reference names nothing.
-        BackboneMismatchError: if `backbone` is given and is none that the bank knows.
+        InputError: if an argument is invalid.
+        NotFoundError: if a reference does not exist.
+        BackboneMismatchError: if the given backbone is not one of the bank's backbones.
     """
     if level not in get_args(Level):
         raise InputError(f"level {level!r} is unknown: use {', '.join(get_args(Level))}")
     check_tolerance(tolerance)
     if level == "integrity" and what_if:
-        raise InputError("at level integrity nothing is predicted: --what-if needs another")
-    chosen = {_chosen(bank, ref) for ref in tasks}
+        raise InputError(
+            "level integrity predicts nothing: use --what-if with level changed, canary or full"
+        )
+    chosen = {_select(bank, ref) for ref in tasks}
 
-    asked = None
+    conditions = None
     if level != "integrity":
-        from taskbank.verify.conditions import conditions
+        from taskbank.verify.conditions import resolve_conditions
 
-        asked = conditions(what_if, backbone, device)
-    moment, where = now(), environment(asked.device if asked else None)
-    report = Report(level, (), (), tolerance, where, moment, moment, what_if=what_if or {})
+        conditions = resolve_conditions(what_if, backbone, device)
+    started_at, current_environment = now(), environment(conditions.device if conditions else None)
+    report = Report(
+        level, (), (), tolerance, current_environment, started_at, started_at, what_if=what_if or {}
+    )
     integrity = check_integrity(bank, chosen, progress=progress)
     findings = list(integrity.findings)
     journal = Journal(bank.verification_log)
     predicted: list[TaskResult] = []
-    if asked is not None:
-        from taskbank.verify.predictions import gather, given_backbone
+    if conditions is not None:
+        from taskbank.verify.predictions import gather_evidence, load_given_backbone
 
-        records, unreadable = _readable(bank, integrity)
-        given = given_backbone(bank, asked)
-        journal, report = _start(bank, report, sorted(tasks), resume=resume)
-        own = bank.tolerances()
+        records, read_findings = _read_records(bank, integrity)
+        given = load_given_backbone(bank, conditions)
+        journal, report = _open_journal(bank, report, sorted(tasks), resume=resume)
+        tolerances = bank.tolerances()
 
-        def holds(record: AdapterRecord, earlier: Confirmation) -> bool:
-            allowed = own.get(record.task, tolerance)
-            return still_holds(earlier, record.metric, allowed, strict=strict)
+        def applies(record: AdapterRecord, earlier: Confirmation) -> bool:
+            own_tolerance = tolerances.get(record.task, tolerance)
+            return still_holds(earlier, record.metric, own_tolerance, strict=strict)
 
-        unloadable, evidence = gather(
-            bank, records, level, asked, given, journal, holds, progress=progress
+        backbone_findings, evidence = gather_evidence(
+            bank, records, level, conditions, given, journal, applies, progress=progress
         )
-        judged, predicted = judge(evidence, tolerance=tolerance, tolerances=own, strict=strict)
-        findings += [*unreadable, *unloadable, *judged]
+        judged, predicted = judge(
+            evidence, tolerance=tolerance, tolerances=tolerances, strict=strict
+        )
+        findings += [*read_findings, *backbone_findings, *judged]
     results = _results(integrity, predicted, findings)
     report = replace(report, findings=tuple(findings), tasks=results, finished_at=now())
     if journal.problems:
@@ -105,18 +111,18 @@ def verify_all(
     return report if report.what_if or report.unrecorded else _record(bank, report, journal.run)
 
 
-def verify_afterwards(bank: Bank, level: Afterwards, **given: Any) -> Report | None:
-    """Verify a bank that something was added to; none if that is not wanted.
+def verify_after_adding(bank: Bank, level: LevelAfterAdding, **given: Any) -> Report | None:
+    """Verify a bank after a task was added; do nothing and return None at level `none`.
 
     Args:
         bank: an open bank.
-        level: as for `verify_all`, or `none`.
-        given: what else `verify_all` takes.
+        level: a level of `verify_all`, or `none`.
+        given: further arguments of `verify_all`.
     """
     return None if level == "none" else verify_all(bank, level=level, **given)
 
 
-def _chosen(bank: Bank, ref: str) -> tuple[str, int | None]:
+def _select(bank: Bank, ref: str) -> tuple[str, int | None]:
     name, version = bank.resolve(ref)
     return (name, version) if "@" in ref else (name, None)
 
@@ -124,15 +130,17 @@ def _chosen(bank: Bank, ref: str) -> tuple[str, int | None]:
 def _results(
     integrity: Integrity, predicted: Sequence[TaskResult], findings: Sequence[Finding]
 ) -> tuple[TaskResult, ...]:
-    """Return a result for every adapter in use: from its predictions, else from its integrity."""
+    """Return a result for every adapter in use, from its predictions or else its integrity."""
     by_ref = {(result.task, result.version): result for result in predicted}
-    unreadable = {(finding.task, finding.version) for finding in findings if finding.check == "row"}
+    damaged_rows = {
+        (finding.task, finding.version) for finding in findings if finding.check == "row"
+    }
     return tuple(
         by_ref.get((one.task, one.version))
         or TaskResult(
             one.task,
             one.version,
-            "damaged" if (one.task, one.version) in unreadable else one.status,
+            "damaged" if (one.task, one.version) in damaged_rows else one.status,
             one.metric,
             one.score,
         )
@@ -141,39 +149,39 @@ def _results(
     )
 
 
-def _readable(bank: Bank, integrity: Integrity) -> tuple[list[AdapterRecord], list[Finding]]:
-    """Return the records of the sound adapters, and what is wrong with those that have none."""
+def _read_records(bank: Bank, integrity: Integrity) -> tuple[list[AdapterRecord], list[Finding]]:
+    """Return the records of the intact adapters, and findings for records that cannot be read."""
     try:
         known = {(record.task, record.version): record for record in bank.adapters()}
-    except TaskbankError:  # because of another adapter
+    except TaskbankError:  # one unreadable adapter is enough to raise
         known = {}
     records, findings = [], []
     for one in integrity.adapters:
-        if not one.sound:
+        if not one.intact:
             continue
         try:
             found = known.get((one.task, one.version))
             records.append(found or bank[f"{one.task}@{one.version}"])
-        except TaskbankError as error:  # it was changed or removed since
+        except TaskbankError as error:  # it was changed or removed in the meantime
             findings.append(Finding(one.task, one.version, "row", str(error)))
     return records, findings
 
 
-def _start(
+def _open_journal(
     bank: Bank, report: Report, tasks: Sequence[str], *, resume: bool
 ) -> tuple[Journal, Report]:
-    """Return where to record what is predicted: in a new run, or in an interrupted one."""
+    """Return the journal of a new run, or of an interrupted run to resume, and the report."""
     log = bank.verification_log
     if report.what_if:
         return Journal(log), report
     if resume:
-        # Of several, the run that observed most, then the newest.
+        # Prefer the run with the most observed adapters, then the newest run.
         for run in sorted(log.unfinished_runs(), key=lambda run: (-run.adapters, -run.id)):
             if (run.level, list(run.tasks)) == (report.level, list(tasks)):
                 return Journal(log, run.id, log.observations(run.id)), report
     try:
         return Journal(log, log.start_run(report.level, tasks, report.environment)), report
-    except BankError as error:  # a bank that cannot be written to is still reported on
+    except BankError as error:  # verification continues if the bank is not writable
         return Journal(log), replace(report, unrecorded=str(error))
 
 
@@ -196,7 +204,7 @@ def _record(bank: Bank, report: Report, run: int | None) -> Report:
             evidence={name: getattr(result, name) for name in EVIDENCE},
         )
         for result in report.tasks
-        # Adapters that are well and were not predicted add nothing to earlier records.
+        # Results of adapters that are ok and were not predicted add nothing to earlier records.
         if result.examples is not None or (result.status != "ok" and not result.confirmed_by)
     )
     new = NewVerification(

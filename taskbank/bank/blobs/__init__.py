@@ -1,1 +1,1 @@
-"""Content-addressed bytes: in the catalog, in a folder, or at any fsspec URL."""
+"""Content-addressed blobs: in the catalog, in a folder, or at any fsspec URL."""

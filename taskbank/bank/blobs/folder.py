@@ -1,4 +1,4 @@
-"""Blobs as files of a folder, each written beside its place and renamed into it."""
+"""Blobs as files in a folder, each written to a temporary file and then renamed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tempfile import NamedTemporaryFile
 
 from sqlalchemy import Connection
 
-from taskbank.bank.blobs.store import checked, file_name
+from taskbank.bank.blobs.store import check_blob, file_name
 from taskbank.digests import digest_bytes
 from taskbank.errors import BankError
 
@@ -23,7 +23,7 @@ class FolderBlobs:
         self.folder = folder
 
     def stage(self, data: bytes) -> None:
-        """Write the file, if it is not there."""
+        """Write the file unless it exists."""
         path = self.folder / file_name(digest_bytes(data))
         if path.exists():
             return
@@ -40,22 +40,22 @@ class FolderBlobs:
             ) from error
 
     def put(self, data: bytes, connection: Connection) -> str:
-        """Write the file if gc took it since it was staged, and return the digest."""
+        """Write the file again if gc has deleted it since `stage`; return the digest."""
         self.stage(data)
         return digest_bytes(data)
 
     def get(self, digest: str) -> bytes:
-        """Return the bytes of a digest, checked."""
+        """Return the bytes with a given digest, after checking them against it."""
         path = self.folder / file_name(digest)
         data = path.read_bytes() if path.is_file() else None
-        return checked(digest, data, str(self.folder))
+        return check_blob(digest, data, str(self.folder))
 
     def delete(self, digest: str, connection: Connection) -> None:
         """Delete a blob's file."""
         (self.folder / file_name(digest)).unlink(missing_ok=True)
 
     def sizes(self) -> Iterator[tuple[str, int]]:
-        """Give the digest and the size of every blob."""
+        """Yield the digest and the size in bytes of every blob."""
         for path in sorted(self.folder.glob("??/*")):
             if not path.name.startswith(UNFINISHED):
                 yield f"sha256:{path.name}", path.stat().st_size

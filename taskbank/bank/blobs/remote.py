@@ -1,4 +1,4 @@
-"""Blobs at any URL that fsspec reads and writes, such as an object store."""
+"""Blobs at any URL that fsspec can read and write, such as an object store."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from taskbank.bank.blobs.store import checked, file_name
+from taskbank.bank.blobs.store import check_blob, file_name
 from taskbank.digests import digest_bytes
 from taskbank.errors import BankError, InputError
 
 
 class RemoteBlobs:
-    """The blob store behind an fsspec URL; the store must make an upload visible only whole.
+    """The blob store at an fsspec URL; the remote store must make uploads visible atomically.
 
     Raises:
-        InputError: if no driver for the URL is installed.
+        InputError: if the URL is invalid or its driver is not installed.
     """
 
     def __init__(self, url: str) -> None:
@@ -29,23 +29,23 @@ class RemoteBlobs:
             raise InputError(f"blobs URL {url!r} cannot be opened: {error}") from None
 
     def stage(self, data: bytes) -> None:
-        """Upload the bytes, if they are not there."""
+        """Upload the bytes unless the store has them."""
         path = self._path(digest_bytes(data))
         self._call(lambda: None if self.files.exists(path) else self._upload(path, data))
 
     def put(self, data: bytes, connection: Connection) -> str:
-        """Upload the bytes if gc took them since they were staged, and return the digest."""
+        """Upload the bytes again if gc has deleted them since `stage`; return the digest."""
         self.stage(data)
         return digest_bytes(data)
 
     def get(self, digest: str) -> bytes:
-        """Return the bytes of a digest, checked."""
+        """Return the bytes with a given digest, after checking them against it."""
         path = self._path(digest)
         try:
             data = self._call(lambda: self.files.cat_file(path))
         except FileNotFoundError:
             data = None
-        return checked(digest, data, self.url)
+        return check_blob(digest, data, self.url)
 
     def delete(self, digest: str, connection: Connection) -> None:
         """Delete a blob."""
@@ -53,9 +53,9 @@ class RemoteBlobs:
         self._call(lambda: self.files.rm_file(path) if self.files.exists(path) else None)
 
     def sizes(self) -> Iterator[tuple[str, int]]:
-        """Give the digest and the size of every blob."""
-        found = self._call(lambda: self.files.find(self.root, detail=True))
-        for path, details in sorted(found.items()):
+        """Yield the digest and the size in bytes of every blob."""
+        listing = self._call(lambda: self.files.find(self.root, detail=True))
+        for path, details in sorted(listing.items()):
             yield f"sha256:{path.rsplit('/', 1)[-1]}", details["size"]
 
     def _path(self, digest: str) -> str:
@@ -65,10 +65,10 @@ class RemoteBlobs:
         self.files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         return self.files.pipe_file(path, data)
 
-    def _call(self, step: Any) -> Any:
+    def _call(self, operation: Any) -> Any:
         try:
-            return step()
+            return operation()
         except FileNotFoundError:
             raise
-        except Exception as error:  # every driver raises its own kinds
+        except Exception as error:  # every driver raises its own exception types
             raise BankError(f"the blob store {self.url} failed: {error}") from error

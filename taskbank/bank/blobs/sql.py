@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 
-from taskbank.bank.blobs.store import checked
-from taskbank.bank.catalog.database import reading
+from taskbank.bank.blobs.store import check_blob
+from taskbank.bank.catalog.database import read_transaction
 from taskbank.bank.catalog.tables import BlobRow
 from taskbank.digests import digest_bytes
 
@@ -19,10 +19,10 @@ class CatalogBlobs:
         self.engine = engine
 
     def stage(self, data: bytes) -> None:
-        """Do nothing: everything happens inside the transaction."""
+        """Do nothing: `put` does all the work inside the transaction."""
 
     def put(self, data: bytes, connection: Connection) -> str:
-        """Store some bytes unless they are there, and return their digest."""
+        """Store bytes unless the catalog has them; return their digest."""
         digest = digest_bytes(data)
         known = select(BlobRow.digest).where(BlobRow.digest == digest)
         if connection.execute(known).scalar() is None:
@@ -30,24 +30,24 @@ class CatalogBlobs:
             if connection.dialect.name == "postgresql":
                 from sqlalchemy.dialects import postgresql  # slow to import
 
-                # Another transaction may be storing the same bytes at this moment.
+                # Another transaction may be storing the same bytes concurrently.
                 connection.execute(postgresql.insert(BlobRow).on_conflict_do_nothing(), values)
             else:
                 connection.execute(insert(BlobRow), values)
         return digest
 
     def get(self, digest: str) -> bytes:
-        """Return the bytes of a digest, checked."""
-        with reading(self.engine) as connection:
+        """Return the bytes with a given digest, after checking them against it."""
+        with read_transaction(self.engine) as connection:
             query = select(BlobRow.data).where(BlobRow.digest == digest)
-            return checked(digest, connection.execute(query).scalar(), "the catalog")
+            return check_blob(digest, connection.execute(query).scalar(), "the catalog")
 
     def delete(self, digest: str, connection: Connection) -> None:
-        """Delete a blob; the database refuses while a row needs it."""
+        """Delete a blob; the database refuses while a row refers to it."""
         connection.execute(delete(BlobRow).where(BlobRow.digest == digest))
 
     def sizes(self) -> Iterator[tuple[str, int]]:
-        """Give the digest and the size of every blob."""
-        with reading(self.engine) as connection:
+        """Yield the digest and the size in bytes of every blob."""
+        with read_transaction(self.engine) as connection:
             for row in connection.execute(select(BlobRow.digest, BlobRow.size)):
                 yield row.digest, row.size

@@ -1,4 +1,4 @@
-"""What a blob store can do, and what all of them check. Knows nothing of what bytes mean."""
+"""The interface of blob stores and their common checks, independent of what the bytes mean."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from taskbank.errors import DamagedError, GoneError
 
 
 class BlobStore(Protocol):
-    """Bytes by digest: a blob appears whole or not at all, and never changes.
+    """Bytes by digest: a blob appears atomically and never changes.
 
-    `put` and `delete` happen inside the transaction that records or deletes the rows which
-    need the blob. A store outside the catalog cannot take part in it, so a crash there
-    leaves a blob without a row, for gc, and never a row without its blob.
+    `put` and `delete` run inside the transaction that records or deletes the rows that refer to
+    the blob. A store outside the catalog cannot take part in that transaction, so a crash there
+    can leave a blob without a row, which gc deletes, but never a row without its blob.
     """
 
     def stage(self, data: bytes) -> None:
-        """Do what can be done before the transaction, so that it stays short."""
+        """Do the work that is possible before the transaction, to keep the transaction short."""
 
     def put(self, data: bytes, connection: Connection) -> str:
-        """Store some bytes unless they are there, and return their digest."""
+        """Store bytes unless the store has them; return their digest."""
 
     def get(self, digest: str) -> bytes:
-        """Return the bytes of a digest, checked.
+        """Return the bytes with a given digest, after checking them against it.
 
         Raises:
-            DamagedError: if they are gone, or are not what the digest says.
+            DamagedError: if the bytes are missing or do not match the digest.
         """
 
     def delete(self, digest: str, connection: Connection) -> None:
-        """Delete a blob; one that is not there is no error."""
+        """Delete a blob; do nothing if it does not exist."""
 
     def sizes(self) -> Iterator[tuple[str, int]]:
-        """Give the digest and the size of every blob."""
+        """Yield the digest and the size in bytes of every blob."""
 
 
-def checked(digest: str, data: bytes | None, where: str) -> bytes:
-    """Return a blob's bytes if they are what the digest says.
+def check_blob(digest: str, data: bytes | None, where: str) -> bytes:
+    """Return a blob's bytes if they match its digest.
 
     Args:
-        digest: the digest asked for.
-        data: what the store holds, or none.
-        where: the store, for the error.
+        digest: the requested digest.
+        data: the stored bytes; None if there are none.
+        where: the store's name, for the error message.
 
     Raises:
-        GoneError: if there are none.
-        DamagedError: if they differ.
+        GoneError: if there are no bytes.
+        DamagedError: if the bytes do not match the digest.
     """
     if data is None:
         raise GoneError(f"blob {digest} is missing from {where}: restore it from a copy")
@@ -63,12 +63,12 @@ def checked(digest: str, data: bytes | None, where: str) -> bytes:
 
 
 def file_name(digest: str) -> str:
-    """Return the relative file name of a blob: two hex digits, then all of them.
+    """Return the relative path of a blob: a folder of two hex digits, then the full digest.
 
     Raises:
-        DamagedError: if the digest is not one, so that no other text becomes a path.
+        DamagedError: if the text is not a digest, so that no other text becomes a path.
     """
     if not DIGEST.fullmatch(digest):
-        raise DamagedError(f"{digest!r} is not a digest: the row that holds it is damaged")
+        raise DamagedError(f"{digest!r} is not a digest: the row that contains it is damaged")
     hex_digits = digest.removeprefix("sha256:")
     return f"{hex_digits[:2]}/{hex_digits}"

@@ -1,4 +1,4 @@
-"""Which blob store a bank's `blobs` column or the option `--blobs` means."""
+"""Maps a bank's `blobs` column, or the option `--blobs`, to a blob store."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ IN_CATALOG = "catalog"
 
 
 def canonical_blobs_url(url: str) -> str:
-    """Return the text by which a bank remembers its blob store.
+    """Return the form of a blob store's URL that a bank records.
 
     Args:
         url: `catalog`, a folder, or an fsspec URL such as `s3://bucket/folder`.
 
     Raises:
-        InputError: if it holds a user name or a password, which the catalog must not.
+        InputError: if the URL contains a user name or a password: the catalog stores no secrets.
     """
     parts = urlsplit(url)
     if url == IN_CATALOG:
@@ -34,8 +34,8 @@ def canonical_blobs_url(url: str) -> str:
         )
     if parts.username or parts.password:
         raise InputError(
-            "the blobs URL holds a user name or a password, and the catalog keeps no secrets: "
-            "give them through the environment, as the store's fsspec driver documents"
+            "the blobs URL contains a user name or a password, but the catalog stores no secrets: "
+            "set them in the environment, as the store's fsspec driver documents"
         )
     if parts.scheme in ("", "file"):
         from urllib.request import url2pathname  # slow to import

@@ -1,1 +1,1 @@
-"""The catalog: tables of backbones, adapters, aliases, trials and verifications."""
+"""The catalog: tables of backbones, adapters, aliases, trials and verifications, in SQL."""

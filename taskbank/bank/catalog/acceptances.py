@@ -1,4 +1,4 @@
-"""Accepted predictions and tolerances: what users decided about later verifications."""
+"""Accepted predictions and tolerances: users' decisions that affect later verifications."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def add_acceptances(
     verification: int,
     reason: str,
 ) -> None:
-    """Make what a verification observed of an adapter its reference predictions."""
-    for one in observations:
+    """Record the predictions of a verification as an adapter's reference predictions."""
+    for observation in observations:
         values = {
             "adapter_id": adapter,
-            "split": one.split,
-            "digest": one.predictions,
+            "split": observation.split,
+            "digest": observation.predictions,
             "verification_id": verification,
             "reason": reason,
             "accepted_at": now(),
@@ -34,7 +34,7 @@ def add_acceptances(
 
 
 def read_acceptances(connection: Connection, task: str) -> tuple[AcceptanceRecord, ...]:
-    """Return what was accepted of a task, oldest first, one record for all splits of a version."""
+    """Return a task's acceptances, oldest first; the splits of a version share one record."""
     query = (
         select(
             AdapterRow.version,
@@ -52,14 +52,14 @@ def read_acceptances(connection: Connection, task: str) -> tuple[AcceptanceRecor
 
 
 def add_tolerance(connection: Connection, task: str, tolerance: float | None) -> None:
-    """Record the tolerance of a task; none leaves it to each verification again."""
+    """Record a task's tolerance; None restores the tolerance of each verification."""
     task_id = connection.execute(select(TaskRow.id).where(TaskRow.name == task)).scalar_one()
     values = {"task_id": task_id, "tolerance": tolerance, "set_at": now()}
     insert_row(connection, ToleranceRow, values)
 
 
 def read_tolerances(connection: Connection) -> dict[str, float]:
-    """Return the tolerance of every task that has one."""
+    """Return the tolerances that are set for tasks, by task."""
     query = (
         select(ToleranceRow.__table__, TaskRow.name)
         .join(TaskRow, TaskRow.id == ToleranceRow.task_id)
@@ -68,14 +68,14 @@ def read_tolerances(connection: Connection) -> dict[str, float]:
     columns = table_of(ToleranceRow).columns.keys()
     latest = {}
     for row in connection.execute(query).mappings():
-        # A row that was changed behind the bank's back tolerates nothing.
+        # A row that does not match its seal is ignored, so it cannot raise a tolerance.
         if row_damage(ToleranceRow.__tablename__, {c: row[c] for c in columns}) is None:
             latest[row["name"]] = row["tolerance"]
     return {task: value for task, value in latest.items() if value is not None}
 
 
 def read_tolerance_history(connection: Connection, task: str) -> tuple[ToleranceRecord, ...]:
-    """Return every step in the history of a task's tolerance, oldest first."""
+    """Return the history of a task's tolerance, oldest change first."""
     query = (
         select(ToleranceRow.tolerance, ToleranceRow.set_at)
         .join(TaskRow, TaskRow.id == ToleranceRow.task_id)

@@ -1,4 +1,4 @@
-"""Adapters: recorded whole, found by name, version, alias or condition."""
+"""Records adapters, and finds them by name, version, alias or condition."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select
 
-from taskbank.bank.catalog.aliases import SEE, aliased_version
+from taskbank.bank.catalog.aliases import LIST_VERSIONS, resolve_alias
 from taskbank.bank.catalog.backbones import add_backbone
-from taskbank.bank.catalog.retirement import IN_USE, retires_adapter
+from taskbank.bank.catalog.retirement import IN_USE, retirement_of_adapter
 from taskbank.bank.catalog.rows import (
     child_rows,
+    chunks,
     course_of,
     insert_once,
     insert_row,
-    parts,
     table_of,
 )
 from taskbank.bank.catalog.seals import children_damage, contents, row_damage
@@ -43,13 +43,13 @@ from taskbank.runtime.clock import now
 
 
 def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -> AdapterRecord:
-    """Record an adapter with everything that belongs to it; its blobs must be stored already.
+    """Record an adapter and its child rows; the same transaction must store its blobs.
 
     Raises:
-        ConflictError: if the task is there and no new version was asked for, or is of
-            another kind.
+        ConflictError: if the task exists and `new_version` is false, or if the task is of another
+            kind.
     """
-    task_id = _task(connection, new.task, new.kind, new_version=new_version)
+    task_id = _insert_task(connection, new.task, new.kind, new_version=new_version)
     version = 1 + max(
         connection.execute(select(func.max(row.version)).where(row.task_id == task_id)).scalar()
         or 0
@@ -61,7 +61,7 @@ def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -
         connection, AdapterRow, adapter_values(new, task_id, version, backbone_id, children)
     )
     for split in new.splits:
-        _split(connection, digest_bytes(split.examples), split.rows, len(split.examples))
+        _insert_split(connection, digest_bytes(split.examples), split.rows, len(split.examples))
     for name, rows in children.items():
         if rows:
             table = CHILDREN[name][0]
@@ -69,25 +69,25 @@ def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -
     return read_adapters(connection, AdapterRow.id == adapter_id)[0]
 
 
-def _task(connection: Connection, name: str, kind: str, *, new_version: bool) -> int:
+def _insert_task(connection: Connection, name: str, kind: str, *, new_version: bool) -> int:
     values = {"name": check_name(name, "task name"), "kind": kind, "created_at": now()}
-    task_id, made = insert_once(connection, TaskRow, "name", values)
-    # The row is locked, so that two new versions of one task get numbers in turn.
+    task_id, created = insert_once(connection, TaskRow, "name", values)
+    # The lock gives concurrently added versions of one task distinct numbers.
     found = connection.execute(
         select(TaskRow.kind).where(TaskRow.id == task_id).with_for_update()
     ).scalar_one()
-    if not made:
+    if not created:
         check_addable(name, kind, found, new_version=new_version)
     return task_id
 
 
-def _split(connection: Connection, digest: str, rows: int, size: int) -> None:
+def _insert_split(connection: Connection, digest: str, rows: int, size: int) -> None:
     values = {"digest": digest, "rows": rows, "bytes": size, "created_at": now()}
     insert_once(connection, SplitRow, "digest", values)
 
 
 def kind_of(connection: Connection, task: str) -> str | None:
-    """Return the kind of a task; none if there is no such task."""
+    """Return the kind of a task; None if the task does not exist."""
     return connection.execute(select(TaskRow.kind).where(TaskRow.name == task)).scalar()
 
 
@@ -98,13 +98,13 @@ def read_adapters(
     retired: bool = False,
     newest: int | None = None,
 ) -> Records:
-    """Return the adapters for which a condition holds, oldest first.
+    """Return the adapters that satisfy a condition, oldest first.
 
     Args:
         connection: the transaction to read in.
-        condition: over the tables of adapters, tasks and backbones; none means all.
-        retired: also those out of use.
-        newest: only so many, the latest.
+        condition: a condition on the tables of adapters, tasks and backbones; None means all.
+        retired: whether to include retired adapters.
+        newest: return only this many of the most recent adapters; None means all.
     """
     query = _adapters_query()
     if condition is not None:
@@ -116,42 +116,47 @@ def read_adapters(
     rows = connection.execute(query).mappings().all()
     ids = [row["id"] for row in rows]
     children = child_rows(connection, ids)
-    accepted = _accepted(connection, ids)
-    records = [_record(row, children, accepted) for row in rows]
+    accepted = _accepted_references(connection, ids)
+    records = [_adapter_record(row, children, accepted) for row in rows]
     return Records(records if newest is None else reversed(records))
 
 
 def count_adapters(connection: Connection) -> int:
-    """Return how many adapters are in use."""
-    # Counted apart, each is an index lookup; together, every adapter would be looked up.
+    """Return the number of adapters in use."""
+    # Two separate counts use indexes only; a single query would look up every adapter.
     recorded = select(func.count()).select_from(AdapterRow)
-    # gc deletes adapters, and leaves their retirements.
-    retired = select(func.count()).select_from(RetirementRow).join(AdapterRow, retires_adapter())
+    # gc deletes adapters but keeps their retirements.
+    retired = (
+        select(func.count()).select_from(RetirementRow).join(AdapterRow, retirement_of_adapter())
+    )
     query = select(recorded.scalar_subquery() - retired.scalar_subquery())
     return int(connection.execute(query).scalar_one())
 
 
 def read_adapter(connection: Connection, ref: str) -> AdapterRecord:
-    """Return one adapter, its rows checked against their seals.
+    """Return one adapter after checking its rows against their seals.
 
     Args:
         connection: the transaction to read in.
-        ref: `NAME` (the newest in use), `NAME@VERSION` or `NAME@ALIAS`.
+        ref: `NAME` (its newest version in use), `NAME@VERSION` or `NAME@ALIAS`.
 
     Raises:
-        NotFoundError: if there is no such task, version or alias.
-        DamagedError: if a row of the adapter is not what was recorded.
+        NotFoundError: if the task, version or alias does not exist.
+        DamagedError: if a row of the adapter differs from what was recorded.
     """
     name, version = resolve(connection, ref)
     wanted = and_(TaskRow.name == name, AdapterRow.version == version)
     found = read_adapters(connection, wanted, retired=True)
     if not found:
-        raise NotFoundError(f"{name}@{version} was destroyed by gc: its number stays unused")
-    _check(connection, wanted)
+        raise NotFoundError(
+            f"gc has destroyed {name}@{version}: its number is never used again; "
+            f"{LIST_VERSIONS.format(name)}"
+        )
+    _check_seals(connection, wanted)
     return found[0]
 
 
-def _check(connection: Connection, wanted: ColumnElement[bool]) -> None:
+def _check_seals(connection: Connection, wanted: ColumnElement[bool]) -> None:
     ids = (
         _adapters_query().where(wanted).with_only_columns(AdapterRow.id, TaskRow.id, BackboneRow.id)
     )
@@ -173,18 +178,20 @@ def _check(connection: Connection, wanted: ColumnElement[bool]) -> None:
 
 
 def resolve(connection: Connection, ref: str) -> tuple[str, int]:
-    """Return the task name and version that a reference means.
+    """Return the task name and version that a reference stands for.
 
     Raises:
-        NotFoundError: if there is no such task, version or alias.
+        NotFoundError: if the task, version or alias does not exist.
     """
     name, at, which = ref.partition("@")
     task_id = connection.execute(select(TaskRow.id).where(TaskRow.name == name)).scalar()
     if task_id is None:
-        raise NotFoundError(f"the bank has no task {name!r}: taskbank list shows what is there")
+        raise NotFoundError(f"the bank has no task {name!r}: run taskbank list to see its tasks")
     if at and which.isdecimal():
-        if len(which) > 9:  # more than the databases' integers hold
-            raise NotFoundError(f"task {name!r} has no version {which}: {SEE.format(name)}")
+        if len(which) > 9:  # larger numbers overflow the databases' integers
+            raise NotFoundError(
+                f"task {name!r} has no version {which}: {LIST_VERSIONS.format(name)}"
+            )
         known = [
             connection.execute(
                 select(row.id).where(row.task_id == task_id, row.version == int(which))
@@ -192,22 +199,24 @@ def resolve(connection: Connection, ref: str) -> tuple[str, int]:
             for row in (AdapterRow, RetirementRow)
         ]
         if not any(known):
-            raise NotFoundError(f"task {name!r} has no version {which}: {SEE.format(name)}")
+            raise NotFoundError(
+                f"task {name!r} has no version {which}: {LIST_VERSIONS.format(name)}"
+            )
         return name, int(which)
     if at:
-        return name, aliased_version(connection, name, task_id, which)
+        return name, resolve_alias(connection, name, task_id, which)
     newest = connection.execute(
         select(func.max(AdapterRow.version))
         .select_from(AdapterRow)
-        .outerjoin(RetirementRow, retires_adapter())
+        .outerjoin(RetirementRow, retirement_of_adapter())
         .where(AdapterRow.task_id == task_id, IN_USE)
     ).scalar()
     if newest is None:
-        raise NotFoundError(f"every version of {name!r} is retired: {SEE.format(name)}")
+        raise NotFoundError(f"every version of {name!r} is retired: {LIST_VERSIONS.format(name)}")
     return name, int(newest)
 
 
-def _record(
+def _adapter_record(
     row: Mapping[Any, Any],
     children: Mapping[str, Mapping[int, list[Mapping[str, Any]]]],
     accepted: Mapping[tuple[int, str], tuple[str, int]],
@@ -247,28 +256,29 @@ def _record(
 
 
 def check_addable(name: str, kind: str, existing: str | None, *, new_version: bool) -> None:
-    """Raise unless an adapter of a kind may be added under a name.
+    """Raise unless an adapter of a given kind can be added under a task's name.
 
     Args:
-        name: the task.
-        kind: of the adapter to be added.
-        existing: the kind of the task in the bank, or none if it is not there.
-        new_version: whether a new version was asked for.
+        name: the task's name.
+        kind: the kind of the new adapter.
+        existing: the kind of the task in the bank; None if the task does not exist.
+        new_version: whether to add a version to an existing task.
 
     Raises:
-        ConflictError: if the task is there and no new version was asked for, or is of
-            another kind.
+        ConflictError: if the task exists and `new_version` is false, or if the task is of another
+            kind.
     """
     if existing is None:
         return
     if not new_version:
         raise ConflictError(
             f"the bank already has a task {name!r}: add a version to it with --new-version, "
-            f"or choose another name; {SEE.format(name)}"
+            f"or choose another name; {LIST_VERSIONS.format(name)}"
         )
     if existing != kind:
         raise ConflictError(
-            f"task {name!r} is of kind {existing!r}, not {kind!r}: give the new kind another name"
+            f"task {name!r} is of kind {existing!r}, not {kind!r}: choose another name for the "
+            "new task"
         )
 
 
@@ -279,14 +289,14 @@ def adapter_values(
     backbone_id: int,
     children: Mapping[str, Sequence[Mapping[str, Json]]],
 ) -> dict[str, Any]:
-    """Return the columns of an adapter's row, but for its seal.
+    """Return the columns of an adapter's row except its seal.
 
     Args:
         new: the adapter.
-        task_id: its task's row.
-        version: its number.
-        backbone_id: its backbone's row.
-        children: the rows that belong to it, as `children_of` gives them.
+        task_id: the id of its task's row.
+        version: its version number.
+        backbone_id: the id of its backbone's row.
+        children: its child rows, as `children_of` returns them.
     """
     return {
         "task_id": task_id,
@@ -315,7 +325,7 @@ def adapter_values(
 
 
 def children_of(new: NewAdapter) -> dict[str, list[dict[str, Json]]]:
-    """Return the rows that belong to an adapter's, by table, without the id of its own."""
+    """Return the child rows of an adapter, by table, without the adapter's id."""
     return {
         "tags": [{"key": key, "value": value} for key, value in sorted(new.tags.items())],
         "metrics": [dict(vars(measured)) for measured in new.metrics],
@@ -344,7 +354,7 @@ def _adapters_query() -> Select[Any]:
         )
         .join(TaskRow, TaskRow.id == AdapterRow.task_id)
         .join(BackboneRow, BackboneRow.id == AdapterRow.backbone_id)
-        .outerjoin(RetirementRow, retires_adapter())
+        .outerjoin(RetirementRow, retirement_of_adapter())
         .order_by(AdapterRow.id)
     )
 
@@ -363,10 +373,10 @@ def _split_record(row: Mapping[str, Any], accepted: tuple[str, int] | None) -> S
     )
 
 
-def _accepted(
+def _accepted_references(
     connection: Connection, adapters: Sequence[int]
 ) -> dict[tuple[int, str], tuple[str, int]]:
-    """Return the reference that was accepted last, and for which verification, by split."""
+    """Return the latest accepted reference and its verification, by adapter id and split."""
     query = select(
         AcceptanceRow.adapter_id,
         AcceptanceRow.split,
@@ -375,8 +385,8 @@ def _accepted(
     ).order_by(AcceptanceRow.id)
     return {
         (adapter, split): (digest, verification)
-        for part in parts(adapters)
+        for chunk in chunks(adapters)
         for adapter, split, digest, verification in connection.execute(
-            query.where(AcceptanceRow.adapter_id.in_(part))
+            query.where(AcceptanceRow.adapter_id.in_(chunk))
         )
     }

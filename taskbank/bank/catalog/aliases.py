@@ -12,14 +12,14 @@ from taskbank.checks import check_alias
 from taskbank.errors import ConflictError, NotFoundError
 from taskbank.runtime.clock import now
 
-SEE = "taskbank query 'task = \"{}\"' shows what is there"
+LIST_VERSIONS = "run taskbank query 'task = \"{}\"' to list its versions"
 
 
 def set_alias(connection: Connection, task: str, alias: str, version: int | None) -> None:
-    """Let an alias name a version from now on, or nothing; the step is kept in its history.
+    """Point an alias at a version, or drop it if the version is None; its history is kept.
 
     Raises:
-        InputError: if the alias is not a usable name.
+        InputError: if the alias is not a valid name.
         ConflictError: if the version is retired.
     """
     check_alias(alias)
@@ -28,14 +28,14 @@ def set_alias(connection: Connection, task: str, alias: str, version: int | None
     ).scalar_one()
     if version is not None and is_retired(connection, task_id, version):
         raise ConflictError(
-            f"{task}@{version} is retired: name a version in use; {SEE.format(task)}"
+            f"{task}@{version} is retired: choose a version in use; {LIST_VERSIONS.format(task)}"
         )
     values = {"task_id": task_id, "name": alias, "version": version, "set_at": now()}
     insert_row(connection, AliasRow, values)
 
 
 def read_aliases(connection: Connection, task: str) -> tuple[AliasRecord, ...]:
-    """Return every step in the history of a task's aliases, oldest first."""
+    """Return the history of a task's aliases, oldest change first."""
     query = (
         select(AliasRow.name, AliasRow.version, AliasRow.set_at)
         .join(TaskRow, TaskRow.id == AliasRow.task_id)
@@ -45,8 +45,8 @@ def read_aliases(connection: Connection, task: str) -> tuple[AliasRecord, ...]:
     return tuple(AliasRecord(task, *row) for row in connection.execute(query))
 
 
-def aliased_version(connection: Connection, name: str, task_id: int, alias: str) -> int:
-    """Return the version that an alias names.
+def resolve_alias(connection: Connection, name: str, task_id: int, alias: str) -> int:
+    """Return the version that an alias points at.
 
     Raises:
         NotFoundError: if the task has no such alias.
@@ -58,5 +58,5 @@ def aliased_version(connection: Connection, name: str, task_id: int, alias: str)
         .limit(1)
     ).scalar()
     if latest is None:
-        raise NotFoundError(f"task {name!r} has no alias {alias!r}: {SEE.format(name)}")
+        raise NotFoundError(f"task {name!r} has no alias {alias!r}: {LIST_VERSIONS.format(name)}")
     return int(latest)

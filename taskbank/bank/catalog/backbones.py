@@ -1,4 +1,4 @@
-"""The backbones that a bank knows."""
+"""Records and reads the backbones of a bank."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taskbank.specs import BackboneIdentity
 
 
 def add_backbone(connection: Connection, identity: BackboneIdentity) -> int:
-    """Record a backbone unless its fingerprint is there already; return its row's id."""
+    """Record a backbone unless its fingerprint exists; return the id of its row."""
     values = vars(identity) | {"fingerprint": identity.fingerprint, "created_at": now()}
     return insert_once(connection, BackboneRow, "fingerprint", values)[0]
 
@@ -23,10 +23,10 @@ def add_backbone(connection: Connection, identity: BackboneIdentity) -> int:
 def read_backbones(connection: Connection) -> tuple[BackboneRecord, ...]:
     """Return every recorded backbone, oldest first."""
     query = select(BackboneRow.__table__).order_by(BackboneRow.id)
-    return tuple(_backbone(row) for row in connection.execute(query).mappings())
+    return tuple(_backbone_record(row) for row in connection.execute(query).mappings())
 
 
-def _backbone(row: Mapping[Any, Any]) -> BackboneRecord:
+def _backbone_record(row: Mapping[Any, Any]) -> BackboneRecord:
     names = BackboneIdentity.__dataclass_fields__
     identity = BackboneIdentity(**{name: row[name] for name in names})
     return BackboneRecord(identity, row["fingerprint"], row["created_at"])

@@ -1,4 +1,4 @@
-"""The row of the bank itself."""
+"""The row that describes the bank itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from taskbank.runtime.clock import now
 
 
 def add_bank_row(connection: Connection, blobs: str, created_with: str) -> None:
-    """Record the bank itself, once, right after its tables were made."""
+    """Insert the bank's own row; this happens once, right after its tables are created."""
     values = {
         "uuid": str(uuid4()),
         "blobs": blobs,
@@ -27,10 +27,10 @@ def add_bank_row(connection: Connection, blobs: str, created_with: str) -> None:
 
 
 def read_bank_row(connection: Connection) -> Mapping[str, Any]:
-    """Return the row of the bank itself.
+    """Return the bank's own row.
 
     Raises:
-        DamagedError: if it is missing, or is not what was recorded.
+        DamagedError: if the row is missing or differs from what was recorded.
     """
     (stored, *_) = [*sealed_rows(connection, BankRow), None]
     if stored is None:

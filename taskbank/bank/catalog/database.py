@@ -1,7 +1,7 @@
-"""Connects to the database behind a bank's URL: a SQLite file or PostgreSQL.
+"""Connects to a bank's database: a SQLite file or PostgreSQL.
 
-This module connects, opens transactions and takes locks, and turns driver errors into taskbank's
-errors without the password.
+This module opens connections and transactions, takes locks, and translates driver errors into
+taskbank's errors, with the password removed.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from taskbank.errors import (
     MissingExtraError,
 )
 
-WAIT_FOR_LOCK = 120.0  # seconds a SQLite writer waits for another before it gives up
-GC_LOCK = 0x7461736B62616E6B  # PostgreSQL advisory lock: writers share it, gc holds it alone
-SEE = "run taskbank verify-all --level integrity to see where"
+LOCK_TIMEOUT = 120.0  # seconds that a SQLite writer waits for another writer
+GC_LOCK = 0x7461736B62616E6B  # PostgreSQL advisory lock: shared by writers, exclusive for gc
+FIND_DAMAGE = "run taskbank verify-all --level integrity to locate it"
 
 
 def connect(url: str) -> Engine:
-    """Return an engine for a bank's URL; nothing is connected yet.
+    """Return an engine for a bank's URL without connecting yet.
 
     Raises:
-        InputError: if the URL is not one of a bank.
+        InputError: if the URL is not a bank's URL.
         MissingExtraError: if the database's driver is not installed.
     """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(
-            parsed, json_serializer=canonical_json, connect_args={"timeout": WAIT_FOR_LOCK}
+            parsed, json_serializer=canonical_json, connect_args={"timeout": LOCK_TIMEOUT}
         )
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -60,33 +60,35 @@ def connect(url: str) -> Engine:
 
 
 def sqlite_path(engine: Engine) -> Path | None:
-    """Return the file of a SQLite bank, none for a server."""
+    """Return the file of a SQLite bank; None for PostgreSQL."""
     return Path(str(engine.url.database)) if engine.dialect.name == "sqlite" else None
 
 
 def prepare_sqlite(engine: Engine) -> None:
-    """Make the file of a new bank, in the mode that lets many read while one writes.
+    """Create the file of a new SQLite bank, in write-ahead mode so that writes do not block reads.
 
     Raises:
-        InputError: if the folder is not there or cannot be written to.
+        InputError: if the folder does not exist or is not writable.
     """
     path = sqlite_path(engine)
     if path is None:
         return
     if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is not a folder: make it first, or give another bank URL")
+        raise InputError(
+            f"{path.parent} is not a folder: create it first, or give another bank URL"
+        )
     if not os.access(path.parent, os.W_OK):
-        raise InputError(f"the folder {path.parent} cannot be written to: give another bank URL")
-    with translated(engine), closing(engine.raw_connection()) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")  # kept in the file from now on
+        raise InputError(f"the folder {path.parent} is not writable: give another bank URL")
+    with translate_errors(engine), closing(engine.raw_connection()) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")  # the file stores this mode
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Engine]:
-    """Give an engine for a bank's URL, every connection closed at the end.
+def open_engine(url: str) -> Iterator[Engine]:
+    """Open an engine for a bank's URL, and close all its connections at the end.
 
     Raises:
-        InputError: if the URL is not one of a bank.
+        InputError: if the URL is not a bank's URL.
     """
     engine = connect(url)
     try:
@@ -96,61 +98,61 @@ def connected(url: str) -> Iterator[Engine]:
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    # The driver's own transaction handling is switched off: it begins too late to make
-    # DDL and reads part of a transaction. _begin_sqlite begins every one itself.
+    # The driver's transaction handling is disabled because it begins transactions too late to
+    # include DDL and reads. _begin_sqlite begins every transaction instead.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes the lock at once: upgrading a read lock later can fail without waiting.
+    # A writer takes the lock immediately: upgrading a read lock later can fail without waiting.
     write = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that sees one state of the bank throughout."""
+def read_transaction(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that reads one consistent state of the bank."""
     options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
-    with translated(engine), engine.connect().execution_options(**options) as connection:
+    with translate_errors(engine), engine.connect().execution_options(**options) as connection:
         yield connection
 
 
 @contextmanager
-def writing(engine: Engine, *, alone: bool = False) -> Iterator[Connection]:
-    """Open a transaction that is committed at the end, or leaves no trace.
+def write_transaction(engine: Engine, *, exclusive: bool = False) -> Iterator[Connection]:
+    """Open a write transaction that commits at the end, or rolls back if an exception occurs.
 
     Args:
         engine: the bank's engine.
-        alone: keep every other writer out, as garbage collection must.
+        exclusive: whether to exclude all other writers, as garbage collection must.
     """
     with (
-        translated(engine),
+        translate_errors(engine),
         engine.connect().execution_options(writes=True) as connection,
         connection.begin(),
     ):
         if engine.dialect.name == "postgresql":
-            lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+            lock = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
             connection.execute(text(f"SELECT {lock}(:key)"), {"key": GC_LOCK})
         yield connection
 
 
 @contextmanager
-def translated(engine: Engine) -> Iterator[None]:
-    """Turn what a database driver raises into taskbank's errors.
+def translate_errors(engine: Engine) -> Iterator[None]:
+    """Translate the errors of a database driver into taskbank's errors.
 
     Raises:
-        DamagedError: if the database says that its file is malformed.
-        InputError: if the server cannot be reached or refuses.
-        BankError: for anything else that the database could not do.
+        DamagedError: if the database reports a malformed file, or a value cannot be decoded.
+        InputError: if the server cannot be reached or refuses the connection.
+        BankError: for any other database error.
     """
     name = engine.url.render_as_string(hide_password=True)
     try:
         yield
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DamagedError(
-            f"the bank {name} holds a value that cannot be read ({error}): {SEE}"
+            f"the bank {name} contains an unreadable value ({error}): {FIND_DAMAGE}"
         ) from None
     except DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
@@ -162,15 +164,15 @@ def translated(engine: Engine) -> Iterator[None]:
             ) from None
         if "Could not decode" in reason:
             raise DamagedError(
-                f"the bank {name} holds a value that cannot be read ({reason}): {SEE}"
+                f"the bank {name} contains an unreadable value ({reason}): {FIND_DAMAGE}"
             ) from None
-        if error.connection_invalidated or _never_connected(engine, error):
+        if error.connection_invalidated or _connection_failed(engine, error):
             raise InputError(
                 f"the bank {name} cannot be reached: {reason}; "
-                "check that the server runs and that the URL is right"
+                "check that the server is running and that the URL is correct"
             ) from None
-        raise BankError(f"the bank {name} could not do that: {reason}") from error
+        raise BankError(f"the bank {name} reported an error: {reason}") from error
 
 
-def _never_connected(engine: Engine, error: DBAPIError) -> bool:
+def _connection_failed(engine: Engine, error: DBAPIError) -> bool:
     return engine.dialect.name == "postgresql" and error.statement is None

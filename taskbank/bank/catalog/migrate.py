@@ -10,28 +10,28 @@ from sqlalchemy import Connection
 
 
 def migrations_folder() -> Path:
-    """Return the folder of migrations: in the package if installed, else in the repository."""
+    """Return the folder of migrations: inside an installed package, else in the repository."""
     package = Path(__file__).resolve().parents[2]
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "migrations"
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Bring a bank's tables to a revision.
+    """Upgrade a bank's tables to a revision.
 
     Args:
-        connection: a `writing` transaction, which covers all of it.
-        revision: `head`, or a revision to stop at.
+        connection: the write transaction that contains the whole upgrade.
+        revision: the target revision; `head` is the newest.
     """
     command.upgrade(_config(connection), revision)
 
 
 def downgrade(connection: Connection, revision: str) -> None:
-    """Take a bank's tables back to a revision; `base` leaves none.
+    """Downgrade a bank's tables to a revision.
 
     Args:
-        connection: a `writing` transaction, which covers all of it.
-        revision: the one to go back to.
+        connection: the write transaction that contains the whole downgrade.
+        revision: the target revision; `base` removes all tables.
     """
     command.downgrade(_config(connection), revision)
 

@@ -1,11 +1,10 @@
-"""The query language: text to a tree (lark) to SQL; nothing is ever evaluated.
+"""The query language: lark parses the text, and the tree becomes SQL; no text is evaluated.
 
     metric.accuracy >= 0.9 and method = "houlsby" and not (tag.team in ("search", "ads"))
 
 A field is a column of the adapter (`task`, `version`, `kind`, `method`, `score`, …),
-`metric.NAME` on the adapter's own split or `metric.SPLIT.NAME`, `tag.KEY`,
-`training.NAME` or `options.NAME`. A comparison with something that an adapter does not
-have is false.
+`metric.NAME` on the adapter's scored split or `metric.SPLIT.NAME`, `tag.KEY`,
+`training.NAME` or `options.NAME`. A comparison with a field that an adapter lacks is false.
 """
 
 from __future__ import annotations
@@ -76,38 +75,38 @@ NUMBERS = ("version", "score", "parameters", "bytes")
 GROUPS = ("metric", "tag", "training", "options")
 MAX_LENGTH = 10_000
 
-Test = Callable[[Any], Any]  # a column to a condition on it
+Predicate = Callable[[Any], Any]  # maps a column to a condition on it
 
 
 def compile_query(query: str, dialect: str) -> ColumnElement[bool]:
-    """Return the SQL condition that a query means.
+    """Return the SQL condition for a query.
 
     Args:
         query: a condition in the language above.
-        dialect: `sqlite` or `postgresql`; they differ in how they look into JSON.
+        dialect: `sqlite` or `postgresql`, which read JSON values differently.
 
     Raises:
-        InputError: if it does not parse, or names a field that adapters do not have.
+        InputError: if the query does not parse or names an unknown field.
     """
     if len(query) > MAX_LENGTH:
         raise InputError(
-            f"the query has {len(query):,} characters, at most {MAX_LENGTH:,} are read"
+            f"the query has {len(query):,} characters, more than the maximum of "
+            f"{MAX_LENGTH:,}: shorten it"
         )
     try:
         condition: ColumnElement[bool] = _ToSql(dialect).transform(_parser().parse(query))
     except UnexpectedInput as error:
         where = " " * max(0, error.column - 1) + "^" if error.column > 0 else ""
         raise InputError(
-            f"the query cannot be read at character {max(error.column, 1)}:\n  {query}\n  {where}\n"
+            f"the query has a syntax error at character {max(error.column, 1)}:\n"
+            f"  {query}\n  {where}\n"
             'write conditions such as metric.accuracy >= 0.9 and tag.team = "search", joined '
             "by and, or, not and parentheses"
         ) from None
     except VisitError as error:
         raise error.orig_exc from None
     except RecursionError:
-        raise InputError(
-            "the query is nested too deeply: write it with fewer parentheses"
-        ) from None
+        raise InputError("the query is nested too deeply: use fewer parentheses") from None
     return condition
 
 
@@ -118,7 +117,7 @@ def _parser() -> Lark:
 
 @v_args(inline=True)
 class _ToSql(Transformer[Token, Any]):
-    """Turns the parse tree into a SQL condition, leaves first."""
+    """Turns a parse tree into a SQL condition, from the leaves up."""
 
     def __init__(self, dialect: str) -> None:
         super().__init__()
@@ -138,21 +137,23 @@ class _ToSql(Transformer[Token, Any]):
 
     def value(self, token: Token) -> float | int | str:
         if token.type == "STRING":
-            return _unquoted(token)
+            return _unquote(token)
         number = float(token)
         return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
     def compare(self, field: tuple[str, ...], symbol: Token, value: Any) -> Any:
-        compared = OPERATIONS[str(symbol)]
-        return self._condition(field, [value], lambda column: compared(column, _bound(value)))
+        operation = OPERATIONS[str(symbol)]
+        return self._condition(
+            field, [value], lambda column: operation(column, _typed_literal(value))
+        )
 
     def one_of(self, field: tuple[str, ...], *values: Any) -> Any:
-        bound = [_bound(value) for value in values]
-        return self._condition(field, values, lambda column: column.in_(bound))
+        literals = [_typed_literal(value) for value in values]
+        return self._condition(field, values, lambda column: column.in_(literals))
 
     def none_of(self, field: tuple[str, ...], *values: Any) -> Any:
-        bound = [_bound(value) for value in values]
-        return self._condition(field, values, lambda column: column.not_in(bound))
+        literals = [_typed_literal(value) for value in values]
+        return self._condition(field, values, lambda column: column.not_in(literals))
 
     def like(self, field: tuple[str, ...], pattern: Token) -> Any:
         text = _pattern(pattern)
@@ -162,13 +163,13 @@ class _ToSql(Transformer[Token, Any]):
         text = _pattern(pattern)
         return self._condition(field, [text], lambda column: column.not_ilike(text, escape="\\"))
 
-    def _condition(self, field: tuple[str, ...], values: Sequence[Any], test: Test) -> Any:
+    def _condition(self, field: tuple[str, ...], values: Sequence[Any], test: Predicate) -> Any:
         name = ".".join(field)
         numbers = not any(isinstance(value, str) for value in values)
         if not numbers and not all(isinstance(value, str) for value in values):
-            raise InputError(f"{name} is compared with numbers and text at once: use one of them")
+            raise InputError(f"{name} is compared with both numbers and text: use one type")
         if field[0] == "metric" and len(field) in (2, 3):
-            _check_type(name, values[0], numbers=numbers, wanted_number=True)
+            _check_type(name, values[0], numbers=numbers, expects_number=True)
             split = field[1] if len(field) == 3 else AdapterRow.split
             return exists().where(
                 MetricRow.adapter_id == AdapterRow.id,
@@ -177,28 +178,28 @@ class _ToSql(Transformer[Token, Any]):
                 test(MetricRow.value),
             )
         if field[0] == "tag" and len(field) > 1:
-            _check_type(name, values[0], numbers=numbers, wanted_number=False)
-            return self._tagged(TagRow.key == ".".join(field[1:]), test(TagRow.value))
+            _check_type(name, values[0], numbers=numbers, expects_number=False)
+            return self._tag_condition(TagRow.key == ".".join(field[1:]), test(TagRow.value))
         if field[0] in ("training", "options") and len(field) == 2:
             column = AdapterRow.training if field[0] == "training" else AdapterRow.options
-            return self._in_json(column, field[1], test, numbers=numbers)
+            return self._json_condition(column, field[1], test, numbers=numbers)
         if name not in FIELDS:
             raise InputError(
                 f"adapters have no field {name!r}: use {', '.join(FIELDS)}, "
                 f"or one of the groups {', '.join(f'{group}.NAME' for group in GROUPS)}"
             )
-        _check_type(name, values[0], numbers=numbers, wanted_number=name in NUMBERS)
+        _check_type(name, values[0], numbers=numbers, expects_number=name in NUMBERS)
         return test(FIELDS[name])
 
-    def _tagged(self, *conditions: ColumnElement[bool]) -> Any:
-        # SQLite starts from the rows of an IN, but asks each adapter whether something EXISTS;
-        # PostgreSQL starts where it likes with EXISTS, and has no good plan for NOT IN.
+    def _tag_condition(self, *conditions: ColumnElement[bool]) -> Any:
+        # SQLite starts from the rows of an IN, but evaluates EXISTS for each adapter. PostgreSQL
+        # chooses where to start with EXISTS, and has no good plan for NOT IN.
         if self.dialect == "sqlite":
             return AdapterRow.id.in_(select(TagRow.adapter_id).where(*conditions))
         return exists().where(TagRow.adapter_id == AdapterRow.id, *conditions)
 
-    def _in_json(self, column: Any, key: str, test: Test, *, numbers: bool) -> Any:
-        # The type is asked first: the databases differ in what they do with another one.
+    def _json_condition(self, column: Any, key: str, test: Predicate, *, numbers: bool) -> Any:
+        # The type is checked first because the databases treat other types differently.
         if self.dialect == "sqlite":
             types = ("integer", "real") if numbers else ("text",)
             right_type: ColumnElement[bool] = func.json_type(column, f'$."{key}"').in_(types)
@@ -208,33 +209,33 @@ class _ToSql(Transformer[Token, Any]):
         return case((right_type, test(item)), else_=false())
 
 
-def _bound(value: Any) -> Any:
-    # Bound with a type of its own: cast to the column's, 1.5 would become the integer 2.
+def _typed_literal(value: Any) -> Any:
+    # The literal keeps its own type: cast to the column's type, 1.5 would become the integer 2.
     if isinstance(value, int):
         return literal(value, BigInteger())
     return literal(value, Float()) if isinstance(value, float) else value
 
 
-def _check_type(name: str, value: Any, *, numbers: bool, wanted_number: bool) -> None:
-    if numbers != wanted_number:
-        wanted = "a number" if wanted_number else 'text, such as "…"'
-        raise InputError(f"{name} is compared with {value!r}: it takes {wanted}")
+def _check_type(name: str, value: Any, *, numbers: bool, expects_number: bool) -> None:
+    if numbers != expects_number:
+        expected = "a number" if expects_number else 'text, such as "…"'
+        raise InputError(f"{name} is compared with {value!r}: it takes {expected}")
 
 
 def _pattern(token: Token) -> str:
-    text = _unquoted(token)
+    text = _unquote(token)
     if (len(text) - len(text.rstrip("\\"))) % 2:
         raise InputError(f"the pattern {text!r} ends with a backslash, which escapes nothing")
     return text
 
 
-def _unquoted(token: Token) -> str:
+def _unquote(token: Token) -> str:
     body = token[1:-1]
-    plain, escaped = [], False
+    characters, escaped = [], False
     for character in body:
         if character == "\\" and not escaped:
             escaped = True
             continue
-        plain.append(character)
+        characters.append(character)
         escaped = False
-    return "".join(plain)
+    return "".join(characters)

@@ -1,4 +1,4 @@
-"""Rows as they are stored, readable or not: what the integrity check looks at."""
+"""Reads rows for the integrity check, including rows with unreadable values."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from taskbank.bank.catalog.tables import (
     TrialRow,
 )
 
-# What reading a value raises that is not UTF-8, or not JSON.
-UNREADABLE = (ValueError, OperationalError)
-NOT_READABLE = "cannot be read (not UTF-8, or not JSON)"
+# The errors raised by reading a value that is not valid UTF-8 or JSON.
+READ_ERRORS = (ValueError, OperationalError)
+CANNOT_BE_READ = "cannot be read (not UTF-8, or not JSON)"
 
 
 @dataclass(frozen=True)
 class StoredRow:
-    """A row as it is stored, whether it can be read or not.
+    """A row as it is stored, possibly with unreadable values.
 
     Attributes:
-        values: what can be read, by column.
-        unreadable: the columns that cannot.
+        values: the readable values, by column.
+        unreadable: names of the columns whose values cannot be read.
     """
 
     values: Mapping[str, Any]
@@ -48,65 +48,68 @@ class StoredRow:
 def sealed_rows(
     connection: Connection, model: type[Base], tasks: Collection[str] = ()
 ) -> Iterator[StoredRow]:
-    """Give the rows of a sealed table, with the columns that cannot be read left out.
+    """Yield the rows of a sealed table without their unreadable columns.
 
     Args:
-        connection: the transaction to look in.
-        model: the table.
-        tasks: only what belongs to tasks of these names, or to every one as the bank's own
-            row and the backbones do; none at all means every row.
+        connection: the transaction to read in.
+        model: the table's model.
+        tasks: names of the tasks whose rows to include, along with the rows that belong to every
+            task (the bank's own row and the backbones); empty means all rows.
     """
     table = table_of(model)
     query = select(table).order_by(table.c.id)
     if tasks:
-        belonging = _belonging(tasks)
-        if model not in belonging:
+        conditions = _task_conditions(tasks)
+        if model not in conditions:
             return
-        query = query.where(belonging[model])
+        query = query.where(conditions[model])
     try:
         rows = connection.execute(query).mappings().all()
-    except UNREADABLE:
-        yield from _rows_one_by_one(connection, query)
+    except READ_ERRORS:
+        yield from _read_by_row(connection, query)
     else:
         for row in rows:
             yield StoredRow(dict(row), ())
 
 
-def _rows_one_by_one(connection: Connection, query: Select[Any]) -> Iterator[StoredRow]:
-    own_id = query.selected_columns["id"]
-    ids = connection.execute(query.with_only_columns(own_id)).scalars().all()
+def _read_by_row(connection: Connection, query: Select[Any]) -> Iterator[StoredRow]:
+    id_column = query.selected_columns["id"]
+    ids = connection.execute(query.with_only_columns(id_column)).scalars().all()
     for row_id in ids:
-        own = query.where(own_id == row_id)
+        row_query = query.where(id_column == row_id)
         try:
-            yield StoredRow(dict(connection.execute(own).mappings().one()), ())
-        except UNREADABLE:
-            yield _read_by_column(connection, own)
+            yield StoredRow(dict(connection.execute(row_query).mappings().one()), ())
+        except READ_ERRORS:
+            yield _read_by_column(connection, row_query)
 
 
-def _read_by_column(connection: Connection, own: Select[Any]) -> StoredRow:
+def _read_by_column(connection: Connection, row_query: Select[Any]) -> StoredRow:
     values, unreadable = {}, []
-    for column in own.selected_columns:
+    for column in row_query.selected_columns:
         try:
-            values[column.name] = connection.execute(own.with_only_columns(column)).scalar()
-        except UNREADABLE:
+            values[column.name] = connection.execute(row_query.with_only_columns(column)).scalar()
+        except READ_ERRORS:
             unreadable.append(column.name)
     return StoredRow(values, tuple(unreadable))
 
 
-def _belonging(tasks: Collection[str]) -> dict[type[Base], ColumnElement[bool]]:
-    """Return which rows of a table belong to tasks; a table that is not named has none that do."""
-    own_tasks = select(TaskRow.id).where(TaskRow.name.in_(tasks))
-    adapters = select(AdapterRow.id).where(AdapterRow.task_id.in_(own_tasks))
+def _task_conditions(tasks: Collection[str]) -> dict[type[Base], ColumnElement[bool]]:
+    """Return, by table, the condition that a row belongs to the given tasks.
+
+    Tables that are missing from the result have no rows that belong to a task.
+    """
+    task_ids = select(TaskRow.id).where(TaskRow.name.in_(tasks))
+    adapters = select(AdapterRow.id).where(AdapterRow.task_id.in_(task_ids))
     splits = select(PredictionRow.split_digest).where(PredictionRow.adapter_id.in_(adapters))
     return {
         BankRow: true(),
         BackboneRow: true(),
         TaskRow: TaskRow.name.in_(tasks),
-        AdapterRow: AdapterRow.task_id.in_(own_tasks),
+        AdapterRow: AdapterRow.task_id.in_(task_ids),
         SplitRow: SplitRow.digest.in_(splits),
-        AliasRow: AliasRow.task_id.in_(own_tasks),
-        RetirementRow: RetirementRow.task_id.in_(own_tasks),
-        ToleranceRow: ToleranceRow.task_id.in_(own_tasks),
+        AliasRow: AliasRow.task_id.in_(task_ids),
+        RetirementRow: RetirementRow.task_id.in_(task_ids),
+        ToleranceRow: ToleranceRow.task_id.in_(task_ids),
         ObservationRow: ObservationRow.adapter_id.in_(adapters),
         AcceptanceRow: AcceptanceRow.adapter_id.in_(adapters),
         TrialRow: TrialRow.task.in_(tasks),
@@ -114,7 +117,7 @@ def _belonging(tasks: Collection[str]) -> dict[type[Base], ColumnElement[bool]]:
 
 
 def stored_damage(table: str, stored: StoredRow) -> str | None:
-    """Return what is wrong with a sealed row as it is stored, or none.
+    """Return a description of the damage to a stored row, or None if it is intact.
 
     Args:
         table: the table's name, for the message.
@@ -123,4 +126,4 @@ def stored_damage(table: str, stored: StoredRow) -> str | None:
     if not stored.unreadable:
         return row_damage(table, stored.values)
     columns = ", ".join(stored.unreadable)
-    return f"row {stored.values['id']} of table {table!r}: column {columns} {NOT_READABLE}"
+    return f"row {stored.values['id']} of table {table!r}: column {columns} {CANNOT_BE_READ}"

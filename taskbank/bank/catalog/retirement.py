@@ -1,4 +1,4 @@
-"""Adapters out of use, and what garbage collection may delete."""
+"""Retired adapters, and the rows and blobs that garbage collection may delete."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from taskbank.bank.records import AdapterRecord
 from taskbank.errors import ConflictError
 from taskbank.runtime.clock import now
 
-# Over adapters outer-joined with their retirement. The condition is on a column of the join, so
+# For adapters outer-joined with their retirement. The condition is on a column of the join, so
 # that PostgreSQL can discard rows before it joins the rest.
 IN_USE = RetirementRow.version.is_(None)
 
 
-def retires_adapter() -> ColumnElement[bool]:
-    """Return the condition that a retirement is that of an adapter."""
+def retirement_of_adapter() -> ColumnElement[bool]:
+    """Return the condition that joins a retirement to its adapter."""
     return and_(
         RetirementRow.task_id == AdapterRow.task_id, RetirementRow.version == AdapterRow.version
     )
 
 
 def is_retired(connection: Connection, task_id: int, version: int) -> bool:
-    """Return whether a version of a task is out of use."""
+    """Return whether a version of a task is retired."""
     query = select(RetirementRow.id).where(
         RetirementRow.task_id == task_id, RetirementRow.version == version
     )
@@ -43,10 +43,10 @@ def is_retired(connection: Connection, task_id: int, version: int) -> bool:
 
 
 def retire(connection: Connection, record: AdapterRecord) -> None:
-    """Put an adapter out of use.
+    """Retire an adapter.
 
     Raises:
-        ConflictError: if it is retired already, or an alias names it.
+        ConflictError: if the adapter is already retired, or an alias points at it.
     """
     task_id = connection.execute(
         select(TaskRow.id).where(TaskRow.name == record.task).with_for_update()
@@ -54,15 +54,15 @@ def retire(connection: Connection, record: AdapterRecord) -> None:
     if is_retired(connection, task_id, record.version):
         raise ConflictError(f"{record.ref} is already retired")
     latest = select(func.max(AliasRow.id)).where(AliasRow.task_id == task_id)
-    naming = connection.execute(
+    alias_names = connection.execute(
         select(AliasRow.name)
         .where(AliasRow.id.in_(latest.group_by(AliasRow.name)))
         .where(AliasRow.version == record.version)
         .order_by(AliasRow.name)
     ).scalars()
-    for alias in naming:
+    for alias in alias_names:
         raise ConflictError(
-            f"{record.ref} is what the alias {alias!r} names: move it first with "
+            f"the alias {alias!r} points at {record.ref}: move the alias first with "
             f"taskbank alias {record.task}@VERSION {alias}, or drop it with "
             f"taskbank alias {record.task} {alias} --drop"
         )
@@ -76,8 +76,10 @@ def retire(connection: Connection, record: AdapterRecord) -> None:
 
 
 def delete_retired(connection: Connection) -> None:
-    """Delete the rows of every retired adapter, and splits that no adapter has any more."""
-    ids = connection.execute(select(AdapterRow.id).join(RetirementRow, retires_adapter())).scalars()
+    """Delete the rows of every retired adapter, and the splits that no adapter refers to."""
+    ids = connection.execute(
+        select(AdapterRow.id).join(RetirementRow, retirement_of_adapter())
+    ).scalars()
     for adapter_id in ids.all():
         connection.execute(insert(GcPermitRow), {"adapter_id": adapter_id})
         for table, parent in CHILDREN.values():
@@ -89,26 +91,26 @@ def delete_retired(connection: Connection) -> None:
 
 
 def digests_in_use(connection: Connection, *, retired: bool = True) -> set[str]:
-    """Return the digest of every blob that some row needs.
+    """Return the digest of every blob that a row refers to.
 
     Args:
-        connection: the transaction to look in.
-        retired: count the needs of retired adapters too.
+        connection: the transaction to read in.
+        retired: whether to include the rows of retired adapters.
     """
     adapters = select(AdapterRow.digest).select_from(AdapterRow)
     predictions = select(PredictionRow.digest, PredictionRow.split_digest).join(
         AdapterRow, AdapterRow.id == PredictionRow.adapter_id
     )
     if not retired:
-        adapters = adapters.outerjoin(RetirementRow, retires_adapter()).where(IN_USE)
-        predictions = predictions.outerjoin(RetirementRow, retires_adapter()).where(IN_USE)
-    found = set(connection.execute(adapters).scalars())
+        adapters = adapters.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
+        predictions = predictions.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
+    digests = set(connection.execute(adapters).scalars())
     for logits, split in connection.execute(predictions):
-        found |= {logits, split}
+        digests |= {logits, split}
     for table in (ObservationRow, AcceptanceRow):
-        seen = select(table.digest).join(AdapterRow, AdapterRow.id == table.adapter_id)
+        query = select(table.digest).join(AdapterRow, AdapterRow.id == table.adapter_id)
         if not retired:
-            seen = seen.outerjoin(RetirementRow, retires_adapter()).where(IN_USE)
-        found |= set(connection.execute(seen).scalars())
-    kept = select(TrialRow.digest).where(TrialRow.digest.is_not(None))
-    return found | {digest for digest in connection.execute(kept).scalars() if digest}
+            query = query.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
+        digests |= set(connection.execute(query).scalars())
+    trials = select(TrialRow.digest).where(TrialRow.digest.is_not(None))
+    return digests | {digest for digest in connection.execute(trials).scalars() if digest}

@@ -1,4 +1,4 @@
-"""The schema revision of a bank, and whether this code can read it."""
+"""Reads the schema revision of a bank, and checks that this code can use it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, inspect, text
 
-from taskbank.bank.catalog.database import reading, sqlite_path
+from taskbank.bank.catalog.database import read_transaction, sqlite_path
 from taskbank.bank.catalog.tables import SCHEMA_REVISION, SCHEMA_REVISIONS
 from taskbank.errors import (
     InputError,
@@ -18,10 +18,9 @@ SQLITE_HEADER = b"SQLite format 3\x00"
 
 
 def revision_of(engine: Engine) -> str | None:
-    """Return the schema revision of the bank behind an engine; none if there is no bank yet.
+    """Return the schema revision of an engine's bank; None if there is no bank yet.
 
     Raises:
-        NotFoundError: if there is no SQLite file.
         InputError: if the file or the database is not a bank, or cannot be reached.
     """
     name = engine.url.render_as_string(hide_password=True)
@@ -30,55 +29,57 @@ def revision_of(engine: Engine) -> str | None:
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
             return None
         _check_sqlite_file(path)
-    with reading(engine) as connection:
+    with read_transaction(engine) as connection:
         tables = set(inspect(connection).get_table_names())
         if tables <= {"alembic_version"}:
             return None
         if not {"alembic_version", "bank", "adapters", "blobs"} <= tables:
             raise InputError(
-                f"{name} holds other tables ({', '.join(sorted(tables)[:5])}), not a bank: "
-                "give a database of its own to the bank"
+                f"{name} is not a bank but has other tables ({', '.join(sorted(tables)[:5])}): "
+                "use a separate database for the bank"
             )
         revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return str(revision)
 
 
 def check_revision(engine: Engine) -> None:
-    """Raise unless the bank is there and of the schema that this code knows.
+    """Raise unless the bank exists and has the schema of this code.
 
     Raises:
         NotFoundError: if there is no bank.
-        SchemaError: if the bank is older or newer.
+        SchemaError: if the bank's schema is older or newer.
     """
     name = engine.url.render_as_string(hide_password=True)
     revision = revision_of(engine)
     if revision is None:
         raise NotFoundError(
-            f"there is no bank at {name}: make one with taskbank init --backbone SPEC, "
+            f"there is no bank at {name}: create one with taskbank init --backbone SPEC, "
             "or name another with --bank URL"
         )
     if revision == SCHEMA_REVISION:
         return
     if revision in SCHEMA_REVISIONS:
         raise SchemaError(
-            f"the bank {name} has schema {revision}, this taskbank reads {SCHEMA_REVISION}: "
+            f"the bank {name} has schema {revision}, but this taskbank needs {SCHEMA_REVISION}: "
             "copy the bank, then run taskbank db upgrade"
         )
     raise SchemaError(
         f"the bank {name} has schema {revision!r}, which this taskbank (schema "
-        f"{SCHEMA_REVISION}) does not know: it was written by a newer taskbank, so upgrade "
+        f"{SCHEMA_REVISION}) does not support: a newer taskbank wrote it, so upgrade "
         "this one with pip install --upgrade taskbank"
     )
 
 
 def _check_sqlite_file(path: Path) -> None:
     if not path.is_file():
-        raise InputError(f"{path} is not a file: a SQLite bank is one file")
+        raise InputError(
+            f"{path} is not a file, but a SQLite bank is a single file: name one with --bank URL"
+        )
     with path.open("rb") as file:
         header = file.read(100)
     if not header.startswith(SQLITE_HEADER) or len(header) < 100:
         raise InputError(
-            f"{path} is not a bank: it is no SQLite file, or was cut off; "
+            f"{path} is not a bank: it is not a SQLite file, or it is truncated; "
             "name another with --bank URL or restore it from a copy"
         )
     page_size = int.from_bytes(header[16:18], "big")
@@ -88,5 +89,5 @@ def _check_sqlite_file(path: Path) -> None:
     log = path.with_name(path.name + "-wal")
     if size < expected and not log.exists():
         raise InputError(
-            f"{path} was cut off: it has {size:,} of {expected:,} bytes; restore it from a copy"
+            f"{path} is truncated: it has {size:,} of {expected:,} bytes; restore it from a copy"
         )

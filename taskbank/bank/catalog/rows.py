@@ -1,4 +1,4 @@
-"""How rows are written, sealed, and how those that belong to many parents are read."""
+"""Inserts sealed rows, and reads the child rows of many parents at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, insert, select
 from taskbank.bank.catalog.seals import seal
 from taskbank.bank.catalog.tables import CHILDREN, Base
 
-CHUNK = 500  # values that a query lists at once
+CHUNK_SIZE = 500  # values in the IN list of one query
 T = TypeVar("T")
 
 
@@ -32,22 +32,22 @@ def insert_row(connection: Connection, table: type[Base], values: Mapping[str, A
 def insert_once(
     connection: Connection, model: type[Base], key: str, values: Mapping[str, Any]
 ) -> tuple[int, bool]:
-    """Insert a row unless its key is there; return the row's id, and whether it is new."""
+    """Insert a row unless its key exists; return the row's id and whether the row is new."""
     table = table_of(model)
-    known = select(table.c.id).where(table.c[key] == values[key])
-    found = connection.execute(known).scalar()
-    if found is not None:
-        return int(found), False
-    if connection.dialect.name == "sqlite":  # whose one writer nobody can come before
+    select_id = select(table.c.id).where(table.c[key] == values[key])
+    existing_id = connection.execute(select_id).scalar()
+    if existing_id is not None:
+        return int(existing_id), False
+    if connection.dialect.name == "sqlite":  # it has one writer, so no insert can intervene
         return insert_row(connection, model, values), True
-    from sqlalchemy.dialects import postgresql  # slow to import, and not for every bank
+    from sqlalchemy.dialects import postgresql  # slow to import, and SQLite banks do not need it
 
     sealed = {**values, "seal": seal(values)}
     statement = postgresql.insert(table).on_conflict_do_nothing().returning(table.c.id)
-    made = connection.execute(statement, [sealed]).scalar()
-    if made is not None:
-        return int(made), True
-    return int(connection.execute(known).scalar_one()), False
+    inserted_id = connection.execute(statement, [sealed]).scalar()
+    if inserted_id is not None:
+        return int(inserted_id), True
+    return int(connection.execute(select_id).scalar_one()), False
 
 
 def child_rows(
@@ -55,31 +55,31 @@ def child_rows(
     parents: Sequence[int],
     tables: Mapping[str, tuple[type[Base], str]] = CHILDREN,
 ) -> dict[str, dict[int, list[Mapping[str, Any]]]]:
-    """Return the child rows of some parents: by table, then by parent."""
+    """Return the child rows of the given parents, by table and then by parent id."""
     return {
-        name: _grouped(connection, table, parent, parents)
+        name: _rows_by_parent(connection, table, parent, parents)
         for name, (table, parent) in tables.items()
     }
 
 
-def _grouped(
+def _rows_by_parent(
     connection: Connection, table: type[Base], parent: str, parents: Sequence[int]
 ) -> dict[int, list[Mapping[str, Any]]]:
     columns = table_of(table)
     groups: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-    for part in parts(parents):
-        query = select(columns).where(columns.c[parent].in_(part)).order_by(columns.c.id)
+    for chunk in chunks(parents):
+        query = select(columns).where(columns.c[parent].in_(chunk)).order_by(columns.c.id)
         for row in connection.execute(query).mappings():
             groups[row[parent]].append(dict(row))
     return groups
 
 
-def parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut values into as many as a query lists at once."""
-    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Split values into chunks that fit into the IN list of one query."""
+    return (values[start : start + CHUNK_SIZE] for start in range(0, len(values), CHUNK_SIZE))
 
 
-# What the environment of an adapter or trial held before the course had a column of its own.
+# Keys that the environment of an adapter or trial held before `course` became a column.
 _COURSE = ("seconds", "best_epoch", "epochs", "problem")
 
 
@@ -87,8 +87,8 @@ def course_of(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the `environment`, `course` and `request` of an adapter's or a trial's row.
 
     Args:
-        row: all its columns by name. In a row from before there was a course, the environment
-            holds all three.
+        row: all columns by name. In rows older than the `course` column, the environment holds
+            all three.
     """
     if row["course"] is not None:
         return {name: row[name] for name in ("environment", "course", "request")}

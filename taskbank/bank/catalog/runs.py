@@ -1,4 +1,4 @@
-"""Runs of verifications, and what adapters predicted in them."""
+"""Runs of verifications, and the predictions that they observed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def add_run(
 
 
 def read_unfinished_runs(connection: Connection) -> tuple[RunRecord, ...]:
-    """Return the runs without a finished verification, oldest first."""
-    ended = select(VerificationRow.run_id).where(VerificationRow.run_id.is_not(None))
-    query = select(RunRow.__table__).where(RunRow.id.not_in(ended)).order_by(RunRow.id)
+    """Return the runs whose verification has not finished, oldest first."""
+    finished = select(VerificationRow.run_id).where(VerificationRow.run_id.is_not(None))
+    query = select(RunRow.__table__).where(RunRow.id.not_in(finished)).order_by(RunRow.id)
     counts = (
         select(ObservationRow.run_id, func.count(func.distinct(ObservationRow.adapter_id)))
-        .where(ObservationRow.run_id.not_in(ended))
+        .where(ObservationRow.run_id.not_in(finished))
         .group_by(ObservationRow.run_id)
     )
-    seen = {run: count for run, count in connection.execute(counts)}
+    observed = {run: count for run, count in connection.execute(counts)}
     return tuple(
         RunRecord(
             row["id"],
@@ -40,7 +40,7 @@ def read_unfinished_runs(connection: Connection) -> tuple[RunRecord, ...]:
             tuple(row["tasks"]),
             row["environment"],
             row["started_at"],
-            seen.get(row["id"], 0),
+            observed.get(row["id"], 0),
         )
         for row in connection.execute(query).mappings()
     )
@@ -49,14 +49,14 @@ def read_unfinished_runs(connection: Connection) -> tuple[RunRecord, ...]:
 def add_observation(
     connection: Connection, run: int, adapter: int, circumstances: str, observation: Observation
 ) -> None:
-    """Record what an adapter predicted; the blob of the predictions must be stored already.
+    """Record an observation; the blob of its predictions must already be stored.
 
     Args:
-        connection: a `writing` transaction.
-        run: its id.
-        adapter: id of the adapter's row.
+        connection: a write transaction.
+        run: the run's id.
+        adapter: the id of the adapter's row.
         circumstances: digest of everything that the predictions depend on.
-        observation: what was predicted for one split.
+        observation: the predictions for one split.
     """
     values = {
         "run_id": run,
@@ -73,14 +73,14 @@ def add_observation(
 def read_observations(
     connection: Connection, run: int
 ) -> dict[tuple[int, str], tuple[Observation, ...]]:
-    """Return the observations of a run, by the id of the adapter's row and circumstances.
+    """Return the observations of a run, by the adapter's row id and the circumstances.
 
-    A row that is not what was recorded is skipped: its adapter is predicted again.
+    Damaged rows are skipped, so that their adapters are predicted again.
     """
     query = select(ObservationRow.__table__).where(ObservationRow.run_id == run)
     found: dict[tuple[int, str], dict[str, Observation]] = defaultdict(dict)
     for row in connection.execute(query.order_by(ObservationRow.id)).mappings():
         if row_damage(ObservationRow.__tablename__, row) is None:
-            one = Observation(row["split"], row["noise"], row["digest"])
-            found[row["adapter_id"], row["circumstances"]][row["split"]] = one
-    return {key: tuple(own.values()) for key, own in found.items()}
+            observation = Observation(row["split"], row["noise"], row["digest"])
+            found[row["adapter_id"], row["circumstances"]][row["split"]] = observation
+    return {key: tuple(splits.values()) for key, splits in found.items()}

@@ -1,10 +1,9 @@
-"""The tables of a bank. Knows nothing of torch, files or what the rows are used for.
+"""The tables of a bank, independent of torch, of files and of how the rows are used.
 
-Every table but `gc_permits` only ever grows: triggers in the database reject UPDATE,
-and DELETE of anything that a permitted garbage collection does not cover (see the
-migrations). Each row that is not named by the digest of its own bytes carries a
-*seal*, the digest of all its other columns, and an adapter's row carries the digests
-of the rows that belong to it, so that a changed value is found wherever it is.
+Every table except `gc_permits` is append-only: database triggers reject every UPDATE, and every
+DELETE that no permitted garbage collection covers (see the migrations). Rows carry a *seal*, the
+digest of all their other columns, except blobs, whose digest already is their key, and child
+rows, whose digests their parent's row carries. A changed value is therefore always detectable.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-# Constraint names that are the same on every database, so that migrations can name them.
+# The same constraint names on every database, so that migrations can refer to them.
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -33,12 +32,13 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-# The revision this code reads and writes, last; a test pins it to the migrations' head.
+# The last one is the revision that this code uses; a test pins it to the migrations' head.
 SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
 
-# Columns that came later, and what they hold in a row from before; no digest covers that.
-LATER: dict[str, Any] = {
+# Columns added after the first schema, with their values in older rows. Digests leave out a
+# column at that value, so that older rows keep their seals.
+ADDED_COLUMNS: dict[str, Any] = {
     "settings": {},
     "canary": None,
     "run_id": None,
@@ -50,7 +50,7 @@ LATER: dict[str, Any] = {
 }
 
 Digest = String(71)  # "sha256:" and 64 hex digits
-Moment = String(32)  # ISO 8601 in UTC, which sorts as text and is the same on every database
+Moment = String(32)  # ISO 8601 in UTC: it sorts as text and is the same on every database
 
 
 class Base(DeclarativeBase):
@@ -66,7 +66,7 @@ class Base(DeclarativeBase):
 
 
 class BankRow(Base):
-    """The bank itself: one row."""
+    """The bank itself; the table has one row."""
 
     __tablename__ = "bank"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -80,7 +80,7 @@ class BankRow(Base):
 
 
 class BackboneRow(Base):
-    """A frozen model and its tokenizer, by fingerprint."""
+    """A frozen model with its tokenizer, identified by fingerprint."""
 
     __tablename__ = "backbones"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -115,7 +115,7 @@ class TaskRow(Base):
 
 
 class AdapterRow(Base):
-    """One stored version of a task, complete but for its child rows."""
+    """One stored version of a task, without its child rows."""
 
     __tablename__ = "adapters"
     __table_args__ = (
@@ -147,14 +147,13 @@ class AdapterRow(Base):
     created_at: Mapped[str] = mapped_column(Moment)
     contents: Mapped[dict[str, Any]]  # digest of the rows in each child table
     seal: Mapped[str] = mapped_column(Digest)
-    # How the training went, and the digest of what was requested. Older rows have both in their
-    # environment.
+    # How the training went, and the digest of the request. Older rows hold both in `environment`.
     course: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     request: Mapped[str | None] = mapped_column(Digest)
 
 
 class TagRow(Base):
-    """A key and a value given to an adapter when it was added."""
+    """A key and a value that an adapter was tagged with when it was added."""
 
     __tablename__ = "tags"
     __table_args__ = (
@@ -189,7 +188,7 @@ class MetricRow(Base):
 
 
 class SplitRow(Base):
-    """An evaluation data set, by the digest of its bytes; many adapters may share it."""
+    """An evaluation data set, identified by its digest; many adapters may share it."""
 
     __tablename__ = "splits"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -224,7 +223,7 @@ class PredictionRow(Base):
 
 
 class AliasRow(Base):
-    """One step in the history of an alias: what it named from then on."""
+    """One change of an alias: the version that it points at from then on."""
 
     __tablename__ = "aliases"
     __table_args__ = (Index(None, "task_id", "name", "id"), {"sqlite_autoincrement": True})
@@ -232,13 +231,13 @@ class AliasRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"))
     name: Mapped[str] = mapped_column(String(100))
-    version: Mapped[int | None]  # none: the alias was dropped
+    version: Mapped[int | None]  # None: the alias was dropped
     set_at: Mapped[str] = mapped_column(Moment)
     seal: Mapped[str] = mapped_column(Digest)
 
 
 class RetirementRow(Base):
-    """An adapter out of use; the row outlives the adapter, so its number is never given again."""
+    """A retired adapter; the row outlives the adapter, so its number is never reused."""
 
     __tablename__ = "retirements"
     __table_args__ = (UniqueConstraint("task_id", "version"), {"sqlite_autoincrement": True})
@@ -252,7 +251,7 @@ class RetirementRow(Base):
 
 
 class VerificationRow(Base):
-    """One run of the checks."""
+    """A finished verification."""
 
     __tablename__ = "verifications"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -265,14 +264,14 @@ class VerificationRow(Base):
     environment: Mapped[dict[str, Any]]
     started_at: Mapped[str] = mapped_column(Moment)
     finished_at: Mapped[str] = mapped_column(Moment)
-    contents: Mapped[dict[str, Any]]  # digest of its results and of its findings
+    contents: Mapped[dict[str, Any]]  # digests of its results and of its findings
     seal: Mapped[str] = mapped_column(Digest)
     run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id"))
-    vouched: Mapped[int | None]  # adapters that an earlier verification speaks for
+    vouched: Mapped[int | None]  # number of adapters that earlier verifications confirmed
 
 
 class ResultRow(Base):
-    """What a verification says of one adapter."""
+    """A verification's result for one adapter."""
 
     __tablename__ = "results"
     __table_args__ = (
@@ -293,12 +292,12 @@ class ResultRow(Base):
     flips: Mapped[int | None]
     examples: Mapped[int | None]
     shift: Mapped[float | None]
-    circumstances: Mapped[str | None] = mapped_column(Digest)  # that the result depends on
+    circumstances: Mapped[str | None] = mapped_column(Digest)  # everything the result depends on
     evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class FindingRow(Base):
-    """One thing a verification noticed."""
+    """One finding of a verification."""
 
     __tablename__ = "findings"
     __table_args__ = (Index(None, "verification_id"), {"sqlite_autoincrement": True})
@@ -312,21 +311,21 @@ class FindingRow(Base):
 
 
 class RunRow(Base):
-    """A verification that began to predict; without a verification of it, it did not end."""
+    """A verification that started to predict; it is unfinished if no verification refers to it."""
 
     __tablename__ = "runs"
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     level: Mapped[str]
-    tasks: Mapped[list[str]]  # that were asked for; none means all
+    tasks: Mapped[list[str]]  # the requested tasks; empty means all
     environment: Mapped[dict[str, Any]]
     started_at: Mapped[str] = mapped_column(Moment)
     seal: Mapped[str] = mapped_column(Digest)
 
 
 class ObservationRow(Base):
-    """What an adapter predicted for one of its splits when it was verified."""
+    """An adapter's predictions for one of its splits, made during a verification."""
 
     __tablename__ = "observations"
     __table_args__ = (
@@ -349,7 +348,7 @@ class ObservationRow(Base):
 
 
 class AcceptanceRow(Base):
-    """What a verification observed of an adapter became the reference of one of its splits."""
+    """The predictions of a verification that became the reference of an adapter's split."""
 
     __tablename__ = "acceptances"
     __table_args__ = (
@@ -369,20 +368,20 @@ class AcceptanceRow(Base):
 
 
 class ToleranceRow(Base):
-    """The drop that is let pass of one task from then on."""
+    """A task's tolerance from then on."""
 
     __tablename__ = "tolerances"
     __table_args__ = (Index(None, "task_id", "id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"))
-    tolerance: Mapped[float | None]  # none: that of the verification again
+    tolerance: Mapped[float | None]  # None: each verification's own tolerance
     set_at: Mapped[str] = mapped_column(Moment)
     seal: Mapped[str] = mapped_column(Digest)
 
 
 class TrialRow(Base):
-    """One training of a task, recorded or not; of equal specifications the last row counts."""
+    """One training of a task; of equal specifications, the last row counts."""
 
     __tablename__ = "trials"
     __table_args__ = (
@@ -395,7 +394,7 @@ class TrialRow(Base):
     task: Mapped[str] = mapped_column(String(100))
     kind: Mapped[str]
     backbone_id: Mapped[int] = mapped_column(ForeignKey("backbones.id"))
-    specification: Mapped[str] = mapped_column(Digest)  # of everything that decides its bytes
+    specification: Mapped[str] = mapped_column(Digest)  # everything that determines its bytes
     method: Mapped[str]
     options: Mapped[dict[str, Any]]
     training: Mapped[dict[str, Any]]
@@ -407,7 +406,7 @@ class TrialRow(Base):
     score: Mapped[float]  # on validation
     metrics: Mapped[list[Any]]
     parameters: Mapped[int] = mapped_column(BigInteger)
-    digest: Mapped[str | None] = mapped_column(Digest)  # of the weights, where they were kept
+    digest: Mapped[str | None] = mapped_column(Digest)  # of the weights, if they were kept
     environment: Mapped[dict[str, Any]]
     created_at: Mapped[str] = mapped_column(Moment)
     seal: Mapped[str] = mapped_column(Digest)
@@ -416,7 +415,7 @@ class TrialRow(Base):
 
 
 class BlobRow(Base):
-    """Content-addressed bytes, where the catalog itself is the blob store."""
+    """A blob, in banks whose catalog is the blob store."""
 
     __tablename__ = "blobs"
 
@@ -426,14 +425,14 @@ class BlobRow(Base):
 
 
 class GcPermitRow(Base):
-    """The one door: a retired adapter that the running garbage collection may delete."""
+    """Permission for the running garbage collection to delete a retired adapter."""
 
     __tablename__ = "gc_permits"
 
     adapter_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
 
 
-SEALED = (
+SEALED_TABLES = (
     BankRow,
     BackboneRow,
     TaskRow,
@@ -448,7 +447,7 @@ SEALED = (
     ToleranceRow,
     TrialRow,
 )
-# child table -> the column that names its parent
+# By name of the child table: its model and the column that refers to the parent.
 CHILDREN: dict[str, tuple[type[Base], str]] = {
     "tags": (TagRow, "adapter_id"),
     "metrics": (MetricRow, "adapter_id"),

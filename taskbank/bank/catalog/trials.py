@@ -1,4 +1,4 @@
-"""Trials: every training that was recorded."""
+"""Records and reads trials, the trainings of tasks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from taskbank.runtime.clock import now
 
 
 def add_trial(connection: Connection, new: NewTrial) -> None:
-    """Record one training of a task; its weights, if kept, must be stored already."""
+    """Record one training of a task; the same transaction must store its weights, if kept."""
     names = ("task", "kind", "specification", "status", "metric", "score", "parameters", "request")
     values = {name: getattr(new, name) for name in names} | {
         "backbone_id": add_backbone(connection, new.backbone),
@@ -39,10 +39,10 @@ def add_trial(connection: Connection, new: NewTrial) -> None:
 
 
 def read_trials(connection: Connection, task: str | None = None) -> tuple[TrialRecord, ...]:
-    """Return the trainings of one task or of all, oldest first; the newest of each specification.
+    """Return the newest trial of each specification, of one task or of all, oldest first.
 
     Raises:
-        DamagedError: if a row is not what was recorded.
+        DamagedError: if a row differs from what was recorded.
     """
     table = table_of(TrialRow)
     query = select(table, BackboneRow.fingerprint.label("backbone")).join(
@@ -55,11 +55,11 @@ def read_trials(connection: Connection, task: str | None = None) -> tuple[TrialR
         damage = row_damage(table.name, {c.name: row[c.name] for c in table.columns})
         if damage:
             raise DamagedError(f"{damage}: restore the bank from a copy")
-        found[row["task"], row["specification"]] = _trial(row)
+        found[row["task"], row["specification"]] = _trial_record(row)
     return tuple(found.values())
 
 
-def _trial(row: Mapping[Any, Any]) -> TrialRecord:
+def _trial_record(row: Mapping[Any, Any]) -> TrialRecord:
     changed: dict[str, Any] = {
         "labels": tuple(row["labels"]),
         "metrics": tuple(MetricRecord(**measured) for measured in row["metrics"]),

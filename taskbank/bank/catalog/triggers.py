@@ -10,17 +10,17 @@ from taskbank.bank.catalog.tables import (
 
 
 def missing_triggers(connection: Connection) -> list[str]:
-    """Return the names of the triggers that ought to keep the tables append-only but do not."""
+    """Return the names of the append-only triggers that are missing or disabled."""
     if connection.dialect.name == "sqlite":
         found = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
     else:
         found = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')"
     present = set(connection.execute(text(found)).scalars())
-    return sorted(expected_triggers(connection.dialect.name) - present)
+    return sorted(trigger_names(connection.dialect.name) - present)
 
 
-def expected_triggers(dialect: str) -> set[str]:
-    """Return the names of the triggers that keep a bank append-only.
+def trigger_names(dialect: str) -> set[str]:
+    """Return the names of all triggers that keep a bank append-only.
 
     Args:
         dialect: `sqlite` or `postgresql`.

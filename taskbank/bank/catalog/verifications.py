@@ -1,4 +1,4 @@
-"""Finished verifications: their results and findings."""
+"""Finished verifications with their results and findings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, insert, select
 
-from taskbank.bank.catalog.rows import insert_row, parts
+from taskbank.bank.catalog.rows import chunks, insert_row
 from taskbank.bank.catalog.runs import read_observations
 from taskbank.bank.catalog.seals import contents
 from taskbank.bank.catalog.tables import (
@@ -30,7 +30,7 @@ from taskbank.errors import DamagedError, NotFoundError
 
 
 def add_verification(connection: Connection, new: NewVerification) -> int:
-    """Record one verification with its results and findings; return its id."""
+    """Record a finished verification with its results and findings; return its id."""
     children = {
         "results": [dict(vars(result)) for result in new.results],
         "findings": [dict(vars(finding)) for finding in new.findings],
@@ -47,14 +47,14 @@ def add_verification(connection: Connection, new: NewVerification) -> int:
         "vouched": new.confirmed,
         "contents": {name: contents(rows, "verification_id") for name, rows in children.items()},
     }
-    own = insert_row(connection, VerificationRow, values)
+    verification_id = insert_row(connection, VerificationRow, values)
     for name, rows in children.items():
         if rows:
             connection.execute(
                 insert(VERIFICATION_CHILDREN[name][0]),
-                [{**row, "verification_id": own} for row in rows],
+                [{**row, "verification_id": verification_id} for row in rows],
             )
-    return own
+    return verification_id
 
 
 def read_verifications(connection: Connection) -> tuple[VerificationRecord, ...]:
@@ -87,7 +87,7 @@ def read_verifications(connection: Connection) -> tuple[VerificationRecord, ...]
 def read_results(
     connection: Connection, *, task: str | None = None, verification: int | None = None
 ) -> tuple[ResultRecord, ...]:
-    """Return the results of a task, or of a verification, oldest first."""
+    """Return the results, optionally of one task or verification, oldest first."""
     query = (
         select(ResultRow.__table__, VerificationRow.level, VerificationRow.finished_at)
         .join(VerificationRow, VerificationRow.id == ResultRow.verification_id)
@@ -105,7 +105,7 @@ def read_results(
 
 
 def read_findings(connection: Connection, verification: int) -> tuple[FindingRecord, ...]:
-    """Return the findings of a verification, in their order."""
+    """Return the findings of a verification in their recorded order."""
     query = (
         select(FindingRow.task, FindingRow.version, FindingRow.check, FindingRow.message)
         .where(FindingRow.verification_id == verification)
@@ -118,7 +118,7 @@ def read_scores(connection: Connection) -> tuple[ScoreRecord, ...]:
     """Return every score that a verification observed, oldest first.
 
     Raises:
-        DamagedError: if one is not a number.
+        DamagedError: if a stored score is not a number.
     """
     query = (
         select(VerificationRow.finished_at, ResultRow.task, ResultRow.version, ResultRow.observed)
@@ -129,20 +129,20 @@ def read_scores(connection: Connection) -> tuple[ScoreRecord, ...]:
     rows = connection.execute(query).all()
     try:
         return tuple(
-            ScoreRecord(at, task, version, float(seen or 0.0)) for at, task, version, seen in rows
+            ScoreRecord(at, task, version, float(score or 0.0)) for at, task, version, score in rows
         )
     except ValueError:
         raise DamagedError(
-            "a result of a verification is not a number: run taskbank verify-all"
+            "a stored verification result is not a number: run taskbank verify-all to locate it"
         ) from None
 
 
 def read_confirmations(
     connection: Connection, circumstances: Sequence[str]
 ) -> dict[str, Confirmation]:
-    """Return the newest result that was `ok` or `changed`, by circumstances."""
+    """Return, for each digest of circumstances, the newest result `ok` or `changed`."""
     found: dict[str, Confirmation] = {}
-    for part in parts(circumstances):
+    for chunk in chunks(circumstances):
         query = (
             select(
                 ResultRow.circumstances,
@@ -151,22 +151,24 @@ def read_confirmations(
                 ResultRow.recorded,
                 ResultRow.observed,
             )
-            .where(ResultRow.circumstances.in_(part))
+            .where(ResultRow.circumstances.in_(chunk))
             .where(ResultRow.status.in_(("ok", "changed")))
             .order_by(ResultRow.id)
         )
-        for of, verification, status, recorded, observed in connection.execute(query):
-            found[str(of)] = Confirmation(verification, status, float(recorded or 0.0), observed)
+        for digest, verification, status, recorded, observed in connection.execute(query):
+            found[str(digest)] = Confirmation(
+                verification, status, float(recorded or 0.0), observed
+            )
     return found
 
 
 def read_observed(
     connection: Connection, verification: int, record: AdapterRecord
 ) -> tuple[Observation, ...]:
-    """Return what an adapter predicted in a verification; nothing if it was not predicted.
+    """Return an adapter's observations in a verification; empty if it was not predicted.
 
     Raises:
-        NotFoundError: if there is no such verification.
+        NotFoundError: if the verification does not exist.
     """
     query = select(VerificationRow.run_id).where(VerificationRow.id == verification)
     result = select(ResultRow.circumstances).where(
@@ -177,7 +179,7 @@ def read_observed(
     found = connection.execute(query).one_or_none()
     if found is None:
         raise NotFoundError(
-            f"the bank has no verification {verification}: taskbank history lists them"
+            f"the bank has no verification {verification}: run taskbank history to list them"
         )
     circumstances = connection.execute(result).scalar()
     if found[0] is None or circumstances is None:
