@@ -23,8 +23,8 @@ from taskbank.promotion.requirements import found_ref
 from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, is_stored, plan_task
 from taskbank.training.train_task import Result, train_task
-from taskbank.training.trial import recorded_trial
-from taskbank.training.tune import fitted
+from taskbank.training.trial import trial_from_record
+from taskbank.training.tune import fit_to_backbone
 from taskbank.verify.report import Afterwards, Report
 from taskbank.verify.verify import verify_afterwards
 
@@ -107,7 +107,7 @@ def add_task(
             opened.check_addable(spec.name, spec.kind, new_version=new_version)
         plan = plan_task(spec)
         loaded = backbone_for(opened, backbone, device)
-        fitted(plan, loaded)  # raises before a bank is made if the inputs are too long
+        fit_to_backbone(plan, loaded)  # raises before a bank is made if the inputs are too long
         if opened is None:
             opened = stack.enter_context(create_bank(str(bank)))
             opened.add_backbone(loaded.identity)
@@ -163,7 +163,7 @@ def carry_out(
     result = train_task(
         plan,
         backbone,
-        known=[recorded_trial(one) for one in bank.trials(plan.name)] if resume else (),
+        known=[trial_from_record(one) for one in bank.trials(plan.name)] if resume else (),
         record=trial_recorder(bank, plan, backbone),
         resume=resume,
         progress=progress,

@@ -65,7 +65,7 @@ def _new_trial(
         specification=trial.specification,
         method=trial.setting.method,
         training=trial.setting.training,
-        data=plan.data.described(),
+        data=plan.data.describe(),
         definition=trial.definition,
         status=trial.status,
         metric=plan.metric,
@@ -91,7 +91,7 @@ def _new_adapter(plan: TaskPlan, backbone: Backbone, result: Result) -> NewAdapt
                 plan.kind, result.predictions[name], examples.columns, result.definition
             ),
         )
-        for name, examples in plan.data.evaluated.items()
+        for name, examples in plan.data.evaluated_splits.items()
     )
     trial = result.trial
     return NewAdapter(
@@ -102,7 +102,7 @@ def _new_adapter(plan: TaskPlan, backbone: Backbone, result: Result) -> NewAdapt
         training=trial.setting.training,
         definition=result.definition,
         metric=plan.metric,
-        split=plan.data.scored,
+        split=plan.data.scored_split,
         metrics=result.metrics,
         splits=splits,
         parameters=trial.parameters,

@@ -23,8 +23,8 @@ from taskbank.pipeline.opening import backbone_for, open_if_there
 from taskbank.pipeline.suite_file import Entry, Problem, raise_all, sound_entries
 from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, plan_task
-from taskbank.training.trial import recorded_trial
-from taskbank.training.tune import fitted
+from taskbank.training.trial import trial_from_record
+from taskbank.training.tune import fit_to_backbone
 from taskbank.verify.report import Afterwards, Report
 from taskbank.verify.verify import verify_afterwards
 
@@ -118,7 +118,9 @@ def add_tasks(
         loaded = None
         if missing or opened is None:
             loaded = backbone_for(opened, backbone, device)
-            raise_all(path, [_problem(e, partial(fitted, plan, loaded)) for e, plan in missing])
+            raise_all(
+                path, [_problem(e, partial(fit_to_backbone, plan, loaded)) for e, plan in missing]
+            )
             if opened is None:
                 opened = stack.enter_context(create_bank(str(bank)))
                 opened.add_backbone(loaded.identity)
@@ -183,7 +185,7 @@ def _fingerprint(bank: Bank | None, backbone: str | None) -> str | None:
 def _there(bank: Bank, fingerprint: str | None, plan: TaskPlan) -> Outcome | None:
     """Return what became of a plan, if it was carried out before on the same backbone."""
     request = plan.request
-    last = plan.data.scored
+    last = plan.data.scored_split
     if plan.stored:
         for record in bank.adapters(task=plan.name):
             if (record.backbone, record.request) == (fingerprint, request):
@@ -200,7 +202,7 @@ def _there(bank: Bank, fingerprint: str | None, plan: TaskPlan) -> Outcome | Non
     if not scored:
         return None
     # Scored on validation, every trial has a score, also those from further seeds.
-    best = max(scored, key=lambda trial: recorded_trial(trial).rank(plan.metric))
+    best = max(scored, key=lambda trial: trial_from_record(trial).rank(plan.metric))
     return Outcome(plan.name, "skipped", best.metric, None, last, best.value(last))
 
 
@@ -223,7 +225,7 @@ def _added(
         traceback.print_exc()
         problem = f"{type(error).__name__}: {error}"
         return Outcome(plan.name, "failed", plan.metric, problem=problem)
-    last = plan.data.scored
+    last = plan.data.scored_split
     score = added.trial.value(last)
     if added.record is None:
         return Outcome(plan.name, "measured", plan.metric, None, last, score)
