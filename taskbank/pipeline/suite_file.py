@@ -187,7 +187,7 @@ def _problems(document: Values, lines: Lines) -> Iterator[Problem]:
         line = _line(lines, -1)  # the line of a [task] with single brackets
         yield (
             line,
-            "the suite has no tasks: write [[task]], with two brackets, before the keys of each",
+            "the suite has no tasks: write [[task]], with two brackets, before each task",
         )
         return
     yield from _value_problems("defaults", defaults, lines)
