@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--backbone",
     metavar="SPEC",
-    help="The backbone; with it, a bank that does not exist is created.",
+    help="Source of the backbone; if the bank does not exist, it is created for this backbone.",
 )
 @click.option("--new-version", is_flag=True, help="Add a version to an existing task.")
 @click.option("--alias", metavar="NAME", help="Move this alias to the added version.")
@@ -99,17 +99,17 @@ def add_task(
 
 def _spec(values: dict[str, Any]) -> TaskSpec:
     """Return the specification that the command's options describe."""
-    given = {key: value for key, value in values.items() if value is not None}
-    options = {key: literal(text) for key, text in pairs(given.pop("options"), "--option").items()}
+    fields = {key: value for key, value in values.items() if value is not None}
+    options = {key: literal(text) for key, text in pairs(fields.pop("options"), "--option").items()}
     for key in SHORTCUTS:
-        if key in given and key in options:
+        if key in fields and key in options:
             raise InputError(f"{key} is given twice, with --{key} and with --option: leave one out")
     search = {
         key.replace("-", "_"): _values(text)
-        for key, text in pairs(given.pop("search"), "--search").items()
+        for key, text in pairs(fields.pop("search"), "--search").items()
     }
-    tags = pairs(given.pop("tags"), "--tag")
-    return TaskSpec.of({**given, "options": options, "search": search, "tags": tags})
+    tags = pairs(fields.pop("tags"), "--tag")
+    return TaskSpec.of({**fields, "options": options, "search": search, "tags": tags})
 
 
 def _values(text: str) -> list[Any]:

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 @click.option(
     "--backbone",
     metavar="SPEC",
-    help="The backbone; with it, a bank that does not exist is created.",
+    help="Source of the backbone; if the bank does not exist, it is created for this backbone.",
 )
 @click.option("--new-version", is_flag=True, help="Add a version if the specification changed.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
 @verify_option
 @data_options
 @click.pass_obj
-def add_tasks(settings: Settings, /, suite: Path, **given: Any) -> int:
+def add_tasks(settings: Settings, /, suite: Path, **options: Any) -> int:
     """Add the tasks of SUITE, a TOML file with [defaults] and one [[task]] per task.
 
     Tasks that the bank already has with the same specification are skipped, and a task that fails
@@ -43,7 +43,7 @@ def add_tasks(settings: Settings, /, suite: Path, **given: Any) -> int:
     """
     from taskbank.pipeline.suite import add_tasks as add
 
-    report = add(settings.bank, suite, progress=settings.progress, **given)
+    report = add(settings.bank, suite, progress=settings.progress, **options)
     if settings.json:
         print_json(report.to_json())
     else:

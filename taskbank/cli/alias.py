@@ -34,7 +34,7 @@ def alias(
     alias: str | None,
     drop: bool,
     requirements: tuple[str, ...],
-    **where: str | None,
+    **options: str | None,
 ) -> int:
     """Point ALIAS at a version: taskbank alias sst2@3 production.
 
@@ -50,7 +50,7 @@ def alias(
         if alias is not None and requirements:
             from taskbank.promotion.requirements import unfulfilled
 
-            failed = unfulfilled(bank, ref, alias, requirements, **where)
+            failed = unfulfilled(bank, ref, alias, requirements, **options)
             for message in failed:
                 click.echo(f"{message}: alias {alias!r} was not moved", err=True)
             if failed:

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 @click.command("list")
-@click.option("--limit", type=click.IntRange(min=0), help="List only the newest N; 0 means all.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="List only the newest N; 0 means all.",
+)
 @click.option("--retired", is_flag=True, help="Include retired adapters.")
 @data_options
 @click.pass_obj

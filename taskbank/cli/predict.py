@@ -29,7 +29,7 @@ PATTERN = frozenset("*?[")
     "tasks",
     multiple=True,
     metavar="NAME",
-    help="Task or pattern of tasks, such as 'ticket-*', instead of NAME; repeatable.",
+    help="Task or pattern, such as '*' or 'ticket-*', instead of NAME; repeatable.",
 )
 @click.option(
     "--file", "file", type=click.Path(path_type=Path), help="File of texts: .txt, .csv, …"
@@ -82,7 +82,7 @@ def predict(
         answers = predictor.predict_many([(ref, rows) for ref in refs])
     if not tasks:
         predictions = [prediction.to_json() for prediction in answers[0]]
-    else:  # grouped by text, so that the tasks' answers for one text stand together
+    else:  # grouped by text, to compare the tasks
         names = [chosen[ref].ref for ref in refs]
         predictions = [
             {"task": name} | prediction.to_json()
@@ -138,9 +138,9 @@ def _compatible(
         groups.setdefault((len(fields), names), {})[ref] = fields
     # If inputs differ, tasks with the fewest texts per input win, then the largest group.
     compatible = groups.pop(min(groups, key=lambda key: (key[0], -len(groups[key]))))
-    others = [ref for group in groups.values() for ref in group]
-    if others and not settings.quiet:
-        click.echo(f"skipped, because their inputs differ: {', '.join(others)}", err=True)
+    skipped = [ref for group in groups.values() for ref in group]
+    if skipped and not settings.quiet:
+        click.echo(f"skipped, because their inputs differ: {', '.join(skipped)}", err=True)
     return list(compatible), next(iter(compatible.values()))
 
 

@@ -17,7 +17,7 @@ from taskbank.errors import InputError
     "--drop",
     "remove",
     is_flag=True,
-    help="Remove the task's tolerance, so that each verification's own applies.",
+    help="Remove the task's tolerance, so that each verification's --tolerance applies.",
 )
 @data_options
 @click.pass_obj

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     type=click.Choice(["integrity", "changed", "canary", "full"]),
     default="full",
     show_default=True,
-    help="integrity: rows and bytes, without torch. changed: also the predictions of adapters for "
-    "which anything that predictions depend on has changed since the last confirmation. canary: a "
-    "few predictions of each split, and all if one of them changed. full: all predictions.",
+    help="integrity: rows and bytes, without torch. changed: also predictions, but only if "
+    "anything they depend on has changed since they were last confirmed. canary: a few "
+    "predictions of each split, and all if one of them changed. full: all predictions.",
 )
 @click.option(
     "--tolerance",
@@ -68,7 +68,7 @@ def verify_all(
     what_if: tuple[str, ...],
     junit: Path | None,
     report: Path | None,
-    **given: Any,
+    **options: Any,
 ) -> int:
     """Verify that the bytes and predictions of every stored task match the record.
 
@@ -85,7 +85,7 @@ def verify_all(
     conditions = pairs(what_if, "--what-if")
     with open_bank(settings.bank) as bank:
         try:
-            found = verify(bank, tasks, what_if=conditions, progress=settings.progress, **given)
+            result = verify(bank, tasks, what_if=conditions, progress=settings.progress, **options)
         except KeyboardInterrupt:
             if not conditions:
                 settings.say(
@@ -94,14 +94,14 @@ def verify_all(
             raise
         scores = _history(bank) if report is not None else {}
     if junit is not None:
-        write_junit(found, junit)
+        write_junit(result, junit)
     if report is not None:
-        write_html(found, report, scores)
+        write_html(result, report, scores)
     if settings.json:
-        print_json(found.to_json())
+        print_json(result.to_json())
     else:
-        _print(settings, found)
-    return 0 if found.ok else 1
+        _print(settings, result)
+    return 0 if result.ok else 1
 
 
 def _history(bank: Bank) -> dict[str, list[float]]:
@@ -138,7 +138,9 @@ def _print(settings: Settings, report: Report) -> None:
     if report.unrecorded:
         settings.say(f"this verification was not recorded: {report.unrecorded}")
     if report.confirmed:
-        numbers = sorted({one.confirmed_by for one in report.tasks if one.confirmed_by is not None})
+        numbers = sorted(
+            {task.confirmed_by for task in report.tasks if task.confirmed_by is not None}
+        )
         settings.say(
             f"{report.confirmed} were not predicted again: nothing they depend on has changed "
             f"since verification {', '.join(map(str, numbers))}"

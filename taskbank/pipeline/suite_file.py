@@ -185,10 +185,7 @@ def _problems(document: Values, lines: Lines) -> Iterator[Problem]:
     defaults, tasks = document.get("defaults", {}), document.get("task", [])
     if not isinstance(defaults, dict) or not isinstance(tasks, list) or not tasks:
         line = _line(lines, -1)  # the line of a [task] with single brackets
-        yield (
-            line,
-            "the suite has no tasks: write [[task]], with two brackets, before each task",
-        )
+        yield line, "the suite has no tasks: write [[task]], two brackets, before each task"
         return
     yield from _value_problems("defaults", defaults, lines)
     seen: dict[str, int] = {}
@@ -203,19 +200,16 @@ def _problems(document: Values, lines: Lines) -> Iterator[Problem]:
                 yield line, f"the task {task.get('name', '')!r} has no {key!r}"
         name = task.get("name")
         if isinstance(name, str) and name in seen:
-            yield (
-                line,
-                f"the task {name!r} already appears on line {seen[name]}: rename one of them",
-            )
+            yield line, f"the task {name!r} already appears on line {seen[name]}: rename one"
         elif isinstance(name, str):
             seen[name] = line
 
 
-def _value_problems(where: str | int, values: Values, lines: Lines) -> Iterator[Problem]:
+def _value_problems(section: str | int, values: Values, lines: Lines) -> Iterator[Problem]:
     for key, value in values.items():
-        line = _line(lines, where, key)
+        line = _line(lines, section, key)
         types = TYPES.get(key)
-        if types is None or (key == "name" and where == "defaults"):
+        if types is None or (key == "name" and section == "defaults"):
             near = difflib.get_close_matches(key, TYPES, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(TYPES)}"
             yield line, f"{key!r} is unknown: {hint}"
@@ -224,7 +218,7 @@ def _value_problems(where: str | int, values: Values, lines: Lines) -> Iterator[
         elif isinstance(value, dict) and key == "search":
             for name, choices in value.items():
                 if not isinstance(choices, list):
-                    search_line = _line(lines, where, key, name)
+                    search_line = _line(lines, section, key, name)
                     yield search_line, f"search.{name} is {choices!r}: write a list of values"
         elif isinstance(value, dict) and key == "tags":
             for name, tag in value.items():
