@@ -1,6 +1,6 @@
 """One frozen backbone, a growing bank of small task adapters, and proof that none changed.
 
-`__init__.pyi` lists the public names. Each is imported when it is first used, so that
+`__init__.pyi` lists the public names. Each name is imported on first use, so that
 `import taskbank` stays fast: torch takes seconds to import.
 """
 
@@ -15,7 +15,7 @@ from taskbank.version import __version__
 
 
 def _public_names() -> dict[str, tuple[str, str]]:
-    """Return the module and the attribute behind every public name of the stub."""
+    """Return the module and the attribute of every public name in the stub."""
     stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
     imported, public = {}, {}
     for node in stub.body:

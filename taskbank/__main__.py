@@ -1,4 +1,4 @@
-"""Lets `python -m taskbank` be the command."""
+"""Runs the command line with `python -m taskbank`."""
 
 from taskbank.cli.main import main
 

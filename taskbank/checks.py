@@ -1,4 +1,4 @@
-"""Checks of user input: names, texts, numbers and paths are safe to store, or refused."""
+"""Validates names, texts, numbers and paths from the user."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from pathlib import Path
 from taskbank.errors import InputError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-ANY_DROP = 1.0  # the tolerance that leaves it to the test of significance
+ANY_DROP = 1.0  # this tolerance leaves the judgement to the significance test
 
 
 def check_tolerance(tolerance: float) -> None:
-    """Raise unless a number can be the drop of a metric that is let pass.
+    """Raise unless a tolerance, the largest drop of a metric to accept, is in range.
 
     Raises:
-        InputError: if it is not from 0 to `ANY_DROP`.
+        InputError: if the tolerance is not between 0 and `ANY_DROP`.
     """
     if not 0 <= tolerance <= ANY_DROP:
-        raise InputError(f"tolerance is {tolerance}: it is a drop of a metric, from 0 to 1")
+        raise InputError(f"tolerance is {tolerance}: it must be a drop of a metric, from 0 to 1")
 
 
 def check_name(name: str, what: str) -> str:
-    """Return the name if it is safe everywhere a name goes, or raise.
+    """Return a name if it is safe in references, file names and queries, or raise.
 
     Args:
         name: a task name, an alias or a tag key.
-        what: the word for it in the error.
+        what: the noun for the name in the error message.
 
     Raises:
-        InputError: if it is not 1 to 100 letters, digits, `.`, `_` or `-`, the
-            first of them a letter or a digit.
+        InputError: unless the name consists of 1 to 100 letters, digits, `.`, `_` or `-`, and
+            starts with a letter or a digit.
     """
     if not NAME.fullmatch(name):
         raise InputError(
-            f"{what} {name!r} is not usable: write 1 to 100 letters, digits, '.', '_' or '-', "
+            f"{what} {name!r} is invalid: write 1 to 100 letters, digits, '.', '_' or '-', "
             "starting with a letter or a digit"
         )
     return name
 
 
 def check_text(text: str, what: str) -> str:
-    """Return a text if every database and file can hold it, or raise.
+    """Return a text if every database and file can store it, or raise.
 
     Args:
         text: free text from the user.
-        what: the word for it in the error.
+        what: the noun for the text in the error message.
 
     Raises:
-        InputError: if it holds a NUL, or bytes that were no UTF-8 where it came from.
+        InputError: if the text contains a NUL, or was decoded from bytes that are not UTF-8.
     """
     if "\x00" in text or text != text.encode(errors="ignore").decode():
-        raise InputError(f"{what} {text!r} holds a NUL or is not UTF-8: leave that out")
+        raise InputError(f"{what} {text!r} contains a NUL or is not UTF-8: remove these characters")
     return text
 
 
@@ -60,21 +60,21 @@ NO_ALIAS_OF_DIGITS = "an alias must not be a number: NAME@3 means version 3"
 
 
 def check_alias(alias: str) -> None:
-    """Raise unless a text can be an alias.
+    """Raise unless a text is a valid alias.
 
     Raises:
-        InputError: if it is no name, or a number.
+        InputError: if the text is not a valid name, or is a number.
     """
     check_name(alias, "alias")
     if alias.isdecimal():
-        raise InputError(f"alias {alias!r} is not usable: {NO_ALIAS_OF_DIGITS}")
+        raise InputError(f"alias {alias!r} is invalid: {NO_ALIAS_OF_DIGITS}")
 
 
 def check_writable(path: Path) -> None:
-    """Raise unless a file can be written at a path, before any work is done for it.
+    """Raise unless a file can be written at a path, before any long work starts.
 
     Raises:
-        InputError: if its folder is not there or cannot be written to, or it is a folder.
+        InputError: if the path is a folder, or its parent folder is missing or not writable.
     """
     folder = path.absolute().parent
     if (
@@ -82,4 +82,4 @@ def check_writable(path: Path) -> None:
         or not folder.is_dir()
         or not os.access(path if path.exists() else folder, os.W_OK)
     ):
-        raise InputError(f"{path} cannot be written to: name a file in a folder that is there")
+        raise InputError(f"{path} cannot be written: name a file in an existing, writable folder")

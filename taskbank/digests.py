@@ -1,4 +1,4 @@
-"""Canonical JSON, and the tagged SHA-256 digests that name everything taskbank stores."""
+"""Canonical JSON, and tagged SHA-256 digests of stored data."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def canonical_json(value: Json) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
+    """Return the canonical JSON text of a value: sorted keys, no spaces, no NaN.
 
     Raises:
-        ValueError: for NaN or an infinity, which JSON does not have.
+        ValueError: if the value contains NaN or infinity, which JSON cannot represent.
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -23,7 +23,7 @@ def canonical_json(value: Json) -> str:
 
 
 def digest_bytes(data: bytes | memoryview) -> str:
-    """Return the tagged SHA-256 of some bytes, `sha256:` and 64 hex digits."""
+    """Return the tagged SHA-256 of bytes: `sha256:` and 64 hex digits."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 

@@ -1,20 +1,20 @@
-"""Every error taskbank raises on purpose, with the exit code the command line gives it.
+"""Every error that taskbank raises on purpose, with its exit code on the command line.
 
     TaskbankError
-    ├── InputError             2  something given is wrong: an option, a file, a name, a URL
-    │   ├── DataError          2  a data set cannot be read or does not fit its task
-    │   ├── NotFoundError      2  the bank holds no such task, version, alias or backbone
-    │   ├── ConflictError      2  the bank already holds that name, or it is still in use
+    ├── InputError             2  an option, a file, a name or a URL is invalid
+    │   ├── DataError          2  a dataset cannot be read or does not fit its task
+    │   ├── NotFoundError      2  the bank has no such task, version, alias or backbone
+    │   ├── ConflictError      2  a name already exists in the bank, or is still in use
     │   └── MissingExtraError  2  an optional dependency is not installed
-    ├── TrainingError          2  training gave no usable adapter (the loss was not a number)
-    ├── BankError              3  the bank cannot be trusted as it is
-    │   ├── DamagedError       3  stored bytes or rows are not what was recorded
-    │   │   └── GoneError      3  stored bytes are not there any more
-    │   └── SchemaError        3  the bank has another schema version than this taskbank
-    └── BackboneMismatchError  4  the loaded backbone is not the one that was recorded
+    ├── TrainingError          2  training produced no usable adapter (the loss was not finite)
+    ├── BankError              3  the bank cannot be used safely
+    │   ├── DamagedError       3  stored bytes or rows differ from what was recorded
+    │   │   └── GoneError      3  stored bytes are missing
+    │   └── SchemaError        3  the bank's schema version is not the one that taskbank reads
+    └── BackboneMismatchError  4  the loaded backbone differs from the recorded one
 
-A verification that finds something raises nothing: it returns a report, and the
-command line exits with 1. An interrupt exits with 130.
+A verification with findings raises no error: it returns a report, and the command line
+exits with 1. An interrupt exits with 130.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ class TaskbankError(Exception):
 
 
 class InputError(TaskbankError):
-    """Something given is wrong: an option, a file, a name, a URL."""
+    """An option, a file, a name or a URL is invalid."""
 
 
 class DataError(InputError):
-    """A data set cannot be read or does not fit its task."""
+    """A dataset cannot be read or does not fit its task."""
 
 
 class NotFoundError(InputError):
-    """The bank holds no such task, version, alias or backbone."""
+    """The bank has no such task, version, alias or backbone."""
 
 
 class ConflictError(InputError):
-    """The bank already holds that name, or it is still in use."""
+    """A name already exists in the bank, or is still in use."""
 
 
 class MissingExtraError(InputError):
@@ -49,28 +49,28 @@ class MissingExtraError(InputError):
 
 
 class TrainingError(TaskbankError):
-    """Training gave no usable adapter."""
+    """Training produced no usable adapter, because the loss was not finite."""
 
 
 class BankError(TaskbankError):
-    """The bank cannot be trusted as it is."""
+    """The bank cannot be used safely."""
 
     exit_code = 3
 
 
 class DamagedError(BankError):
-    """Stored bytes or rows are not what was recorded."""
+    """Stored bytes or rows differ from what was recorded."""
 
 
 class GoneError(DamagedError):
-    """Stored bytes are not there any more."""
+    """Stored bytes are missing."""
 
 
 class SchemaError(BankError):
-    """The bank has another schema version than this taskbank."""
+    """The bank's schema version is not the one that this taskbank reads."""
 
 
 class BackboneMismatchError(TaskbankError):
-    """The loaded backbone is not the one that was recorded."""
+    """The loaded backbone differs from the recorded one."""
 
     exit_code = 4

@@ -1,8 +1,8 @@
-"""Names to code: the tables of kinds, methods and architectures, and their plugins.
+"""Maps names to kinds, methods and architectures, both built-in and from plugins.
 
-The only dynamic import of the project. A name is looked up in the built-in table
-first, then among the installed entry points of the group `taskbank.<group>`, so an
-installed package can add to a table but never replace what is in it.
+This is the only dynamic import of the project. A name is looked up in the built-in table first,
+then among the installed entry points of the group `taskbank.<group>`, so an installed package can
+add a name but cannot replace a built-in one.
 """
 
 from __future__ import annotations
@@ -46,28 +46,32 @@ TABLES: dict[str, dict[str, str]] = {
 
 
 def names(group: str) -> list[str]:
-    """Return every name of a group: the built-in ones in order, then the installed ones, sorted."""
-    installed = sorted({point.name for point in _installed(group)} - TABLES[group].keys())
-    return [*TABLES[group], *installed]
+    """Return every name of a group: built-in names in table order, then plugin names, sorted."""
+    plugin_names = sorted({point.name for point in _entry_points(group)} - TABLES[group].keys())
+    return [*TABLES[group], *plugin_names]
 
 
 def load(group: str, name: str) -> Any:
-    """Return the object that a name stands for.
+    """Return the object that a name refers to.
+
+    Args:
+        group: `kinds`, `methods` or `architectures`.
+        name: a built-in name or the name of an entry point.
 
     Raises:
-        InputError: if no table and no installed plugin knows the name.
+        InputError: if the name is neither built in nor provided by an installed plugin.
     """
     if name in TABLES[group]:
         module, _, attribute = TABLES[group][name].partition(":")
         return getattr(import_module(module), attribute)
-    for point in _installed(group):
+    for point in _entry_points(group):
         if point.name == name:
             return point.load()
     raise InputError(
         f"{group.rstrip('s')} {name!r} is unknown: taskbank knows {', '.join(names(group))}; "
-        f"a package can add one through the entry point group 'taskbank.{group}'"
+        f"a package can add one with the entry point group 'taskbank.{group}'"
     )
 
 
-def _installed(group: str) -> Any:
+def _entry_points(group: str) -> Any:
     return entry_points(group=f"taskbank.{group}")

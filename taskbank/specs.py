@@ -1,7 +1,7 @@
 """Frozen specifications of backbones, methods, trainings and tasks.
 
-A specification is plain data. It is stored as canonical JSON and named by the digest of that
-JSON, so two specifications are equal exactly when their digests are.
+A specification is plain data. It is stored as canonical JSON and identified by the digest of that
+JSON, so two specifications are equal exactly when their digests are equal.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from taskbank.errors import InputError
 
 @dataclass(frozen=True)
 class BackboneIdentity:
-    """What makes a backbone the one it is.
+    """The identity of a backbone: its source, its size and the digests of its parts.
 
     Attributes:
-        spec: where it came from: a hub id, a folder, or `package:NAME/FOLDER`.
+        spec: the source it was loaded from: a hub id, a folder, or `package:NAME/FOLDER`.
         model_type: the architecture's name in transformers, such as `bert`.
-        pooling: how a text becomes one vector: `pooler`, `first` or `mean`.
+        pooling: how token vectors are reduced to one vector: `pooler`, `first` or `mean`.
         parameters: number of parameters, all frozen.
         hidden_size: width of a hidden state.
         layers: number of transformer layers.
-        max_length: the longest input in tokens.
-        weights: digest of every parameter and buffer.
+        max_length: maximum number of tokens per input.
+        weights: digest of all parameters and buffers.
         config: digest of the model's configuration.
-        tokenizer: digest of vocabulary and tokenisation rules.
+        tokenizer: digest of the vocabulary and the tokenisation rules.
     """
 
     spec: str
@@ -53,10 +53,10 @@ class BackboneIdentity:
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """How a task is adapted: a method's name and its complete options.
+    """How the backbone is adapted to a task: a method's name and its complete options.
 
     Attributes:
-        name: the method, such as `houlsby`.
+        name: the method's name, such as `houlsby`.
         options: every option of the method with its value, defaults included.
     """
 
@@ -69,7 +69,7 @@ class MethodSpec:
         return digest_json({"name": self.name, "options": dict(self.options)})
 
 
-# Ranges of the whole numbers of a training, both ends included.
+# Ranges of the integer fields of `TrainingSpec`, both ends included.
 WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = {
     "epochs": (1, 1_000_000),
     "batch_size": (1, 1_000_000),
@@ -80,7 +80,7 @@ WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = {
 }
 
 
-# A test for each other number, and what it accepts, in words.
+# For each other number, a test and a description of the accepted values.
 NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "learning_rate": (lambda value: 0 < value < 1, "a number between 0 and 1"),
     "weight_decay": (lambda value: 0 <= value < 1, "a number from 0 to below 1"),
@@ -89,7 +89,7 @@ NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
 }
 
 
-# The words that a field accepts besides none.
+# The values that a field accepts besides None.
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "class_weight": ("balanced",),
     "precision": ("float32", "bfloat16"),
@@ -103,21 +103,22 @@ class TrainingSpec:
     The options of `taskbank add-task` and the keys of a suite take their descriptions from here.
 
     Attributes:
-        epochs: largest number of passes over the training data.
-        learning_rate: peak of the learning rate, reached after the warm-up.
-        batch_size: examples per step.
-        max_length: tokens that an input, or a window of it, is cut to.
-        seed: seed of the initial values, the order of the examples and dropout.
+        epochs: maximum number of passes over the training data.
+        learning_rate: peak learning rate, reached after the warm-up.
+        batch_size: number of examples per step.
+        max_length: maximum number of tokens per input, or per window of a long input.
+        seed: seed of the initial weights, the order of the examples and dropout.
         patience: number of epochs without a better validation score after which training stops;
             by default every epoch is run.
-        weight_decay: weight decay of AdamW, on matrices only; the paper has none, its code 0.01.
+        weight_decay: weight decay of AdamW, applied to matrices only; the paper uses none, its code
+            0.01.
         warmup: share of the steps over which the learning rate rises before it falls to zero.
-        clip: largest norm of the gradient.
+        clip: maximum norm of the gradient.
         class_weight: `balanced` gives every class the same weight in the loss, however rare it is.
-        precision: number type of the products in training, `float32` or `bfloat16`; by default
-            bfloat16 where the processor has instructions for it. Weights and predictions are
-            always float32.
-        batch_tokens: largest number of tokens per step, besides the number of examples; by
+        precision: number type of matrix products in training, `float32` or `bfloat16`; by default
+            bfloat16 if the processor has instructions for it. Weights and predictions are always
+            float32.
+        batch_tokens: maximum number of tokens per step, in addition to the number of examples; by
             default there is no limit.
     """
 
@@ -143,10 +144,10 @@ class TrainingSpec:
                 raise InputError(
                     f"{name} is {value!r}: it must be a whole number from {least:,} to {most:,}"
                 )
-        for name, (fits, wanted) in NUMBERS.items():
+        for name, (is_valid, requirement) in NUMBERS.items():
             value = getattr(self, name)
-            if type(value) not in (int, float) or not fits(value):
-                raise InputError(f"{name} is {value!r}: it must be {wanted}")
+            if type(value) not in (int, float) or not is_valid(value):
+                raise InputError(f"{name} is {value!r}: it must be {requirement}")
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in choices:
@@ -163,7 +164,7 @@ class TrainingSpec:
         return digest_json(self.to_json())
 
 
-# Options of methods that have an option of the command and a key of the suite to themselves.
+# Method options that have their own command-line option and suite key.
 SHORTCUTS: Mapping[str, str] = {
     "size": "width of the bottleneck",
     "layers": "adapted layers: all, top:3, 0-5 or 8,10,11",
@@ -173,37 +174,37 @@ TRAINING_FIELDS = tuple(TrainingSpec.__dataclass_fields__)
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A task to be added: its data, its kind, and how it is trained.
+    """The specification of a task to add: its data, its kind, and how it is trained.
 
-    The options of `taskbank add-task`, the keys of a suite and the keywords of `add_task` are
-    these fields, and take their descriptions from here.
+    These fields are the options of `taskbank add-task`, the keys of a suite and the keywords of
+    `add_task`, which take their descriptions from here.
 
     Attributes:
         name: name of the task.
         train: training data: a .csv, .tsv, .jsonl, .parquet or .arrow file, a folder that
             `datasets` saved, or hf:NAME[/CONFIG][:SPLIT].
-        validation: data on which the epoch and the best trial are chosen; by default a stratified
-            tenth of the training data is held out.
-        test: data that is scored once, at the end, and gives the task its score; by default the
-            score is that of validation.
-        kind: shape of the task.
+        validation: data on which the best epoch and the best trial are chosen; by default a
+            stratified tenth of the training data is held out.
+        test: data that is scored once, at the end, and provides the task's score; by default the
+            validation data provides it.
+        kind: kind of task.
         text: column of the first text of an input.
         text_pair: column of the second text of an input.
-        label: column of what is to be predicted.
-        rows: number of training rows to use, a stratified sample; by default all.
-        metric: metric that the task is chosen and checked by; by default that of its kind.
-        positive: of two classes, the one that F1 is about; by default the last.
-        method: how the task is adapted.
+        label: column of the label to predict.
+        rows: number of training rows to use, sampled with stratification; by default all.
+        metric: metric that selects the best trial and is verified later; by default the kind's own
+            metric.
+        positive: the class whose F1 is computed when there are two classes; by default the last.
+        method: method that adapts the backbone.
         options: options of the method that differ from its defaults.
         training: fields of `TrainingSpec` that differ from the defaults of method and data.
-        search: values to try of a training field or an option of the method; the best trial by
-            validation is recorded.
+        search: values to try for a training field or an option of the method; the best trial by
+            validation score is recorded.
         seeds: number of seeds that each setting is trained from.
-        trials: number of settings that a sampler picks from the search; by default every setting
-            is tried.
+        trials: number of settings to sample from the search; by default every setting is tried.
         keep_trials: store the weights of every trial.
         keep_weights: store the weights of baselines such as `full`, too.
-        description: free text.
+        description: free text that describes the task.
         tags: keys and values to find the task by.
     """
 
@@ -237,8 +238,10 @@ class TaskSpec:
             check_text(value, f"tag {key}")
         unknown = sorted(set(self.training) - set(TRAINING_FIELDS))
         if unknown:
-            raise InputError(f"training has no {unknown[0]!r}: it has {', '.join(TRAINING_FIELDS)}")
-        TrainingSpec(**self.training)  # raises for a value out of range, before any data is read
+            raise InputError(
+                f"training has no field {unknown[0]!r}: it has {', '.join(TRAINING_FIELDS)}"
+            )
+        TrainingSpec(**self.training)  # checks the ranges before any data is read
         if self.rows is not None and self.rows < 2:
             raise InputError(f"rows is {self.rows}: it must be at least 2, or left out")
 
@@ -247,30 +250,30 @@ class TaskSpec:
         """Return the specification that a suite or a command describes.
 
         Args:
-            values: the fields; those of the training and the shortcuts stand among them.
+            values: the values of the fields, of the training fields and of the shortcuts, by name.
 
         Raises:
-            InputError: if a field is unknown or a value out of range.
+            InputError: if a field is unknown or a value is out of range.
         """
-        own = {key: value for key, value in values.items() if key in cls.__dataclass_fields__}
+        task = {key: value for key, value in values.items() if key in cls.__dataclass_fields__}
         options = {key: values[key] for key in SHORTCUTS if key in values}
         training = {key: values[key] for key in TRAINING_FIELDS if key in values}
-        unknown = sorted(values.keys() - own.keys() - options.keys() - training.keys())
+        unknown = sorted(values.keys() - task.keys() - options.keys() - training.keys())
         if unknown:
             raise InputError(
-                f"a task has no {unknown[0]!r}: it has {', '.join(cls.__dataclass_fields__)}"
+                f"a task has no field {unknown[0]!r}: it has {', '.join(cls.__dataclass_fields__)}"
             )
-        own["options"] = dict(own.get("options", {})) | options
-        own["training"] = dict(own.get("training", {})) | training
-        return cls(**own)
+        task["options"] = dict(task.get("options", {})) | options
+        task["training"] = dict(task.get("training", {})) | training
+        return cls(**task)
 
 
 def descriptions(spec: type) -> dict[str, str]:
-    """Return the description of every attribute of a class, from its docstring.
+    """Return the descriptions of a class's attributes from its docstring, by name.
 
     Args:
-        spec: a class whose docstring has a section `Attributes`.
+        spec: a class whose docstring has an `Attributes` section.
     """
     _, _, section = (spec.__doc__ or "").partition("Attributes:\n")
-    found = re.finditer(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", section, re.MULTILINE)
-    return {match[1]: " ".join(match[2].split()) for match in found}
+    matches = re.finditer(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", section, re.MULTILINE)
+    return {match[1]: " ".join(match[2].split()) for match in matches}

@@ -1,1 +1,1 @@
-"""The command line: one file a command; it prints what the library returns."""
+"""The command line, with one file per command, prints what the library returns."""

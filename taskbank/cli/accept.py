@@ -1,4 +1,4 @@
-"""`taskbank accept`: what a verification saw becomes the reference."""
+"""`taskbank accept`: make the predictions of a verification the reference."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from taskbank.cli.settings import Settings, complete_task, data_options
 
 @click.command()
 @click.argument("ref", metavar="NAME[@VERSION]", shell_complete=complete_task)
-@click.option("--verification", type=int, required=True, help="Its number.")
-@click.option("--reason", required=True, help="Why the predictions may change; it is kept.")
+@click.option("--verification", type=int, required=True, help="Number of the verification.")
+@click.option("--reason", required=True, help="Why the change is acceptable; recorded in the bank.")
 @data_options
 @click.pass_obj
 def accept(settings: Settings, ref: str, verification: int, reason: str) -> None:
-    """Make what a verification saw a task predict its reference from now on.
+    """Make the predictions that a verification observed the reference of a task.
 
-    The predictions from before are kept, and so is the reason.
+    Later verifications compare the task with these predictions. The earlier reference and the
+    reason stay recorded.
     """
     from taskbank.bank.open import open_bank
 
@@ -25,4 +26,6 @@ def accept(settings: Settings, ref: str, verification: int, reason: str) -> None
         record = bank.accept(ref, verification, reason)
     if settings.json:
         print_json(record.to_json())
-    settings.say(f"{record.ref} is compared with what verification {verification} saw")
+    settings.say(
+        f"{record.ref} is now compared with the predictions of verification {verification}"
+    )

@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 @click.argument("name")
 @spec_options
 @verify_option
-@click.option("--resume", is_flag=True, help="Continue from what an interrupted run left.")
-@click.option("--backbone", metavar="SPEC", help="The backbone; the bank is made if need be.")
-@click.option("--new-version", is_flag=True, help="Add a version to a task that exists.")
-@click.option("--alias", metavar="NAME", help="Let this alias name the added version.")
+@click.option("--resume", is_flag=True, help="Continue from the checkpoints of an interrupted run.")
+@click.option(
+    "--backbone",
+    metavar="SPEC",
+    help="Source of the backbone; if the bank does not exist, it is created for this backbone.",
+)
+@click.option("--new-version", is_flag=True, help="Add a version to an existing task.")
+@click.option("--alias", metavar="NAME", help="Move this alias to the added version.")
 @click.option(
     "--must-not-regress",
     is_flag=True,
-    help="With --new-version: exit with 1, and leave the alias where it is, if the version is "
-    "worse than the one that the alias names, or else the newest.",
+    help="With --new-version: exit with 1, and do not move the alias, if the version is worse than "
+    "the one that the alias names or, without one, the newest.",
 )
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
 @data_options
@@ -47,11 +51,11 @@ def add_task(
 ) -> int:
     """Train task NAME on labelled text and record it in the bank.
 
-    Only an adapter, the LayerNorms and a head are trained; the backbone stays as it is. The
-    best epoch on validation is kept, and afterwards the whole bank is verified.
+    Only an adapter, the LayerNorms and a head are trained; the backbone does not change. The
+    epoch with the best validation score is kept. Afterwards, the whole bank is verified.
 
-    With --search, every setting is tried, or as many as --trials says, and the best by
-    validation is recorded; taskbank trials shows them all.
+    With --search, every setting is tried, or as many settings as --trials samples. The best by
+    validation score is recorded; taskbank trials shows all of them.
     """
     spec = _spec(values)
     from taskbank.pipeline.add_task import add_task as add
@@ -86,7 +90,7 @@ def add_task(
             f"{added.worse.second} is worse than {added.worse.first}: {added.worse.metric} is "
             f"{added.worse.drop:.4f} lower on {added.worse.examples:,} examples of split "
             f"{added.worse.split!r} (p = {added.worse.p_value:.2g}); it is recorded"
-            + (", and the alias is where it was" if alias else ""),
+            + (", and the alias was not moved" if alias else ""),
             err=True,
         )
         return 1
@@ -94,30 +98,30 @@ def add_task(
 
 
 def _spec(values: dict[str, Any]) -> TaskSpec:
-    """Return the specification that the options of the command describe."""
-    given = {key: value for key, value in values.items() if value is not None}
-    options = {key: literal(text) for key, text in pairs(given.pop("options"), "--option").items()}
+    """Return the specification that the command's options describe."""
+    fields = {key: value for key, value in values.items() if value is not None}
+    options = {key: literal(text) for key, text in pairs(fields.pop("options"), "--option").items()}
     for key in SHORTCUTS:
-        if key in given and key in options:
+        if key in fields and key in options:
             raise InputError(f"{key} is given twice, with --{key} and with --option: leave one out")
     search = {
         key.replace("-", "_"): _values(text)
-        for key, text in pairs(given.pop("search"), "--search").items()
+        for key, text in pairs(fields.pop("search"), "--search").items()
     }
-    tags = pairs(given.pop("tags"), "--tag")
-    return TaskSpec.of({**given, "options": options, "search": search, "tags": tags})
+    tags = pairs(fields.pop("tags"), "--tag")
+    return TaskSpec.of({**fields, "options": options, "search": search, "tags": tags})
 
 
 def _values(text: str) -> list[Any]:
-    """Return the values of a search: a JSON list, or what stands between commas."""
-    whole = literal(text)
-    return whole if isinstance(whole, list) else [literal(value) for value in text.split(",")]
+    """Return the values of a search from a JSON list or from a comma-separated list."""
+    parsed = literal(text)
+    return parsed if isinstance(parsed, list) else [literal(value) for value in text.split(",")]
 
 
 def as_json(added: Added) -> dict[str, Any]:
-    """Return what `--json` prints: the adapter, or the trial where none is stored, and the rest."""
-    found = added.trial if added.record is None else added.record
-    return found.to_json() | {
+    """Return what `--json` prints: the adapter, or else the trial, and the results for the task."""
+    record = added.trial if added.record is None else added.record
+    return record.to_json() | {
         "stored": added.record is not None,
         "trials": [trial.to_json() for trial in added.trials],
         "worse": None if added.worse is None else added.worse.to_json(),
@@ -147,14 +151,14 @@ def _print(added: Added) -> None:
     cut = trial.course["at_max_length"]
     if cut:
         fields["cut"] = (
-            f"{cut:,} training inputs reach {trial.training['max_length']} tokens: what is beyond "
-            "is not read, or read in another window (--max-length)"
+            f"{cut:,} training inputs reach {trial.training['max_length']} tokens: further tokens "
+            "are ignored, or read in another window (--max-length)"
         )
     fields |= {
         "best epoch": f"{best.number} of {len(added.training.epochs)} run",
         "trained": f"{added.training.seconds:.1f} s",
         "parameters": f"{trial.parameters:,}",
-        "stored": "nothing but this trial: --keep-weights stores what was trained"
+        "stored": "only this trial; --keep-weights also stores the trained weights"
         if added.record is None
         else f"{size(added.record.bytes)}, {added.record.digest}",
     }
@@ -162,6 +166,5 @@ def _print(added: Added) -> None:
     if added.verification is None or not added.verification.ok:
         return
     others = added.verification.checked - (added.record is not None)
-    plural = "adapters of the bank are as they were"
-    are = "adapter of the bank is as it was" if others == 1 else plural
-    click.echo(f"the {others} other {are} (verified at level {added.verification.level})")
+    unchanged = "adapter is unchanged" if others == 1 else "adapters are unchanged"
+    click.echo(f"the {others} other {unchanged} (verified at level {added.verification.level})")

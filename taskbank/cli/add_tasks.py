@@ -21,25 +21,29 @@ if TYPE_CHECKING:
     "--data",
     metavar="FOLDER",
     type=click.Path(path_type=Path),
-    help="Where relative files are.  [default: beside the suite]",
+    help="Folder of relative paths.  [default: the suite's folder]",
 )
-@click.option("--backbone", metavar="SPEC", help="Which backbone; makes the bank if need be.")
-@click.option("--new-version", is_flag=True, help="Add a version where the specification changed.")
+@click.option(
+    "--backbone",
+    metavar="SPEC",
+    help="Source of the backbone; if the bank does not exist, it is created for this backbone.",
+)
+@click.option("--new-version", is_flag=True, help="Add a version if the specification changed.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
 @verify_option
 @data_options
 @click.pass_obj
-def add_tasks(settings: Settings, /, suite: Path, **given: Any) -> int:
-    """Add the tasks of SUITE, a TOML file with [defaults] and a [[task]] for each.
+def add_tasks(settings: Settings, /, suite: Path, **options: Any) -> int:
+    """Add the tasks of SUITE, a TOML file with [defaults] and one [[task]] per task.
 
-    What is there already with the same specification is skipped, and a task that fails does not
-    stop the others. Run it again after an interrupt: nothing is trained twice.
+    Tasks that the bank already has with the same specification are skipped, and a task that fails
+    does not stop the others. After an interrupt, run the command again: nothing is trained twice.
 
     Exits with 1 if a task failed.
     """
     from taskbank.pipeline.suite import add_tasks as add
 
-    report = add(settings.bank, suite, progress=settings.progress, **given)
+    report = add(settings.bank, suite, progress=settings.progress, **options)
     if settings.json:
         print_json(report.to_json())
     else:
@@ -53,25 +57,22 @@ def _print(settings: Settings, report: SuiteReport) -> None:
             ("task", "status", "adapter", "metric", "split", ">score"),
             [
                 (
-                    one.name,
-                    one.status,
-                    one.ref or "",
-                    one.metric,
-                    one.split or "",
-                    "" if one.score is None else f"{one.score:.4f}",
+                    outcome.name,
+                    outcome.status,
+                    outcome.ref or "",
+                    outcome.metric,
+                    outcome.split or "",
+                    "" if outcome.score is None else f"{outcome.score:.4f}",
                 )
-                for one in report.outcomes
+                for outcome in report.outcomes
             ],
         )
-    for one in report.outcomes:
-        if one.status == "failed":
-            click.echo(f"failed: {one.name}: {one.problem}", err=True)
-    failed = sum(one.status == "failed" for one in report.outcomes)
-    told = f"{len(report.outcomes)} tasks, {failed} failed"
+    failed = [outcome for outcome in report.outcomes if outcome.status == "failed"]
+    for outcome in failed:
+        click.echo(f"failed: {outcome.name}: {outcome.problem}", err=True)
+    summary = f"{len(report.outcomes)} tasks, {len(failed)} failed"
     if report.verification is not None:
         print_findings(report.verification)
-        told += (
-            f"; the bank's {report.verification.checked} adapters are "
-            f"{'as they were' if report.verification.ok else 'not all as they were'}"
-        )
-    settings.say(told)
+        unchanged = "unchanged" if report.verification.ok else "not all unchanged"
+        summary += f"; the bank's {report.verification.checked} adapters are {unchanged}"
+    settings.say(summary)

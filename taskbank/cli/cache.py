@@ -1,4 +1,4 @@
-"""`taskbank cache`: what is kept to be quicker the next time."""
+"""`taskbank cache`: show and clear the disk cache."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from taskbank.cli.tables import print_table
 
 @click.group()
 def cache() -> None:
-    """What is kept to be quicker the next time: tokens, states below adapters, checkpoints."""
+    """Show or clear the disk cache: tokens, hidden states below adapters, checkpoints."""
 
 
 @cache.command()
 @data_options
 @click.pass_obj
 def info(settings: Settings) -> None:
-    """Print how much each part of the cache holds, and where."""
+    """Print the size of each part of the cache, and the cache folder."""
     from taskbank.runtime.disk_cache import cache_folder, contents, limit
 
-    found = contents()
+    sizes = contents()
     if settings.json:
-        parts = {one.part: {"files": one.files, "bytes": one.bytes} for one in found}
+        parts = {part.part: {"files": part.files, "bytes": part.bytes} for part in sizes}
         print_json({"folder": str(cache_folder()), "limit": limit(), "parts": parts})
         return
     print_table(
-        ("part", ">files", ">size"), [(one.part, str(one.files), size(one.bytes)) for one in found]
+        ("part", ">files", ">size"),
+        [(part.part, str(part.files), size(part.bytes)) for part in sizes],
     )
-    settings.say(f"in {cache_folder()}; tokens and states take up to {size(limit())}")
+    settings.say(f"folder {cache_folder()}; tokens and states are limited to {size(limit())}")
 
 
 @cache.command()
@@ -37,20 +38,20 @@ def info(settings: Settings) -> None:
 @data_options
 @click.pass_obj
 def clear(settings: Settings, parts: tuple[str, ...]) -> None:
-    """Remove tokens and states, or the PARTs that are named.
+    """Remove the given PARTs of the cache; by default tokens and states.
 
-    A training that was interrupted starts over once checkpoints are cleared.
+    Once checkpoints are cleared, an interrupted training starts over.
     """
     from taskbank.errors import InputError
     from taskbank.runtime.disk_cache import BOUNDED, PARTS
     from taskbank.runtime.disk_cache import clear as clear_parts
 
-    for part in parts:
-        if part not in PARTS:
-            raise InputError(f"the cache has no part {part!r}: name {', '.join(PARTS)}")
+    for name in parts:
+        if name not in PARTS:
+            raise InputError(f"the cache has no part {name!r}: name {', '.join(PARTS)}")
     removed = clear_parts(parts or BOUNDED)
     if settings.json:
-        print_json({one.part: {"files": one.files, "bytes": one.bytes} for one in removed})
+        print_json({part.part: {"files": part.files, "bytes": part.bytes} for part in removed})
         return
-    for one in removed:
-        settings.say(f"removed {one.files} files of {one.part}, {size(one.bytes)}")
+    for part in removed:
+        settings.say(f"removed {part.files} files of {part.part}, {size(part.bytes)}")

@@ -1,4 +1,4 @@
-"""`taskbank completion`: completion of commands, options and task names in a shell."""
+"""`taskbank completion`: shell completion of commands, options and task names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the completion script of a shell.
+    """Print the completion script for a shell.
 
     \b
     bash: eval "$(taskbank completion bash)"   in ~/.bashrc
@@ -18,7 +18,7 @@ def completion(context: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    found = get_completion_class(shell)
-    assert found is not None  # noqa: S101 - click has the three shells above
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None  # noqa: S101 - click supports the three shells above
     root = context.find_root().command
-    click.echo(found(root, {}, "taskbank", "_TASKBANK_COMPLETE").source())
+    click.echo(completion_class(root, {}, "taskbank", "_TASKBANK_COMPLETE").source())

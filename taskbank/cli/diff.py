@@ -1,4 +1,4 @@
-"""`taskbank diff`: two versions on the same examples."""
+"""`taskbank diff`: compare two versions on the same examples."""
 
 from __future__ import annotations
 
@@ -13,65 +13,71 @@ from taskbank.cli.tables import print_table
 if TYPE_CHECKING:
     from taskbank.promotion.diff import Diff
 
-SHOWN = 20  # flips and pairs of answers that are shown; --json has all
+MAX_ROWS = 20  # rows in the tables of flips and of answer pairs; --json prints all
 
 
 @click.command()
 @click.argument("first", metavar="NAME@A", shell_complete=complete_task)
 @click.argument("second", metavar="NAME@B", shell_complete=complete_task)
-@click.option("--backbone", metavar="SPEC", help="Where the backbone is now, if it moved.")
+@click.option("--backbone", metavar="SPEC", help="New source of the backbone, if it moved.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
 @data_options
 @click.pass_obj
 def diff(
     settings: Settings, first: str, second: str, backbone: str | None, device: str | None
 ) -> None:
-    """Compare two versions on the examples that NAME@B has its score on.
+    """Compare two versions on the examples that NAME@B was scored on.
 
-    Shows every metric, the answers that differ with their texts, and whether NAME@B being worse
-    may be chance. Nothing is predicted where both were scored on these examples.
+    Shows every metric, the answers that differ with their texts, and the probability that NAME@B
+    is worse by chance alone. If both versions were scored on these examples, the stored
+    predictions are used.
     """
     from taskbank.bank.open import open_bank
     from taskbank.promotion.diff import diff as compare
 
     with open_bank(settings.bank) as bank:
-        found = compare(bank, first, second, backbone=backbone, device=device)
+        comparison = compare(bank, first, second, backbone=backbone, device=device)
     if settings.json:
-        print_json(found.to_json())
+        print_json(comparison.to_json())
     else:
-        _print(settings, found)
+        _print(settings, comparison)
 
 
-def _print(settings: Settings, found: Diff) -> None:
+def _print(settings: Settings, comparison: Diff) -> None:
     print_table(
-        ("metric", f">{found.first}", f">{found.second}", ">difference"),
+        ("metric", f">{comparison.first}", f">{comparison.second}", ">difference"),
         [
-            (name, f"{one:.4f}", f"{other:.4f}", f"{other - one:+.4f}")
-            for name, (one, other) in found.metrics.items()
+            (name, f"{first:.4f}", f"{second:.4f}", f"{second - first:+.4f}")
+            for name, (first, second) in comparison.metrics.items()
         ],
     )
-    if found.flips and not settings.quiet:
+    if comparison.flips and not settings.quiet:
         click.echo()
         print_table(
             (">row", "answer", "was", "is", "effect", "text"),
             [
                 (flip.row, flip.label, flip.recorded, flip.observed, flip.effect, flip.text)
-                for flip in found.flips[:SHOWN]
+                for flip in comparison.flips[:MAX_ROWS]
             ],
         )
         click.echo()
         print_table(
-            (f"{found.first} says", f"{found.second} says", ">examples"),
-            [(*pair, count) for pair, count in list(found.answers.items())[:SHOWN]],
+            (f"{comparison.first} says", f"{comparison.second} says", ">examples"),
+            [(*pair, count) for pair, count in list(comparison.answers.items())[:MAX_ROWS]],
         )
         click.echo()
-    examples = f"{found.examples:,} of split {found.split}"
-    if found.left_out:
-        examples += f", {found.left_out:,} left out: {found.first} lacks their label"
+    examples = f"{comparison.examples:,} of split {comparison.split}"
+    if comparison.left_out:
+        examples += f", {comparison.left_out:,} left out: their label is new to {comparison.first}"
     fields: dict[str, object] = {
         "examples": examples,
-        "answers differ": f"{len(found.flips):,}: {found.negative_flips:,} for the worse, "
-        f"{found.positive_flips:,} for the better",
-        "p": f"{found.p_value:.3g} that {found.second} is so much worse by chance",
+        "answers differ": (
+            f"{len(comparison.flips):,}: {comparison.negative_flips:,} for the worse, "
+            f"{comparison.positive_flips:,} for the better"
+        ),
+        "p": (
+            f"{comparison.p_value:.3g}, the probability that {comparison.second} is this much "
+            "worse by chance"
+        ),
     }
     print_fields(fields)

@@ -1,4 +1,4 @@
-"""`taskbank export`: an adapter as a folder of open formats."""
+"""`taskbank export`: write an adapter to a folder in open formats."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from taskbank.cli.settings import Settings, complete_task, data_options
 
 @click.command()
 @click.argument("ref", metavar="NAME", shell_complete=complete_task)
-@click.option(
-    "--output", required=True, type=click.Path(path_type=Path), help="A folder to be made."
-)
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to create.")
 @data_options
 @click.pass_obj
 def export(settings: Settings, ref: str, output: Path) -> None:
-    """Write an adapter, with the evidence to verify it, as safetensors and JSON."""
+    """Write an adapter, with the evidence that verifies it, as safetensors and JSON."""
     from taskbank.bank.open import open_bank
     from taskbank.interchange.export_folder import export_adapter
 
@@ -27,4 +25,4 @@ def export(settings: Settings, ref: str, output: Path) -> None:
     if settings.json:
         print_json(record.summary() | {"folder": str(output)})
     else:
-        settings.say(f"{record.ref} is in {output}; taskbank import {output} reads it")
+        settings.say(f"exported {record.ref} to {output}; taskbank import {output} imports it")

@@ -1,4 +1,4 @@
-"""`taskbank gc`: destroy what is retired and what nothing needs."""
+"""`taskbank gc`: destroy retired adapters and unneeded blobs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from taskbank.cli.settings import Settings, data_options
 
 
 @click.command()
-@click.option("--confirm", is_flag=True, help="Really destroy it.")
+@click.option("--confirm", is_flag=True, help="Destroy them.")
 @data_options
 @click.pass_obj
 def gc(settings: Settings, confirm: bool) -> None:
-    """Say which retired adapters and unneeded blobs would be destroyed; --confirm does it."""
+    """Show which retired adapters and unneeded blobs --confirm would destroy."""
     from taskbank.bank.open import open_bank
 
     with open_bank(settings.bank) as bank:
@@ -25,5 +25,5 @@ def gc(settings: Settings, confirm: bool) -> None:
     settings.say(
         f"{verb} {len(garbage.adapters)} adapters ({', '.join(garbage.adapters) or 'none'}) "
         f"and {garbage.blobs} blobs of {size(garbage.bytes)}"
-        + ("" if confirm or not garbage.blobs else "; taskbank gc --confirm does it")
+        + ("" if confirm or not garbage.blobs else "; run taskbank gc --confirm to destroy them")
     )

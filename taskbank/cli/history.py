@@ -1,4 +1,4 @@
-"""`taskbank history`: what happened, and how the tasks fared while others were added."""
+"""`taskbank history`: the events of a bank, and the scores of its tasks over time."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
     from taskbank.history.events import Event
     from taskbank.history.matrix import Matrix
 
-SHOWN = 12  # tasks whose matrix a terminal can show
-NEWEST = 50  # events that a table shows
+MAX_TASKS = 12  # tasks in a printed matrix
+MAX_EVENTS = 50  # events in a table
 
 
 @click.command()
 @click.argument("task", required=False, metavar="[NAME]", shell_complete=complete_task)
-@click.option("--matrix", is_flag=True, help="The score of each task after each was added.")
+@click.option("--matrix", is_flag=True, help="Show the score of every task after each addition.")
 @click.option(
     "--plot",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Draw the matrix, or the scores of NAME, as FILE.png or FILE.svg.",
+    help="Plot the matrix, or the scores of NAME, to FILE.png or FILE.svg.",
 )
 @data_options
 @click.pass_obj
 def history(settings: Settings, task: str | None, matrix: bool, plot: Path | None) -> None:
-    """Show what happened to the bank, or to task NAME, oldest first.
+    """Show the events of the bank, or of task NAME, oldest first.
 
-    --matrix shows the score of every task after each one was added, with the average, backward
-    transfer and forgetting.
+    --matrix shows the score of every task after each task was added, with the average score,
+    backward transfer and forgetting.
     """
     from taskbank.bank.open import open_bank
     from taskbank.history.events import bank_events, task_events
     from taskbank.history.matrix import score_matrix
 
     if task is not None and matrix:
-        raise InputError("--matrix is of all tasks: leave out the name")
+        raise InputError("--matrix covers all tasks: leave out the name")
     if plot is not None:
         from taskbank.history.plots import check_plot
 
@@ -55,7 +55,7 @@ def history(settings: Settings, task: str | None, matrix: bool, plot: Path | Non
                 from taskbank.history.plots import draw_matrix
 
                 if not scores.tasks:
-                    raise InputError("the bank has no tasks: there is nothing to draw")
+                    raise InputError("the bank has no tasks: there is nothing to plot")
                 draw_matrix(scores, plot)
             _print_matrix(settings, scores)
             return
@@ -72,7 +72,7 @@ def _print_events(settings: Settings, events: Sequence[Event]) -> None:
         print_json([event.to_json() for event in events])
         return
     if not events:
-        settings.say("nothing has happened yet")
+        settings.say("there are no events yet")
         return
     rows = [
         (
@@ -84,12 +84,12 @@ def _print_events(settings: Settings, events: Sequence[Event]) -> None:
             "" if event.flips is None else event.flips,
             event.result,
         )
-        for event in events[-NEWEST:]
+        for event in events[-MAX_EVENTS:]
     ]
     columns = ("when (UTC)", "what", "of", ">verification", ">score", ">flips", "result")
     print_table(columns, rows, optional=(">flips",))
-    if len(events) > NEWEST:
-        settings.say(f"the newest {NEWEST} of {len(events):,}; --json prints all")
+    if len(events) > MAX_EVENTS:
+        settings.say(f"the newest {MAX_EVENTS} of {len(events):,} events; --json prints all")
 
 
 def _print_matrix(settings: Settings, matrix: Matrix) -> None:
@@ -99,7 +99,7 @@ def _print_matrix(settings: Settings, matrix: Matrix) -> None:
     if not matrix.tasks:
         settings.say("the bank has no tasks")
         return
-    if len(matrix.tasks) <= SHOWN:
+    if len(matrix.tasks) <= MAX_TASKS:
         columns = ("after adding", *(f">{task}" for task in matrix.tasks))
         rows = [
             (task, *("" if score != score else f"{score:.4f}" for score in row))
@@ -108,10 +108,10 @@ def _print_matrix(settings: Settings, matrix: Matrix) -> None:
         print_table(columns, rows)
     else:
         settings.say(
-            f"{len(matrix.tasks)} tasks: --plot FILE.png draws their matrix, --json prints it"
+            f"{len(matrix.tasks)} tasks: --plot FILE.png plots their matrix, --json prints it"
         )
-    shown: dict[str, object] = {
+    measures: dict[str, object] = {
         name.replace("_", " "): "none" if value is None else f"{value:.4f}"
         for name, value in matrix.measures().items()
     }
-    print_fields(shown)
+    print_fields(measures)

@@ -1,4 +1,4 @@
-"""`taskbank import`: an exported adapter into the bank."""
+"""`taskbank import`: add an exported adapter to the bank."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from taskbank.cli.settings import Settings, data_options
 
 @click.command("import")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--name", help="Of the task, if not the one it was exported under.")
-@click.option("--new-version", is_flag=True, help="Add a version to a task that is there.")
+@click.option("--name", help="New name of the task.  [default: the exported name]")
+@click.option("--new-version", is_flag=True, help="Add a version to an existing task.")
 @data_options
 @click.pass_obj
 def import_(settings: Settings, folder: Path, name: str | None, new_version: bool) -> None:
-    """Put an exported adapter into the bank, after checking every byte of it."""
+    """Add an exported adapter to the bank after checking every byte."""
     from taskbank.bank.open import open_bank
     from taskbank.interchange.export_folder import import_adapter
 
@@ -26,4 +26,4 @@ def import_(settings: Settings, folder: Path, name: str | None, new_version: boo
     if settings.json:
         print_json(record.summary())
     else:
-        settings.say(f"imported {record.ref}; taskbank verify-all --task {record.ref} checks it")
+        settings.say(f"imported {record.ref}; taskbank verify-all --task {record.ref} verifies it")

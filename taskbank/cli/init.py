@@ -1,4 +1,4 @@
-"""`taskbank init`: make a bank and record a backbone."""
+"""`taskbank init`: create a bank and record a backbone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from taskbank.cli.settings import Settings, data_options
     metavar="SPEC",
     help="A hub id (optionally @revision), a folder, or package:NAME/FOLDER.",
 )
-@click.option("--blobs", metavar="URL", help="A folder or fsspec URL for weights and splits.")
+@click.option("--blobs", metavar="URL", help="Folder or fsspec URL to store weights and splits in.")
 @data_options
 @click.pass_obj
 def init(settings: Settings, backbone: str, blobs: str | None) -> None:
-    """Make a bank, or open the one that is there, and record a backbone in it.
+    """Create a bank, or open an existing one, and record a backbone in it.
 
-    Weights are kept in the catalog unless --blobs names another place.
+    Weights are stored in the catalog unless --blobs names another location.
     """
     from taskbank.bank.url import redacted_url
     from taskbank.pipeline.init import init as make

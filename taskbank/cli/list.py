@@ -1,4 +1,4 @@
-"""`taskbank list`: what is in the bank."""
+"""`taskbank list`: list the adapters of the bank."""
 
 from __future__ import annotations
 
@@ -15,27 +15,32 @@ if TYPE_CHECKING:
 
 
 @click.command("list")
-@click.option("--limit", type=click.IntRange(min=0), help="The newest so many; 0 means all.")
-@click.option("--retired", is_flag=True, help="Also adapters that are out of use.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="List only the newest N; 0 means all.",
+)
+@click.option("--retired", is_flag=True, help="Include retired adapters.")
 @data_options
 @click.pass_obj
 def list_(settings: Settings, limit: int | None, retired: bool) -> None:
     """List the adapters of the bank, oldest first.
 
-    A table shows the newest 50 unless --limit says otherwise, JSON all of them.
+    By default, a table shows the newest 50, and JSON all of them.
     """
     from taskbank.bank.open import open_bank
 
-    shown = limit if limit is not None else 0 if settings.json else 50
+    count = limit if limit is not None else 0 if settings.json else 50
     with open_bank(settings.bank) as bank:
-        records = bank.adapters(retired=retired, newest=shown or None)
+        records = bank.adapters(retired=retired, newest=count or None)
         print_records(settings, records)
-        if shown and len(records) == shown and (total := len(bank)) > shown:
-            settings.say(f"the newest {shown} of {total:,}; --limit 0 lists all")
+        if count and len(records) == count and (total := len(bank)) > count:
+            settings.say(f"the newest {count} of {total:,} adapters; --limit 0 lists all")
 
 
 def print_records(settings: Settings, records: Records) -> None:
-    """Print adapters as a table, or as JSON if that was asked for."""
+    """Print adapters as a table, or as JSON if requested."""
     if settings.json:
         print_json([record.summary() for record in records])
         return

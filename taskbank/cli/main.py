@@ -1,7 +1,7 @@
-"""The command `taskbank`: its subcommands, global options, and errors to exit codes.
+"""The command `taskbank`: its subcommands, its global options and its exit codes.
 
-Nothing heavy is imported here or at the top of a command's file, so that `--help` and
-the commands that only look are quick.
+Heavy modules are imported neither here nor at the top of a command's file, so that `--help` and
+read-only commands start quickly.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from taskbank.errors import TaskbankError
 from taskbank.version import __version__
 
 INTERRUPTED = 130
-BUG = 70  # what sysexits.h calls EX_SOFTWARE
+BUG = 70  # EX_SOFTWARE in sysexits.h
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -49,10 +49,11 @@ BUG = 70  # what sysexits.h calls EX_SOFTWARE
 def cli(context: click.Context) -> None:
     """One frozen language-model encoder, and a bank of small task adapters for it.
 
-    Every command takes --bank and --quiet, and those that print data --json.
-    Exit codes: 0 fine, 1 a verification found something (or a task of a suite failed), 2 bad
-    input, 3 the bank is damaged
-    or of another schema, 4 the backbone does not match, 130 interrupted.
+    Every command accepts --bank and --quiet; commands that print data also accept --json.
+
+    Exit codes: 0 success; 1 a verification has findings, a task of a suite failed, or a version
+    did not meet a requirement; 2 invalid input or failed training; 3 the bank is damaged or has
+    another schema; 4 the backbone does not match; 70 a defect of taskbank; 130 interrupted.
     """
     context.ensure_object(Settings)
 
@@ -84,15 +85,15 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line and exit with the code of what happened."""
+    """Run the command line and exit with its exit code."""
     sys.exit(run())
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code; errors go to the error stream.
+    """Run the command line and return its exit code; errors are printed to stderr.
 
     Args:
-        arguments: what follows the program's name; none means those of this process.
+        arguments: the command-line arguments; None means the arguments of this process.
     """
     try:
         with warnings.catch_warnings():
@@ -105,15 +106,15 @@ def run(arguments: list[str] | None = None) -> int:
         click.echo(f"error: {error}", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: nothing was recorded of what was not finished", err=True)
+        click.echo("interrupted: unfinished work was not recorded", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough; what is left goes nowhere.
+        # The reader of the output has closed the pipe, so the remaining output is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:
         traceback.print_exc()
-        click.echo("error: this is a defect of taskbank, please report the lines above", err=True)
+        click.echo("error: this is a defect in taskbank; please report the lines above", err=True)
         return BUG
     return result if isinstance(result, int) else 0
 
@@ -126,5 +127,5 @@ def _show_warning(
     file: object = None,
     line: str | None = None,
 ) -> None:
-    """Say a warning as an error is said, without the place in the code that is of no use here."""
+    """Print a warning like an error, without its location in the code, which users do not need."""
     click.echo(f"warning: {message}", err=True)

@@ -13,31 +13,29 @@ if TYPE_CHECKING:
 
 
 def print_findings(report: Report) -> None:
-    """Print what a verification that came with something else found, to the error stream."""
+    """Print the findings of a verification that followed another command, to stderr."""
     for finding in report.findings:
         click.echo(f"found: {finding.ref or 'the bank'}: {finding.message}", err=True)
     changed = [task.ref for task in report.tasks if task.status == "changed"]
     if changed:
-        click.echo(
-            f"predict otherwise than when they were recorded: {', '.join(changed)}", err=True
-        )
+        click.echo(f"predictions changed since they were recorded: {', '.join(changed)}", err=True)
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON, in UTF-8 whatever the terminal's encoding is."""
+    """Print a value as JSON, with non-ASCII characters escaped unless stdout is UTF-8."""
     text = json.dumps(value, indent=2, ensure_ascii=not _prints_unicode(), default=_plain)
     click.echo(text)
 
 
 def print_fields(fields: dict[str, object]) -> None:
-    """Print names and values, one a line, the values under each other."""
+    """Print one name and value per line, with the values aligned."""
     width = max(len(name) for name in fields)
     for name, value in fields.items():
         click.echo(f"{name.ljust(width)}  {value}")
 
 
 def size(count: int) -> str:
-    """Return a number of bytes as people read it."""
+    """Return a number of bytes in a human-readable unit."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""`taskbank predict`: labels and probabilities for texts, by one task or by many."""
+"""`taskbank predict`: labels and probabilities for texts, from one task or many."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ PATTERN = frozenset("*?[")
     "tasks",
     multiple=True,
     metavar="NAME",
-    help="Instead of NAME: several tasks, such as '*' or 'ticket-*'; repeatable.",
+    help="Task or pattern, such as '*' or 'ticket-*', instead of NAME; repeatable.",
 )
-@click.option("--file", "file", type=click.Path(path_type=Path), help="Texts: .txt, .csv, …")
-@click.option("--text", metavar="COL", help="Column of texts.  [default: text, or text_a]")
-@click.option("--text-pair", metavar="COL", help="Column of second texts.  [default: text_b]")
-@click.option("--backbone", metavar="SPEC", help="Where the backbone is now, if it moved.")
+@click.option(
+    "--file", "file", type=click.Path(path_type=Path), help="File of texts: .txt, .csv, …"
+)
+@click.option("--text", metavar="COL", help="Column of the texts.  [default: text, or text_a]")
+@click.option("--text-pair", metavar="COL", help="Column of the second texts.  [default: text_b]")
+@click.option("--backbone", metavar="SPEC", help="New source of the backbone, if it moved.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
 @data_options
 @click.pass_obj
@@ -50,42 +52,42 @@ def predict(
 ) -> None:
     """Predict each TEXT, or each row of --file, with task NAME or with every --task.
 
-    NAME may carry a version or an alias: NAME@3, NAME@production. Where a task takes two texts
-    (a pair; a question and its context), two in turn are one input. What several tasks have in
-    common is computed once.
+    NAME may include a version or an alias: NAME@3, NAME@production. If a task takes two texts (a
+    pair, or a question and its context), every two TEXTs are one input. The lower layers that
+    several tasks share are computed once.
     """
     if not tasks and not words:
-        raise InputError("say which task predicts: its NAME first, or --task NAME")
+        raise InputError("no task is given: write its NAME first, or use --task NAME")
     texts = words if tasks else words[1:]
     if bool(texts) == bool(file):
-        raise InputError("give texts, or a file of them with --file: one of the two")
+        raise InputError("give either texts or a file of texts with --file")
     from taskbank.bank.open import open_bank
     from taskbank.serve.predictor import Predictor
 
     with open_bank(settings.bank) as bank:
-        chosen = _chosen(bank, tasks) if tasks else {words[0]: bank[words[0]]}
-        refs, fields = _alike(settings, chosen, columns=file is not None)
+        chosen = _select(bank, tasks) if tasks else {words[0]: bank[words[0]]}
+        refs, fields = _compatible(settings, chosen, columns=file is not None)
         if file is not None:
             from taskbank.data.sources import read_inputs
 
             rows = read_inputs(str(file), fields, text=text, text_pair=text_pair)
         elif len(texts) % len(fields):
             raise InputError(
-                f"{len(texts)} texts were given: {refs[0]} takes {len(fields)} an input"
+                f"{len(texts)} texts were given: {refs[0]} takes {len(fields)} per input"
             )
         else:
             rows = [texts[i : i + len(fields)] for i in range(0, len(texts), len(fields))]
-        # There is no next time that adapters could be kept for.
+        # Each adapter is used once, so caching them would not help.
         predictor = Predictor(bank, backbone=backbone, device=device, memory=0)
         answers = predictor.predict_many([(ref, rows) for ref in refs])
     if not tasks:
-        predictions = [one.to_json() for one in answers[0]]
-    else:  # by text, as it is the texts that someone asks about
+        predictions = [prediction.to_json() for prediction in answers[0]]
+    else:  # grouped by text, to compare the tasks
         names = [chosen[ref].ref for ref in refs]
         predictions = [
-            {"task": name} | one.to_json()
-            for of_text in zip(*answers, strict=True)
-            for name, one in zip(names, of_text, strict=True)
+            {"task": name} | prediction.to_json()
+            for by_task in zip(*answers, strict=True)
+            for name, prediction in zip(names, by_task, strict=True)
         ]
     if settings.json:
         print_json(predictions)
@@ -94,37 +96,37 @@ def predict(
         (*(["task"] if tasks else []), "label", ">score", "text"),
         [
             (
-                *([one["task"]] if tasks else []),
-                one["label"] or "(none)",
-                f"{one['score']:.4f}",
-                _short(one),
+                *([prediction["task"]] if tasks else []),
+                prediction["label"] or "(none)",
+                f"{prediction['score']:.4f}",
+                _shorten(prediction),
             )
-            for one in predictions
+            for prediction in predictions
         ],
     )
 
 
-def _chosen(bank: Bank, tasks: Sequence[str]) -> dict[str, AdapterRecord]:
-    """Return the adapters that are meant, by what names them; of a pattern the newest of each."""
-    found: dict[str, AdapterRecord] = {}
+def _select(bank: Bank, tasks: Sequence[str]) -> dict[str, AdapterRecord]:
+    """Return the selected adapters by reference; a pattern selects each task's newest version."""
+    selected: dict[str, AdapterRecord] = {}
     names = sorted({record.task for record in bank}) if PATTERN & set("".join(tasks)) else []
     for task in tasks:
         matching = [name for name in names if fnmatchcase(name, task)]
         if PATTERN & set(task) and not matching:
-            raise NotFoundError(f"no task is named like {task!r}: taskbank list shows all")
-        found |= {ref: bank[ref] for ref in matching or [task]}
-    return found
+            raise NotFoundError(f"no task matches {task!r}: taskbank list shows all tasks")
+        selected |= {ref: bank[ref] for ref in matching or [task]}
+    return selected
 
 
-def _alike(
+def _compatible(
     settings: Settings, chosen: dict[str, AdapterRecord], *, columns: bool
 ) -> tuple[list[str], tuple[Field, ...]]:
-    """Return the tasks that can be asked together, and the fields of an input.
+    """Return the tasks that can share inputs, and the fields of an input.
 
     Args:
-        settings: of the command line.
-        chosen: the tasks' adapters by what names them.
-        columns: whether the inputs have names, and not only a number of texts.
+        settings: the global options.
+        chosen: the selected adapters by reference.
+        columns: whether inputs are matched by column names; otherwise by the number of texts.
     """
     from taskbank import plugins
     from taskbank.kinds.kind import input_fields
@@ -134,17 +136,16 @@ def _alike(
         fields = input_fields(plugins.load("kinds", record.kind), record.definition)
         names = tuple(field.name for field in fields) if columns else ()
         groups.setdefault((len(fields), names), {})[ref] = fields
-    # What takes a single text, and of those the most, is meant if not all can be.
-    alike = groups.pop(min(groups, key=lambda key: (key[0], -len(groups[key]))))
-    others = [ref for group in groups.values() for ref in group]
-    if others and not settings.quiet:
-        named = ", ".join(others)
-        click.echo(f"left out, as an input of theirs is another: {named}", err=True)
-    return list(alike), next(iter(alike.values()))
+    # If inputs differ, tasks with the fewest texts per input win, then the largest group.
+    compatible = groups.pop(min(groups, key=lambda key: (key[0], -len(groups[key]))))
+    skipped = [ref for group in groups.values() for ref in group]
+    if skipped and not settings.quiet:
+        click.echo(f"skipped, because their inputs differ: {', '.join(skipped)}", err=True)
+    return list(compatible), next(iter(compatible.values()))
 
 
-def _short(prediction: dict[str, Any]) -> str:
+def _shorten(prediction: dict[str, Any]) -> str:
     inputs = [prediction[key] for key in ("text", "text_pair") if key in prediction]
-    texts = (one if isinstance(one, str) else " ".join(one) for one in inputs)
+    texts = (text if isinstance(text, str) else " ".join(text) for text in inputs)
     joined = " | ".join(" ".join(text.split()) for text in texts)
     return joined if len(joined) <= 80 else joined[:79] + "…"

@@ -1,4 +1,4 @@
-"""`taskbank query`: the adapters for which a condition holds."""
+"""`taskbank query`: list the adapters that match a condition."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from taskbank.cli.settings import Settings, data_options
 
 @click.command()
 @click.argument("condition")
-@click.option("--retired", is_flag=True, help="Also adapters that are out of use.")
+@click.option("--retired", is_flag=True, help="Include retired adapters.")
 @data_options
 @click.pass_obj
 def query(settings: Settings, condition: str, retired: bool) -> None:
-    """List the adapters for which CONDITION holds.
+    """List the adapters that match CONDITION.
 
     Fields: task, version, kind, method, metric, score, split, parameters, bytes, digest,
     backbone, description, created_at, metric.NAME (or metric.SPLIT.NAME), tag.KEY,
-    training.NAME, options.NAME. Joined by and, or, not, parentheses; compared by
-    = != < <= > >=, in (…), like "…%" (capitals do not matter).
+    training.NAME, options.NAME. Operators: and, or, not, parentheses,
+    = != < <= > >=, in (…), like "…%" (case-insensitive).
 
     \b
     taskbank query 'metric.accuracy >= 0.9 and method = "houlsby" and tag.team = "search"'

@@ -14,14 +14,17 @@ from taskbank.errors import InputError
 @data_options
 @click.pass_obj
 def remove(settings: Settings, ref: str) -> None:
-    """Retire one version: it is no longer listed or verified, until gc --confirm destroys it."""
+    """Retire one version, so that it is no longer listed or verified.
+
+    taskbank gc --confirm destroys retired versions.
+    """
     from taskbank.bank.open import open_bank
 
     if "@" not in ref:
-        raise InputError(f"{ref!r} names no version: write {ref}@VERSION")
+        raise InputError(f"{ref!r} has no version: write {ref}@VERSION")
     with open_bank(settings.bank) as bank:
         record = bank.remove(ref)
     if settings.json:
         print_json({"task": record.task, "version": record.version, "retired": True})
     else:
-        settings.say(f"{record.ref} is retired; taskbank gc says what gc --confirm would destroy")
+        settings.say(f"{record.ref} is retired; taskbank gc shows what gc --confirm would destroy")

@@ -1,4 +1,4 @@
-"""The global options of the command line, and options that several commands share."""
+"""The global options, and options that several commands share."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from taskbank.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULT_BANK = "sqlite:///taskbank.db"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -21,7 +18,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass
 class Settings:
-    """The global options, given before the command or after it."""
+    """The global options, which may come before or after the name of the command."""
 
     bank: str = field(default_factory=lambda: os.environ.get("TASKBANK_BANK") or DEFAULT_BANK)
     json: bool = False
@@ -29,36 +26,36 @@ class Settings:
 
     @property
     def progress(self) -> bool:
-        """Whether bars may be shown, where there is a terminal."""
+        """Whether progress bars may be shown if stderr is a terminal."""
         return not self.quiet
 
     def say(self, text: str) -> None:
-        """Print a remark for people, unless they asked for quiet or for JSON."""
+        """Print a remark unless `--quiet` or `--json` is given."""
         if not self.quiet and not self.json:
             click.echo(text)
 
 
-def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+def _set_option(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     settings = context.ensure_object(Settings)
     if value is not None and parameter.name is not None:
         setattr(settings, parameter.name, value)
 
 
 def bank_options(command: Command) -> Command:
-    """Let a command take `--bank` and `--quiet`, so that they may come after its name too."""
+    """Add `--bank` and `--quiet` to a command, so that they may come after its name, too."""
     for option in (
         click.option(
             "--quiet",
             is_flag=True,
             default=None,
-            callback=_keep,
+            callback=_set_option,
             expose_value=False,
-            help="Print results and errors only: no remarks, no progress.",
+            help="Print only results and errors: no remarks, no progress.",
         ),
         click.option(
             "--bank",
             metavar="URL",
-            callback=_keep,
+            callback=_set_option,
             expose_value=False,
             help="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE.  "
             f"[default: TASKBANK_BANK in the environment, else {DEFAULT_BANK}]",
@@ -69,12 +66,12 @@ def bank_options(command: Command) -> Command:
 
 
 def data_options(command: Command) -> Command:
-    """Let a command take `--json` beside `--bank` and `--quiet`."""
+    """Add `--json`, `--bank` and `--quiet` to a command."""
     json_option = click.option(
         "--json",
         is_flag=True,
         default=None,
-        callback=_keep,
+        callback=_set_option,
         expose_value=False,
         help="Print JSON.",
     )
@@ -82,7 +79,7 @@ def data_options(command: Command) -> Command:
 
 
 def verify_option(command: Command) -> Command:
-    """Let a command that adds to the bank take the level at which it is verified afterwards."""
+    """Add `--verify`, the level of the verification that follows, to a command."""
     option = click.option(
         "--verify",
         type=click.Choice(["none", "integrity", "changed", "canary", "full"]),
@@ -96,22 +93,26 @@ def verify_option(command: Command) -> Command:
 def pairs(values: Sequence[str], option: str) -> dict[str, str]:
     """Return `KEY=VALUE` arguments as a dictionary.
 
+    Args:
+        values: the arguments.
+        option: the option's name, for the error message.
+
     Raises:
-        InputError: if one has no `=`, or a key comes twice.
+        InputError: if an argument has no key or no `=`, or if a key is given twice.
     """
-    found: dict[str, str] = {}
+    parsed: dict[str, str] = {}
     for value in values:
         key, equals, text = value.partition("=")
         if not equals or not key:
             raise InputError(f"{option} {value!r} is not KEY=VALUE")
-        if key in found:
-            raise InputError(f"{option} {key} is given twice: {found[key]!r} and {text!r}")
-        found[key] = text
-    return found
+        if key in parsed:
+            raise InputError(f"{option} {key} is given twice: {parsed[key]!r} and {text!r}")
+        parsed[key] = text
+    return parsed
 
 
 def literal(text: str) -> Any:
-    """Return a number or truth value where a text reads as one, the text otherwise."""
+    """Return the value of a text that is valid JSON, such as a number, or else the text itself."""
     try:
         return json.loads(text)
     except ValueError:
@@ -119,7 +120,7 @@ def literal(text: str) -> Any:
 
 
 def complete_task(context: click.Context, _parameter: object, start: str) -> list[str]:
-    """Return the names of tasks that begin with what was typed, for shell completion."""
+    """Return the names of tasks that start with the typed text, for shell completion."""
     from taskbank.bank.open import open_bank
     from taskbank.errors import TaskbankError
 

@@ -1,4 +1,4 @@
-"""`taskbank show`: everything about one adapter."""
+"""`taskbank show`: show one adapter."""
 
 from __future__ import annotations
 

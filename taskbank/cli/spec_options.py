@@ -1,6 +1,6 @@
-"""Options of the command line that come from the fields of specifications.
+"""Command-line options that are derived from the fields of specifications.
 
-Every field of `TaskSpec` and `TrainingSpec` is an option, described by the docstring of its class.
+Every field of `TaskSpec` and `TrainingSpec` becomes an option, described by its class docstring.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ METAVARS: Mapping[str, str] = {
     "search": "K=V,V,…",
     "tags": "K=V",
 }
-# Fields with many values are given one at a time.
+# Fields that hold several values take one value per option.
 FLAGS: Mapping[str, str] = {"options": "--option", "search": "--search", "tags": "--tag"}
-# Fields whose values, or names of columns, depend on the installed kinds and methods.
-ADDITIONS: Mapping[str, Callable[[], str]] = {
+# Fields whose values or default columns depend on the installed kinds and methods.
+PLUGIN_HELP: Mapping[str, Callable[[], str]] = {
     "kind": lambda: f" ({', '.join(plugins.names('kinds'))})",
     "method": lambda: f" ({', '.join(plugins.names('methods'))})",
     "text": lambda: _columns(0),
@@ -36,24 +36,24 @@ ADDITIONS: Mapping[str, Callable[[], str]] = {
 
 
 class SpecOption(click.Option):
-    """An option whose help also names what plugins add; they are loaded for the help alone."""
+    """An option whose help also lists names from plugins, which are loaded only for the help."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return the option and its help text."""
         record = super().get_help_record(ctx)
-        if record is None or self.name not in ADDITIONS:
+        if record is None or self.name not in PLUGIN_HELP:
             return record
         text, mark, default = record[1].partition("  [default:")
-        return record[0], f"{text.removesuffix('.')}{ADDITIONS[self.name]()}.{mark}{default}"
+        return record[0], f"{text.removesuffix('.')}{PLUGIN_HELP[self.name]()}.{mark}{default}"
 
 
 def spec_options(command: Command) -> Command:
-    """Let a command take every field of `TaskSpec` but the name, and every field of a training."""
+    """Add every field of `TaskSpec` except the name, and of `TrainingSpec`, to a command."""
     described = descriptions(TaskSpec) | descriptions(TrainingSpec)
     options = []
     for field in fields(TaskSpec):
         if field.name == "training":
-            options += [_option(own, described) for own in fields(TrainingSpec)]
+            options += [_option(training, described) for training in fields(TrainingSpec)]
             continue
         if field.name != "name":
             options.append(_option(field, described))
@@ -77,7 +77,7 @@ def _option(field: Field[Any], described: Mapping[str, str]) -> Callable[[Comman
         )
     if kind == "bool":
         return click.option(flag, field.name, is_flag=True, help=help_text, cls=SpecOption)
-    # Defaults are left to the specification: an option that is not given sets nothing.
+    # The specification applies the defaults, so an option that is not given has no value.
     if field.name in ("epochs", "learning_rate"):
         help_text += "  [default: by method and data size]"
     elif field.default not in (None, "", MISSING):
@@ -100,10 +100,10 @@ def _shortcut(name: str, text: str) -> Callable[[Command], Command]:
 
 
 def _columns(position: int) -> str:
-    """Return the names that a column has by default, by kind.
+    """Return the help text for the default name of a column in every kind.
 
     Args:
-        position: 0 for the first of an input, 1 for the second, -1 for the label.
+        position: 0 for an input's first text, 1 for its second text, -1 for the label.
     """
     names: dict[str, None] = {}
     for kind in map(lambda name: plugins.load("kinds", name), plugins.names("kinds")):

@@ -6,38 +6,34 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import click
 
 from taskbank.cli.output import print_fields
 
-if TYPE_CHECKING:
-    pass
-
-WIDE = 3  # spaces between the columns of a table that has room
-LONG_WORD = 12  # characters; a longer one may be cut where a last column is too narrow
-READABLE = 20  # characters of a last column that is folded so that others need not be
+WIDE = 3  # spaces between columns if the table fits the terminal
+LONG_WORD = 12  # characters; longer words in a narrow last column may be broken
+READABLE = 20  # minimum characters of a last column that is folded before other columns
 
 
 def terminal_width() -> int | None:
-    """Return how many characters a line of the terminal has; none where output goes elsewhere."""
+    """Return the width of the terminal in characters, or None if stdout is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[object]], optional: Sequence[str] = ()
 ) -> None:
-    """Print rows under their headings, as wide as the terminal is and whole elsewhere.
+    """Print rows under their headings, fitted to the terminal, or unabridged elsewhere.
 
-    Where the terminal is too narrow, the optional columns go first; then texts are folded between
-    words, the last column before others; where even that does not do, a row becomes a line a
-    heading.
+    If the terminal is too narrow, optional columns are dropped first. Then texts are folded between
+    words, the last column before the others. If the table still does not fit, every row is printed
+    as one line per heading.
 
     Args:
-        columns: the headings; one that starts with `>` is for numbers, aligned to the right.
-        rows: a cell a heading.
-        optional: the headings of columns that may be left out, the first of them first.
+        columns: the headings; a heading that starts with `>` aligns its numbers to the right.
+        rows: the rows, with one cell per heading.
+        optional: the headings of columns that may be dropped, in the order of dropping.
     """
     cells = [[str(cell) for cell in row] for row in rows]
     width = terminal_width()
@@ -56,12 +52,12 @@ def print_table(
 
 @dataclass(frozen=True)
 class Layout:
-    """How a table is set.
+    """The layout of a table.
 
     Attributes:
-        kept: positions of the columns that are shown.
-        widths: of these; none where every column is as wide as what is in it.
-        gap: spaces between two of them, from 1 to 3.
+        kept: indices of the columns that are shown.
+        widths: widths of the shown columns; None if every column is as wide as its widest cell.
+        gap: spaces between columns, from 1 to 3.
     """
 
     kept: Sequence[int]
@@ -72,38 +68,38 @@ class Layout:
 def _layout(
     columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, optional: Sequence[str]
 ) -> Layout | None:
-    """Return the best layout that a line has room for; none if there is none."""
+    """Return the best layout for a terminal width, or None if no layout fits."""
     table = [[column.lstrip(">"), *cells] for column, *cells in zip(columns, *rows, strict=True)]
-    whole = [_widest(cells, str.splitlines) for cells in table]
-    least = [
-        own if column.startswith(">") else _widest(cells, str.split)
-        for column, own, cells in zip(columns, whole, table, strict=True)
+    natural = [_widest(cells, str.splitlines) for cells in table]
+    minimum = [
+        width if column.startswith(">") else _widest(cells, str.split)
+        for column, width, cells in zip(columns, natural, table, strict=True)
     ]
-    if not columns[-1].startswith(">"):  # prose, maybe with an address in it, or without spaces
-        least[-1] = min(least[-1], LONG_WORD)
+    if not columns[-1].startswith(">"):  # text that may contain long words, such as URLs
+        minimum[-1] = min(minimum[-1], LONG_WORD)
     kept = list(range(len(columns)))
     for name in ("", *optional):
-        kept = [place for place in kept if columns[place] != name]
+        kept = [index for index in kept if columns[index] != name]
         for gap in (WIDE, WIDE - 1):
-            if sum(whole[place] + gap for place in kept) - gap <= width:
+            if sum(natural[index] + gap for index in kept) - gap <= width:
                 return Layout(kept, None, gap)
-    last = [*whole[:-1], max(least[-1], min(whole[-1], READABLE))]
-    for narrowest, gap in ((whole, 1), (last, 2), (least, 2), (least, 1)):
-        spare = width + gap - sum(narrowest[place] + gap for place in kept)
+    folded_last = [*natural[:-1], max(minimum[-1], min(natural[-1], READABLE))]
+    for narrowest, gap in ((natural, 1), (folded_last, 2), (minimum, 2), (minimum, 1)):
+        spare = width + gap - sum(narrowest[index] + gap for index in kept)
         if spare >= 0:
-            return Layout(kept, _shared_out(kept, narrowest, whole, spare), gap)
+            return Layout(kept, _distribute(kept, narrowest, natural, spare), gap)
     return None
 
 
-def _shared_out(
-    kept: Sequence[int], least: Sequence[int], whole: Sequence[int], spare: int
+def _distribute(
+    kept: Sequence[int], minimum: Sequence[int], natural: Sequence[int], spare: int
 ) -> list[int]:
-    """Return the widths of columns when what is to spare is shared out among those that lack."""
-    widths = {place: least[place] for place in kept}
-    lacking = sorted(kept, key=lambda place: whole[place] - least[place])
-    for number, place in enumerate(lacking):
-        more = min(spare // (len(lacking) - number), whole[place] - least[place])
-        widths[place] += more
+    """Return the widths of columns after distributing spare characters to folded columns."""
+    widths = {index: minimum[index] for index in kept}
+    by_need = sorted(kept, key=lambda index: natural[index] - minimum[index])
+    for number, index in enumerate(by_need):
+        more = min(spare // (len(by_need) - number), natural[index] - minimum[index])
+        widths[index] += more
         spare -= more
     return list(widths.values())
 
@@ -120,18 +116,18 @@ def _print_grid(columns: Sequence[str], rows: Sequence[Sequence[str]], layout: L
     from rich.table import Table
     from rich.text import Text
 
-    # Between columns the box has a space, and each cell may have one at either side.
+    # The box puts one space between columns, and padding adds up to one on each side of a cell.
     padding = (0, int(layout.gap > 1), 0, int(layout.gap > 2))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=padding)
-    for number, place in enumerate(layout.kept):
-        right = columns[place].startswith(">")
+    for number, index in enumerate(layout.kept):
+        right = columns[index].startswith(">")
         table.add_column(
-            columns[place].lstrip(">"),
+            columns[index].lstrip(">"),
             justify="right" if right else "left",
             no_wrap=right,
             overflow="fold",
             width=layout.widths[number] if layout.widths is not None else None,
         )
     for row in rows:
-        table.add_row(*(Text(row[place]) for place in layout.kept))
+        table.add_row(*(Text(row[index]) for index in layout.kept))
     Console(width=terminal_width() or 10_000, highlight=False).print(table)

@@ -1,4 +1,4 @@
-"""`taskbank tolerance`: the drop that is let pass of a task."""
+"""`taskbank tolerance`: show or set the metric drops that verifications tolerate."""
 
 from __future__ import annotations
 
@@ -13,31 +13,39 @@ from taskbank.errors import InputError
 @click.command()
 @click.argument("task", required=False, metavar="NAME", shell_complete=complete_task)
 @click.argument("drop", required=False, type=float)
-@click.option("--drop", "remove", is_flag=True, help="Leave it to each verification again.")
+@click.option(
+    "--drop",
+    "remove",
+    is_flag=True,
+    help="Remove the task's tolerance, so that each verification's --tolerance applies.",
+)
 @data_options
 @click.pass_obj
 def tolerance(settings: Settings, task: str | None, drop: float | None, remove: bool) -> None:
-    """Let a DROP of a task's metric pass in every verification: taskbank tolerance sst2 0.01.
+    """Set the largest metric DROP to tolerate for a task: taskbank tolerance sst2 0.01.
 
-    It is for drops that may be chance; one that chance does not explain is never let pass.
-    Without DROP, show what the task has, or all of them.
+    The tolerance applies to every verification, but only to drops that are not statistically
+    significant; a significant drop is never tolerated. Without DROP, show the tolerance of the
+    task, or of all tasks.
     """
     from taskbank.bank.open import open_bank
 
     if remove and (task is None or drop is not None):
         raise InputError(
-            "name the task, and no number, with --drop: taskbank tolerance NAME --drop"
+            "--drop needs the task's name and no number: taskbank tolerance NAME --drop"
         )
     with open_bank(settings.bank) as bank:
         if task is not None and (drop is not None or remove):
             bank.set_tolerance(task, drop)
-        found = bank.tolerances()
+        tolerances = bank.tolerances()
         if task is not None:
-            bank.aliases(task)  # says that there is no such task
-            found = {name: value for name, value in found.items() if name == task}
+            bank.aliases(task)  # raises if there is no such task
+            tolerances = {name: drop for name, drop in tolerances.items() if name == task}
     if settings.json:
-        print_json(found)
-    elif found:
-        print_table(("task", ">drop"), sorted(found.items()))
+        print_json(tolerances)
+    elif tolerances:
+        print_table(("task", ">drop"), sorted(tolerances.items()))
+    elif task is not None:
+        settings.say(f"{task} has no tolerance of its own")
     else:
-        settings.say(f"{task or 'no task'} has {'no' if task else 'a'} tolerance of its own")
+        settings.say("no task has a tolerance of its own")

@@ -1,4 +1,4 @@
-"""`taskbank trials`: every training that was run, recorded as an adapter or not."""
+"""`taskbank trials`: list every recorded trial, whether or not its weights are stored."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from taskbank.errors import NotFoundError
 if TYPE_CHECKING:
     from taskbank.bank.records import TrialRecord
 
-ALWAYS = ("learning_rate", "epochs")  # columns that are shown even where they are all the same
-ALIKE = ("task", "method", "metric")  # columns that are often the same in all rows
-OPTIONAL = (">seconds", ">params")  # columns that a narrow terminal does without
+MAIN = ("learning_rate", "epochs")  # hyperparameters that are shown even if all values are equal
+COMMON = ("task", "method", "metric")  # columns whose values are often equal in all rows
+OPTIONAL = (">seconds", ">params")  # columns that a narrow terminal does not show
 
 
 @click.command()
@@ -27,31 +27,31 @@ OPTIONAL = (">seconds", ">params")  # columns that a narrow terminal does withou
 @data_options
 @click.pass_obj
 def trials(settings: Settings, name: str | None) -> None:
-    """Show every trial of task NAME, or of all tasks: what was trained, and how it scored.
+    """Show the hyperparameters and scores of every trial of task NAME, or of all tasks.
 
-    The score is of validation. Below, settings that were trained from several seeds are shown
-    with the mean and the standard deviation over them.
+    The score is the validation score. A second table shows mean and standard deviation for each
+    setting that was trained from several seeds.
     """
     from taskbank.bank.open import open_bank
 
     with open_bank(settings.bank) as bank:
-        found = bank.trials(name)
-    if name is not None and not found:
+        records = bank.trials(name)
+    if name is not None and not records:
         raise NotFoundError(
-            f"the bank has no trial of a task {name!r}: taskbank trials shows what is there"
+            f"the bank has no trial of a task {name!r}: taskbank trials shows all trials"
         )
     if settings.json:
-        print_json([trial.to_json() for trial in found])
-    elif not found:
-        settings.say("no trials: taskbank add-task records one for every training")
+        print_json([trial.to_json() for trial in records])
+    elif not records:
+        settings.say("the bank has no trials: taskbank add-task records one for every training")
     else:
-        print_trials(found)
-        print_spread(found)
+        print_trials(records)
+        print_spread(records)
 
 
 def print_trials(trials: Sequence[TrialRecord]) -> None:
-    """Print a row a trial, with the hyperparameters that differ between them."""
-    values = [_hyperparameters(trial) for trial in trials]
+    """Print one row per trial, with the hyperparameters that differ between trials."""
+    hyperparameters = [_hyperparameters(trial) for trial in trials]
     names = _differing(trials)
     _print_table(
         ("task", "method", *names, ">seed", "status", "metric", ">score", ">params", ">seconds"),
@@ -59,7 +59,7 @@ def print_trials(trials: Sequence[TrialRecord]) -> None:
             (
                 trial.task,
                 trial.method,
-                *(own.get(name, "") for name in names),
+                *(values.get(name, "") for name in names),
                 trial.training["seed"],
                 trial.status,
                 trial.metric,
@@ -67,20 +67,20 @@ def print_trials(trials: Sequence[TrialRecord]) -> None:
                 f"{trial.parameters:,}",
                 f"{trial.course['seconds']:.0f}",
             )
-            for trial, own in zip(trials, values, strict=True)
+            for trial, values in zip(trials, hyperparameters, strict=True)
         ],
-        {*ALIKE, *names},
+        {*COMMON, *names},
     )
 
 
 def print_spread(trials: Sequence[TrialRecord]) -> None:
-    """Print mean and spread over seeds of every setting that was trained from several."""
+    """Print mean and spread of the scores of every setting that was trained from several seeds."""
     from statistics import mean, stdev
 
-    several = [group for group in by_seed(trials) if len(group) > 1]
+    several = [group for group in group_by_setting(trials) if len(group) > 1]
     if not several:
         return
-    values = [_hyperparameters(group[0]) for group in several]
+    hyperparameters = [_hyperparameters(group[0]) for group in several]
     names = _differing([group[0] for group in several])
     if terminal_width() is not None:
         click.echo()
@@ -90,7 +90,7 @@ def print_spread(trials: Sequence[TrialRecord]) -> None:
             (
                 group[0].task,
                 group[0].method,
-                *(own.get(name, "") for name in names),
+                *(values.get(name, "") for name in names),
                 len(group),
                 group[0].metric,
                 *(
@@ -99,45 +99,45 @@ def print_spread(trials: Sequence[TrialRecord]) -> None:
                     for value in (mean(scores), stdev(scores), min(scores), max(scores))
                 ),
             )
-            for group, own in zip(several, values, strict=True)
+            for group, values in zip(several, hyperparameters, strict=True)
         ],
-        {*ALIKE, *names},
+        {*COMMON, *names},
     )
 
 
-def by_seed(trials: Sequence[TrialRecord]) -> list[list[TrialRecord]]:
-    """Return the trials of each setting that were not given up, one a seed: the last of it."""
+def group_by_setting(trials: Sequence[TrialRecord]) -> list[list[TrialRecord]]:
+    """Group trials by setting, with the newest trial of every seed; pruned trials are left out."""
     from taskbank.digests import canonical_json
 
     groups: dict[str, dict[Json, TrialRecord]] = defaultdict(dict)
     for trial in trials:
         if trial.status != "pruned":
-            of = (trial.task, trial.backbone, trial.method, trial.data, trial.metric)
-            groups[canonical_json([*of, _hyperparameters(trial)])][trial.training["seed"]] = trial
+            key = (trial.task, trial.backbone, trial.method, trial.data, trial.metric)
+            groups[canonical_json([*key, _hyperparameters(trial)])][trial.training["seed"]] = trial
     return [list(group.values()) for group in groups.values()]
 
 
 def _print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], alike: Collection[str]
+    columns: Sequence[str], rows: Sequence[Sequence[object]], common: Collection[str]
 ) -> None:
-    """Print a table; on a terminal, what all rows have alike is said once above it.
+    """Print a table; on a terminal, a value that all rows share is printed once above it.
 
     Args:
-        columns: the headings, as `print_table` takes them.
-        rows: a cell a heading.
-        alike: the columns of which that may be said.
+        columns: the headings, in the format of `print_table`.
+        rows: the rows, with one cell per heading.
+        common: the headings of columns to which that applies.
     """
     shared: dict[str, object] = {}
     if terminal_width() is not None:
         for column, *cells in zip(columns, *rows, strict=True):
-            if column in alike and len(set(map(str, cells))) == 1:
+            if column in common and len(set(map(str, cells))) == 1:
                 shared[column] = cells[0]
     if shared:
         click.echo(", ".join(f"{name} {value}" for name, value in shared.items()))
-    left = [place for place, column in enumerate(columns) if column not in shared]
+    kept = [index for index, column in enumerate(columns) if column not in shared]
     print_table(
-        [columns[place] for place in left],
-        [[row[place] for place in left] for row in rows],
+        [columns[index] for index in kept],
+        [[row[index] for index in kept] for row in rows],
         OPTIONAL,
     )
 
@@ -147,14 +147,14 @@ def _hyperparameters(trial: TrialRecord) -> dict[str, Json]:
 
 
 def _differing(trials: Sequence[TrialRecord]) -> list[str]:
-    """Return the hyperparameters that differ; the options of a method only between its own."""
+    """Return the hyperparameters that differ; options are compared only within a method."""
     options: dict[str, list[Mapping[str, Json]]] = defaultdict(list)
     for trial in trials:
         options[trial.method].append(trial.options)
     names: dict[str, None] = {}
     for group in (*options.values(), [trial.training for trial in trials]):
-        for name in dict.fromkeys(name for own in group for name in own):
-            differs = len({repr(own.get(name)) for own in group}) > 1
-            if name in ALWAYS or (differs and name != "seed"):
+        for name in dict.fromkeys(name for values in group for name in values):
+            differs = len({repr(values.get(name)) for values in group}) > 1
+            if name in MAIN or (differs and name != "seed"):
                 names[name] = None
     return list(names)

@@ -1,4 +1,4 @@
-"""`taskbank verify-all`: check every stored task."""
+"""`taskbank verify-all`: verify every stored task."""
 
 from __future__ import annotations
 
@@ -24,36 +24,40 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME",
     shell_complete=complete_task,
-    help="Only this task (or NAME@VERSION); repeatable.",
+    help="Verify only this task (or NAME@VERSION); repeatable.",
 )
 @click.option(
     "--level",
     type=click.Choice(["integrity", "changed", "canary", "full"]),
     default="full",
     show_default=True,
-    help="integrity: rows and bytes, without torch. changed: also predictions, where anything "
-    "they depend on is another since they were found to be as recorded. canary: a few "
-    "predictions of each split, all where one moved. full: all.",
+    help="integrity: rows and bytes, without torch. changed: also predictions, but only if "
+    "anything they depend on has changed since they were last confirmed. canary: a few "
+    "predictions of each split, and all if one of them changed. full: all predictions.",
 )
 @click.option(
     "--tolerance",
     type=float,
     default=1.0,
     show_default="any",
-    help="Drop of a metric that is let pass where it may be chance.",
+    help="Largest metric drop to tolerate when it is not statistically significant.",
 )
-@click.option("--strict", is_flag=True, help="Fail on any answer that changed beyond rounding.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Treat every prediction that changed beyond rounding as a failure.",
+)
 @click.option(
     "--what-if",
     "what_if",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Try out another backbone, dtype, device or threads; nothing is recorded. Repeatable.",
+    help="Try another backbone, dtype, device or threads; nothing is recorded. Repeatable.",
 )
-@click.option("--resume", is_flag=True, help="Go on from what an interrupted run left.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit XML file.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write an HTML page.")
-@click.option("--backbone", metavar="SPEC", help="Where the backbone is now, if it moved.")
+@click.option("--backbone", metavar="SPEC", help="New source of the backbone, if it moved.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
 @data_options
 @click.pass_obj
@@ -64,11 +68,11 @@ def verify_all(
     what_if: tuple[str, ...],
     junit: Path | None,
     report: Path | None,
-    **given: Any,
+    **options: Any,
 ) -> int:
-    """Check that every stored task is, and predicts, what was recorded. Only looks.
+    """Verify that the bytes and predictions of every stored task match the record.
 
-    Exits with 1 if anything was found.
+    The command only reads the bank and records its result. Exits with 1 if there are findings.
     """
     from taskbank.bank.open import open_bank
     from taskbank.checks import check_writable
@@ -78,30 +82,30 @@ def verify_all(
 
     for path in filter(None, (junit, report)):
         check_writable(path)
-    asked = pairs(what_if, "--what-if")
+    conditions = pairs(what_if, "--what-if")
     with open_bank(settings.bank) as bank:
         try:
-            found = verify(bank, tasks, what_if=asked, progress=settings.progress, **given)
+            result = verify(bank, tasks, what_if=conditions, progress=settings.progress, **options)
         except KeyboardInterrupt:
-            if not asked:
+            if not conditions:
                 settings.say(
-                    "what was predicted is kept: the same command with --resume goes on from there"
+                    "finished predictions are kept: the same command with --resume continues"
                 )
             raise
         scores = _history(bank) if report is not None else {}
     if junit is not None:
-        write_junit(found, junit)
+        write_junit(result, junit)
     if report is not None:
-        write_html(found, report, scores)
+        write_html(result, report, scores)
     if settings.json:
-        print_json(found.to_json())
+        print_json(result.to_json())
     else:
-        _print(settings, found)
-    return 0 if found.ok else 1
+        _print(settings, result)
+    return 0 if result.ok else 1
 
 
 def _history(bank: Bank) -> dict[str, list[float]]:
-    """Return the scores of every adapter, oldest first: when it was added, then as it was seen."""
+    """Return the scores of every adapter: the score when it was added, then those observed."""
     from taskbank.errors import TaskbankError
     from taskbank.history.matrix import recorded_scores
 
@@ -109,7 +113,7 @@ def _history(bank: Bank) -> dict[str, list[float]]:
     try:
         for _, task, version, score in recorded_scores(bank, bank.adapters()):
             scores[f"{task}@{version}"].append(score)
-    except TaskbankError:  # the report says so
+    except TaskbankError:  # the report names the problem
         return {}
     return scores
 
@@ -134,22 +138,24 @@ def _print(settings: Settings, report: Report) -> None:
     if report.unrecorded:
         settings.say(f"this verification was not recorded: {report.unrecorded}")
     if report.confirmed:
-        numbers = sorted({one.confirmed_by for one in report.tasks if one.confirmed_by is not None})
+        numbers = sorted(
+            {task.confirmed_by for task in report.tasks if task.confirmed_by is not None}
+        )
         settings.say(
             f"{report.confirmed} were not predicted again: nothing they depend on has changed "
             f"since verification {', '.join(map(str, numbers))}"
         )
     if report.undetectable is not None:
         settings.say(
-            "canaries see whatever moves every output; what moves fewer than "
-            f"{report.undetectable:.0%} of a task's examples and leaves the others alone is missed "
-            "more often than one time in 20"
+            "canaries detect every change that affects all outputs; a change that affects fewer "
+            f"than {report.undetectable:.0%} of a task's examples is missed more often than one "
+            "time in 20"
         )
     changed = sum(result.status == "changed" for result in report.tasks)
     settings.say(
         f"{report.checked} adapters checked ({report.level}): "
         + ("all is well" if report.ok else f"{len(report.findings)} findings")
-        + (f", {changed} predict otherwise and no worse than chance explains" if changed else "")
+        + (f", {changed} changed, but no worse than chance explains" if changed else "")
     )
 
 

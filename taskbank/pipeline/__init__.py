@@ -1,1 +1,1 @@
-"""Adds tasks to a bank, one or a suite of them."""
+"""Adds single tasks or suites of tasks to a bank."""

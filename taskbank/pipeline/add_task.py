@@ -1,7 +1,7 @@
-"""Adds a task: data, trials, evaluation, storage, verification, in this order.
+"""Adds a task: reads its data, runs its trials, evaluates, stores and verifies, in this order.
 
-Everything that can be wrong with the arguments is found before anything expensive starts, and no
-adapter is in the bank before it is complete.
+Invalid arguments are reported before any expensive step, and an adapter enters the bank only when
+it is complete.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ from taskbank.bank.open import create_bank
 from taskbank.bank.records import AdapterRecord, TrialRecord
 from taskbank.checks import ANY_DROP, check_alias
 from taskbank.errors import InputError
-from taskbank.pipeline.opening import backbone_for, check_recorded_place, open_if_there
+from taskbank.pipeline.opening import check_backbone_source, open_if_exists, resolve_backbone
 from taskbank.pipeline.storage import store, trial_recorder
 from taskbank.promotion.diff import Diff, diff
 from taskbank.promotion.requirements import find_ref
 from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, is_stored, plan_task
 from taskbank.training.train_task import Result, train_task
-from taskbank.training.trial import recorded_trial
-from taskbank.training.tune import fitted
+from taskbank.training.trial import trial_from_record
+from taskbank.training.tune import fit_to_backbone
 from taskbank.verify.report import LevelAfterAdding, Report
 from taskbank.verify.verify import verify_after_adding
 
 
 @dataclass(frozen=True)
 class Added:
-    """A task that was added, or measured.
+    """The result of adding or measuring a task.
 
     Attributes:
-        record: the adapter as the bank has it; none if only its scores are stored.
-        trial: the trial that it came from.
-        trials: every trial that was run for it, in order.
-        training: its epochs, and which was best.
-        verification: of the whole bank; none if it was not requested.
-        worse: how it differs from the version that it must not be worse than, if it is worse.
+        record: the stored adapter's record; None if only its scores are stored.
+        trial: the record of the best trial.
+        trials: the record of every trial that was run for the task, in order.
+        training: the result of the training, including every epoch of the best trial.
+        verification: the report on the whole bank; None if no verification was requested.
+        worse: the comparison with the version that the task must not be worse than; None if the
+            task is not worse, or if no comparison was requested.
     """
 
     record: AdapterRecord | None
@@ -68,53 +69,57 @@ def add_task(
     """Train a task on labelled text and record it in a bank.
 
     Args:
-        bank: an open bank, or a bank's URL; with a URL and `backbone` the bank is made if it does
-            not exist.
-        name: the task's name, or its whole specification.
-        train_data: the training data, where only a name is given; see `TaskSpec.train`.
-        backbone: where the backbone is; none means the only one that the bank knows.
-        new_version: whether the task may exist already.
-        alias: a name for the added version from now on.
-        must_not_regress: leave the alias where it is if the new version is worse than the one that
-            the alias names, or else the newest: if the task's metric dropped by more than its
-            tolerance, or by more than chance explains.
-        device: to compute on; none means the best there is.
+        bank: an open bank, or a bank's URL; given a URL and `backbone`, a bank that does not exist
+            is created.
+        name: the task's name, or its complete specification.
+        train_data: the training data if `name` is only a name; see `TaskSpec.train`.
+        backbone: the backbone's source; None means the only backbone of the bank.
+        new_version: whether to add a version if the task already exists.
+        alias: the alias to move to the added version.
+        must_not_regress: do not move the alias if the new version is worse than the version that
+            the alias names, or, without such a version, than the newest. It is worse if the task's
+            metric dropped by more than its tolerance, or by more than chance explains.
+        device: `cpu` or `cuda`; None means a GPU if there is one.
         verify: level at which the whole bank is verified afterwards, or `none`.
-        resume: continue from what an interrupted run of the same task left.
-        progress: show bars, if the error stream is a terminal.
-        fields: the other fields of `TaskSpec`, where only a name is given.
+        resume: whether to continue from the checkpoints of an interrupted run of the same task.
+        progress: whether to show progress bars if stderr is a terminal.
+        fields: the other fields of `TaskSpec` if `name` is only a name.
 
     Raises:
-        InputError: if an argument, a file or the backbone is not usable.
-        ConflictError: if the task exists and no new version was requested.
-        BackboneMismatchError: if the backbone is not the recorded one.
-        TrainingError: if training gave no usable adapter.
+        InputError: if an argument, a file or the backbone is invalid.
+        ConflictError: if the task exists and `new_version` is false.
+        BackboneMismatchError: if the backbone differs from the recorded one.
+        TrainingError: if training produced no usable adapter.
     """
     spec = _spec(name, train_data, fields)
     if must_not_regress and not new_version:
-        raise InputError("--must-not-regress compares a version with one before: add --new-version")
+        raise InputError(
+            "--must-not-regress compares a new version with an earlier one: add --new-version"
+        )
     stored = is_stored(spec.method, keep_weights=spec.keep_weights)
     if alias is not None:
         check_alias(alias)
         if not stored:
             raise InputError(
-                f"method {spec.method!r} stores no weights, so there is nothing for an alias to "
-                "name: add --keep-weights"
+                f"method {spec.method!r} stores no weights, so there is no version for an alias "
+                "to name: add --keep-weights"
             )
     with ExitStack() as stack:
-        opened = bank if isinstance(bank, Bank) else open_if_there(bank, backbone, stack)
+        opened = bank if isinstance(bank, Bank) else open_if_exists(bank, backbone, stack)
         if opened is not None and stored:
             opened.check_addable(spec.name, spec.kind, new_version=new_version)
         plan = plan_task(spec)
-        loaded = backbone_for(opened, backbone, device)
-        fitted(plan, loaded)  # raises before a bank is made if the inputs are too long
+        loaded = resolve_backbone(opened, backbone, device)
+        fit_to_backbone(
+            plan, loaded
+        )  # raises before the bank is created if the inputs are too long
         if opened is None:
             opened = stack.enter_context(create_bank(str(bank)))
             opened.add_backbone(loaded.identity)
-        before = None
+        previous = None
         if must_not_regress:
-            before = find_ref(opened, f"{spec.name}@{alias}") or find_ref(opened, spec.name)
-        added = carry_out(
+            previous = find_ref(opened, f"{spec.name}@{alias}") or find_ref(opened, spec.name)
+        added = train_and_store(
             opened,
             loaded,
             plan,
@@ -123,8 +128,8 @@ def add_task(
             resume=resume,
             progress=progress,
         )
-        if added.record is not None and before is not None:
-            change = diff(opened, before, added.record.ref, backbone=loaded)
+        if added.record is not None and previous is not None:
+            change = diff(opened, previous, added.record.ref, backbone=loaded)
             if change.worse(opened.tolerances().get(spec.name, ANY_DROP)):
                 return replace(added, worse=change)
         if added.record is not None and alias is not None:
@@ -132,7 +137,7 @@ def add_task(
         return added
 
 
-def carry_out(
+def train_and_store(
     bank: Bank,
     backbone: Backbone,
     plan: TaskPlan,
@@ -142,39 +147,39 @@ def carry_out(
     resume: bool = False,
     progress: bool = False,
 ) -> Added:
-    """Train a planned task on a loaded backbone, and record it.
+    """Train a planned task on a loaded backbone, and store it.
 
     Args:
         bank: an open bank.
-        backbone: frozen; it is unchanged afterwards.
-        plan: the task.
-        new_version: whether the task may exist already.
+        backbone: the frozen backbone, which is not changed.
+        plan: the planned task.
+        new_version: whether to add a version if the task already exists.
         verify: level at which the whole bank is verified afterwards, or `none`.
-        resume: continue from what an interrupted run of the same task left.
-        progress: show bars, if the error stream is a terminal.
+        resume: whether to continue from the checkpoints of an interrupted run of the same task.
+        progress: whether to show progress bars if stderr is a terminal.
 
     Raises:
-        InputError: if the requested inputs are longer than the backbone takes.
-        ConflictError: if the task exists and no new version was requested.
-        BackboneMismatchError: if the bank knows another backbone from the same place.
-        TrainingError: if training gave no usable adapter.
+        InputError: if the requested inputs are longer than the backbone's maximum.
+        ConflictError: if the task exists and `new_version` is false.
+        BackboneMismatchError: if the bank has recorded another backbone from the same source.
+        TrainingError: if training produced no usable adapter.
     """
-    check_recorded_place(bank, backbone)
+    check_backbone_source(bank, backbone)
     result = train_task(
         plan,
         backbone,
-        known=[recorded_trial(one) for one in bank.trials(plan.name)] if resume else (),
+        known=[trial_from_record(record) for record in bank.trials(plan.name)] if resume else (),
         record=trial_recorder(bank, plan, backbone),
         resume=resume,
         progress=progress,
     )
     record = store(bank, plan, backbone, result, new_version=new_version)
     result.remove_checkpoints()
-    recorded = {one.specification: one for one in bank.trials(plan.name)}
+    trials = {trial.specification: trial for trial in bank.trials(plan.name)}
     return Added(
         record,
-        recorded[result.trial.specification],
-        tuple(recorded[one.specification] for one in result.trials),
+        trials[result.trial.specification],
+        tuple(trials[trial.specification] for trial in result.trials),
         result,
         verify_after_adding(bank, verify, backbone=backbone, progress=progress),
     )
@@ -187,6 +192,6 @@ def _spec(name: TaskSpec | str, train_data: str | None, fields: dict[str, Any]) 
             raise InputError(f"{given} and a TaskSpec were given: set these fields in the TaskSpec")
         return name
     if train_data is None:
-        raise InputError(f"task {name!r} has no training data: give it after the name")
-    known = {name: value for name, value in fields.items() if value is not None}
-    return TaskSpec.of(known | {"name": name, "train": train_data})
+        raise InputError(f"task {name!r} has no training data: pass it after the name")
+    values = {key: value for key, value in fields.items() if value is not None}
+    return TaskSpec.of(values | {"name": name, "train": train_data})

@@ -1,4 +1,4 @@
-"""Opens the bank and loads the backbone that a command names."""
+"""Opens the bank and loads the backbone for a command."""
 
 from __future__ import annotations
 
@@ -13,48 +13,58 @@ from taskbank.model.load import check_backbone, load_recorded
 from taskbank.runtime.device import pick_device
 
 
-def open_if_there(url: str, backbone: str | None, stack: ExitStack) -> Bank | None:
-    """Return a bank, or none if it is not there and can be made for a backbone.
+def open_if_exists(url: str, backbone: str | None, stack: ExitStack) -> Bank | None:
+    """Return the bank, or None if it does not exist and a backbone is given to create it for.
 
     Args:
-        url: of the bank.
-        backbone: where the backbone is, if it was said.
-        stack: that closes the bank.
+        url: the bank's URL.
+        backbone: the backbone's source, if one was given.
+        stack: the exit stack that closes the bank.
 
     Raises:
-        NotFoundError: if there is no bank, and no backbone to make one for.
+        NotFoundError: if the bank does not exist and no backbone was given.
     """
     if backbone is not None and not bank_exists(url):
         return None
     return stack.enter_context(Bank(url))
 
 
-def backbone_for(bank: Bank | None, spec: str | None, device: str | None) -> Backbone:
-    """Load the backbone that was named, or the only one that a bank knows.
+def resolve_backbone(bank: Bank | None, spec: str | None, device: str | None) -> Backbone:
+    """Load the given backbone, or by default the only backbone of a bank.
+
+    Args:
+        bank: an open bank; None if it does not exist yet.
+        spec: the backbone's source; None means the only backbone of the bank.
+        device: `cpu` or `cuda`; None means a GPU if there is one.
 
     Raises:
-        InputError: if none was named and there is not exactly one, or it cannot be loaded.
-        BackboneMismatchError: if the only one is not what was recorded.
+        InputError: if the backbone cannot be loaded, or if no source was given and the bank does
+            not have exactly one backbone.
+        BackboneMismatchError: if the bank's backbone differs from the recorded one.
     """
     if spec is not None:
         return load_backbone(spec, pick_device(device))
-    known = bank.backbones() if bank is not None else ()
-    if len(known) == 1:
-        return load_recorded(known[0], device=device)
+    records = bank.backbones() if bank is not None else ()
+    if len(records) == 1:
+        return load_recorded(records[0], device=device)
     raise InputError(
-        f"the bank knows {len(known)} backbones"
-        + "".join(f"\n  {one.identity.spec}" for one in known)
-        + "\nname the one to use with --backbone SPEC"
+        f"the bank has {len(records)} backbones"
+        + "".join(f"\n  {record.identity.spec}" for record in records)
+        + "\nchoose one with --backbone SPEC"
     )
 
 
-def check_recorded_place(bank: Bank, backbone: Backbone) -> None:
-    """Raise if a bank knows another backbone from the place that a backbone was loaded from.
+def check_backbone_source(bank: Bank, backbone: Backbone) -> None:
+    """Raise if a bank has recorded another backbone from the same source.
+
+    Args:
+        bank: an open bank.
+        backbone: the loaded backbone.
 
     Raises:
-        BackboneMismatchError: if so.
+        BackboneMismatchError: if the recorded backbone differs.
     """
-    # The same place holding another model would make the older one's tasks unusable.
+    # The tasks of the recorded backbone cannot be used once its source holds another model.
     for recorded in bank.backbones():
         if recorded.identity.spec == backbone.identity.spec:
             check_backbone(backbone, recorded)

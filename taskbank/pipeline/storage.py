@@ -1,4 +1,4 @@
-"""The one way from a trained task into the bank."""
+"""Stores trained tasks in the bank."""
 
 from __future__ import annotations
 
@@ -19,38 +19,40 @@ from taskbank.training.trial import Trial
 
 
 def trial_recorder(bank: Bank, plan: TaskPlan, backbone: Backbone) -> Callable[[Trial], None]:
-    """Return a function that records a trial of a task as soon as it ended."""
+    """Return a function that records a finished trial of a task."""
     return lambda trial: bank.put_trial(_new_trial(plan, backbone, trial, trial.metrics))
 
 
 def store(
     bank: Bank, plan: TaskPlan, backbone: Backbone, result: Result, *, new_version: bool
 ) -> AdapterRecord | None:
-    """Store a trained task whole, or not at all.
+    """Store a trained task completely, or not at all.
 
-    Its best trial was recorded with the scores of validation. If the task has a test split, the
-    trial is recorded again with the scores of both splits.
+    The best trial was already recorded with its validation scores. If the task has a test split,
+    the trial is recorded again with the scores of both splits.
 
     Args:
         bank: an open bank.
-        plan: the task as it was planned.
-        backbone: that it was trained on.
-        result: of the training.
-        new_version: whether the task may exist already.
+        plan: the planned task.
+        backbone: the backbone that the task was trained on.
+        result: the result of the training.
+        new_version: whether to add a version if the task already exists.
 
     Returns:
-        the stored adapter; none if only the scores of the task are stored.
+        the stored adapter; None if only the task's scores are stored.
 
     Raises:
-        ConflictError: if the task exists and no new version was requested.
+        ConflictError: if the task exists and `new_version` is false.
     """
-    scored = None
+    final_trial = None
     if plan.data.test is not None:
-        scored = _new_trial(plan, backbone, result.trial, result.metrics)
+        final_trial = _new_trial(plan, backbone, result.trial, result.metrics)
     if plan.stored:
-        return bank.put(_new_adapter(plan, backbone, result), new_version=new_version, trial=scored)
-    if scored is not None:
-        bank.put_trial(scored)
+        return bank.put(
+            _new_adapter(plan, backbone, result), new_version=new_version, trial=final_trial
+        )
+    if final_trial is not None:
+        bank.put_trial(final_trial)
     return None
 
 
@@ -65,7 +67,7 @@ def _new_trial(
         specification=trial.specification,
         method=trial.setting.method,
         training=trial.setting.training,
-        data=plan.data.described(),
+        data=plan.data.describe(),
         definition=trial.definition,
         status=trial.status,
         metric=plan.metric,
@@ -91,7 +93,7 @@ def _new_adapter(plan: TaskPlan, backbone: Backbone, result: Result) -> NewAdapt
                 plan.kind, result.predictions[name], examples.columns, result.definition
             ),
         )
-        for name, examples in plan.data.evaluated.items()
+        for name, examples in plan.data.evaluated_splits.items()
     )
     trial = result.trial
     return NewAdapter(
@@ -102,7 +104,7 @@ def _new_adapter(plan: TaskPlan, backbone: Backbone, result: Result) -> NewAdapt
         training=trial.setting.training,
         definition=result.definition,
         metric=plan.metric,
-        split=plan.data.scored,
+        split=plan.data.scored_split,
         metrics=result.metrics,
         splits=splits,
         parameters=trial.parameters,

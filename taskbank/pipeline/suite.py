@@ -1,6 +1,6 @@
-"""Adds the tasks of a suite: what is there is skipped, what fails does not stop the others.
+"""Adds the tasks of a suite: skips tasks that are stored, and continues when a task fails.
 
-What an interrupted run has trained is not trained again.
+Nothing that an interrupted run has trained is trained again.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.digests import Json
 from taskbank.errors import InputError, TaskbankError
-from taskbank.pipeline.add_task import carry_out
-from taskbank.pipeline.opening import backbone_for, open_if_there
-from taskbank.pipeline.suite_file import Entry, Problem, raise_all, sound_entries
+from taskbank.pipeline.add_task import train_and_store
+from taskbank.pipeline.opening import open_if_exists, resolve_backbone
+from taskbank.pipeline.suite_file import Entry, Problem, raise_problems, valid_entries
 from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, plan_task
-from taskbank.training.trial import recorded_trial
-from taskbank.training.tune import fitted
+from taskbank.training.trial import trial_from_record
+from taskbank.training.tune import fit_to_backbone
 from taskbank.verify.report import LevelAfterAdding, Report
 from taskbank.verify.verify import verify_after_adding
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task of a suite.
+    """The outcome of one task of a suite.
 
     Attributes:
-        name: of the task.
-        status: `added`; `measured`, where the method stores nothing; `skipped`: it is there
-            already; `failed`.
-        ref: of the adapter; none if there is none.
-        metric: what the task is judged by.
-        split: what the score is of.
-        score: none if it failed.
-        problem: why it failed.
+        name: the task's name.
+        status: `added`; `measured` if only its scores are stored; `skipped` if the bank already has
+            it; or `failed`.
+        ref: the adapter's reference; None if no adapter is stored.
+        metric: the name of the task's metric.
+        split: the name of the split that provides the score.
+        score: the task's score; None if the task failed.
+        problem: error message of a failed task.
     """
 
     name: str
@@ -55,11 +55,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class SuiteReport:
-    """What became of a suite.
+    """The result of adding a suite.
 
     Attributes:
-        outcomes: one a task, in the order of the suite.
-        verification: of the whole bank, at the end; none if it was not wanted.
+        outcomes: one outcome per task, in the order of the suite.
+        verification: the final report on the whole bank; None if no verification was requested.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -67,9 +67,9 @@ class SuiteReport:
 
     @property
     def ok(self) -> bool:
-        """Whether no task failed and nothing was found in the bank."""
-        well = self.verification is None or self.verification.ok
-        return well and all(one.status != "failed" for one in self.outcomes)
+        """Whether no task failed and the verification has no findings."""
+        verified = self.verification is None or self.verification.ok
+        return verified and all(outcome.status != "failed" for outcome in self.outcomes)
 
     def to_json(self) -> dict[str, Json]:
         """Return what `taskbank add-tasks --json` prints."""
@@ -94,36 +94,42 @@ def add_tasks(
     """Add every task of a suite to a bank.
 
     Args:
-        bank: an open bank, or a bank's URL; with a URL and `backbone` it is made if need be.
-        suite: a TOML file, as the module describes.
-        data: the folder in which relative files are looked for; none means the suite's own.
-        backbone: where the backbone is; none means the only one that the bank knows.
-        new_version: whether a task that is there with another specification gets a version.
-        device: to compute on; none means the best there is.
+        bank: an open bank, or a bank's URL; given a URL and `backbone`, a bank that does not exist
+            is created.
+        suite: path of a TOML file in the format that `suite_file` describes.
+        data: the folder that relative paths refer to; None means the suite's folder.
+        backbone: the backbone's source; None means the only backbone of the bank.
+        new_version: whether to add a version if a task exists with another specification.
+        device: `cpu` or `cuda`; None means a GPU if there is one.
         verify: level at which the whole bank is verified at the end, or `none`.
-        progress: show bars, if the error stream is a terminal.
+        progress: whether to show progress bars if stderr is a terminal.
 
     Raises:
-        InputError: naming everything that is wrong with the suite, with lines.
-        BackboneMismatchError: if the backbone is not the recorded one.
+        InputError: if the suite is invalid; the message lists every problem with its line.
+        BackboneMismatchError: if the backbone differs from the recorded one.
     """
     path = Path(suite)
-    entries, problems = sound_entries(path, Path(data) if data is not None else path.parent)
+    entries, problems = valid_entries(path, Path(data) if data is not None else path.parent)
     with ExitStack() as stack:
-        opened = bank if isinstance(bank, Bank) else open_if_there(bank, backbone, stack)
+        opened = bank if isinstance(bank, Bank) else open_if_exists(bank, backbone, stack)
         fingerprint = _fingerprint(opened, backbone)
-        plans, outcomes, others = _planned(entries, opened, fingerprint, new_version=new_version)
-        raise_all(path, [*problems, *others])
+        plans, outcomes, plan_problems = _plan_entries(
+            entries, opened, fingerprint, new_version=new_version
+        )
+        raise_problems(path, [*problems, *plan_problems])
         missing = [(entry, plan) for entry, plan in plans if plan.name not in outcomes]
         loaded = None
         if missing or opened is None:
-            loaded = backbone_for(opened, backbone, device)
-            raise_all(path, [_problem(e, partial(fitted, plan, loaded)) for e, plan in missing])
+            loaded = resolve_backbone(opened, backbone, device)
+            raise_problems(
+                path,
+                [_check(entry, partial(fit_to_backbone, plan, loaded)) for entry, plan in missing],
+            )
             if opened is None:
                 opened = stack.enter_context(create_bank(str(bank)))
                 opened.add_backbone(loaded.identity)
             for _, plan in missing:
-                outcomes[plan.name] = _added(
+                outcomes[plan.name] = _add(
                     opened, loaded, plan, new_version=new_version, progress=progress
                 )
         ordered = tuple(outcomes[entry.name] for entry in entries)
@@ -133,57 +139,56 @@ def add_tasks(
         return SuiteReport(ordered, report)
 
 
-def _planned(
+def _plan_entries(
     entries: Sequence[Entry],
     bank: Bank | None,
     fingerprint: str | None,
     *,
     new_version: bool,
 ) -> tuple[list[tuple[Entry, TaskPlan]], dict[str, Outcome], list[Problem | None]]:
-    """Return the plan of every task, what became of those that are there already, and what is
-    wrong."""
+    """Return the plan of every task, the outcomes of tasks that exist already, and problems."""
     plans: list[tuple[Entry, TaskPlan]] = []
-    done: dict[str, Outcome] = {}
+    outcomes: dict[str, Outcome] = {}
 
     def plan(entry: Entry) -> None:
-        made = plan_entry(entry)
-        plans.append((entry, made))
+        task_plan = plan_entry(entry)
+        plans.append((entry, task_plan))
         if bank is not None:
-            found = _there(bank, fingerprint, made)
-            if found is not None:
-                done[made.name] = found
-            elif made.stored:
-                bank.check_addable(made.name, made.kind.name, new_version=new_version)
+            outcome = _existing_outcome(bank, fingerprint, task_plan)
+            if outcome is not None:
+                outcomes[task_plan.name] = outcome
+            elif task_plan.stored:
+                bank.check_addable(task_plan.name, task_plan.kind.name, new_version=new_version)
 
-    problems = [_problem(entry, partial(plan, entry)) for entry in entries]
-    return plans, done, problems
+    problems = [_check(entry, partial(plan, entry)) for entry in entries]
+    return plans, outcomes, problems
 
 
 def plan_entry(entry: Entry, **changes: Any) -> TaskPlan:
     """Return the plan of a suite's task.
 
     Args:
-        entry: the task.
-        changes: fields of `TaskSpec` that replace what the suite says.
+        entry: the task's entry in the suite.
+        changes: values of `TaskSpec` fields that replace those of the entry.
 
     Raises:
-        InputError: naming what is not usable.
+        InputError: if the specification or the data is invalid.
     """
     return plan_task(TaskSpec.of({**entry.values, **changes, "name": entry.name}))
 
 
 def _fingerprint(bank: Bank | None, backbone: str | None) -> str | None:
-    """Return the fingerprint of the backbone that is meant, if the bank knows exactly one."""
-    places = {backbone, backbone and str(Path(backbone).resolve())}
-    known = bank.backbones() if bank is not None else ()
-    meant = [one for one in known if backbone is None or one.identity.spec in places]
-    return meant[0].fingerprint if len(meant) == 1 else None
+    """Return the fingerprint of the requested backbone if the bank has exactly one match."""
+    sources = {backbone, backbone and str(Path(backbone).resolve())}
+    records = bank.backbones() if bank is not None else ()
+    matching = [record for record in records if backbone is None or record.identity.spec in sources]
+    return matching[0].fingerprint if len(matching) == 1 else None
 
 
-def _there(bank: Bank, fingerprint: str | None, plan: TaskPlan) -> Outcome | None:
-    """Return what became of a plan, if it was carried out before on the same backbone."""
+def _existing_outcome(bank: Bank, fingerprint: str | None, plan: TaskPlan) -> Outcome | None:
+    """Return the outcome of an earlier run of the same plan on the same backbone, if any."""
     request = plan.request
-    last = plan.data.scored
+    split = plan.data.scored_split
     if plan.stored:
         for record in bank.adapters(task=plan.name):
             if (record.backbone, record.request) == (fingerprint, request):
@@ -195,20 +200,20 @@ def _there(bank: Bank, fingerprint: str | None, plan: TaskPlan) -> Outcome | Non
         trial
         for trial in bank.trials(plan.name)
         if (trial.backbone, trial.request) == (fingerprint, request)
-        and trial.value(last) is not None
+        and trial.value(split) is not None
     ]
     if not scored:
         return None
-    # Scored on validation, every trial has a score, also those from further seeds.
-    best = max(scored, key=lambda trial: recorded_trial(trial).rank(plan.metric))
-    return Outcome(plan.name, "skipped", best.metric, None, last, best.value(last))
+    # If validation provides the score, several trials have one; the best counts.
+    best = max(scored, key=lambda trial: trial_from_record(trial).rank(plan.metric))
+    return Outcome(plan.name, "skipped", best.metric, None, split, best.value(split))
 
 
-def _added(
+def _add(
     bank: Bank, backbone: Backbone, plan: TaskPlan, *, new_version: bool, progress: bool
 ) -> Outcome:
     try:
-        added = carry_out(
+        added = train_and_store(
             bank,
             backbone,
             plan,
@@ -219,18 +224,18 @@ def _added(
         )
     except TaskbankError as error:
         return Outcome(plan.name, "failed", plan.metric, problem=str(error))
-    except Exception as error:  # no memory, a full disk, a defect: the other tasks may still do
+    except Exception as error:  # no memory, a full disk, a defect: other tasks may succeed
         traceback.print_exc()
         problem = f"{type(error).__name__}: {error}"
         return Outcome(plan.name, "failed", plan.metric, problem=problem)
-    last = plan.data.scored
-    score = added.trial.value(last)
+    split = plan.data.scored_split
+    score = added.trial.value(split)
     if added.record is None:
-        return Outcome(plan.name, "measured", plan.metric, None, last, score)
-    return Outcome(plan.name, "added", plan.metric, added.record.ref, last, score)
+        return Outcome(plan.name, "measured", plan.metric, None, split, score)
+    return Outcome(plan.name, "added", plan.metric, added.record.ref, split, score)
 
 
-def _problem(entry: Entry, step: Callable[[], object]) -> Problem | None:
+def _check(entry: Entry, step: Callable[[], object]) -> Problem | None:
     try:
         step()
     except InputError as error:

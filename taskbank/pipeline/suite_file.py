@@ -1,17 +1,17 @@
 """Reads a suite: a TOML file of tasks with shared defaults.
 
-    [defaults]                     # for every task that does not say otherwise
+    [defaults]                     # for every task, unless its own keys override them
     epochs = 20
     search.learning_rate = [3e-4, 1e-3]
 
     [[task]]
     name = "cola"
-    train = "cola/train.csv"       # files are looked for beside the suite
+    train = "cola/train.csv"       # relative to the suite's folder
     test = "hf:nyu-mll/glue/cola:validation"
     metric = "matthews"
 
 The keys are the options of `taskbank add-task`, with `_` for `-`; `options`, `search` and `tags`
-are tables. Everything that is wrong with the file is said at once, with its line.
+are tables. All problems of the file are reported at once, each with its line.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ _NONE = type(None)
 
 
 def _types() -> dict[str, tuple[type, ...]]:
-    """Return the types that the value of each key may have, from the fields they set."""
-    found: dict[str, tuple[type, ...]] = {}
+    """Return the accepted types of every key, from the type hints of the specifications."""
+    types: dict[str, tuple[type, ...]] = {}
     for spec in (TaskSpec, TrainingSpec):
         for name, hint in get_type_hints(spec).items():
-            kinds = tuple(kind for kind in (get_args(hint) or (hint,)) if kind is not _NONE)
+            accepted = tuple(kind for kind in (get_args(hint) or (hint,)) if kind is not _NONE)
             if get_origin(hint) in (Mapping, abc.Mapping):
-                kinds = (dict,)
-            found[name] = (float, int) if kinds == (float,) else kinds
-    # A training has its own keys, and the shortcuts are options of methods.
-    return {name: kinds for name, kinds in found.items() if name != "training"} | {
+                accepted = (dict,)
+            types[name] = (float, int) if accepted == (float,) else accepted
+    # The fields of a training are keys of their own, and so are two options of methods.
+    return {name: accepted for name, accepted in types.items() if name != "training"} | {
         "size": (int,),
         "layers": (str, int),
     }
 
 
 TYPES = _types()
-NAMES: dict[tuple[type, ...], str] = {
-    (str,): "a text",
+TYPE_NAMES: dict[tuple[type, ...], str] = {
+    (str,): "a string",
     (int,): "a whole number",
     (float, int): "a number",
     (bool,): "true or false",
     (dict,): "a table",
-    (str, int): "a text or a whole number",
+    (str, int): "a string or a whole number",
 }
-# Matched one after the other, so that none of them is looked for inside another.
-APART = re.compile(
+# Strings and comments are matched in one pass, so that neither is found inside the other.
+STRINGS_AND_COMMENTS = re.compile(
     r"""(?P<lines>"{3}(?:\\.|[^\\])*?"{3,5}(?!")|'{3}.*?'{3,5}(?!'))"""
     r"""|(?P<text>"(?:\\.|[^"\\\n])*"|'[^'\n]*')|(?P<comment>#[^\n]*)""",
     re.DOTALL,
@@ -70,7 +70,7 @@ KEY = re.compile(r"""\s*["']?([\w\-]+)["']?\s*(?:\.\s*["']?([\w\-]+)["']?\s*)?[.
 
 Values = Mapping[str, Any]
 Lines = Mapping[tuple[Any, ...], int]
-Problem = tuple[int, str]  # a line, 0 where none is known, and what is wrong there
+Problem = tuple[int, str]  # line number, or 0 if unknown, and description
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class Entry:
     """A task of a suite.
 
     Attributes:
-        name: of the task.
-        line: where it begins.
-        values: what is said of it, defaults included.
+        name: the task's name.
+        line: number of the line on which the task begins.
+        values: the task's keys and values, defaults included.
     """
 
     name: str
@@ -92,26 +92,26 @@ def read_suite(path: Path, folder: Path) -> tuple[Entry, ...]:
     """Return the tasks of a suite.
 
     Args:
-        path: of the TOML file.
-        folder: in which relative files are looked for.
+        path: path of the TOML file.
+        folder: the folder that relative paths refer to.
 
     Raises:
-        InputError: naming everything that is wrong with it, with lines.
+        InputError: if the suite is invalid; the message lists every problem with its line.
     """
-    entries, problems = sound_entries(path, folder)
-    raise_all(path, problems)
+    entries, problems = valid_entries(path, folder)
+    raise_problems(path, problems)
     return entries
 
 
-def sound_entries(path: Path, folder: Path) -> tuple[tuple[Entry, ...], list[Problem]]:
-    """Return the tasks of a suite whose keys are as they should be, and what is wrong with others.
+def valid_entries(path: Path, folder: Path) -> tuple[tuple[Entry, ...], list[Problem]]:
+    """Return the tasks of a suite whose keys are valid, and the problems of the suite.
 
     Args:
-        path: of the TOML file.
-        folder: in which relative files are looked for.
+        path: path of the TOML file.
+        folder: the folder that relative paths refer to.
 
     Raises:
-        InputError: if it cannot be read, or is no TOML.
+        InputError: if the file cannot be read or is not TOML.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -125,55 +125,57 @@ def sound_entries(path: Path, folder: Path) -> tuple[tuple[Entry, ...], list[Pro
     defaults, tasks = document.get("defaults", {}), document.get("task", [])
     entries = []
     for number, task in enumerate(tasks if isinstance(tasks, list) else []):
-        values = _merged(defaults, task) if isinstance(task, dict) else {}
+        values = _merge(defaults, task) if isinstance(task, dict) else {}
         complete = "name" in values and "train" in values
-        if complete and not any(_wrong_values(number, values, lines)):
-            entries.append(Entry(task["name"], _line(lines, number), _in_folder(values, folder)))
+        if complete and not any(_value_problems(number, values, lines)):
+            entries.append(
+                Entry(task["name"], _line(lines, number), _resolve_paths(values, folder))
+            )
     return tuple(entries), problems
 
 
 def _lines(text: str) -> dict[tuple[Any, ...], int]:
-    """Return the line of every task, and of every key of it and of the defaults.
+    """Return the line number of every task, and of every key of the tasks and the defaults.
 
-    A task is known by its number, a key by that (or `defaults`) and its path.
+    A task is identified by its index, a key by the task's index (or `defaults`) and its path.
     """
-    found: dict[tuple[Any, ...], int] = {}
-    where: tuple[Any, ...] = ()
-    count, depth = -1, 0
-    for number, line in enumerate(APART.sub(_blank, text).split("\n"), start=1):
-        inside, depth = depth, depth + _opened(line)
-        if inside:  # a value that began further up
+    lines: dict[tuple[Any, ...], int] = {}
+    table_path: tuple[Any, ...] = ()
+    index, depth = -1, 0
+    for number, line in enumerate(STRINGS_AND_COMMENTS.sub(_blank, text).split("\n"), start=1):
+        inside_value, depth = depth, depth + _bracket_balance(line)
+        if inside_value:  # a value that began on an earlier line
             continue
         table = TABLE.fullmatch(line)
         if table is not None:
             name, *rest = (part.strip(" \"'") for part in table[1].split("."))
-            count += line.lstrip().startswith("[[") and name == "task" and not rest
-            where = (count if name == "task" else name, *rest)
-            found.setdefault(where, number)
+            index += line.lstrip().startswith("[[") and name == "task" and not rest
+            table_path = (index if name == "task" else name, *rest)
+            lines.setdefault(table_path, number)
             continue
         key = KEY.match(line)
         if key is not None:
-            found.setdefault((*where, key[1]), number)
-            found.setdefault((*where, key[1], key[2]), number)
-    return found
+            lines.setdefault((*table_path, key[1]), number)
+            lines.setdefault((*table_path, key[1], key[2]), number)
+    return lines
 
 
 def _blank(match: re.Match[str]) -> str:
-    """Return a text or comment as it may stay for the scan: one of several lines without them."""
+    """Return a string or comment for the line scan; a multi-line string keeps only its newlines."""
     return match[0] if match["lines"] is None else '""' + "\n" * match[0].count("\n")
 
 
-def _opened(line: str) -> int:
-    """Return how many more brackets a line opens than it closes."""
-    return sum(BRACKETS.get(sign, 0) for sign in APART.sub("", line))
+def _bracket_balance(line: str) -> int:
+    """Return the number of opening brackets minus the number of closing brackets."""
+    return sum(BRACKETS.get(sign, 0) for sign in STRINGS_AND_COMMENTS.sub("", line))
 
 
 def _line(lines: Lines, *path: str | int) -> int:
-    """Return the line of a key or task, or of what it is in; 0 where that is not known."""
+    """Return the line of a key or task, else that of its nearest known parent, else 0."""
     for end in range(len(path), 0, -1):
         if path[:end] in lines:
             return lines[path[:end]]
-    # A task may also be in a list: task = [{name = "cola", …}]
+    # Tasks may also be written as a list: task = [{name = "cola", …}]
     return lines.get(("task",), 0) if isinstance(path[0], int) else 0
 
 
@@ -182,57 +184,57 @@ def _problems(document: Values, lines: Lines) -> Iterator[Problem]:
         yield _line(lines, key), f"{key!r} is unknown: a suite has [defaults] and [[task]]"
     defaults, tasks = document.get("defaults", {}), document.get("task", [])
     if not isinstance(defaults, dict) or not isinstance(tasks, list) or not tasks:
-        line = _line(lines, -1)  # of [task], which is no task of a list
-        yield line, "it has no tasks: write [[task]] before the keys of each, with two brackets"
+        line = _line(lines, -1)  # the line of a [task] with single brackets
+        yield line, "the suite has no tasks: write [[task]], two brackets, before each task"
         return
-    yield from _wrong_values("defaults", defaults, lines)
+    yield from _value_problems("defaults", defaults, lines)
     seen: dict[str, int] = {}
     for number, task in enumerate(tasks):
         line = _line(lines, number)
         if not isinstance(task, dict):
             yield line, f"a task is {task!r}: write [[task]] before its keys"
             continue
-        yield from _wrong_values(number, task, lines)
+        yield from _value_problems(number, task, lines)
         for key in ("name", "train"):
             if key not in task and (key == "name" or key not in defaults):
                 yield line, f"the task {task.get('name', '')!r} has no {key!r}"
         name = task.get("name")
         if isinstance(name, str) and name in seen:
-            yield line, f"the task {name!r} is there already, on line {seen[name]}: rename one"
+            yield line, f"the task {name!r} already appears on line {seen[name]}: rename one"
         elif isinstance(name, str):
             seen[name] = line
 
 
-def _wrong_values(where: str | int, values: Values, lines: Lines) -> Iterator[Problem]:
+def _value_problems(section: str | int, values: Values, lines: Lines) -> Iterator[Problem]:
     for key, value in values.items():
-        line = _line(lines, where, key)
+        line = _line(lines, section, key)
         types = TYPES.get(key)
-        if types is None or (key == "name" and where == "defaults"):
+        if types is None or (key == "name" and section == "defaults"):
             near = difflib.get_close_matches(key, TYPES, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it can be {', '.join(TYPES)}"
+            hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(TYPES)}"
             yield line, f"{key!r} is unknown: {hint}"
         elif not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            yield line, f"{key} is {value!r}: it must be {NAMES[types]}"
+            yield line, f"{key} is {value!r}: it must be {TYPE_NAMES[types]}"
         elif isinstance(value, dict) and key == "search":
-            for name, own in value.items():
-                if not isinstance(own, list):
-                    own_line = _line(lines, where, key, name)
-                    yield own_line, f"search.{name} is {own!r}: write a list of values"
+            for name, choices in value.items():
+                if not isinstance(choices, list):
+                    search_line = _line(lines, section, key, name)
+                    yield search_line, f"search.{name} is {choices!r}: write a list of values"
         elif isinstance(value, dict) and key == "tags":
-            for name, own in value.items():
-                if not isinstance(own, str):
-                    yield line, f"tags.{name} is {own!r}: it must be a text"
+            for name, tag in value.items():
+                if not isinstance(tag, str):
+                    yield line, f"tags.{name} is {tag!r}: it must be a string"
 
 
-def _merged(defaults: Values, task: Values) -> dict[str, Any]:
-    found = dict(defaults)
+def _merge(defaults: Values, task: Values) -> dict[str, Any]:
+    merged = dict(defaults)
     for key, value in task.items():
-        both = isinstance(value, dict) and isinstance(found.get(key), dict)
-        found[key] = found[key] | value if both else value
-    return found
+        both_tables = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merged[key] | value if both_tables else value
+    return merged
 
 
-def _in_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     for key in FILES:
         source = values.get(key)
         if source is not None and not source.startswith(HUB):
@@ -240,19 +242,19 @@ def _in_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     return values
 
 
-def raise_all(path: Path, problems: Sequence[Problem | None]) -> None:
-    """Raise one error for everything that is wrong with a suite, if anything is.
+def raise_problems(path: Path, problems: Sequence[Problem | None]) -> None:
+    """Raise one error that lists all problems of a suite, if there are any.
 
     Args:
-        path: of the suite.
-        problems: line (0 where it is not known) and text of each; none where there was no problem.
+        path: path of the suite.
+        problems: the problems; entries that are None are ignored.
 
     Raises:
-        InputError: with a line for each.
+        InputError: if there is a problem; the message has one line per problem.
     """
-    found = sorted(problem for problem in problems if problem is not None)
-    if found:
-        listed = "".join(f"\n  {f'line {line}: ' if line else ''}{text}" for line, text in found)
+    actual = sorted(problem for problem in problems if problem is not None)
+    if actual:
+        listed = "".join(f"\n  {f'line {line}: ' if line else ''}{text}" for line, text in actual)
         raise InputError(
-            f"suite {path} has {len(found)} problem{'s' if len(found) > 1 else ''}:{listed}"
+            f"suite {path} has {len(actual)} problem{'s' if len(actual) > 1 else ''}:{listed}"
         )

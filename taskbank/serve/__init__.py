@@ -1,1 +1,1 @@
-"""Predicts with any number of tasks on one backbone in memory."""
+"""Serves predictions of any number of tasks from one backbone in memory."""

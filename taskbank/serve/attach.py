@@ -1,4 +1,4 @@
-"""Gives one stored task as a plain torch module."""
+"""Loads one stored task as a plain torch module."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 def attach(
     bank: Bank, ref: str, *, backbone: str | None = None, device: str | None = None
 ) -> Iterator[torch.nn.Module]:
-    """Give a plain torch module with one task's adapter and head on the frozen backbone.
+    """Yield a plain torch module with one task's adapter and head on the frozen backbone.
 
-    The module takes `input_ids`, `attention_mask` and, where the tokenizer makes them,
-    `token_type_ids`, each of shape [batch, tokens], and gives outputs of shape
-    [batch, outputs]: for classes the logits. Where the kind labels words or finds spans they
-    are of shape [batch, tokens, outputs].
+    The module takes `input_ids`, `attention_mask` and, if the tokenizer produces them,
+    `token_type_ids`, each of shape [batch, tokens]. It returns outputs of shape [batch, outputs],
+    which are the logits for classes. For kinds that label words or find spans, the shape is
+    [batch, tokens, outputs].
 
     Args:
         bank: an open bank.
         ref: `NAME`, `NAME@VERSION` or `NAME@ALIAS`.
-        backbone: where to load the backbone from, if not from where it was recorded.
-        device: to compute on; none means the best there is.
+        backbone: source to load the backbone from; None means the recorded source.
+        device: `cpu` or `cuda`; None means a GPU if there is one.
 
     Raises:
-        NotFoundError: if there is no such adapter.
-        BackboneMismatchError: if the backbone is not the recorded one.
-        DamagedError: if stored rows or bytes are not what was recorded.
+        NotFoundError: if the bank has no such adapter.
+        BackboneMismatchError: if the backbone differs from the recorded one.
+        DamagedError: if stored rows or bytes differ from what was recorded.
     """
     record = bank[ref]
     loaded = load_recorded(bank.backbone(record.backbone), backbone, device)

@@ -1,4 +1,4 @@
-"""The models of a bank's adapters in memory: those that were used last, up to a number of bytes."""
+"""Bounded LRU cache of the models of a bank's adapters."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from taskbank.model.load import model_of
 from taskbank.model.task_model import TaskModel
 from taskbank.runtime.lru import LruCache
 
-MEMORY = 1 << 28  # bytes of adapters and heads: about a hundred of size 64 on a small encoder
+MEMORY = 1 << 28  # bytes of adapters and heads: about 100 adapters of size 64 on a small encoder
 
 
 class ModelCache:
-    """Models of adapters on one backbone, which all of them share.
+    """LRU cache of adapter models that share one backbone.
 
-    Nothing is put onto the backbone: a model is what its task changes, so that one more costs its
-    own bytes and no time.
+    The backbone is not modified: a model holds only the changes of its task, so another model costs
+    only its own bytes.
 
     Args:
-        bank: that stores the adapters.
-        backbone: frozen.
-        memory: bytes of adapters and heads that are kept, at most; one is kept in any case.
+        bank: the bank that stores the adapters.
+        backbone: the frozen backbone.
+        memory: maximum size of the cached adapters and heads in bytes; the newest model is always
+            cached.
     """
 
     def __init__(self, bank: Bank, backbone: Backbone, memory: int = MEMORY) -> None:
@@ -32,13 +33,13 @@ class ModelCache:
         return len(self._models)
 
     def model(self, record: AdapterRecord) -> TaskModel:
-        """Return the model of an adapter, loading it if it is not there.
+        """Return the model of an adapter, loading it if it is not cached.
 
         Args:
-            record: an adapter of the backbone.
+            record: the record of an adapter for this backbone.
 
         Raises:
-            DamagedError: if the stored tensors are gone or do not fit.
+            DamagedError: if the stored tensors are missing or do not fit.
         """
         key = (record.id, record.digest)
         return self._models.get(key, lambda: model_of(self.bank, record, self.backbone))

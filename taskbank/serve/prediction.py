@@ -1,4 +1,4 @@
-"""What a task predicts for one input."""
+"""The prediction of a task for one input."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from taskbank.digests import Json
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a task predicts for one input.
+    """The prediction of a task for one input.
 
     Attributes:
-        text: the input, or the first of its two texts; a list of words where words were given.
-        text_pair: the second text; none where an input is one text.
-        label: the answer as text: a class, a number, an answer, or a list of labels or entities.
-        score: how certain the answer is, or the number itself.
-        details: what else the task's kind says: `probabilities` by label for classes, `value` for
-            a number, `labels` for several, `answer`, `start` and `end` for a span, `entities` with
-            their places, `words` and `tags` for words.
+        text: the input's text, or the first of its two texts; a list if the input is a list of
+            words.
+        text_pair: the input's second text; None if the input is one text.
+        label: the predicted class, number, answer, labels or entities, as text.
+        score: confidence in the label; for a regression, the predicted number.
+        details: further values that depend on the task's kind: `probabilities` by label for
+            classes, `value` for a number, `labels` for several labels, `answer`, `start` and `end`
+            for a span, `entities` with their positions, `words` and `tags` for words.
     """
 
     text: str | Sequence[str]
@@ -33,15 +34,15 @@ class Prediction:
         """Return the prediction for an input.
 
         Args:
-            texts: of the input.
-            answer: as the kind gives it: `label`, `score` and details.
+            texts: the input's texts.
+            answer: the kind's answer: `label`, `score` and details.
         """
         details = {key: value for key, value in answer.items() if key not in ("label", "score")}
         pair = texts[1] if len(texts) > 1 else None
         return cls(texts[0], pair, answer["label"], answer["score"], details)
 
     def to_json(self) -> dict[str, Json]:
-        """Return what `taskbank predict --json` prints of an input."""
+        """Return the prediction as `taskbank predict --json` prints it."""
         pair = {} if self.text_pair is None else {"text_pair": self.text_pair}
-        own = {"label": self.label, "score": self.score}
-        return {"text": self.text} | pair | own | dict(self.details)
+        answer = {"label": self.label, "score": self.score}
+        return {"text": self.text} | pair | answer | dict(self.details)

@@ -1,4 +1,4 @@
-"""Predicts with the tasks of a bank: one encoder in memory, any number of tasks beside it."""
+"""Predicts with any number of a bank's tasks, which share one encoder in memory."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Columns, Kind
     from taskbank.model.task_model import TaskModel
 
-BLOCK = 1024  # inputs of a task that are predicted together, while the next are tokenised
-TASKS = 64  # tasks that are predicted together
+BLOCK = 1024  # inputs per task and block; the next block is tokenised during prediction
+TASKS = 64  # tasks per block
 
 Inputs = Sequence[Json]
 
 
 class Predictor:
-    """Predicts with any task of a bank. The encoder is loaded once, adapters when they are used.
+    """Predicts with any task of a bank.
+
+    The encoder is loaded once, and each adapter on first use.
 
     Args:
         bank: an open bank.
-        backbone: where to load the backbone from, if not from where it was recorded.
-        device: to compute on; none means the best there is.
-        memory: bytes of adapters that are kept for the next time.
+        backbone: source to load the backbone from; None means the recorded source.
+        device: `cpu` or `cuda`; None means a GPU if there is one.
+        memory: maximum size of the adapters cached between calls, in bytes.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Predictor:
         memory: int = MEMORY,
     ) -> None:
         self.bank, self.spec, self.device, self.memory = bank, backbone, device, memory
-        self._loaded: dict[str, ModelCache] = {}
+        self._caches: dict[str, ModelCache] = {}
 
     def predict(self, ref: str, inputs: Inputs) -> list[Prediction]:
         """Predict with one task; see `predict_many`."""
@@ -59,111 +61,111 @@ class Predictor:
     def predict_many(self, asked: Sequence[tuple[str, Inputs]]) -> list[list[Prediction]]:
         """Predict with several tasks at once.
 
-        Texts that are given for several tasks go through what these have in common once, and
+        Tasks that are given the same texts share the computation of their common lower layers, and
         inputs of different tasks are computed in one batch.
 
         Args:
-            asked: a task, as `NAME`, `NAME@VERSION` or `NAME@ALIAS`, and its inputs: texts; pairs
-                of them where the task takes two, such as a question and its context; texts or
-                lists of words where it tags words.
+            asked: pairs of a task, as `NAME`, `NAME@VERSION` or `NAME@ALIAS`, and its inputs. An
+                input is a text, a pair of texts if the task takes two, such as a question and its
+                context, or, if the task tags words, a text or a list of words.
 
         Returns:
-            for each of what was asked, one prediction per input.
+            one list per task, with one prediction per input.
 
         Raises:
-            NotFoundError: if there is no such adapter.
+            NotFoundError: if the bank has no such adapter.
             DataError: if the inputs do not fit the task's kind.
-            BackboneMismatchError: if the backbone is not the recorded one.
-            DamagedError: if stored rows or bytes are not what was recorded.
+            BackboneMismatchError: if the backbone differs from the recorded one.
+            DamagedError: if stored rows or bytes differ from what was recorded.
         """
-        questions = [_Question(self.bank[ref], inputs) for ref, inputs in asked]
-        groups: dict[str, list[_Question]] = defaultdict(list)
-        for question in questions:
-            groups[question.record.backbone].append(question)
+        requests = [_Request(self.bank[ref], inputs) for ref, inputs in asked]
+        groups: dict[str, list[_Request]] = defaultdict(list)
+        for request in requests:
+            groups[request.record.backbone].append(request)
         for fingerprint, group in groups.items():
-            self._answer(self._load(fingerprint), group)
-        return [question.answers for question in questions]
+            self._predict(self._cache(fingerprint), group)
+        return [request.predictions for request in requests]
 
-    def _load(self, fingerprint: str) -> ModelCache:
-        if fingerprint not in self._loaded:
+    def _cache(self, fingerprint: str) -> ModelCache:
+        if fingerprint not in self._caches:
             recorded = self.bank.backbone(fingerprint)
             backbone = load_recorded(recorded, self.spec, self.device)
-            self._loaded[fingerprint] = ModelCache(self.bank, backbone, self.memory)
-        return self._loaded[fingerprint]
+            self._caches[fingerprint] = ModelCache(self.bank, backbone, self.memory)
+        return self._caches[fingerprint]
 
-    def _answer(self, loaded: ModelCache, questions: Sequence[_Question]) -> None:
-        for block in prefetch(lambda some: _prepared(loaded, some), _blocks(questions)):
-            asked = [Asked(one.model, one.encoded) for one in block]
-            outputs = predict_mixed(loaded.backbone, asked)
-            for piece, found in zip(block, outputs, strict=True):
-                piece.question.add(piece, found)
+    def _predict(self, cache: ModelCache, requests: Sequence[_Request]) -> None:
+        for chunks in prefetch(lambda block: _prepare(cache, block), _blocks(requests)):
+            inputs = [Asked(chunk.model, chunk.encoded) for chunk in chunks]
+            for chunk, outputs in zip(chunks, predict_mixed(cache.backbone, inputs), strict=True):
+                chunk.request.add(chunk, outputs)
 
 
-class _Question:
-    """A task and its inputs, checked, and the answers so far."""
+class _Request:
+    """A task, its validated inputs and the predictions made so far."""
 
     def __init__(self, record: AdapterRecord, inputs: Inputs) -> None:
         self.record, self.inputs = record, inputs
         self.kind: Kind = plugins.load("kinds", record.kind)
-        self.rows = [one if isinstance(one, tuple) else (one,) for one in inputs]
+        self.rows = [texts if isinstance(texts, tuple) else (texts,) for texts in inputs]
         if not self.rows:
             raise DataError("there is nothing to predict: give at least one text")
         self.columns = self.kind.parse(self.rows, record.definition)
-        self.answers: list[Prediction] = []
+        self.predictions: list[Prediction] = []
 
     @property
     def encoding(self) -> Hashable:
-        """What is the same for tasks that make the same tokens of their inputs."""
-        own = self.record.ref if self.kind.per_token else tuple(self.columns)
-        return id(self.inputs), type(self.kind).encode, self.record.training["max_length"], own
+        """A key that is equal for requests whose tokenised inputs are equal."""
+        columns = self.record.ref if self.kind.per_token else tuple(self.columns)
+        return id(self.inputs), type(self.kind).encode, self.record.training["max_length"], columns
 
-    def add(self, piece: _Piece, outputs: np.ndarray) -> None:
-        """Take over what was computed for the next of the inputs."""
+    def add(self, chunk: _Chunk, outputs: np.ndarray) -> None:
+        """Add the predictions for the next chunk of inputs."""
         kind, definition = self.kind, self.record.definition
-        predictions = kind.predictions(outputs, piece.encoded)
-        # NaN and infinity count as changes even from themselves.
-        broken = kind.changes(predictions, predictions, piece.columns, definition).changed
+        values = kind.predictions(outputs, chunk.encoded)
+        # NaN and infinity count as changed even when compared with themselves.
+        broken = kind.changes(values, values, chunk.columns, definition).changed
         if broken.any():
-            number = len(self.answers) + broken.argmax() + 1
+            number = len(self.predictions) + broken.argmax() + 1
             raise DamagedError(
                 f"{self.record.ref} produced NaN or infinity for input {number}: "
                 f"run taskbank verify-all --task {self.record.ref}"
             )
-        rows = self.rows[len(self.answers) :]
-        answers = kind.answers(predictions, piece.columns, definition)
-        self.answers += [
+        rows = self.rows[len(self.predictions) :]
+        answers = kind.answers(values, chunk.columns, definition)
+        self.predictions += [
             Prediction.of(row, answer) for row, answer in zip(rows, answers, strict=False)
         ]
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """Some of the inputs of a question, ready for its model."""
+class _Chunk:
+    """Tokenised inputs of one request, with the model of its task."""
 
-    question: _Question
+    request: _Request
     columns: Columns
     encoded: Encoded
     model: TaskModel
 
 
-def _blocks(questions: Sequence[_Question]) -> Iterator[list[tuple[_Question, slice]]]:
-    """Cut questions into what is computed together."""
-    for first in range(0, len(questions), TASKS):
-        some = questions[first : first + TASKS]
-        for start in range(0, max(len(one.rows) for one in some), BLOCK):
-            yield [(one, slice(start, start + BLOCK)) for one in some if start < len(one.rows)]
+def _blocks(requests: Sequence[_Request]) -> Iterator[list[tuple[_Request, slice]]]:
+    """Yield blocks of inputs, which are computed together, as slices of requests."""
+    for first in range(0, len(requests), TASKS):
+        group = requests[first : first + TASKS]
+        for start in range(0, max(len(request.rows) for request in group), BLOCK):
+            part = slice(start, start + BLOCK)
+            yield [(request, part) for request in group if start < len(request.rows)]
 
 
-def _prepared(loaded: ModelCache, block: Sequence[tuple[_Question, slice]]) -> list[_Piece]:
+def _prepare(cache: ModelCache, block: Sequence[tuple[_Request, slice]]) -> list[_Chunk]:
     encodings: dict[Hashable, Encoded] = {}
-    pieces = []
-    for question, part in block:
-        columns = {name: values[part] for name, values in question.columns.items()}
-        key, record = question.encoding, question.record
+    chunks = []
+    for request, part in block:
+        columns = {name: values[part] for name, values in request.columns.items()}
+        key, record = request.encoding, request.record
         if key not in encodings:
-            encodings[key] = encoded_for(record, loaded.backbone, columns)
-        pieces.append(_Piece(question, columns, encodings[key], loaded.model(record)))
-    return pieces
+            encodings[key] = encoded_for(record, cache.backbone, columns)
+        chunks.append(_Chunk(request, columns, encodings[key], cache.model(record)))
+    return chunks
 
 
 def predict(
@@ -174,13 +176,13 @@ def predict(
     backbone: str | None = None,
     device: str | None = None,
 ) -> list[Prediction]:
-    """Predict with one task, once; `Predictor` keeps the backbone for the next time.
+    """Predict with one task, once; a `Predictor` keeps the backbone loaded between calls.
 
     Args:
         bank: an open bank.
         ref: `NAME`, `NAME@VERSION` or `NAME@ALIAS`.
-        inputs: see `Predictor.predict_many`, which also says what is returned and raised.
-        backbone: where to load the backbone from, if not from where it was recorded.
-        device: to compute on; none means the best there is.
+        inputs: see `Predictor.predict_many`, which also documents the result and the errors.
+        backbone: source to load the backbone from; None means the recorded source.
+        device: `cpu` or `cuda`; None means a GPU if there is one.
     """
     return Predictor(bank, backbone=backbone, device=device).predict(ref, inputs)

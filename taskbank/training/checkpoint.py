@@ -1,10 +1,10 @@
 """The state of an unfinished training on disk, so that it can be resumed.
 
-One file a training, named by the digest of everything that decides it, in the folder
-`checkpoints` of the cache. It is written after every epoch, replaced as a whole, and removed when
-the training is recorded. A file begins with the digest of the rest and says which training it is
-of, so that one that was cut, changed or renamed is noticed: it is said, and the training starts
-over.
+There is one file per training in the cache folder `checkpoints`, named by the digest of
+everything that determines the training. The file is written after every epoch, replaced as a
+whole, and removed when the training is recorded. It begins with the digest of the remaining bytes
+and names its training, so truncated, altered or misplaced files are detected and reported, and
+training restarts.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ DIGEST_BYTES = 71  # "sha256:" and 64 hex digits
 
 @dataclass(frozen=True)
 class State:
-    """A training after some epochs.
+    """The state of a training after a number of epochs.
 
     Attributes:
-        tensors: weights, best weights, the optimiser's state and that of the random numbers.
+        tensors: current weights, best weights, optimiser state and random number generator state.
         values: everything else, as plain JSON.
     """
 
@@ -40,11 +40,11 @@ class State:
 
 
 class Checkpoint:
-    """Where the state of one training is kept.
+    """The checkpoint file of one training.
 
     Args:
-        specification: digest of everything that decides the training.
-        resume: whether a state that is there is used; otherwise the training starts over.
+        specification: digest of everything that determines the training.
+        resume: whether to use an existing checkpoint; otherwise the training starts over.
     """
 
     def __init__(self, specification: str, *, resume: bool) -> None:
@@ -54,7 +54,7 @@ class Checkpoint:
         self.resume = resume
 
     def save(self, state: State) -> None:
-        """Replace the state; one that cannot be written is a warning, and training goes on."""
+        """Write the state over the previous one; warn if that fails, so that training continues."""
         tensors = {
             name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()
         }
@@ -68,13 +68,14 @@ class Checkpoint:
         except OSError as error:
             with suppress(OSError):
                 unfinished.unlink()
-            consequence = "a training cannot be resumed if it is interrupted"
+            consequence = "an interrupted training cannot be resumed"
             say_unwritable(self.path.parent, error, consequence)
 
     def load(self) -> State | None:
-        """Return the state; none if there is none, or it is not wanted, or it is not usable.
+        """Return the saved state.
 
-        One that is damaged, or of another training, is a warning.
+        Return None if `resume` is false, if there is no checkpoint, or, with a warning, if the
+        checkpoint is damaged or belongs to another training.
         """
         if not self.resume:
             return None
@@ -89,19 +90,21 @@ class Checkpoint:
         else:
             if training == self.specification:
                 return state
-            problem = "is of another training"
+            problem = "belongs to another training"
         warnings.warn(f"{self.path} {problem}: training starts over", stacklevel=2)
         return None
 
     def remove(self) -> None:
-        """Forget the state."""
-        with suppress(OSError):  # it is no longer needed, and does no harm where it is
-            for path in self.path.parent.glob(f"{self.path.name}*"):  # a half-written one, too
+        """Delete the checkpoint."""
+        with suppress(OSError):  # a leftover checkpoint does no harm
+            for path in self.path.parent.glob(
+                f"{self.path.name}*"
+            ):  # includes partly written files
                 path.unlink()
 
 
 def _read(data: bytes) -> tuple[str, State]:
-    """Return which training a file is of, and its state; raise where it is not as written."""
+    """Return the training that a file belongs to, and its state; raise if the file is damaged."""
     digest, body = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
     if digest != digest_bytes(body).encode():
         raise ValueError

@@ -1,7 +1,7 @@
-"""Default hyperparameters, by method and size of the training data.
+"""Default hyperparameters, by method and dataset size.
 
-Rates are part of each `Method`. `scripts/defaults.py` measured rates and epochs; the results are in
-the documentation.
+Each `Method` defines its own learning rate. `scripts/defaults.py` measured the rates and the
+numbers of epochs; the documentation has the results.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from taskbank.digests import Json
 if TYPE_CHECKING:
     from taskbank.methods.method import Method
 
-SMALL = 1_000  # rows; smaller training sets get more epochs
-EPOCHS, EPOCHS_OF_SMALL = 10, 20
+SMALL_DATA = 1_000  # rows; smaller training sets get more epochs
+EPOCHS, EPOCHS_SMALL_DATA = 10, 20
 
 
-def recommended(method: Method, rows: int) -> dict[str, Json]:
-    """Return the default fields of `TrainingSpec`.
+def default_hyperparameters(method: Method, rows: int) -> dict[str, Json]:
+    """Return the defaults of `TrainingSpec` that depend on the method and the data.
 
     Args:
-        method: how the task is adapted.
-        rows: rows of training data.
+        method: the method that adapts the backbone.
+        rows: number of training examples.
     """
     return {
         "learning_rate": method.rate,
-        "epochs": EPOCHS_OF_SMALL if rows < SMALL else EPOCHS,
+        "epochs": EPOCHS_SMALL_DATA if rows < SMALL_DATA else EPOCHS,
     }

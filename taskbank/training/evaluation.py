@@ -1,4 +1,4 @@
-"""Metrics of predictions, and whether a training learned anything."""
+"""Computes metrics of predictions and detects collapsed trainings."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ if TYPE_CHECKING:
 def measure(
     kind: Kind, split: str, predictions: np.ndarray, columns: Columns, definition: Definition
 ) -> list[MetricRecord]:
-    """Return every metric of a kind on a split's predictions, with standard errors.
+    """Return every metric of a split's predictions, with standard errors.
 
     Args:
         kind: the task's kind.
         split: the split's name.
-        predictions: of the shape that the kind says.
-        columns: of the split's examples.
-        definition: of the task.
+        predictions: the split's predictions, in the shape that the kind defines.
+        columns: the columns of the split's examples.
+        definition: the task's definition.
     """
     return [
-        MetricRecord(split, name, found.value, found.standard_error, found.count)
-        for name, found in kind.metrics(predictions, columns, definition).items()
+        MetricRecord(split, name, metric.value, metric.standard_error, metric.count)
+        for name, metric in kind.metrics(predictions, columns, definition).items()
     ]
 
 
 def has_collapsed(
     kind: Kind, predictions: np.ndarray, columns: Columns, definition: Definition
 ) -> bool:
-    """Return whether predictions show that a training learned nothing.
+    """Return whether a training collapsed, which means that it learned nothing.
 
-    They give the same answer to every example, or are by no metric better than constant
-    predictions.
+    A collapsed training gives the same answer to every example, or is no better than constant
+    predictions on every metric.
 
     Args:
         kind: the task's kind.
-        predictions: of validation.
-        columns: of its examples.
-        definition: of the task.
+        predictions: the predictions on the validation split.
+        columns: the columns of the validation examples.
+        definition: the task's definition.
     """
     if len({canonical_json(value) for value in columns[kind.label.name]}) == 1:
-        return False  # where every label is the same, one answer is the right one
+        return False  # if all labels are equal, a constant answer is right
     answers = kind.answers(predictions, columns, definition)
     if len({answer["label"] for answer in answers}) == 1:
         return True
     baseline = kind.constant_baseline(columns, definition)
-    chance = kind.scores(baseline, columns, kind.tune(baseline, columns, definition))
+    baseline_scores = kind.scores(baseline, columns, kind.tune(baseline, columns, definition))
     scores = kind.scores(predictions, columns, definition)
-    # The loss may fall a little while every prediction is still the same.
+    # Losses are left out: a loss may fall a little while every prediction is still the same.
     names = scores.keys() - set(LOWER_IS_BETTER)
-    return all(scores[name] <= chance[name] for name in names)
+    return all(scores[name] <= baseline_scores[name] for name in names)

@@ -1,7 +1,7 @@
-"""Trains a task model: one loop, the best epoch on validation is what stays.
+"""The training loop of a task model, which keeps the best epoch by validation score.
 
-Knows nothing of files, banks or how the model came to be. Section 3.1 of Houlsby et al.
-2019: the rate rises linearly over the first tenth of the steps, then falls to zero.
+This module knows nothing of files, banks or how the model was built. As in section 3.1 of Houlsby
+et al. 2019, the learning rate rises linearly over the first tenth of the steps, then falls to zero.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from taskbank.training.checkpoint import Checkpoint, State
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Columns, Kind
     from taskbank.model.task_model import TaskModel
-    from taskbank.training.prepared import Prepared
+    from taskbank.training.prepared import PreparedSplit
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training data gave.
+    """The results of one pass over the training data.
 
     Attributes:
-        number: 1, 2, …
-        loss: mean training loss, over steps.
-        score: the task's metric on validation.
-        validation_loss: mean loss on validation.
+        number: the epoch's number, from 1.
+        loss: mean training loss over the epoch's steps.
+        score: the task's metric on the validation split.
+        validation_loss: mean loss on the validation split.
     """
 
     number: int
@@ -59,11 +59,11 @@ class Training:
 
     Attributes:
         epochs: every epoch that was run.
-        best: the one whose weights the model was left with.
-        seconds: how long it took, all sittings together.
-        definition: of the task, with what was chosen on validation.
-        predictions: of the best epoch for validation.
-        pruned: whether it was given up before its end.
+        best: the epoch whose weights the model now has.
+        seconds: duration in seconds, including the runs before an interruption.
+        definition: the task's definition, with the values tuned on validation.
+        predictions: the best epoch's predictions on the validation split.
+        pruned: whether the training was stopped early.
     """
 
     epochs: tuple[Epoch, ...]
@@ -78,33 +78,33 @@ def train(
     model: TaskModel,
     kind: Kind,
     definition: Definition,
-    data: Prepared,
-    validation: Prepared,
+    data: PreparedSplit,
+    validation: PreparedSplit,
     spec: TrainingSpec,
     metric: str,
     *,
     checkpoint: Checkpoint | None = None,
-    give_up: Callable[[Epoch], bool] | None = None,
+    should_prune: Callable[[Epoch], bool] | None = None,
     progress: bool = False,
-    about: str = "",
+    caption: str = "",
 ) -> Training:
     """Train a task model in place and leave it with the weights of its best epoch.
 
-    The best epoch has the best score on validation; of equal ones, the lowest loss there, then
-    the earliest.
+    The best epoch has the best validation score. Ties are broken by the lowest validation loss,
+    then by the earliest epoch.
 
     Args:
         model: the backbone with an untrained adapter and head.
-        kind: of the task; gives loss and metrics.
-        definition: of the task.
-        data: what is learned.
-        validation: what the epoch is chosen on.
+        kind: the task's kind, which defines loss and metrics.
+        definition: the task's definition.
+        data: the training split.
+        validation: the validation split, on which the best epoch is chosen.
         spec: the hyperparameters.
-        metric: the one that the epoch is chosen by.
-        checkpoint: where the state is kept after every epoch, and maybe resumed from.
-        give_up: asked after every epoch whether to end.
-        progress: show a bar, if the error stream is a terminal.
-        about: what the bar says before the epoch, such as which of many trials it is.
+        metric: the name of the metric that the best epoch is chosen by.
+        checkpoint: the checkpoint that the training resumes from and saves after every epoch.
+        should_prune: called after every epoch; returns whether to stop the training early.
+        progress: whether to show a progress bar if stderr is a terminal.
+        caption: text in the progress bar before the epoch, such as the number of the trial.
 
     Raises:
         TrainingError: if the loss is not a finite number.
@@ -117,18 +117,18 @@ def train(
         if state is not None:
             run.restore(state)
             bar.update(len(run.epochs) * run.steps // spec.epochs)
-            # It hears of every epoch again; what it says of the last one counts.
-            pruned = bool(give_up and [give_up(epoch) for epoch in run.epochs][-1])
+            # The callback must see every epoch; only its verdict on the last one counts.
+            pruned = bool(should_prune and [should_prune(epoch) for epoch in run.epochs][-1])
         while not run.finished and not pruned:
             number = len(run.epochs) + 1
-            epoch_of = f"epoch {number}/{spec.epochs}"
-            bar.set_description(f"{about}, {epoch_of}" if about else epoch_of)
-            epoch = run.epoch(number, bar)
+            position = f"epoch {number}/{spec.epochs}"
+            bar.set_description(f"{caption}, {position}" if caption else position)
+            epoch = run.train_epoch(number, bar)
             bar.set_postfix_str(f"loss {epoch.loss:.3f}, validation {metric} {epoch.score:.4f}")
             if checkpoint is not None:
                 checkpoint.save(run.state())
-            pruned = give_up is not None and give_up(epoch)
-    return run.ended(pruned=pruned)
+            pruned = should_prune is not None and should_prune(epoch)
+    return run.finish(pruned=pruned)
 
 
 class _Run:
@@ -139,8 +139,8 @@ class _Run:
         model: TaskModel,
         kind: Kind,
         definition: Definition,
-        data: Prepared,
-        validation: Prepared,
+        data: PreparedSplit,
+        validation: PreparedSplit,
         spec: TrainingSpec,
         metric: str,
     ) -> None:
@@ -151,7 +151,7 @@ class _Run:
         self.spec, self.metric = spec, metric
         self.device = next(model.parameters()).device
         self.steps = sum(len(self._batches(number + 1)) for number in range(spec.epochs))
-        groups = _groups(model, spec.weight_decay)
+        groups = _parameter_groups(model, spec.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, fused=True)
         self.schedule = get_linear_schedule_with_warmup(
             self.optimizer, int(spec.warmup * self.steps), self.steps
@@ -160,8 +160,8 @@ class _Run:
         self.weights = _class_weights(kind, data.columns, definition, spec, self.device)
         self.epochs: list[Epoch] = []
         self.best: Epoch | None = None
-        self.kept: dict[str, torch.Tensor] = {}
-        self.earlier = 0.0  # seconds of the sittings before this one
+        self.best_weights: dict[str, torch.Tensor] = {}
+        self.earlier_seconds = 0.0  # duration of the runs before an interruption
         self.started = time.perf_counter()
 
     @property
@@ -173,43 +173,50 @@ class _Run:
             return False
         return len(self.epochs) - self.best.number >= patience
 
-    def epoch(self, number: int, bar: tqdm[None]) -> Epoch:
-        """Pass over the training data once, and score what came of it."""
+    def train_epoch(self, number: int, bar: tqdm[None]) -> Epoch:
+        """Run one epoch over the training data, and score the model on validation."""
         self.model.train()
         total = torch.zeros((), device=self.device)
         batches = self._batches(number)
         for rows in batches:
             self.optimizer.zero_grad(set_to_none=True)
-            learn = partial(self._learn, inputs=len(rows))
-            for _, loss in compute_in_halves(rows, learn, self.optimizer.zero_grad):
+            backpropagate = partial(self._backpropagate, inputs=len(rows))
+            for _, loss in compute_in_halves(rows, backpropagate, self.optimizer.zero_grad):
                 total += loss
             torch.nn.utils.clip_grad_norm_(self.trainable, self.spec.clip)
             self.optimizer.step()
             self.schedule.step()
             bar.update()
-        epoch = self._assess(number, float(total) / len(batches))
+        epoch = self._score_epoch(number, float(total) / len(batches))
         self.epochs.append(epoch)
         if self.best is None or self._rank(epoch) > self._rank(self.best):
             self.best = epoch
-            self.kept = {name: t.detach().clone() for name, t in self.model.trained().items()}
+            self.best_weights = {
+                name: t.detach().clone() for name, t in self.model.trained().items()
+            }
         return epoch
 
     def _batches(self, number: int) -> list[np.ndarray]:
         lengths, spec = self.data.encoded.lengths, self.spec
         return training_batches(lengths, spec.batch_size, spec.seed, number, spec.batch_tokens)
 
-    def _learn(self, rows: np.ndarray, inputs: int) -> torch.Tensor:
-        """Add the gradients of some rows of a batch of so many inputs, and return their loss."""
+    def _backpropagate(self, rows: np.ndarray, inputs: int) -> torch.Tensor:
+        """Add the gradients of part of a batch, and return its share of the loss.
+
+        Args:
+            rows: the rows of the part.
+            inputs: number of inputs in the whole batch.
+        """
         batch = self.data.encoded.batch(rows).to(self.device)
-        wanted = told(self.data.encoded, rows, self.device)
-        reduced = self.spec.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
+        targets = told(self.data.encoded, rows, self.device)
+        bfloat16 = self.spec.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             outputs = self.model.shaped(self.model.outputs(batch), batch)
-            loss = self.kind.loss(outputs, wanted, self.weights) * (len(rows) / inputs)
+            loss = self.kind.loss(outputs, targets, self.weights) * (len(rows) / inputs)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def _assess(self, number: int, loss: float) -> Epoch:
+    def _score_epoch(self, number: int, loss: float) -> Epoch:
         predictions, validation_loss = self._predict()
         if not (math.isfinite(loss) and math.isfinite(validation_loss)):
             raise TrainingError(
@@ -229,11 +236,11 @@ class _Run:
     def _rank(self, epoch: Epoch) -> tuple[float, float]:
         return better(self.metric, epoch.score), -epoch.validation_loss
 
-    def ended(self, *, pruned: bool) -> Training:
-        """Give the model the weights of the best epoch, and return what came of it all."""
+    def finish(self, *, pruned: bool) -> Training:
+        """Give the model the weights of the best epoch, and return the finished training."""
         assert self.best is not None  # noqa: S101 - a specification has at least one epoch
         seconds = self.seconds
-        self.model.load_trained(self.kept)
+        self.model.load_trained(self.best_weights)
         self.model.eval()
         predictions, _ = self._predict()
         tuned = self.kind.tune(predictions, self.validation.columns, self.definition)
@@ -241,7 +248,7 @@ class _Run:
 
     @property
     def seconds(self) -> float:
-        return self.earlier + time.perf_counter() - self.started
+        return self.earlier_seconds + time.perf_counter() - self.started
 
     # Resuming
 
@@ -249,7 +256,7 @@ class _Run:
         """Return everything that the next epoch depends on."""
         optimizer = self.optimizer.state_dict()
         tensors = {f"now.{name}": t for name, t in self.model.trained().items()}
-        tensors |= {f"best.{name}": t for name, t in self.kept.items()}
+        tensors |= {f"best.{name}": t for name, t in self.best_weights.items()}
         for number, values in optimizer["state"].items():
             tensors |= {f"optimizer.{number}.{name}": t for name, t in values.items()}
         tensors["random.cpu"] = torch.get_rng_state()
@@ -265,13 +272,13 @@ class _Run:
         return State(tensors, values)
 
     def restore(self, state: State) -> None:
-        """Go on from where another sitting was."""
+        """Continue from the state of an interrupted run."""
         parts: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
         for name, tensor in state.tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
         self.model.load_trained(parts["now"])
-        self.kept = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
+        self.best_weights = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
         moments: dict[int, dict[str, torch.Tensor]] = defaultdict(dict)
         for name, tensor in parts["optimizer"].items():
             number, _, rest = name.partition(".")
@@ -282,7 +289,7 @@ class _Run:
         self.schedule.load_state_dict({**values["schedule"], "lr_lambdas": lambdas})
         self.epochs = [Epoch(**epoch) for epoch in values["epochs"]]
         self.best = self.epochs[values["best"] - 1]
-        self.earlier = values["seconds"]
+        self.earlier_seconds = values["seconds"]
         torch.set_rng_state(parts["random"]["cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(parts["random"]["cuda"], self.device)
@@ -295,8 +302,9 @@ def _class_weights(
     return None if weights is None else torch.from_numpy(weights).to(device)
 
 
-def _groups(model: TaskModel, weight_decay: float) -> list[dict[str, object]]:
-    # Decay pulls matrices towards zero; a LayerNorm's scale or a bias has no reason to be there.
+def _parameter_groups(model: TaskModel, weight_decay: float) -> list[dict[str, object]]:
+    # Weight decay pulls weights towards zero, which suits matrices but not biases or the scales of
+    # a LayerNorm.
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
@@ -306,12 +314,12 @@ def _groups(model: TaskModel, weight_decay: float) -> list[dict[str, object]]:
 
 @contextmanager
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed dropout, and put the caller's random state back afterwards."""
+    """Seed dropout, and restore the caller's random state afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
 
 
 def _bar(steps: int, progress: bool) -> tqdm[None]:
-    # disable=None: no bar where the error stream is not a terminal.
+    # disable=None hides the bar unless stderr is a terminal.
     return tqdm(total=steps, unit="step", desc="training", disable=None if progress else True)

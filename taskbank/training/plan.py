@@ -1,4 +1,4 @@
-"""Checks everything that can be wrong with a task before its training, and reads its data."""
+"""Validates a task and reads its data before training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from taskbank.digests import digest_json
 from taskbank.errors import InputError
 from taskbank.kinds.kind import checked_metric
 from taskbank.specs import MethodSpec, TaskSpec, TrainingSpec
-from taskbank.training.defaults import recommended
+from taskbank.training.defaults import default_hyperparameters
 from taskbank.training.sampler import check_sampler
 from taskbank.training.search import Search, Setting, check_values
 from taskbank.training.task_data import TaskData, read_task_data
@@ -25,13 +25,13 @@ class TaskPlan:
     """A task that is ready to be trained.
 
     Attributes:
-        spec: what was requested.
+        spec: the requested specification.
         kind: the task's kind.
-        data: what it is trained and scored on.
-        metric: the metric that it is chosen and checked by.
-        base: the setting that is trained, or that a search varies.
-        search: the settings that are tried.
-        stored: whether the bank keeps the trained weights, and not only their scores.
+        data: the task's data.
+        metric: the name of the metric that selects the best trial and is verified later.
+        base: the setting that is trained, or that the search varies.
+        search: the search, which may have no values.
+        stored: whether the bank stores the trained weights in addition to their scores.
     """
 
     spec: TaskSpec
@@ -49,11 +49,11 @@ class TaskPlan:
 
     @property
     def request(self) -> str:
-        """Digest of what was requested: an equal request need not be trained again."""
+        """Digest of the request: a task with an equal digest need not be trained again."""
         return digest_json(
             {
                 "kind": self.kind.name,
-                "data": {name: part["digest"] for name, part in self.data.described().items()},
+                "data": {name: part["digest"] for name, part in self.data.describe().items()},
                 "definition": asdict(self.data.definition),
                 "metric": self.metric,
                 "method": asdict(self.base.method),
@@ -65,7 +65,7 @@ class TaskPlan:
 
 
 def is_stored(method: str, *, keep_weights: bool) -> bool:
-    """Return whether the bank keeps the weights that a method trains.
+    """Return whether the bank stores the weights that a method trains.
 
     Args:
         method: the method's name.
@@ -74,18 +74,18 @@ def is_stored(method: str, *, keep_weights: bool) -> bool:
     Raises:
         InputError: if the method is unknown.
     """
-    found: Method = plugins.load("methods", method)
-    return found.stored or keep_weights
+    loaded: Method = plugins.load("methods", method)
+    return loaded.stored or keep_weights
 
 
 def plan_task(spec: TaskSpec) -> TaskPlan:
-    """Check a task and read its data.
+    """Validate a task and read its data.
 
     Args:
-        spec: what is requested.
+        spec: the requested specification.
 
     Raises:
-        InputError: naming what is not usable.
+        InputError: if the specification or the data is invalid.
     """
     kind: Kind = plugins.load("kinds", spec.kind)
     method: Method = plugins.load("methods", spec.method)
@@ -96,7 +96,7 @@ def plan_task(spec: TaskSpec) -> TaskPlan:
     if spec.trials is not None:
         check_sampler()
     data = read_task_data(kind, spec)
-    defaults = recommended(method, len(data.train)) | dict(kind.training)
+    defaults = default_hyperparameters(method, len(data.train)) | dict(kind.training)
     base = Setting(method_spec, TrainingSpec(**(defaults | dict(spec.training))))
     check_values(base, search)
     weighted = base.training.class_weight or any(search.values.get("class_weight", ()))
@@ -109,14 +109,14 @@ def plan_task(spec: TaskSpec) -> TaskPlan:
         spec=spec,
         kind=kind,
         data=data,
-        metric=checked_metric(kind, spec.metric, _metrics(kind, data)),
+        metric=checked_metric(kind, spec.metric, _metric_names(kind, data)),
         base=base,
         search=search,
         stored=is_stored(spec.method, keep_weights=spec.keep_weights),
     )
 
 
-def _metrics(kind: Kind, data: TaskData) -> list[str]:
+def _metric_names(kind: Kind, data: TaskData) -> list[str]:
     columns, definition = data.validation.columns, data.definition
     baseline = kind.constant_baseline(columns, definition)
     return list(kind.scores(baseline, columns, definition))

@@ -1,4 +1,4 @@
-"""The splits of a task, tokenised for training, each once."""
+"""The splits of a task, each tokenised once for training."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A split, ready for the model.
+class PreparedSplit:
+    """A tokenised split.
 
     Attributes:
-        encoded: its inputs, with the targets of the loss.
-        columns: of its examples.
+        encoded: the inputs, with the targets of the loss.
+        columns: the columns of the split's examples.
     """
 
     encoded: Encoded
@@ -27,28 +27,28 @@ class Prepared:
 
 
 class PreparedSplits:
-    """The splits of a planned task, tokenised when they are first used.
+    """The splits of a planned task, each tokenised when it is first used.
 
     Args:
-        backbone: whose tokenizer is used.
-        plan: the task.
+        backbone: the backbone that provides the tokenizer.
+        plan: the planned task.
     """
 
     def __init__(self, backbone: Backbone, plan: TaskPlan) -> None:
         self._backbone, self._plan = backbone, plan
-        self._prepared: dict[tuple[str, int], Prepared] = {}
+        self._prepared: dict[tuple[str, int], PreparedSplit] = {}
 
-    def get(self, name: str, max_length: int) -> Prepared:
-        """Return a split.
+    def get(self, name: str, max_length: int) -> PreparedSplit:
+        """Return a split, tokenised to a maximum length.
 
         Args:
             name: `train`, `validation` or `test`.
-            max_length: tokens that an input is cut to.
+            max_length: maximum number of tokens per input.
         """
         key = (name, max_length)
         if key not in self._prepared:
             data = self._plan.data
-            examples = {"train": data.train, **data.evaluated}[name]
+            examples = {"train": data.train, **data.evaluated_splits}[name]
             encoded = self._plan.kind.encode(
                 self._backbone.tokenizer,
                 examples.columns,
@@ -56,13 +56,13 @@ class PreparedSplits:
                 max_length,
                 labelled=name != "test",
             )
-            self._prepared[key] = Prepared(encoded, examples.columns)
+            self._prepared[key] = PreparedSplit(encoded, examples.columns)
         return self._prepared[key]
 
     def at_max_length(self, max_length: int) -> int:
-        """Return the number of training inputs that reach a length, and may have been cut.
+        """Return the number of training inputs that reach `max_length` and may be truncated.
 
-        It is 0 where the training split was never tokenised to that length.
+        Return 0 if the training split was not tokenised to that length.
         """
         prepared = self._prepared.get(("train", max_length))
         return 0 if prepared is None else int((prepared.encoded.lengths >= max_length).sum())

@@ -1,7 +1,7 @@
-"""Picks settings of a search with Optuna (extra `search`).
+"""Samples the settings of a search with Optuna (extra `search`).
 
-The sampler uses the results of earlier trials, and prunes trials that lag behind others at the
-same point of their training.
+The sampler learns from the results of earlier trials, and prunes trials that lag behind others at
+the same point of their training.
 """
 
 from __future__ import annotations
@@ -21,54 +21,55 @@ if TYPE_CHECKING:
     from taskbank.training.loop import Epoch
     from taskbank.training.search import Search, Setting
 
-REPEATS = 10  # times that a sampler may pick what it has picked before
-GiveUp = Callable[["Epoch"], bool]
+REPEATS = 10  # attempts to sample a setting that was not sampled before
+ShouldPrune = Callable[["Epoch"], bool]
 Tell = Callable[[float | None], None]
 
 
 def check_sampler() -> None:
-    """Raise unless there is a sampler.
+    """Raise unless Optuna is installed.
 
     Raises:
-        MissingExtraError: naming the extra.
+        MissingExtraError: if Optuna is not installed; the message names the extra.
     """
     _optuna()
 
 
 class Sampler:
-    """Picks settings by what came of those before.
+    """Samples settings, learning from the results of earlier ones.
 
     Args:
-        base: what is the same for all settings.
-        search: what is tried.
-        metric: what they are compared by.
+        base: the setting that the search varies.
+        search: the values to sample from.
+        metric: the name of the metric that trials are compared by.
     """
 
     def __init__(self, base: Setting, search: Search, metric: str) -> None:
         optuna = _optuna()
         self.base, self.search, self.metric = base, search, metric
-        with _silent(optuna):
+        with _warnings_only(optuna):
             self.study = optuna.create_study(
                 direction="maximize",
                 sampler=optuna.samplers.TPESampler(seed=base.training.seed),
-                # The first third of a training says little: the rate has just been warmed up.
+                # The first third of a training predicts little: the learning rate was still rising.
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=33),
             )
 
-    def __iter__(self) -> Iterator[tuple[Setting, GiveUp, Tell]]:
-        """Give settings, none twice, each with what decides to give it up and takes its result.
+    def __iter__(self) -> Iterator[tuple[Setting, ShouldPrune, Tell]]:
+        """Yield distinct settings, each with two functions.
 
-        The result is a score, or none for a trial that was given up.
+        The first is called after every epoch and returns whether to prune the trial. The second
+        takes the trial's score, or None if the trial was pruned.
         """
-        there = math.prod(len(values) for values in self.search.values.values())
-        wanted = min(self.search.trials or 0, there)
+        combinations = math.prod(len(values) for values in self.search.values.values())
+        count = min(self.search.trials or 0, combinations)
         results: dict[tuple[Json, ...], float | None] = {}
-        while len(results) < wanted:
+        while len(results) < count:
             trial, chosen = self._ask(results)
             setting = setting_of(self.base, dict(zip(self.search.values, chosen, strict=True)))
 
-            def give_up(epoch: Epoch, trial: Any = trial, setting: Setting = setting) -> bool:
-                # Long and short trainings are compared where both are equally far.
+            def should_prune(epoch: Epoch, trial: Any = trial, setting: Setting = setting) -> bool:
+                # Trainings of different lengths are compared at the same share of their epochs.
                 step = round(100 * epoch.number / setting.training.epochs)
                 trial.report(better(self.metric, epoch.score), step)
                 return bool(trial.should_prune())
@@ -78,29 +79,32 @@ class Sampler:
                 self._tell(trial, results[chosen])
 
             results[chosen] = None
-            yield setting, give_up, tell
+            yield setting, should_prune, tell
 
     def _ask(
         self, results: Mapping[tuple[Json, ...], float | None]
     ) -> tuple[Any, tuple[Json, ...]]:
-        """Return a trial of a setting that was not tried yet, and its values."""
+        """Return a trial with values that were not sampled before, and these values."""
         for _ in range(REPEATS):
-            trial, chosen = self._suggested()
+            trial, chosen = self._suggest()
             if chosen not in results:
                 return trial, chosen
             self._tell(trial, results[chosen])
-        left = next(one for one in product(*self.search.values.values()) if one not in results)
-        self.study.enqueue_trial(dict(zip(self.search.values, left, strict=True)))
-        return self._suggested()
+        combinations = product(*self.search.values.values())
+        remaining = next(values for values in combinations if values not in results)
+        self.study.enqueue_trial(dict(zip(self.search.values, remaining, strict=True)))
+        return self._suggest()
 
-    def _suggested(self) -> tuple[Any, tuple[Json, ...]]:
+    def _suggest(self) -> tuple[Any, tuple[Json, ...]]:
         trial = self.study.ask()
-        values = self.search.values.items()
-        return trial, tuple(trial.suggest_categorical(name, list(own)) for name, own in values)
+        return trial, tuple(
+            trial.suggest_categorical(name, list(values))
+            for name, values in self.search.values.items()
+        )
 
     def _tell(self, trial: Any, result: float | None) -> None:
         optuna = _optuna()
-        with _silent(optuna):
+        with _warnings_only(optuna):
             if result is None:
                 self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             else:
@@ -119,7 +123,7 @@ def _optuna() -> Any:
 
 
 @contextmanager
-def _silent(optuna: Any) -> Iterator[None]:
+def _warnings_only(optuna: Any) -> Iterator[None]:
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

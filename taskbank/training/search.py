@@ -1,4 +1,4 @@
-"""The settings that a search tries: every combination of a grid.
+"""The settings of a search: every combination of the values in a grid.
 
 A setting assigns a value to each hyperparameter of the search. It is trained from one or several
 seeds, as in Houlsby et al. 2019 (section 3.2), because some runs are unstable.
@@ -9,42 +9,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import TYPE_CHECKING
 
 from taskbank import plugins
 from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.specs import MethodSpec, TrainingSpec
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class Setting:
-    """How one trial is trained.
+    """The method and hyperparameters of one trial.
 
     Attributes:
-        method: with all its options.
+        method: the method, with all its options.
         training: every hyperparameter.
     """
 
     method: MethodSpec
     training: TrainingSpec
 
-    def seeded(self, seed: int) -> Setting:
+    def with_seed(self, seed: int) -> Setting:
         """Return the same setting with another seed."""
         return replace(self, training=replace(self.training, seed=seed))
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is tried.
+    """The settings and seeds to try.
 
     Attributes:
-        values: of each hyperparameter that is searched; none means one setting.
-        seeds: how many seeds a setting is tried from, the given one and those after it.
-        trials: how many settings a sampler picks; none means all of them.
+        values: the values to try, by hyperparameter; if empty, one setting is tried.
+        seeds: number of consecutive seeds that each setting is trained from.
+        trials: number of settings to sample; None means every setting.
     """
 
     values: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
@@ -56,14 +52,17 @@ class Search:
             raise InputError(f"seeds is {self.seeds}: it must be at least 1")
         if self.trials is not None and (self.trials < 1 or not self.values):
             raise InputError(
-                f"trials is {self.trials}: it says how many settings of a search are tried, at "
-                "least 1, and needs a --search"
+                f"trials is {self.trials}: it must be at least 1, and it needs a --search whose "
+                "settings it samples"
             )
         if "seed" in self.values:
-            raise InputError("seed is not searched: say how many there are with --seeds N")
+            raise InputError("seed cannot be searched: set the number of seeds with --seeds N")
         for name, values in self.values.items():
             if not values or len(set(map(str, values))) < len(values):
-                raise InputError(f"search of {name} is {list(values)}: give each value once")
+                raise InputError(
+                    f"search of {name} is {list(values)}: give at least one value, and each "
+                    "value once"
+                )
 
     def to_json(self) -> dict[str, Json]:
         """Return the search as plain data."""
@@ -72,21 +71,25 @@ class Search:
 
 
 def settings(base: Setting, search: Search) -> Iterator[Setting]:
-    """Give every setting of a search, in the order of its values.
+    """Yield every setting of a search, in the order of its values.
 
     Args:
-        base: what is the same for all.
-        search: what is tried.
+        base: the setting that the search varies.
+        search: the values to try.
     """
     for values in product(*search.values.values()):
         yield setting_of(base, dict(zip(search.values, values, strict=True)))
 
 
 def check_values(base: Setting, search: Search) -> None:
-    """Raise unless every value of a search is usable.
+    """Raise unless every value of a search is valid.
+
+    Args:
+        base: the setting that the search varies.
+        search: the values to try.
 
     Raises:
-        InputError: if a hyperparameter is unknown, or one of its values out of range.
+        InputError: if a hyperparameter is unknown, or one of its values is out of range.
     """
     for name, values in search.values.items():
         for value in values:
@@ -94,14 +97,14 @@ def check_values(base: Setting, search: Search) -> None:
 
 
 def setting_of(base: Setting, chosen: Mapping[str, Json]) -> Setting:
-    """Return a setting with some hyperparameters set.
+    """Return a setting with some hyperparameters replaced.
 
     Args:
-        base: what the others are.
-        chosen: values of training hyperparameters and of the method's options.
+        base: the setting that provides the other hyperparameters.
+        chosen: new values of training hyperparameters and of the method's options, by name.
 
     Raises:
-        InputError: if one is unknown, or its value out of range.
+        InputError: if a hyperparameter is unknown, or its value is out of range.
     """
     fields = TrainingSpec.__dataclass_fields__
     options = dict(base.method.options)
@@ -111,10 +114,10 @@ def setting_of(base: Setting, chosen: Mapping[str, Json]) -> Setting:
             f"{unknown[0]!r} cannot be searched: method {base.method.name} has "
             f"{', '.join(options)}, and training has {', '.join(fields)}"
         )
-    own = {name: value for name, value in chosen.items() if name in options}
-    others = {name: value for name, value in chosen.items() if name not in options}
+    method_values = {name: value for name, value in chosen.items() if name in options}
+    training_values = {name: value for name, value in chosen.items() if name not in options}
     method = plugins.load("methods", base.method.name)
     return Setting(
-        MethodSpec(base.method.name, method.complete(options | own)),
-        replace(base.training, **others),
+        MethodSpec(base.method.name, method.complete(options | method_values)),
+        replace(base.training, **training_values),
     )

@@ -1,4 +1,4 @@
-"""The labelled data of one task: read from its sources and checked against each other."""
+"""Reads the labelled data of one task and checks that its splits fit each other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from taskbank.specs import TaskSpec, TrainingSpec
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
-HELD_OUT = 0.1  # share of train that becomes validation where none is given
+HELD_OUT_SHARE = 0.1  # share of the training data held out if there is no validation data
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class TaskData:
     """The data of one task.
 
     Attributes:
-        definition: what train has fixed, such as the classes.
-        train: what is learned.
-        validation: what everything is chosen on.
-        test: scored once, at the end; or none.
+        definition: the task's definition, from the training data, such as the classes.
+        train: the training examples.
+        validation: the examples on which the epoch and the best trial are chosen.
+        test: the examples that are scored once, at the end; None if there are none.
     """
 
     definition: Definition
@@ -36,21 +36,21 @@ class TaskData:
     test: Examples | None
 
     @property
-    def evaluated(self) -> dict[str, Examples]:
-        """The splits that are scored and stored, by name; the last one gives the score."""
+    def evaluated_splits(self) -> dict[str, Examples]:
+        """The splits that are scored and stored, by name; the last one gives the task's score."""
         splits = {"validation": self.validation}
         return splits if self.test is None else splits | {"test": self.test}
 
     @property
-    def scored(self) -> str:
-        """The name of the split that gives the score."""
-        return list(self.evaluated)[-1]
+    def scored_split(self) -> str:
+        """The name of the split that gives the task's score."""
+        return list(self.evaluated_splits)[-1]
 
-    def described(self) -> dict[str, Json]:
-        """Return origin, rows and digest of every split."""
+    def describe(self) -> dict[str, Json]:
+        """Return the origin, number of rows and digest of every split."""
         return {
             name: {"origin": split.origin, "rows": len(split), "digest": split.digest}
-            for name, split in ({"train": self.train} | self.evaluated).items()
+            for name, split in ({"train": self.train} | self.evaluated_splits).items()
         }
 
 
@@ -59,11 +59,11 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
 
     Args:
         kind: the task's kind.
-        spec: names the data and the seed of what is held out or sampled.
+        spec: the task's specification, whose seed decides which rows are held out or sampled.
 
     Raises:
-        InputError: if a source cannot be read, a row is not usable, or the splits do not fit
-            each other.
+        InputError: if a source cannot be read, a row is invalid, or the splits do not fit each
+            other.
     """
     seed = int(spec.training.get("seed", TrainingSpec.seed))
     requested = {} if spec.positive is None else {"positive": spec.positive}
@@ -79,21 +79,22 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
         )
 
     train = read(spec.train)
-    others = [source and read(source) for source in (spec.validation, spec.test)]
-    validation, test = (examples or None for examples in others)
+    evaluation = [source and read(source) for source in (spec.validation, spec.test)]
+    validation, test = (examples or None for examples in evaluation)
     definition = kind.define(train.columns, train.origin, requested)
     for examples in (validation, test):
         if examples is not None:
             if examples.columns.keys() != train.columns.keys():
                 raise InputError(
-                    f"{examples.origin} has the columns {', '.join(examples.columns)}, and "
-                    f"{train.origin} {', '.join(train.columns)}: give the same in each"
+                    f"{examples.origin} has the columns {', '.join(examples.columns)}, but "
+                    f"{train.origin} has {', '.join(train.columns)}: give each split the same "
+                    "columns"
                 )
             kind.check(examples.columns, definition, examples.origin)
     if spec.rows is not None and spec.rows < len(train):
         origin = f"{train.origin} ({spec.rows:,} of {len(train):,} rows, seed {seed})"
-        some = sample(train, kind.strata(train.columns), spec.rows, seed)
-        train = Examples(some.columns, origin)
+        sampled = sample(train, kind.strata(train.columns), spec.rows, seed)
+        train = Examples(sampled.columns, origin)
     if validation is None:
-        train, validation = hold_out(train, kind.strata(train.columns), HELD_OUT, seed)
+        train, validation = hold_out(train, kind.strata(train.columns), HELD_OUT_SHARE, seed)
     return TaskData(definition, train, validation, test)

@@ -1,4 +1,4 @@
-"""Trains a planned task: from a plan and a backbone to a result that can be stored."""
+"""Trains a planned task on a backbone and returns a result that can be stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from taskbank.training.loop import Epoch
 from taskbank.training.plan import TaskPlan
 from taskbank.training.trainer import Trainer
 from taskbank.training.trial import Trial
-from taskbank.training.tune import fitted, tune
+from taskbank.training.tune import fit_to_backbone, tune
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Result:
 
     Attributes:
         trial: the best trial by validation.
-        trials: every trial, in the order they were run.
-        weights: of the best trial, by stored name.
-        predictions: of every evaluated split, by its name.
+        trials: every trial, in order of execution.
+        weights: the best trial's weights, by stored name.
+        predictions: the best trial's predictions, by evaluated split.
         metrics: every metric on every evaluated split.
     """
 
@@ -39,7 +39,7 @@ class Result:
 
     @property
     def definition(self) -> Definition:
-        """The task's definition, with what was chosen on validation."""
+        """The task's definition, with the values tuned on validation."""
         return self.trial.definition
 
     @property
@@ -54,12 +54,12 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """The duration of the best trial."""
+        """The duration of the best trial, in seconds."""
         return self.trial.seconds
 
     def remove_checkpoints(self) -> None:
         """Remove the checkpoints of all trials, once the result is stored."""
-        for trial in self.trials:  # a trial that was resumed may have left one as well
+        for trial in self.trials:  # resumed trials may have checkpoints, too
             Checkpoint(trial.specification, resume=False).remove()
 
 
@@ -75,21 +75,21 @@ def train_task(
     """Train a planned task on a backbone, and score its best trial on every split.
 
     Args:
-        plan: the task.
-        backbone: frozen; it is unchanged afterwards.
-        known: trials that an earlier run recorded, and that need not be trained again.
-        record: called with every new trial as soon as it ended.
-        resume: use the checkpoints that an earlier run left.
-        progress: show bars, if the error stream is a terminal.
+        plan: the planned task.
+        backbone: the frozen backbone, which is not changed.
+        known: trials that an earlier run recorded; they are not trained again.
+        record: function that is called with every new trial as soon as it has ended.
+        resume: whether to use the checkpoints of an earlier run.
+        progress: whether to show progress bars if stderr is a terminal.
 
     Raises:
-        InputError: if longer inputs were requested than the backbone takes, or layers that it
-            does not have.
+        InputError: if the requested inputs are longer than the backbone's maximum, or a requested
+            layer does not exist.
         TrainingError: if every trial diverged.
     """
-    base = fitted(plan, backbone)
+    base = fit_to_backbone(plan, backbone)
     trainer = Trainer(backbone, plan, known=known, record=record, resume=resume, progress=progress)
     best, trials = tune(trainer, base)
     predictions, metrics = trainer.evaluate(best)
-    assert best.weights is not None  # noqa: S101 - tune returns the best with its weights
+    assert best.weights is not None  # noqa: S101 - tune returns the best trial with its weights
     return Result(best, trials, best.weights, predictions, metrics)

@@ -1,7 +1,8 @@
-"""Trains the trials of one task on one backbone: each once, interrupted or not.
+"""Trains the trials of one task on one backbone, each once, even across interruptions.
 
-Everything that decides a trial's bytes (data, method, hyperparameters, backbone, versions) is its
-specification. Its digest identifies the checkpoint on disk and the record in the bank.
+A trial's specification is everything that determines its bytes: data, method, hyperparameters,
+backbone, versions. The specification's digest identifies the checkpoint on disk and the record in
+the bank.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ from taskbank.training.evaluation import has_collapsed, measure
 from taskbank.training.loop import Training, train
 from taskbank.training.plan import TaskPlan
 from taskbank.training.prepared import PreparedSplits
-from taskbank.training.sampler import GiveUp
+from taskbank.training.sampler import ShouldPrune
 from taskbank.training.search import Setting
 from taskbank.training.trial import Trial
 
 
 class Trainer:
-    """Trains trials of one task on one backbone.
+    """Trains the trials of one task on one backbone.
 
     Args:
-        backbone: frozen; many trials share it.
-        plan: the task.
-        known: trials that an earlier run recorded, and that need not be trained again.
-        record: called with every new trial as soon as it ended.
-        resume: use the checkpoints that an earlier run left.
-        progress: show bars, if the error stream is a terminal.
+        backbone: the frozen backbone that all trials share.
+        plan: the planned task.
+        known: trials that an earlier run recorded; they are not trained again.
+        record: function that is called with every new trial as soon as it has ended.
+        resume: whether to use the checkpoints of an earlier run.
+        progress: whether to show progress bars if stderr is a terminal.
     """
 
     def __init__(
@@ -55,37 +56,39 @@ class Trainer:
         self.record, self.resume, self.progress = record, resume, progress
         self._splits = PreparedSplits(backbone, plan)
 
-    def run(self, setting: Setting, give_up: GiveUp | None = None, about: str = "") -> Trial:
-        """Return a trial: a known one, or else a new one, trained and recorded.
+    def run(
+        self, setting: Setting, should_prune: ShouldPrune | None = None, caption: str = ""
+    ) -> Trial:
+        """Return the trial of a setting, training and recording it unless it is known.
 
         Args:
-            setting: how it is trained.
-            give_up: asked after every epoch whether to stop.
-            about: describes the trial in the progress bar.
+            setting: the trial's setting.
+            should_prune: called after every epoch; returns whether to stop the training early.
+            caption: text that describes the trial in the progress bar.
         """
         specification = self.specification(setting)
-        found = self.known.get(specification)
-        if found is not None and give_up is not None:  # the sampler learns again what it learned
-            for epoch in found.epochs:
-                give_up(epoch)
-        if found is not None and (found.status != "pruned" or give_up is not None):
-            return found
-        trial = self._train(setting, specification, give_up, about)
+        known = self.known.get(specification)
+        if known is not None and should_prune is not None:  # the sampler must see every epoch again
+            for epoch in known.epochs:
+                should_prune(epoch)
+        if known is not None and (known.status != "pruned" or should_prune is not None):
+            return known
+        trial = self._train(setting, specification, should_prune, caption)
         self.record(trial)
-        self.known[specification] = released(trial)
+        self.known[specification] = release_weights(trial)
         return trial
 
-    def with_weights(self, trial: Trial) -> Trial:
-        """Return a trial with its weights, trained once more if they were released."""
+    def ensure_weights(self, trial: Trial) -> Trial:
+        """Return a trial with its weights, training it again if its weights were released."""
         if trial.weights is not None:
             return trial
-        again = self._train(trial.setting, trial.specification, None, "once more")
-        if again.weights is None:
-            raise TrainingError(f"a trial that had ended well diverged when trained again: {again}")
-        return again
+        retrained = self._train(trial.setting, trial.specification, None, "retraining the best")
+        if retrained.weights is None:
+            raise TrainingError(f"a complete trial diverged when it was trained again: {retrained}")
+        return retrained
 
     def specification(self, setting: Setting) -> str:
-        """Return the digest of everything that decides the bytes of a trial."""
+        """Return the digest of everything that determines the bytes of a trial."""
         data = self.plan.data
         return digest_json(
             {
@@ -102,10 +105,10 @@ class Trainer:
         )
 
     def evaluate(self, trial: Trial) -> tuple[dict[str, np.ndarray], tuple[MetricRecord, ...]]:
-        """Return predictions and metrics of a trial on every evaluated split.
+        """Return a trial's predictions by split, and its metrics on every evaluated split.
 
         Args:
-            trial: with its weights and predictions.
+            trial: a trial whose weights and predictions were not released.
         """
         assert trial.weights is not None and trial.predictions is not None  # noqa: S101, PT018
         plan = self.plan
@@ -113,12 +116,12 @@ class Trainer:
         model = self._model(trial.setting)
         model.load_trained(trial.weights)
         model.eval()
-        for split in plan.data.evaluated.keys() - predictions:
+        for split in plan.data.evaluated_splits.keys() - predictions:
             encoded = self._splits.get(split, trial.setting.training.max_length).encoded
             predictions[split] = predict_examples(model, plan.kind, encoded)
         metrics = [
             metric
-            for split, examples in plan.data.evaluated.items()
+            for split, examples in plan.data.evaluated_splits.items()
             for metric in measure(
                 plan.kind, split, predictions[split], examples.columns, trial.definition
             )
@@ -126,7 +129,7 @@ class Trainer:
         return predictions, tuple(metrics)
 
     def _train(
-        self, setting: Setting, specification: str, give_up: GiveUp | None, about: str
+        self, setting: Setting, specification: str, should_prune: ShouldPrune | None, caption: str
     ) -> Trial:
         plan, spec = self.plan, setting.training
         checkpoint = Checkpoint(specification, resume=self.resume)
@@ -141,16 +144,16 @@ class Trainer:
                 spec,
                 plan.metric,
                 checkpoint=checkpoint,
-                give_up=give_up,
+                should_prune=should_prune,
                 progress=self.progress,
-                about=about,
+                caption=caption,
             )
         except TrainingError as error:
             checkpoint.remove()
-            return self._diverged(setting, specification, error)
-        return self._ended(setting, specification, training, model)
+            return self._diverged_trial(setting, specification, error)
+        return self._finished_trial(setting, specification, training, model)
 
-    def _ended(
+    def _finished_trial(
         self, setting: Setting, specification: str, training: Training, model: TaskModel
     ) -> Trial:
         kind, columns = self.plan.kind, self.plan.data.validation.columns
@@ -181,8 +184,8 @@ class Trainer:
             predictions=predictions,
         )
 
-    def _diverged(self, setting: Setting, specification: str, error: TrainingError) -> Trial:
-        # It has no predictions, so it gets the score of constant ones.
+    def _diverged_trial(self, setting: Setting, specification: str, error: TrainingError) -> Trial:
+        # A diverged trial makes no predictions, so it gets the score of constant predictions.
         plan = self.plan
         columns, definition = plan.data.validation.columns, plan.data.definition
         baseline = plan.kind.constant_baseline(columns, definition)
@@ -208,6 +211,6 @@ class Trainer:
         )
 
 
-def released(trial: Trial) -> Trial:
-    """Return a trial without its weights and predictions, which take memory."""
+def release_weights(trial: Trial) -> Trial:
+    """Return a copy of a trial without weights and predictions, so that their memory is freed."""
     return replace(trial, weights=None, predictions=None)

@@ -1,4 +1,4 @@
-"""A trial: one training from one seed, as it ended."""
+"""A finished trial: one training with one setting and one seed."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-# The statuses that a trial can end with, the best last.
+# The statuses of a finished trial, from worst to best.
 RANKS = ("diverged", "pruned", "collapsed", "complete")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial that has ended.
+    """A finished trial.
 
     Attributes:
-        setting: how it was trained.
-        specification: digest of everything that decides its bytes.
-        status: `complete`; `collapsed`: it is no better than constant predictions; `diverged`: its
-            loss was not finite; `pruned`: it was stopped early.
-        score: the task's metric on validation, of the best epoch.
-        loss: on validation, of the same epoch.
-        definition: of the task, with what was chosen on validation.
+        setting: the trial's method and hyperparameters.
+        specification: digest of everything that determines the trial's bytes.
+        status: `complete`; `collapsed` if it is no better than constant predictions; `diverged` if
+            its loss was not finite; `pruned` if it was stopped early.
+        score: the best epoch's value of the task's metric on the validation split.
+        loss: the best epoch's loss on the validation split.
+        definition: the task's definition, with the values tuned on validation.
         epochs: every epoch that was run.
-        best_epoch: number of the epoch whose weights were kept; 0 for none.
-        seconds: duration of the training.
-        at_max_length: number of training inputs that reach the largest length.
-        problem: why it diverged.
-        metrics: every metric on validation.
+        best_epoch: number of the epoch whose weights were kept; 0 if there is none.
+        seconds: duration of the training in seconds.
+        at_max_length: number of training inputs that reach the maximum length.
+        problem: error message of a diverged trial.
+        metrics: every metric on the validation split.
         parameters: number of trained parameters.
-        weights: what was trained, by stored name; none if they were released.
-        predictions: of validation; none if they were released.
+        weights: trained tensors, by stored name; None if they were released.
+        predictions: predictions on the validation split; None if they were released.
     """
 
     setting: Setting
@@ -62,23 +62,27 @@ class Trial:
     predictions: np.ndarray | None = None
 
     def rank(self, metric: str) -> tuple[int, float, float]:
-        """Return what trials are compared by: higher is better."""
+        """Return the sort key of trials; a greater key is better.
+
+        Args:
+            metric: the name of the task's metric.
+        """
         return RANKS.index(self.status), better(metric, self.score), -self.loss
 
     @property
     def course(self) -> dict[str, Json]:
-        """How the training went, as the bank records it."""
-        found: dict[str, Json] = {
+        """The course of the training, as the bank records it."""
+        course: dict[str, Json] = {
             "seconds": self.seconds,
             "best_epoch": self.best_epoch,
             "epochs": [dict(vars(epoch)) for epoch in self.epochs],
             "at_max_length": self.at_max_length,
         }
-        return found | ({"problem": self.problem} if self.problem else {})
+        return course | ({"problem": self.problem} if self.problem else {})
 
 
-def recorded_trial(record: TrialRecord) -> Trial:
-    """Return a trial as the bank recorded it, without weights and predictions."""
+def trial_from_record(record: TrialRecord) -> Trial:
+    """Return the trial of a bank's record, without weights and predictions."""
     course = record.course
     epochs = tuple(Epoch(**epoch) for epoch in course["epochs"])
     best = course["best_epoch"]

@@ -1,4 +1,4 @@
-"""Runs the trials of a plan and finds the best of them, by validation."""
+"""Runs the trials of a plan and selects the best by validation score."""
 
 from __future__ import annotations
 
@@ -10,42 +10,44 @@ from taskbank.methods.layers import select_layers
 from taskbank.runtime.device import usual_precision
 from taskbank.training.checkpoint import Checkpoint
 from taskbank.training.plan import TaskPlan
-from taskbank.training.sampler import GiveUp, Sampler
+from taskbank.training.sampler import Sampler, ShouldPrune
 from taskbank.training.search import Setting, settings
-from taskbank.training.trainer import Trainer, released
+from taskbank.training.trainer import Trainer, release_weights
 from taskbank.training.trial import Trial
 
-RETRIES = 2  # further seeds for a setting whose every run collapsed
+RETRIES = 2  # further seeds for the best setting if every trial collapsed
 
 
 def tune(trainer: Trainer, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
-    """Run every trial of a plan; return the best, with its weights, and all of them in order.
+    """Run every trial of a plan; return the best, with its weights, and all trials in order.
 
-    If every trial collapsed (was no better than constant predictions), the best is tried again
-    from other seeds.
+    If every trial collapsed (was no better than constant predictions), the best setting is trained
+    again from other seeds.
 
     Args:
-        trainer: of the task.
-        base: the setting that is trained, or that the search varies; see `fitted`.
+        trainer: the task's trainer.
+        base: the setting that is trained, or that the search varies; see `fit_to_backbone`.
 
     Raises:
         TrainingError: if every trial diverged.
     """
-    run = _Tuning(trainer)
-    run.planned(base)
+    tuning = _Tuning(trainer)
+    tuning.run_search(base)
     for retry in range(RETRIES):
-        best = run.best
+        best = tuning.best
         if best.status == "complete":
             break
-        further = max(trial.setting.training.seed for trial in run.trials) + 1
-        run.take(best.setting.seeded(further), f"again from seed {further} ({retry + 1}/{RETRIES})")
-    if run.best.status == "diverged":
-        raise TrainingError(run.best.problem)
-    return trainer.with_weights(run.best), tuple(run.trials)
+        seed = max(trial.setting.training.seed for trial in tuning.trials) + 1
+        tuning.run_trial(
+            best.setting.with_seed(seed), f"again from seed {seed} ({retry + 1}/{RETRIES})"
+        )
+    if tuning.best.status == "diverged":
+        raise TrainingError(tuning.best.problem)
+    return trainer.ensure_weights(tuning.best), tuple(tuning.trials)
 
 
 class _Tuning:
-    """Trials in progress: only the best so far keeps its weights."""
+    """The trials run so far, of which only the best keeps its weights."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
@@ -56,40 +58,49 @@ class _Tuning:
     def best(self) -> Trial:
         return max(self.trials, key=lambda trial: trial.rank(self.plan.metric))
 
-    def planned(self, base: Setting) -> None:
-        """Run what the plan's search says: the whole grid, or what a sampler picks of it."""
+    def run_search(self, base: Setting) -> None:
+        """Run the trials of the plan's search: the whole grid, or the settings that are sampled."""
         search = self.plan.search
         seeds = range(base.training.seed, base.training.seed + search.seeds)
         if search.trials is None:
-            chosen = [one.seeded(seed) for one in settings(base, search) for seed in seeds]
+            chosen = [
+                setting.with_seed(seed) for setting in settings(base, search) for seed in seeds
+            ]
             for number, setting in enumerate(chosen, start=1):
-                self.take(setting, f"{number}/{len(chosen)}" if len(chosen) > 1 else "")
+                self.run_trial(setting, f"{number}/{len(chosen)}" if len(chosen) > 1 else "")
             return
         sampler = Sampler(base, search, self.plan.metric)
-        for number, (setting, give_up, tell) in enumerate(sampler, start=1):
-            trial = self.take(setting, f"{number}/{search.trials}", give_up)
+        for number, (setting, should_prune, tell) in enumerate(sampler, start=1):
+            trial = self.run_trial(setting, f"{number}/{search.trials}", should_prune)
             tell(None if trial.status == "pruned" else trial.score)
         best = self.best.setting
         for seed in seeds[1:]:
-            self.take(best.seeded(seed), f"seed {seed}")
+            self.run_trial(best.with_seed(seed), f"seed {seed}")
 
-    def take(self, setting: Setting, about: str, give_up: GiveUp | None = None) -> Trial:
-        """Run a trial, and release the weights of those that are no longer the best."""
-        trial = self.trainer.run(setting, give_up, about)
+    def run_trial(
+        self, setting: Setting, caption: str, should_prune: ShouldPrune | None = None
+    ) -> Trial:
+        """Run a trial, and release the weights of trials that are no longer the best."""
+        trial = self.trainer.run(setting, should_prune, caption)
         self.trials.append(trial)
         best = self.best
-        for place, one in enumerate(self.trials):
-            if one is not best and one.weights is not None:
-                Checkpoint(one.specification, resume=False).remove()
-                self.trials[place] = released(one)
+        for index, earlier in enumerate(self.trials):
+            if earlier is not best and earlier.weights is not None:
+                Checkpoint(earlier.specification, resume=False).remove()
+                self.trials[index] = release_weights(earlier)
         return trial
 
 
-def fitted(plan: TaskPlan, backbone: Backbone) -> Setting:
-    """Return the base setting of a plan, fitted to a backbone: its largest length and precision.
+def fit_to_backbone(plan: TaskPlan, backbone: Backbone) -> Setting:
+    """Return the base setting of a plan, with maximum length and precision set for a backbone.
+
+    Args:
+        plan: the planned task.
+        backbone: the backbone to train on.
 
     Raises:
-        InputError: if longer inputs were requested, or layers that the backbone does not have.
+        InputError: if the requested inputs are longer than the backbone's maximum, or a requested
+            layer does not exist.
     """
     identity, spec, values = backbone.identity, plan.base.training, plan.search.values
     requested = "max_length" in plan.spec.training or "max_length" in values

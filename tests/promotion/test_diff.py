@@ -101,7 +101,7 @@ def test_an_older_version_predicts_the_newer_ones_split(
             predict(bank, ref, list(examples.columns["text"])) for ref in ("mood@1", "mood@2")
         ]
     pairs = zip(*answers, strict=True)
-    differing = [row for row, (one, two) in enumerate(pairs, 1) if one["label"] != two["label"]]
+    differing = [row for row, (one, two) in enumerate(pairs, 1) if one.label != two.label]
     assert [flip.row for flip in found.flips] == differing
     assert found.examples == len(examples)
 
