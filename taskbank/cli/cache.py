@@ -19,17 +19,17 @@ def cache() -> None:
 @click.pass_obj
 def info(settings: Settings) -> None:
     """Print how much each part of the cache holds, and where."""
-    from taskbank.runtime.disk_cache import cache_folder, contents, limit
+    from taskbank.runtime.disk_cache import cache_folder, contents, size_limit
 
     found = contents()
     if settings.json:
         parts = {one.part: {"files": one.files, "bytes": one.bytes} for one in found}
-        print_json({"folder": str(cache_folder()), "limit": limit(), "parts": parts})
+        print_json({"folder": str(cache_folder()), "limit": size_limit(), "parts": parts})
         return
     print_table(
         ("part", ">files", ">size"), [(one.part, str(one.files), size(one.bytes)) for one in found]
     )
-    settings.say(f"in {cache_folder()}; tokens and states take up to {size(limit())}")
+    settings.say(f"in {cache_folder()}; tokens and states take up to {size(size_limit())}")
 
 
 @cache.command()

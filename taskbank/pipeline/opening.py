@@ -9,7 +9,7 @@ from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import bank_exists
 from taskbank.errors import InputError
-from taskbank.model.load import check_backbone, load_recorded
+from taskbank.model.load import check_backbone, load_recorded_backbone
 from taskbank.runtime.device import pick_device
 
 
@@ -40,7 +40,7 @@ def backbone_for(bank: Bank | None, spec: str | None, device: str | None) -> Bac
         return load_backbone(spec, pick_device(device))
     known = bank.backbones() if bank is not None else ()
     if len(known) == 1:
-        return load_recorded(known[0], device=device)
+        return load_recorded_backbone(known[0], device=device)
     raise InputError(
         f"the bank knows {len(known)} backbones"
         + "".join(f"\n  {one.identity.spec}" for one in known)

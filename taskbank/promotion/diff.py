@@ -19,7 +19,7 @@ from taskbank.bank.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
-from taskbank.kinds.metrics import drop_of
+from taskbank.kinds.metrics import metric_drop
 from taskbank.verify.flips import flips_between
 from taskbank.verify.report import Flip
 from taskbank.verify.significance import drop_by_chance, is_beyond, is_significant
@@ -63,7 +63,7 @@ class Diff:
     @property
     def drop(self) -> float:
         """By how much the second's metric is worse; negative if it is better."""
-        return drop_of(self.metric, *self.metrics[self.metric])
+        return metric_drop(self.metric, *self.metrics[self.metric])
 
     @property
     def negative_flips(self) -> int:
@@ -148,16 +148,16 @@ def _predictions(
         if own.digest == split.digest:
             stored: np.ndarray = bank.reference(record, own.name)
             return stored
-    from taskbank.model.load import encoded_for, load_recorded, model_of
+    from taskbank.model.load import encode_for, load_model, load_recorded_backbone
     from taskbank.model.predict import predict_examples
 
     kind: Kind = plugins.load("kinds", record.kind)
     if isinstance(backbone, str):
-        backbone = load_recorded(bank.backbone(record.backbone), backbone, device)
+        backbone = load_recorded_backbone(bank.backbone(record.backbone), backbone, device)
     elif backbone is None or backbone.identity.fingerprint != record.backbone:
-        backbone = load_recorded(bank.backbone(record.backbone), None, device)
-    encoded = encoded_for(record, backbone, examples.columns)
-    return predict_examples(model_of(bank, record, backbone), kind, encoded)
+        backbone = load_recorded_backbone(bank.backbone(record.backbone), None, device)
+    encoded = encode_for(record, backbone, examples.columns)
+    return predict_examples(load_model(bank, record, backbone), kind, encoded)
 
 
 def _judged(kind: Kind, record: AdapterRecord, examples: Examples) -> list[int]:

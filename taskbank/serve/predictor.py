@@ -14,8 +14,8 @@ from taskbank.bank.records import AdapterRecord
 from taskbank.data.encoded import Encoded
 from taskbank.digests import Json
 from taskbank.errors import DamagedError, DataError
-from taskbank.model.load import encoded_for, load_recorded
-from taskbank.model.mixed_batch import Asked, predict_mixed
+from taskbank.model.load import encode_for, load_recorded_backbone
+from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.runtime.prefetch import prefetch
 from taskbank.serve.model_cache import MEMORY, ModelCache
 from taskbank.serve.prediction import Prediction
@@ -87,13 +87,13 @@ class Predictor:
     def _load(self, fingerprint: str) -> ModelCache:
         if fingerprint not in self._loaded:
             recorded = self.bank.backbone(fingerprint)
-            backbone = load_recorded(recorded, self.spec, self.device)
+            backbone = load_recorded_backbone(recorded, self.spec, self.device)
             self._loaded[fingerprint] = ModelCache(self.bank, backbone, self.memory)
         return self._loaded[fingerprint]
 
     def _answer(self, loaded: ModelCache, questions: Sequence[_Question]) -> None:
         for block in prefetch(lambda some: _prepared(loaded, some), _blocks(questions)):
-            asked = [Asked(one.model, one.encoded) for one in block]
+            asked = [PredictionRequest(one.model, one.encoded) for one in block]
             outputs = predict_mixed(loaded.backbone, asked)
             for piece, found in zip(block, outputs, strict=True):
                 piece.question.add(piece, found)
@@ -161,7 +161,7 @@ def _prepared(loaded: ModelCache, block: Sequence[tuple[_Question, slice]]) -> l
         columns = {name: values[part] for name, values in question.columns.items()}
         key, record = question.encoding, question.record
         if key not in encodings:
-            encodings[key] = encoded_for(record, loaded.backbone, columns)
+            encodings[key] = encode_for(record, loaded.backbone, columns)
         pieces.append(_Piece(question, columns, encodings[key], loaded.model(record)))
     return pieces
 

@@ -23,9 +23,9 @@ from transformers import get_linear_schedule_with_warmup
 from taskbank.data.batches import training_batches
 from taskbank.errors import TrainingError
 from taskbank.kinds.definition import Definition
-from taskbank.kinds.metrics import better
-from taskbank.model.predict import outputs_and_loss, told
-from taskbank.model.trunk import with_trunk
+from taskbank.kinds.metrics import orient
+from taskbank.model.predict import outputs_and_loss, targets_of
+from taskbank.model.trunk import add_trunk_states
 from taskbank.runtime.out_of_memory import compute_in_halves
 from taskbank.specs import TrainingSpec
 from taskbank.training.checkpoint import Checkpoint, State
@@ -146,7 +146,8 @@ class _Run:
     ) -> None:
         self.model, self.kind, self.definition = model, kind, definition
         self.data, self.validation = (
-            replace(split, encoded=with_trunk(model, split.encoded)) for split in (data, validation)
+            replace(split, encoded=add_trunk_states(model, split.encoded))
+            for split in (data, validation)
         )
         self.spec, self.metric = spec, metric
         self.device = next(model.parameters()).device
@@ -191,7 +192,9 @@ class _Run:
         self.epochs.append(epoch)
         if self.best is None or self._rank(epoch) > self._rank(self.best):
             self.best = epoch
-            self.kept = {name: t.detach().clone() for name, t in self.model.trained().items()}
+            self.kept = {
+                name: t.detach().clone() for name, t in self.model.trained_tensors().items()
+            }
         return epoch
 
     def _batches(self, number: int) -> list[np.ndarray]:
@@ -201,10 +204,10 @@ class _Run:
     def _learn(self, rows: np.ndarray, inputs: int) -> torch.Tensor:
         """Add the gradients of some rows of a batch of so many inputs, and return their loss."""
         batch = self.data.encoded.batch(rows).to(self.device)
-        wanted = told(self.data.encoded, rows, self.device)
+        wanted = targets_of(self.data.encoded, rows, self.device)
         reduced = self.spec.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
-            outputs = self.model.shaped(self.model.outputs(batch), batch)
+            outputs = self.model.shape_for_loss(self.model.outputs(batch), batch)
             loss = self.kind.loss(outputs, wanted, self.weights) * (len(rows) / inputs)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
@@ -227,13 +230,13 @@ class _Run:
         return self.kind.predictions(outputs, encoded), loss
 
     def _rank(self, epoch: Epoch) -> tuple[float, float]:
-        return better(self.metric, epoch.score), -epoch.validation_loss
+        return orient(self.metric, epoch.score), -epoch.validation_loss
 
     def ended(self, *, pruned: bool) -> Training:
         """Give the model the weights of the best epoch, and return what came of it all."""
         assert self.best is not None  # noqa: S101 - a specification has at least one epoch
         seconds = self.seconds
-        self.model.load_trained(self.kept)
+        self.model.load_tensors(self.kept)
         self.model.eval()
         predictions, _ = self._predict()
         tuned = self.kind.tune(predictions, self.validation.columns, self.definition)
@@ -248,7 +251,7 @@ class _Run:
     def state(self) -> State:
         """Return everything that the next epoch depends on."""
         optimizer = self.optimizer.state_dict()
-        tensors = {f"now.{name}": t for name, t in self.model.trained().items()}
+        tensors = {f"now.{name}": t for name, t in self.model.trained_tensors().items()}
         tensors |= {f"best.{name}": t for name, t in self.kept.items()}
         for number, values in optimizer["state"].items():
             tensors |= {f"optimizer.{number}.{name}": t for name, t in values.items()}
@@ -270,7 +273,7 @@ class _Run:
         for name, tensor in state.tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
-        self.model.load_trained(parts["now"])
+        self.model.load_tensors(parts["now"])
         self.kept = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
         moments: dict[int, dict[str, torch.Tensor]] = defaultdict(dict)
         for name, tensor in parts["optimizer"].items():

@@ -16,7 +16,7 @@ import numpy as np
 from taskbank import plugins
 from taskbank.bank.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
-from taskbank.kinds.metrics import drop_of
+from taskbank.kinds.metrics import metric_drop
 from taskbank.verify.flips import flips_between
 from taskbank.verify.report import Effect, Flip
 from taskbank.verify.significance import SAME_METRIC, drop_by_chance
@@ -67,7 +67,7 @@ class Comparison:
     @property
     def drop(self) -> float:
         """By how much the task's metric is worse; negative if it is better."""
-        return drop_of(self.metric, self.recorded, self.observed)
+        return metric_drop(self.metric, self.recorded, self.observed)
 
     @property
     def real_flips(self) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, deserialize
 
 from taskbank.data.examples import Examples
-from taskbank.data.fields import shown, wrong_value
+from taskbank.data.fields import first_invalid_row, preview
 from taskbank.errors import GoneError, TaskbankError
 from taskbank.kinds.definition import Definition
 from taskbank.runtime.lru import LruCache
@@ -109,9 +109,9 @@ def _split_damage(
         usual = sorted(field.name for field in wanted[0])
         return examples, [*found, f"split {name!r} has the columns {sorted(columns)}, not {usual}"]
     for field in fields:
-        row = wrong_value(field, columns[field.name])
+        row = first_invalid_row(field, columns[field.name])
         if row is not None:
-            value = shown(columns[field.name][row - 1])
+            value = preview(columns[field.name][row - 1])
             found.append(f"row {row} of split {name!r} has {value} in column {field.name!r}")
     if not found:
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taskbank.bank.records import AdapterRecord
-from taskbank.kinds.metrics import better
+from taskbank.kinds.metrics import orient
 from taskbank.verify.statistics import mcnemar, paired_permutation
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def drop_by_chance(
     def score(now: np.ndarray) -> float:
         """Return the metric, the higher the better, if only some examples are as they are now."""
         mixed = np.where(now[owner, None], predictions, reference)
-        return better(record.metric, kind.scores(mixed, columns, definition)[record.metric])
+        return orient(record.metric, kind.scores(mixed, columns, definition)[record.metric])
 
     was = score(np.zeros_like(moved))
     if score(np.ones_like(moved)) >= was:
