@@ -46,7 +46,7 @@ def check_settings(
     Args:
         kind: the kind's name.
         definition: the task's definition.
-        fits: a validity check per setting; it is given None for a missing setting.
+        checks: a validity check per setting; it is given None for a missing setting.
 
     Raises:
         DataError: naming the setting.

@@ -16,7 +16,7 @@ class LruCache(Generic[Value]):
     It is thread-safe. Two threads may create the same value; both get the one that is kept.
 
     Args:
-        room: the maximum total size; the most recent value is kept in any case.
+        capacity: the maximum total size; the most recently used value is kept in any case.
         size: returns the size of a value.
     """
 

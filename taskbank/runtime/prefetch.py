@@ -14,8 +14,8 @@ def prefetch(compute: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
     """Yield the result for each item, in order, computing one item ahead of the caller.
 
     Args:
-        make: computes an item's result in the thread, one at a time; its errors are raised here.
-        given: the items.
+        compute: computes an item's result in the thread, one at a time; its errors are raised here.
+        items: the items, read one ahead.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
         pending = None
