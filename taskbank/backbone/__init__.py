@@ -1,1 +1,1 @@
-"""The frozen encoder: loaded, identified, and computed with the changes of tasks."""
+"""The frozen encoder: its loading, its identity, and its computation with tasks' changes."""

@@ -1,4 +1,4 @@
-"""What one task changes in a backbone: modules of its own, and where they act."""
+"""The changes that one task makes to a backbone: its own modules and where they act."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ import torch
 
 from taskbank.backbone.backbone import Backbone
 
-Before = Callable[[torch.Tensor], torch.Tensor]
-After = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+InputChange = Callable[[torch.Tensor], torch.Tensor]
+OutputChange = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass
 class Change:
-    """What becomes of one of the backbone's modules.
+    """The change of one of the backbone's modules.
 
     Attributes:
-        before: from what the module takes to what it is given.
-        instead: computed in the module's place.
-        after: from what it was given and what it gives to what comes of it.
+        input: maps the module's input to a new input.
+        replacement: the module to compute instead.
+        output: maps the module's input and output to a new output.
     """
 
-    before: Before | None = None
-    instead: torch.nn.Module | None = None
-    after: After | None = None
+    input: InputChange | None = None
+    replacement: torch.nn.Module | None = None
+    output: OutputChange | None = None
 
 
 class Adaptation:
-    """What one task changes in a backbone: modules of its own, and where they act.
+    """The changes that one task makes to a backbone: its own modules and where they act.
 
-    It is only said here. The backbone stays as it is, and `taskbank.engine` computes it with the
-    adaptations of as many tasks as there are rows.
+    It only describes the changes: the backbone stays unchanged, and `taskbank.backbone.forward`
+    computes one batch with the adaptations of any number of tasks.
 
     Args:
-        backbone: the one that is adapted.
+        backbone: the adapted backbone.
 
     Attributes:
-        modules: everything that is trained and stored, named as it is stored.
-        changes: by path in the model.
-        mixes: whether rows of other tasks may be in the same batch: where whole layers are
-            computed instead of the backbone's, each task needs them to itself.
+        modules: the trained and stored modules, by stored name.
+        changes: the changes by module path in the model.
+        mixes: whether a batch may have rows of other tasks too. It may not if the task replaces
+            whole layers, which must be computed for each task alone.
     """
 
     def __init__(self, backbone: Backbone, *, mixes: bool = True) -> None:
@@ -51,28 +51,28 @@ class Adaptation:
         self.mixes = mixes
 
     def add(self, name: str, module: torch.nn.Module) -> None:
-        """Take over a module that is trained and stored, under a name."""
+        """Add a module that is trained, and stored under a name."""
         self.modules[name] = module
 
-    def before(self, path: str, function: Before) -> None:
-        """Give a module something else than it takes."""
-        self._at(path).before = function
+    def change_input(self, path: str, function: InputChange) -> None:
+        """Change a module's input."""
+        self._change(path).input = function
 
-    def instead(self, path: str, module: torch.nn.Module) -> None:
-        """Compute another module in the place of one."""
-        self._at(path).instead = module
+    def replace(self, path: str, module: torch.nn.Module) -> None:
+        """Replace a module by another."""
+        self._change(path).replacement = module
 
-    def after(self, path: str, function: After) -> None:
-        """Make something else of what a module gives."""
-        self._at(path).after = function
+    def change_output(self, path: str, function: OutputChange) -> None:
+        """Change a module's output."""
+        self._change(path).output = function
 
     @property
-    def lowest(self) -> int:
-        """The lowest layer that is not as in the bare backbone; so many as there are for none."""
+    def lowest_layer(self) -> int:
+        """The lowest layer that the task changes; the number of layers if it changes none."""
         return min(
             (self.backbone.layer_of(path) for path in self.changes),
             default=self.backbone.identity.layers,
         )
 
-    def _at(self, path: str) -> Change:
+    def _change(self, path: str) -> Change:
         return self.changes.setdefault(path, Change())

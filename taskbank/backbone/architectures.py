@@ -1,7 +1,7 @@
-"""Where adapters go in each architecture: module paths, and nothing else.
+"""The places for adapters in each architecture, as module paths.
 
-An architecture that is not in the table of `plugins` is named by a package that registers
-an `Architecture` under its `model_type` in the entry point group `taskbank.backbone.architectures`.
+A package adds an architecture by registering an `Architecture` under its `model_type` in the entry
+point group `taskbank.architectures`.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from dataclasses import dataclass, replace
 from taskbank import plugins
 from taskbank.errors import InputError
 
-# The projections of a layer, by the names that every architecture shares.
+# The projections of a layer, under names common to all architectures.
 PROJECTIONS = ("query", "key", "value", "output", "up", "down")
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Names of the modules that methods adapt.
+    """The paths of the modules that methods adapt.
 
     Attributes:
         layers: path of the list of layers in the model.
         attention: path, in a layer, of the last module of the attention sublayer: the output
-            projection, or the dropout after it; what it gives goes into the residual add.
+            projection, or the dropout after it; its output is added to the residual.
         feed_forward: the same for the feed-forward sublayer.
         projections: paths, in a layer, of the linear projections, by their names in
-            `PROJECTIONS`; several names share one where they are computed at once.
-        top: paths, in the model, of what stands above the last layer.
-        padded_positions: whether positions are counted from after the padding index, as
-            RoBERTa does, so that so many fewer tokens fit.
-        pairs: whether a layer gives its states and something else beside them.
+            `PROJECTIONS`; several names share a path if one module computes them together.
+        top: paths, in the model, of the modules above the last layer.
+        padded_positions: whether positions start after the padding index, as in RoBERTa, which
+            reduces the maximum number of tokens by as many.
+        pairs: whether a layer returns a pair of its states and another value.
     """
 
     layers: str
@@ -99,21 +99,21 @@ MODERNBERT = Architecture(
 
 
 def architecture_of(model_type: str) -> Architecture:
-    """Return where adapters go in a model.
+    """Return the architecture of a model.
 
     Args:
         model_type: the architecture's name in transformers.
 
     Raises:
-        InputError: if nobody has said where; the message says how to.
+        InputError: if the architecture is unknown; the message explains how to register it.
     """
     if model_type not in plugins.names("architectures"):
         raise InputError(
             f"taskbank does not know where adapters go in the architecture {model_type!r}; it "
             f"knows {', '.join(plugins.names('architectures'))}. To name the places, register a "
             "taskbank.backbone.architectures.Architecture under that name in the entry point group "
-            "'taskbank.backbone.architectures' of a package"
+            "'taskbank.architectures' of a package"
         )
-    found = plugins.load("architectures", model_type)
-    assert isinstance(found, Architecture)  # noqa: S101 - for the type checker
-    return found
+    architecture = plugins.load("architectures", model_type)
+    assert isinstance(architecture, Architecture)  # noqa: S101 - for the type checker
+    return architecture

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from taskbank.backbone.architectures import Architecture
-from taskbank.backbone.attention import packs
+from taskbank.backbone.attention import enable_packing
 from taskbank.runtime.lru import LruCache
 from taskbank.specs import BackboneIdentity
 
@@ -20,15 +20,15 @@ class Backbone:
     """A frozen pretrained model and its tokenizer.
 
     Attributes:
-        model: the transformer, in evaluation mode, no parameter trainable.
-        tokenizer: the tokenizer it was trained with.
-        identity: which one it is.
-        architecture: where adapters go in it.
-        packs: whether inputs can be computed end to end, without padding.
-        first_position: the number of the first token's position.
-        trunk_states: hidden states that enter adapted layers, used last; they are released with
+        model: the transformer, in evaluation mode, with frozen parameters.
+        tokenizer: the tokenizer of the model.
+        identity: digests and properties that identify the backbone.
+        architecture: the places for adapters in the model.
+        supports_packing: whether the model can compute inputs laid end to end, without padding.
+        first_position: the position index of an input's first token.
+        trunk_states: cached hidden states that enter adapted layers; they are released with
             the backbone.
-        lock: held while the model is computed.
+        lock: held during every computation of the model.
     """
 
     def __init__(
@@ -44,26 +44,28 @@ class Backbone:
         self.architecture = architecture
         padded = architecture.padded_positions
         self.first_position = model.config.pad_token_id + 1 if padded else 0
-        self.packs = packs(model, self.first_position)
-        self.trunk_states: LruCache[torch.Tensor] = LruCache(TRUNK_MEMORY, lambda own: own.nbytes)
+        self.supports_packing = enable_packing(model, self.first_position)
+        self.trunk_states: LruCache[torch.Tensor] = LruCache(
+            TRUNK_MEMORY, lambda states: states.nbytes
+        )
         self.lock = RLock()
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The model's device."""
         return torch.device(self.model.device)
 
     def layer(self, number: int) -> str:
-        """Return the path of a layer in the model, from 0."""
+        """Return the path of a layer in the model; layers are numbered from 0."""
         return f"{self.architecture.layers}.{number}"
 
     def is_above(self, path: str) -> bool:
-        """Return whether a module stands above the last layer."""
+        """Return whether a module is above the last layer."""
         return any(path == top or path.startswith(f"{top}.") for top in self.architecture.top)
 
     def layer_of(self, path: str) -> int:
-        """Return the layer that a module is in: 0 for what is below, their number for above."""
-        inside = self.architecture.layers + "."
-        if path.startswith(inside):
-            return int(path.removeprefix(inside).partition(".")[0])
+        """Return a module's layer: 0 below the first layer, the number of layers above the last."""
+        prefix = self.architecture.layers + "."
+        if path.startswith(prefix):
+            return int(path.removeprefix(prefix).partition(".")[0])
         return self.identity.layers if self.is_above(path) else 0

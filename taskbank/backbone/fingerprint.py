@@ -1,6 +1,6 @@
 """The digests that identify a backbone: weights, configuration and tokenizer.
 
-They cover what was loaded (every tensor, the tokenizer's rules) and the configuration as it was
+They cover every loaded tensor, the rules of the loaded tokenizer, and the configuration as it was
 saved, so a newer library that only adds defaults does not change them.
 """
 
@@ -14,8 +14,8 @@ import torch
 
 from taskbank.digests import canonical_json, digest_json
 
-# What a saved configuration says of the library, a training or a head, but not of the encoder.
-NOT_OF_THE_MODEL = (
+# Keys of a saved configuration that describe a library, a training or a head, not the encoder.
+IGNORED_KEYS = (
     "_commit_hash",
     "_name_or_path",
     "architectures",
@@ -32,7 +32,7 @@ NOT_OF_THE_MODEL = (
 
 
 def weights_digest(model: torch.nn.Module) -> str:
-    """Return the digest of every parameter and buffer of a model, in the order of their names."""
+    """Return one digest of all parameters and buffers of a model, in the order of their names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         plain = tensor.detach().cpu().contiguous()
@@ -53,7 +53,7 @@ def tokenizer_digest(tokenizer: Any) -> str:
         }
     else:
         rules = json.loads(backend.to_str())
-        # The state of the last call, and the format of the text.
+        # They hold the state of the last call, and the version of the file format.
         for name in ("truncation", "padding", "version"):
             rules.pop(name, None)
     return digest_json({"rules": rules, "special": special})

@@ -1,4 +1,4 @@
-"""Puts the changes of tasks in the way of a backbone's modules for the time of one call."""
+"""Applies the changes of tasks to a backbone's modules during one call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.data.packed import Batch
 
 UNCHANGED = Change()
-Enter = Callable[[torch.Tensor], torch.Tensor]
+EntryHook = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Part:
     """Rows of a batch that belong to one task.
 
     Attributes:
-        inputs: how many.
-        adaptation: of their task; none for the bare backbone.
+        inputs: number of inputs.
+        adaptation: the task's adaptation. None means the bare backbone.
     """
 
     inputs: int
@@ -31,49 +31,51 @@ class Part:
 
 
 @contextmanager
-def hooked(
+def task_hooks(
     backbone: Backbone,
     batch: Batch,
     parts: Sequence[Part],
-    enter: dict[str, Enter],
+    entry_hooks: dict[str, EntryHook],
     skipped: Sequence[int],
 ) -> Iterator[None]:
-    """Put tasks' changes in the way of a model's modules while it lasts."""
-    passed = {backbone.layer(number) for number in skipped}
-    changed = [part.adaptation.changes if part.adaptation else {} for part in parts]
-    paths = dict.fromkeys([*passed, *enter, *(path for changes in changed for path in changes)])
+    """Hook tasks' changes into a model's modules within the context."""
+    skipped_paths = {backbone.layer(number) for number in skipped}
+    task_changes = [part.adaptation.changes if part.adaptation else {} for part in parts]
+    paths = dict.fromkeys(
+        [*skipped_paths, *entry_hooks, *(path for changes in task_changes for path in changes)]
+    )
     sizes = _Sizes(batch, parts)
     modules = []
     try:
         for path in paths:
             module = backbone.model.get_submodule(path)
-            place = _Place(
+            hook = _Hook(
                 module.forward,
-                [changes.get(path, UNCHANGED) for changes in changed],
+                [changes.get(path, UNCHANGED) for changes in task_changes],
                 sizes,
-                enter.get(path),
+                entry_hooks.get(path),
             )
-            if path in passed:
-                place.original = _pass_pair if backbone.architecture.pairs else _pass
+            if path in skipped_paths:
+                hook.original = _skip_pair if backbone.architecture.pairs else _skip
             modules.append(module)
-            # Found before the method of the class, and gone without a trace.
-            module.__dict__["forward"] = place
+            # Shadows the method of the class, and leaves no trace once deleted.
+            module.__dict__["forward"] = hook
         yield
     finally:
         for module in modules:
             del module.__dict__["forward"]
 
 
-def _pass(states: torch.Tensor, *_others: Any, **_more: Any) -> torch.Tensor:
+def _skip(states: torch.Tensor, *_others: Any, **_keywords: Any) -> torch.Tensor:
     return states
 
 
-def _pass_pair(states: torch.Tensor, *_others: Any, **_more: Any) -> tuple[torch.Tensor, None]:
+def _skip_pair(states: torch.Tensor, *_others: Any, **_keywords: Any) -> tuple[torch.Tensor, None]:
     return states, None
 
 
 class _Sizes:
-    """How the rows of a batch are divided among its parts."""
+    """The division of a batch's rows and tokens among its parts."""
 
     def __init__(self, batch: Batch, parts: Sequence[Part]) -> None:
         self.rows = [part.inputs for part in parts]
@@ -83,61 +85,61 @@ class _Sizes:
         ]
 
     def divide(self, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return the values of each part: of its tokens if all are in one row, else of its rows."""
+        """Split values among the parts: by tokens if they are all in one row, else by rows."""
         if values.ndim == 3 and values.shape[0] == 1:
             return torch.split(values, self.tokens, dim=1)
         return torch.split(values, self.rows)
 
     def join(self, values: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return together what was divided."""
+        """Join the values of the parts."""
         first = values[0]
         return torch.cat(list(values), dim=1 if first.ndim == 3 and first.shape[0] == 1 else 0)
 
 
-class _Place:
-    """A module of the backbone for the time of one call: `forward`, with the tasks' changes."""
+class _Hook:
+    """The `forward` of a module of the backbone during one call, with the tasks' changes."""
 
     def __init__(
         self,
         original: Callable[..., Any],
         changes: Sequence[Change],
         sizes: _Sizes,
-        enter: Enter | None,
+        entry: EntryHook | None,
     ) -> None:
-        self.original, self.changes, self.sizes, self.enter = original, changes, sizes, enter
+        self.original, self.changes, self.sizes, self.entry = original, changes, sizes, entry
 
-    def __call__(self, *inputs: Any, **more: Any) -> Any:
-        if self.enter is not None:
-            inputs = (self.enter(inputs[0]), *inputs[1:])
+    def __call__(self, *inputs: Any, **keywords: Any) -> Any:
+        if self.entry is not None:
+            inputs = (self.entry(inputs[0]), *inputs[1:])
         if len(self.changes) > 1:
-            return self._mixed(*inputs, **more)
+            return self._mixed(*inputs, **keywords)
         change = self.changes[0] if self.changes else UNCHANGED
-        if change.before is not None:
-            inputs = (change.before(inputs[0]), *inputs[1:])
-        found = (change.instead or self.original)(*inputs, **more)
-        return found if change.after is None else change.after(inputs[0], found)
+        if change.input is not None:
+            inputs = (change.input(inputs[0]), *inputs[1:])
+        output = (change.replacement or self.original)(*inputs, **keywords)
+        return output if change.output is None else change.output(inputs[0], output)
 
-    def _mixed(self, states: torch.Tensor, *others: Any, **more: Any) -> Any:
+    def _mixed(self, states: torch.Tensor, *others: Any, **keywords: Any) -> Any:
         changes, sizes = self.changes, self.sizes
-        if any(change.before for change in changes):
+        if any(change.input for change in changes):
             states = sizes.join(
                 [
-                    part if change.before is None else change.before(part)
+                    part if change.input is None else change.input(part)
                     for change, part in zip(changes, sizes.divide(states), strict=True)
                 ]
             )
-        if any(change.instead for change in changes):
-            found = [
-                (change.instead or self.original)(part, *others, **more)
+        if any(change.replacement for change in changes):
+            outputs = [
+                (change.replacement or self.original)(part, *others, **keywords)
                 for change, part in zip(changes, sizes.divide(states), strict=True)
             ]
-        elif any(change.after for change in changes):
-            found = list(sizes.divide(self.original(states, *others, **more)))
+        elif any(change.output for change in changes):
+            outputs = list(sizes.divide(self.original(states, *others, **keywords)))
         else:
-            return self.original(states, *others, **more)
-        if any(change.after for change in changes):
-            found = [
-                out if change.after is None else change.after(part, out)
-                for change, part, out in zip(changes, sizes.divide(states), found, strict=True)
+            return self.original(states, *others, **keywords)
+        if any(change.output for change in changes):
+            outputs = [
+                output if change.output is None else change.output(part, output)
+                for change, part, output in zip(changes, sizes.divide(states), outputs, strict=True)
             ]
-        return sizes.join(found)
+        return sizes.join(outputs)

@@ -19,8 +19,8 @@ from transformers.utils import cached_file, logging
 
 from taskbank.backbone.architectures import Architecture, architecture_of
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.dropout import with_cheap_dropout
-from taskbank.backbone.fingerprint import NOT_OF_THE_MODEL, tokenizer_digest, weights_digest
+from taskbank.backbone.dropout import replace_dropout
+from taskbank.backbone.fingerprint import IGNORED_KEYS, tokenizer_digest, weights_digest
 from taskbank.digests import digest_json
 from taskbank.errors import InputError
 from taskbank.specs import BackboneIdentity
@@ -34,11 +34,11 @@ def load_backbone(spec: str, device: str = "cpu") -> Backbone:
 
     Args:
         spec: a hub id (optionally `@revision`), a folder, or `package:NAME/FOLDER`.
-        device: to put it on.
+        device: the model's device.
 
     Raises:
-        InputError: if there is no such model, it is not whole, its weights are not
-            safetensors, or nobody has said where adapters go in its architecture.
+        InputError: if the model does not exist or is incomplete, its weights are not
+            safetensors, or its architecture is unknown.
     """
     location, revision, shown = _locate(spec)
     source = {"pretrained_model_name_or_path": location, "revision": revision}
@@ -59,7 +59,7 @@ def load_backbone(spec: str, device: str = "cpu") -> Backbone:
     _check_whole(spec, model, tokenizer, loading)
     model.requires_grad_(False)
     model.eval()
-    with_cheap_dropout(model)
+    replace_dropout(model)
     identity = BackboneIdentity(
         spec=shown,
         model_type=config.model_type,
@@ -69,14 +69,14 @@ def load_backbone(spec: str, device: str = "cpu") -> Backbone:
         layers=config.num_hidden_layers,
         max_length=_max_length(config, tokenizer, architecture),
         weights=weights_digest(model),
-        config=digest_json({k: v for k, v in saved.items() if k not in NOT_OF_THE_MODEL}),
+        config=digest_json({k: v for k, v in saved.items() if k not in IGNORED_KEYS}),
         tokenizer=tokenizer_digest(tokenizer),
     )
     return Backbone(model.to(device), tokenizer, identity, architecture)
 
 
 def _locate(spec: str) -> tuple[str, str | None, str]:
-    """Return where to load from, the revision, and the text that is recorded."""
+    """Return where to load from, the revision, and the specification to record."""
     if spec.startswith(PACKAGE):
         return str(_package_folder(spec)), None, spec
     path = Path(spec).expanduser()
@@ -93,15 +93,15 @@ def _locate(spec: str) -> tuple[str, str | None, str]:
 
 def _package_folder(spec: str) -> Path:
     name, _, rest = spec.removeprefix(PACKAGE).partition("/")
-    found = find_spec(name) if name.isidentifier() else None
-    if found is None or not found.submodule_search_locations:
+    package = find_spec(name) if name.isidentifier() else None
+    if package is None or not package.submodule_search_locations:
         raise InputError(
             f"backbone {spec!r} names the package {name!r}, which is not installed: "
             f"install it with pip install {name.replace('_', '-')}"
         )
     if ".." in PurePosixPath(rest).parts or rest.startswith("/"):
         raise InputError(f"backbone {spec!r} leaves its package: name a folder inside it")
-    return _model_folder(spec, Path(next(iter(found.submodule_search_locations))) / rest)
+    return _model_folder(spec, Path(next(iter(package.submodule_search_locations))) / rest)
 
 
 def _model_folder(spec: str, folder: Path) -> Path:
@@ -122,7 +122,7 @@ def _model_folder(spec: str, folder: Path) -> Path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # What transformers says while loading is checked here, and is noise to the user.
+    # taskbank checks the loading itself; the messages of transformers are noise to the user.
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
@@ -140,7 +140,7 @@ def _explained(spec: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except Exception as error:  # transformers raises many kinds for a model it cannot load
+    except Exception as error:  # transformers raises many types of error for a model it cannot load
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"backbone {spec!r} cannot be loaded: {reason}. Check the name, that its weights are "
@@ -155,7 +155,7 @@ def _pooling(
     model: Any,
     loading: dict[str, Any],
 ) -> str:
-    """Decide how a text becomes one vector, and drop a pooler that is not used."""
+    """Choose how a text is pooled to one vector, and remove an unused pooler."""
     untrained = any(key.startswith("pooler.") for key in loading["missing_keys"])
     has_pooler = getattr(model, "pooler", None) is not None and not untrained
     pooling = _sentence_pooling(location, revision) or saved.get("classifier_pooling")
@@ -168,17 +168,17 @@ def _pooling(
 
 
 def _sentence_pooling(location: str, revision: str | None) -> str | None:
-    """Return what a sentence-transformers model says of its pooling: `mean`, `cls` or none."""
-    found = cached_file(
+    """Return the pooling of a sentence-transformers model: `mean`, `cls` or None."""
+    path = cached_file(
         location,
         "1_Pooling/config.json",
         revision=revision,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
-    if found is None:
+    if path is None:
         return None
-    pooling = json.loads(Path(found).read_text(encoding="utf-8"))
+    pooling = json.loads(Path(path).read_text(encoding="utf-8"))
     if pooling.get("pooling_mode") in ("mean", "cls"):
         return str(pooling["pooling_mode"])
     modes = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}
@@ -193,7 +193,7 @@ def _check_whole(spec: str, model: Any, tokenizer: Any, loading: dict[str, Any])
             f"{', …' if len(missing) > 5 else ''}; save or download it again"
         )
     rows = model.get_input_embeddings().weight.shape[0]
-    # Where there are no tokenizer files, transformers makes one of special tokens alone.
+    # Without tokenizer files, transformers creates a tokenizer of special tokens only.
     if not len(tokenizer.all_special_tokens) < len(tokenizer) <= rows:
         raise InputError(
             f"backbone {spec!r} has a tokenizer of {len(tokenizer):,} tokens and embeddings for "

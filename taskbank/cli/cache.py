@@ -19,18 +19,18 @@ def cache() -> None:
 @click.pass_obj
 def info(settings: Settings) -> None:
     """Print the size of each part of the cache, and the cache folder."""
-    from taskbank.runtime.disk_cache import cache_folder, contents, limit
+    from taskbank.runtime.disk_cache import cache_folder, contents, size_limit
 
     sizes = contents()
     if settings.json:
         parts = {part.part: {"files": part.files, "bytes": part.bytes} for part in sizes}
-        print_json({"folder": str(cache_folder()), "limit": limit(), "parts": parts})
+        print_json({"folder": str(cache_folder()), "limit": size_limit(), "parts": parts})
         return
     print_table(
         ("part", ">files", ">size"),
         [(part.part, str(part.files), size(part.bytes)) for part in sizes],
     )
-    settings.say(f"folder {cache_folder()}; tokens and states are limited to {size(limit())}")
+    settings.say(f"folder {cache_folder()}; tokens and states are limited to {size(size_limit())}")
 
 
 @cache.command()

@@ -1,4 +1,4 @@
-"""A labelled data set in memory, and the bytes by which a bank stores it.
+"""A labelled data set in memory, and its stored form as bytes.
 
 Knows nothing of files, kinds or torch. The stored form is canonical JSON lines, so equal
 data sets have equal digests wherever they came from.
@@ -24,7 +24,7 @@ class Examples:
     Attributes:
         columns: inputs and labels by canonical name, such as `text` and `label`, as plain JSON
             values; all of one length.
-        origin: where it came from, for people.
+        origin: the source of the data, for messages.
     """
 
     columns: Mapping[str, tuple[Json, ...]]
@@ -34,7 +34,7 @@ class Examples:
         return len(next(iter(self.columns.values()), ()))
 
     def rows(self) -> Iterator[dict[str, Json]]:
-        """Give each example as a dictionary, in order."""
+        """Yield each example as a dictionary, in order."""
         for values in zip(*self.columns.values(), strict=True):
             yield dict(zip(self.columns, values, strict=True))
 
@@ -57,11 +57,12 @@ class Examples:
 
     @classmethod
     def from_bytes(cls, data: bytes, origin: str) -> Examples:
-        """Return the examples that some bytes hold.
+        """Return the examples in their stored form as bytes.
 
         Args:
-            data: as `to_bytes` gives them: in another form, equal data would have another digest.
-            origin: where they came from.
+            data: the stored form that `to_bytes` returns; no other form is accepted, as it would
+                have a different digest.
+            origin: the source of the data, for messages.
 
         Raises:
             DamagedError: naming the first line that is not an example like the others.
@@ -75,7 +76,7 @@ class Examples:
             row = _parse(line)
             if row is None or (columns and row.keys() != columns.keys()):
                 raise DamagedError(
-                    f"line {number} of the examples of {origin} is no example like the others: "
+                    f"line {number} of the examples of {origin} is not an example like the others: "
                     f"{line[:SHOWN_LINE]!r}"
                 )
             for name, value in row.items():
@@ -99,5 +100,5 @@ def _parse(line: str) -> dict[str, Json] | None:
         return None
     try:
         return row if canonical_json(row) == line else None
-    except ValueError:  # NaN, which JSON does not have and Python reads
+    except ValueError:  # NaN, which Python reads though JSON excludes it
         return None

@@ -1,10 +1,10 @@
-"""The columns that a kind of task needs: a name, a type and the option that renames it.
+"""The columns that a kind of task needs: their names, types and command-line options.
 
 text     a text that is not blank
-class    one class: text, a whole number, a truth value, or a ClassLabel of `datasets`
+class    one class: text, an integer, a boolean, or a ClassLabel of `datasets`
 number   a finite number
 classes  a list of distinct classes, possibly empty
-words    a list of words, none blank
+words    a list of nonblank words
 tags     a list of classes
 answers  {"text": [...], "answer_start": [...]}, as in SQuAD; empty lists mean unanswerable
 """
@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from taskbank.digests import Json
 
-SHOWN = 40  # characters of a value, and
+PREVIEW_LENGTH = 40  # number of characters of a value that an error quotes
 Type = Literal["text", "class", "number", "classes", "words", "tags", "answers"]
 
 
@@ -27,9 +27,9 @@ class Field:
     """A column that a kind of task needs.
 
     Attributes:
-        name: its canonical name, under which the bank stores it.
-        type: what a value is.
-        option: of the command line, that names the column in the data.
+        name: the canonical name under which the bank stores the column.
+        type: the type of the values.
+        option: the command-line option that names the column in the data.
     """
 
     name: str
@@ -37,34 +37,34 @@ class Field:
     option: str
 
 
-def wrong_value(field: Field, values: Sequence[Json]) -> int | None:
-    """Return the row (from 1) of the first value that a field of this type cannot have, if any.
+def first_invalid_row(field: Field, values: Sequence[Json]) -> int | None:
+    """Return the row (from 1) of the first value that is invalid for a field's type, or None.
 
-    For values that were read from a bank or an export and not from a user's file.
+    Checks values from a bank or an export; values from a user's file are checked on reading.
     """
-    fits = _FITS[field.type]
-    return next((row for row, value in enumerate(values, start=1) if not fits(value)), None)
+    is_valid = VALIDATORS[field.type]
+    return next((row for row, value in enumerate(values, start=1) if not is_valid(value)), None)
 
 
 def is_number(value: Json) -> bool:
-    """Return whether a value is a finite number, and no truth value."""
+    """Return whether a value is a finite number; a boolean is not."""
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
-def shown(value: Any) -> str:
-    """Return a value as an error shows it, cut where it is long."""
+def preview(value: Any) -> str:
+    """Return a value as errors quote it, truncated if it is long."""
     if isinstance(value, str):
-        return repr(value[:SHOWN]) + ("…" if len(value) > SHOWN else "")
+        return repr(value[:PREVIEW_LENGTH]) + ("…" if len(value) > PREVIEW_LENGTH else "")
     text = repr(value)
-    return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+    return text if len(text) <= PREVIEW_LENGTH else text[:PREVIEW_LENGTH] + "…"
 
 
-def squad_answers(value: Any) -> dict[str, list[Any]] | None:
-    """Return answers in SQuAD's form, or none; a list of single answers is one of its forms."""
+def parse_squad_answers(value: Any) -> dict[str, list[Any]] | None:
+    """Return answers in SQuAD's form, or None; a list of single answers is accepted too."""
     if isinstance(value, list):
-        if not all(isinstance(one, Mapping) for one in value):
+        if not all(isinstance(answer, Mapping) for answer in value):
             return None
-        value = {key: [one.get(key) for one in value] for key in ("text", "answer_start")}
+        value = {key: [answer.get(key) for answer in value] for key in ("text", "answer_start")}
     if not isinstance(value, Mapping):
         return None
     texts, starts = value.get("text"), value.get("answer_start")
@@ -75,9 +75,9 @@ def squad_answers(value: Any) -> dict[str, list[Any]] | None:
     return {"text": list(texts), "answer_start": list(starts)}
 
 
-def all_of_type(values: Iterable[Any], wanted: type) -> bool:
-    """Return whether every value is of exactly one type: `True` is not an integer here."""
-    return all(type(value) is wanted for value in values)
+def all_of_type(values: Iterable[Any], expected: type) -> bool:
+    """Return whether every value has exactly one type: `True` is not an integer here."""
+    return all(type(value) is expected for value in values)
 
 
 def is_text_list(value: Json) -> bool:
@@ -85,12 +85,12 @@ def is_text_list(value: Json) -> bool:
     return isinstance(value, list) and all_of_type(value, str)
 
 
-_FITS: dict[Type, Callable[[Json], bool]] = {
+VALIDATORS: dict[Type, Callable[[Json], bool]] = {
     "text": lambda value: isinstance(value, str),
     "class": lambda value: isinstance(value, str),
     "number": is_number,
     "classes": is_text_list,
     "words": lambda value: is_text_list(value) and bool(value),
     "tags": is_text_list,
-    "answers": lambda value: isinstance(value, dict) and squad_answers(value) == value,
+    "answers": lambda value: isinstance(value, dict) and parse_squad_answers(value) == value,
 }

@@ -1,4 +1,4 @@
-"""Reads folders that `datasets` saved, and data sets of the Hugging Face hub."""
+"""Reads folders that `datasets` saved, and data sets from the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from taskbank.errors import DataError
 HUB = "hf:"
 
 
-def is_path(question: Callable[[], bool]) -> bool:
-    """Return the answer to a question about a path; no where the system refuses to look."""
+def probe(check: Callable[[], bool]) -> bool:
+    """Return the result of a file-system check; False if the system refuses access."""
     try:
-        return question()
-    except OSError:  # too long for a name, or in a folder that may not be entered
+        return check()
+    except OSError:  # a name that is too long, or a folder without permission
         return False
 
 
 def read_saved(source: str, folder: Path, split: str | None) -> pa.Table:
-    """Return the table of a folder that `datasets` saved.
+    """Return a data set from a folder that `datasets` saved.
 
     Args:
-        source: as the user wrote it, for errors.
+        source: the source as the user wrote it, for errors.
         folder: the folder.
-        split: the split to read; none means `train`, or the only data set there is.
+        split: the split to read. None means `train`, or the only data set in the folder.
 
     Raises:
         DataError: if the folder cannot be read or has no such split.
@@ -37,19 +37,19 @@ def read_saved(source: str, folder: Path, split: str | None) -> pa.Table:
     import datasets
 
     try:
-        found = datasets.load_from_disk(str(folder))
-    except Exception as error:  # datasets raises many kinds for one reason
+        loaded = datasets.load_from_disk(str(folder))
+    except Exception as error:  # datasets raises many types of error for one cause
         raise DataError(
-            f"{folder} is no folder that datasets saved with save_to_disk: {reason_of(error)}"
+            f"{folder} was not saved by save_to_disk of datasets: {reason_of(error)}"
         ) from None
-    if isinstance(found, datasets.DatasetDict):
-        return _table(source, _chosen(source, found, split))
+    if isinstance(loaded, datasets.DatasetDict):
+        return _table(source, _select_split(source, loaded, split))
     if split is not None:
         raise DataError(f"{folder} holds one data set without splits: leave out ':{split}'")
-    return _table(source, found)
+    return _table(source, loaded)
 
 
-def _chosen(source: str, splits: Any, split: str | None) -> Any:
+def _select_split(source: str, splits: Any, split: str | None) -> Any:
     name = split or "train"
     if name not in splits:
         raise DataError(
@@ -59,20 +59,20 @@ def _chosen(source: str, splits: Any, split: str | None) -> Any:
 
 
 def read_hub(source: str) -> pa.Table:
-    """Return the table of a data set of the hub.
+    """Return a data set from the hub.
 
     Args:
         source: `hf:NAME[/CONFIG][:SPLIT]`.
 
     Raises:
-        DataError: if it cannot be loaded.
+        DataError: if the data set cannot be loaded.
     """
     import datasets
 
     name, _, split = source.removeprefix(HUB).partition(":")
     parts = name.split("/")
     if not 1 <= len(parts) <= 3 or not all(parts):
-        raise DataError(f"{source!r} is no hub data set: write hf:NAME[/CONFIG][:SPLIT]")
+        raise DataError(f"{source!r} does not name a hub data set: write hf:NAME[/CONFIG][:SPLIT]")
     readings: list[tuple[str, str | None]]
     if len(parts) == 3:
         readings = [("/".join(parts[:2]), parts[2])]
@@ -82,11 +82,11 @@ def read_hub(source: str) -> pa.Table:
     for path, config in readings:
         _check_only_on_hub(source, path)
         try:
-            found = datasets.load_dataset(path, config, split=split or "train")
-        except Exception as error:  # datasets raises many kinds: no network, no such name, …
+            loaded = datasets.load_dataset(path, config, split=split or "train")
+        except Exception as error:  # datasets raises many types: no network, no such name, …
             problems.append(f"{path}{f' with {config}' if config else ''}: {reason_of(error)}")
         else:
-            return _table(source, found)
+            return _table(source, loaded)
     raise DataError(
         f"{source} cannot be loaded from the hub ({'; '.join(problems)}): check the name, the "
         "split and the network, or give a file"
@@ -94,9 +94,9 @@ def read_hub(source: str) -> pa.Table:
 
 
 def _check_only_on_hub(source: str, path: str) -> None:
-    # `datasets` would rather read a folder of that name than the hub, and takes names such as
-    # `csv` to mean: whatever files are here.
-    if is_path(Path(path).exists):
+    # `datasets` prefers a folder of that name to the hub, and takes names such as
+    # `csv` to mean the files in the current folder.
+    if probe(Path(path).exists):
         raise DataError(
             f"{source} names a data set on the hub, and {path} is also here: leave out {HUB!r} "
             "to read it, or run from another folder"
@@ -110,6 +110,6 @@ def _check_only_on_hub(source: str, path: str) -> None:
 def _table(source: str, data: Any) -> pa.Table:
     try:
         table = data.with_format("arrow")[:] if len(data) else data.data.table
-    except Exception as error:  # datasets raises many kinds for files that are cut or rewritten
+    except Exception as error:  # datasets raises many types for damaged files
         raise DataError(f"{source} cannot be read: {reason_of(error)}") from None
     return table.replace_schema_metadata(data.features.arrow_schema.metadata)

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import feather, ipc, parquet
 
-from taskbank.data.fields import shown
+from taskbank.data.fields import preview
 from taskbank.errors import DataError
 
 
@@ -40,41 +40,41 @@ def _read_tsv(source: str, data: bytes, _wanted: Collection[str]) -> pa.Table:
 
 
 def _read_separated(source: str, text: str, **style: Any) -> pa.Table:
-    rows = _separated(source, text, style)
+    rows = _split_rows(source, text, style)
     header = next((row for row in rows if row), None)
     if header is None:
         raise DataError(f"{source} is empty")
-    # A blank line is a row without a text where a row is one text, and no row elsewhere.
+    # With a single column, a blank line is a row with an empty text; otherwise it is skipped.
     values = [row or [""] for row in rows[rows.index(header) + 1 :] if row or len(header) == 1]
     for number, row in enumerate(values, start=1):
         if len(row) != len(header):
             raise DataError(
                 f"row {number} of {source} cannot be read: it has {len(row)} values and the "
-                f"header {len(header)}, and begins with {shown(row[0])}; put quotes around a "
+                f"header {len(header)}, and begins with {preview(row[0])}; put quotes around a "
                 "value that has a separator or a line end in it"
             )
     columns = zip(*values, strict=True) if values else [()] * len(header)
-    return pa.Table.from_arrays([pa.array(one, pa.string()) for one in columns], names=header)
+    return pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], names=header)
 
 
-def _separated(source: str, text: str, style: Mapping[str, Any]) -> list[list[str]]:
-    # Python's reader and not pyarrow's, which takes a quote that is never closed for one long
-    # value, and so loses the rows after it without a word.
+def _split_rows(source: str, text: str, style: Mapping[str, Any]) -> list[list[str]]:
+    # Python's reader instead of pyarrow's, which reads an unclosed quote as one long value and
+    # silently drops the rows after it.
     reader = csv.reader(StringIO(text, newline=""), strict=True, **style)
-    rows, begins = [], 1
-    usual = csv.field_size_limit(len(text) + 1)
+    rows, first_line = [], 1
+    limit = csv.field_size_limit(len(text) + 1)
     try:
         for row in reader:
             rows.append(row)
-            begins = reader.line_num + 1
+            first_line = reader.line_num + 1
     except csv.Error as error:
         reason = "a quote is never closed" if "end of data" in str(error) else str(error)
         raise DataError(
-            f"{source} cannot be read: {reason}, in the row that begins on line {begins}; write "
-            'a quote inside a value twice, as in "say ""no"""'
+            f"{source} cannot be read: {reason}, in the row that begins on line {first_line}; "
+            'write a quote inside a value twice, as in "say ""no"""'
         ) from None
     finally:
-        csv.field_size_limit(usual)
+        csv.field_size_limit(limit)
     return rows
 
 
@@ -84,15 +84,17 @@ def _read_jsonl(source: str, data: bytes, wanted: Collection[str]) -> pa.Table:
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_object)
+            row = json.loads(line, object_pairs_hook=_unique_keys)
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"line {number} of {source} is not JSON ({error}): write one object a line"
+                f"line {number} of {source} is not JSON ({error}): write one object per line"
             ) from None
         if not isinstance(row, dict):
-            raise DataError(f"line {number} of {source} is {shown(line)}: write one object a line")
+            raise DataError(
+                f"line {number} of {source} is {preview(line)}: write one object per line"
+            )
         rows.append(row)
-    # A column that nobody asked for may hold anything: it is there by name, for errors.
+    # Columns that are not read may hold anything; only their names are kept, for errors.
     names = dict.fromkeys(name for row in rows for name in row if _encodable(name))
     others = pa.nulls(len(rows))
     return pa.table(
@@ -100,12 +102,12 @@ def _read_jsonl(source: str, data: bytes, wanted: Collection[str]) -> pa.Table:
     )
 
 
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
-        raise ValueError(f"it has {twice!r} twice")
-    return found
+def _unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        repeated = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+        raise ValueError(f"it repeats the key {repeated!r}")
+    return row
 
 
 def _json_column(source: str, name: str, rows: Sequence[dict[str, Any]]) -> pa.Array:
@@ -116,21 +118,21 @@ def _json_column(source: str, name: str, rows: Sequence[dict[str, Any]]) -> pa.A
             continue
         if not _encodable(value):
             raise DataError(
-                f"row {number} of {source} has half a surrogate pair in {name!r}: {shown(value)}"
+                f"row {number} of {source} has half a surrogate pair in {name!r}: {preview(value)}"
             )
         first = first or (number, value)
         if _json_type(value) != _json_type(first[1]):
             raise DataError(
-                f"{name!r} of {source} is {shown(first[1])} in row {first[0]} and {shown(value)} "
-                f"in row {number}: write one type in every row"
+                f"{name!r} of {source} is {preview(first[1])} in row {first[0]} and "
+                f"{preview(value)} in row {number}: write one type in every row"
             )
     try:
         return pa.array(values)
     except (pa.ArrowException, OverflowError) as error:
         row = _first_unusable(values)
         raise DataError(
-            f"row {row} of {source} has {shown(values[row - 1])} in {name!r}, which cannot be read "
-            f"together with the rows before it: {reason_of(error)}"
+            f"row {row} of {source} has {preview(values[row - 1])} in {name!r}, which cannot be "
+            f"read together with the rows before it: {reason_of(error)}"
         ) from None
 
 
@@ -147,7 +149,7 @@ def _json_type(value: Any) -> str:
 
 
 def _first_unusable(values: Sequence[Any]) -> int:
-    """Return the row (from 1) up to which values do not make one Arrow column."""
+    """Return the first row (from 1) whose value does not fit the Arrow column of those before."""
 
     def unusable(count: int) -> bool:
         try:
@@ -184,5 +186,5 @@ READERS: dict[str, Callable[[str, bytes, Collection[str]], pa.Table]] = {
 
 
 def reason_of(error: Exception) -> str:
-    """Return the first line of an error's message, or its type where it has none."""
+    """Return the first line of an error's message, or its type if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

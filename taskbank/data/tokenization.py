@@ -1,7 +1,7 @@
-"""Tokenises once: texts, pairs, and long texts in windows. Knows nothing of tasks.
+"""Tokenises texts, pairs of texts, and long texts in windows. Knows nothing of tasks.
 
-What many texts become is kept in the cache, as an Arrow file that is mapped into memory, and
-found again by the digest of the texts, the tokenizer and how they are cut.
+The tokens of large data sets are cached in an Arrow file that is mapped into memory. The cache key
+is a digest of the texts, the tokenizer and the truncation settings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from taskbank.errors import DataError, InputError
 from taskbank.runtime import disk_cache as cache
 
 CHUNK = 4096  # texts tokenised at once
-KEPT = 1000  # texts from which on looking them up is worth it
+MIN_CACHED_TEXTS = 1000  # smallest number of texts for which the cache saves time
 
 
 def encode(
@@ -30,16 +30,16 @@ def encode(
     columns: Mapping[str, Sequence[str]],
     names: Sequence[str],
     max_length: int,
-    rows: Mapping[str, np.ndarray] | None = None,
+    targets: Mapping[str, np.ndarray] | None = None,
 ) -> Encoded:
-    """Tokenise every example once, cut to a length.
+    """Tokenise every example, truncated to a length.
 
     Args:
-        tokenizer: of the backbone; it is left as it was.
-        columns: texts by column.
-        names: the one or two columns that make an input.
-        max_length: tokens an input is cut to; of a pair, the longer text is cut first.
-        rows: what the loss is told of each example.
+        tokenizer: the backbone's tokenizer; its settings are restored.
+        columns: the texts by column name.
+        names: the one or two columns of an input.
+        max_length: maximum number of tokens per input; in a pair, the longer text is cut first.
+        targets: the loss's targets per example.
 
     Raises:
         InputError: if the tokenizer has no padding token, or `max_length` leaves no room for a
@@ -60,20 +60,22 @@ def encode(
                 )
             )
 
-    encoded = _encoded(_tokens(tokenizer, texts, [max_length], tokenise()), rows=rows or {})
+    encoded = _encoded(
+        _tokens(tokenizer, texts, [max_length], tokenise()), input_targets=targets or {}
+    )
     _check_tokens(encoded, range(len(encoded)))
     return encoded
 
 
 @dataclass(frozen=True)
 class Window:
-    """Where the tokens of one window stand.
+    """The positions of one window's tokens in the text of its example.
 
     Attributes:
-        example: the example that it is of.
-        starts: of each token, its first character in the text; -1 for one of the backbone's own
-            tokens or of the other text.
-        ends: the character after its last, or -1.
+        example: the window's example.
+        starts: each token's first character in the text; -1 for a special token or a token of the
+            other text.
+        ends: the character after each token's last, or -1.
     """
 
     example: int
@@ -82,7 +84,7 @@ class Window:
 
     @property
     def inside(self) -> np.ndarray:
-        """Whether each token is one of the text, and of some character of it."""
+        """Whether each token stands for at least one character of the text."""
         inside: np.ndarray = self.starts < self.ends
         return inside
 
@@ -94,30 +96,30 @@ def encode_windows(
     overlap: int,
     before: Sequence[str] | None = None,
 ) -> tuple[Encoded, list[Window]]:
-    """Tokenise texts of any length, each in as many overlapping windows as it takes.
+    """Tokenise texts of any length, each in as many overlapping windows as it needs.
 
     Args:
-        tokenizer: of the backbone, a fast one; it is left as it was.
-        texts: what is cut into windows.
-        max_length: tokens of a window.
-        overlap: tokens that one window has in common with the next.
-        before: a text that comes before each window, such as a question.
+        tokenizer: the backbone's fast tokenizer; its settings are restored.
+        texts: the texts to split into windows.
+        max_length: maximum number of tokens per window.
+        overlap: number of tokens that neighbouring windows share.
+        before: a text to put before each window of a text, such as a question.
 
     Raises:
-        InputError: if the tokenizer has no padding token or cannot say where its tokens stand, or
+        InputError: if the tokenizer has no padding token or does not report token positions, or
             `max_length` leaves no room for a token of each text.
         DataError: naming the row of a text that has no tokens.
     """
     check_room(tokenizer, 1 if before is None else 2, max_length)
     _check_places(tokenizer)
-    own = 0 if before is None else 1
+    text_index = 0 if before is None else 1
 
     def tokenise() -> Iterator[pa.RecordBatch]:
         for start in range(0, len(texts), CHUNK):
             pieces = [list(texts[start : start + CHUNK])]
             if before is not None:
                 pieces.insert(0, list(before[start : start + CHUNK]))
-            found = tokenizer(
+            output = tokenizer(
                 *pieces,
                 truncation="only_first" if before is None else "only_second",
                 max_length=max_length,
@@ -126,64 +128,66 @@ def encode_windows(
                 return_offsets_mapping=True,
                 return_attention_mask=False,
             )
-            examples = np.array(found["overflow_to_sample_mapping"], dtype=np.int64) + start
+            examples = np.array(output["overflow_to_sample_mapping"], dtype=np.int64) + start
             starts, ends = [], []
-            for number, own_places in enumerate(found["offset_mapping"]):
-                places = np.array(own_places, dtype=np.int64).reshape(-1, 2)
-                inside = np.array([one == own for one in found.sequence_ids(number)])
+            for number, offsets in enumerate(output["offset_mapping"]):
+                places = np.array(offsets, dtype=np.int64).reshape(-1, 2)
+                inside = np.array(
+                    [sequence == text_index for sequence in output.sequence_ids(number)]
+                )
                 places = np.where(inside[:, None], places, -1)
                 starts.append(places[:, 0])
                 ends.append(places[:, 1])
             yield _batch(
-                found, starts=_lists(starts), ends=_lists(ends), example=pa.array(examples)
+                output, starts=_lists(starts), ends=_lists(ends), example=pa.array(examples)
             )
 
-    given = [texts] if before is None else [before, texts]
-    table = _tokens(tokenizer, given, [max_length, overlap], tokenise())
+    columns = [texts] if before is None else [before, texts]
+    table = _tokens(tokenizer, columns, [max_length, overlap], tokenise())
     encoded = _encoded(table)
     examples = table["example"].to_numpy()
     _check_tokens(encoded, examples)
     inner = encoded.offsets[1:-1]
     starts, ends = (np.split(_flat(table, name), inner) for name in ("starts", "ends"))
-    windows = [Window(*one) for one in zip(examples.tolist(), starts, ends, strict=True)]
+    windows = [Window(*fields) for fields in zip(examples.tolist(), starts, ends, strict=True)]
     return replace(encoded, places=windows), windows
 
 
-def cut(tokenizer: Any, texts: Sequence[str], tokens: int) -> list[str]:
-    """Return the beginnings of texts, with no more than some tokens each.
+def truncate(tokenizer: Any, texts: Sequence[str], tokens: int) -> list[str]:
+    """Truncate texts to a number of tokens.
 
     Args:
-        tokenizer: of the backbone, a fast one; it is left as it was.
-        texts: what is cut.
-        tokens: how many are kept, without the backbone's own.
+        tokenizer: the backbone's fast tokenizer; its settings are restored.
+        texts: the texts to truncate.
+        tokens: number of tokens to keep, not counting special tokens.
 
     Raises:
-        InputError: if the tokenizer cannot say where its tokens stand.
+        InputError: if the tokenizer does not report token positions.
     """
     _check_places(tokenizer)
-    kept: list[str] = []
-    with _left_alone(tokenizer):
+    truncated: list[str] = []
+    with _preserve_settings(tokenizer):
         for start in range(0, len(texts), CHUNK):
             chunk = list(texts[start : start + CHUNK])
-            found = tokenizer(
+            output = tokenizer(
                 chunk,
                 add_special_tokens=False,
                 return_offsets_mapping=True,
                 return_attention_mask=False,
-                verbose=False,  # that a text is longer than the model takes is no news here
+                verbose=False,  # no warning that a text exceeds the model's length
             )
-            for text, places in zip(chunk, found["offset_mapping"], strict=True):
+            for text, places in zip(chunk, output["offset_mapping"], strict=True):
                 count = min(tokens, len(places))
-                # A character that is several tokens is kept whole or not at all.
+                # A character of several tokens is kept with all of them or not at all.
                 while 0 < count < len(places) and places[count][0] < places[count - 1][1]:
                     count -= 1
                 end = places[count - 1][1] if count else 0
-                kept.append(text if count == len(places) else text[:end])
-    return kept
+                truncated.append(text if count == len(places) else text[:end])
+    return truncated
 
 
 def check_room(tokenizer: Any, texts: int, max_length: int) -> None:
-    """Raise unless inputs of a length can be made of some texts each.
+    """Raise unless an input of a length has room for some number of texts.
 
     Raises:
         InputError: if the tokenizer has no padding token, or `max_length` leaves no room for a
@@ -205,43 +209,46 @@ def check_room(tokenizer: Any, texts: int, max_length: int) -> None:
 def _check_places(tokenizer: Any) -> None:
     if not tokenizer.is_fast:
         raise InputError(
-            f"the backbone's tokenizer ({type(tokenizer).__name__}) does not say where in a text "
-            "its tokens stand: save it with a tokenizer.json"
+            f"the backbone's tokenizer ({type(tokenizer).__name__}) does not report token "
+            "positions: save it with a tokenizer.json"
         )
 
 
-# What a tokenizer gives: a table with a row an input
+# Tables of tokens, with one row per input
 
 
-def _batch(found: Any, **more: pa.Array) -> pa.RecordBatch:
-    """Return what a tokenizer has made of some texts, and what else is said of each input."""
-    ids = {n: _lists(found[n]) for n in ("input_ids", "token_type_ids") if n in found}
+def _batch(output: Any, **more: pa.Array) -> pa.RecordBatch:
+    """Return a tokenizer's output as a record batch, with further columns."""
+    ids = {n: _lists(output[n]) for n in ("input_ids", "token_type_ids") if n in output}
     columns = ids | more
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
 def _lists(values: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> pa.Array:
-    lengths = [len(one) for one in values]
+    lengths = [len(row) for row in values]
     flat = np.fromiter(chain.from_iterable(values), dtype=np.int32, count=sum(lengths))
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
     return pa.LargeListArray.from_arrays(offsets, flat)
 
 
 def _tokens(
-    tokenizer: Any, texts: Sequence[Sequence[str]], how: Json, tokenise: Iterable[pa.RecordBatch]
+    tokenizer: Any,
+    texts: Sequence[Sequence[str]],
+    truncation: Json,
+    tokenise: Iterable[pa.RecordBatch],
 ) -> pa.Table:
-    """Return what is to be made of some texts, from the cache if they are many and it is there."""
+    """Return the tokens of some texts, from the cache if it has them."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     key = None
-    if backend is not None and len(texts[0]) >= KEPT:
+    if backend is not None and len(texts[0]) >= MIN_CACHED_TEXTS:
         versions = [version(name) for name in ("tokenizers", "transformers")]
         rules = digest_bytes(backend.to_str().encode())
-        own = [tokenizer.model_input_names, tokenizer.truncation_side]
-        key = digest_json([versions, rules, own, how, *texts])
+        tokenizer_settings = [tokenizer.model_input_names, tokenizer.truncation_side]
+        key = digest_json([versions, rules, tokenizer_settings, truncation, *texts])
         path = cache.find("tokens", key)
         if path is not None:
             return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    with _left_alone(tokenizer):
+    with _preserve_settings(tokenizer):
         table = pa.Table.from_batches(tokenise).combine_chunks()
     if key is not None:
         buffer = pa.BufferOutputStream()
@@ -267,14 +274,14 @@ def _check_tokens(encoded: Encoded, examples: Sequence[int] | np.ndarray) -> Non
     empty = np.flatnonzero(encoded.lengths == 0)
     if len(empty):
         raise DataError(
-            f"row {examples[empty[0]] + 1} has no tokens: the backbone's tokenizer knows nothing "
+            f"row {examples[empty[0]] + 1} has no tokens: the backbone's tokenizer reads nothing "
             "in it; leave it out"
         )
 
 
 @contextmanager
-def _left_alone(tokenizer: Any) -> Iterator[None]:
-    # A call leaves its truncation and padding behind in a fast tokenizer, and in what it saves.
+def _preserve_settings(tokenizer: Any) -> Iterator[None]:
+    # A call changes the truncation and padding of a fast tokenizer, and of the files it saves.
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         yield

@@ -11,7 +11,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.digests import Json
 from taskbank.history.continual import average_accuracy, backward_transfer, forgetting
-from taskbank.kinds.metrics import better
+from taskbank.kinds.metrics import orient
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Matrix:
             names = ("average_accuracy", "backward_transfer", "forward_transfer", "forgetting")
             return dict.fromkeys(names)
         # The measures need scores for which higher is better.
-        signs = np.array([better(metric, 1.0) for metric in self.metrics])
+        signs = np.array([orient(metric, 1.0) for metric in self.metrics])
         return {
             "average_accuracy": average_accuracy(self.scores * signs),
             "backward_transfer": backward_transfer(self.scores * signs),

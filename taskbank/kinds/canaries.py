@@ -1,7 +1,7 @@
-"""Chooses the handful of a split's examples by which a change is noticed first.
+"""Chooses a split's canaries: the few examples that reveal a change first.
 
-They are of every class, and the ones whose answer leads the next best by least, so that
-whatever moves the outputs flips some of these before it flips others.
+They represent every class and have the smallest margins between best and second-best answer, so
+that a drift of the outputs flips their answers before it flips others.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from taskbank.kinds.definition import Definition
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Columns, Kind
 
-FEW = 16  # examples of a split with at most so many classes
-MANY = 128  # and of any other, at most
+MIN_CANARIES = 16  # number of canaries of a split with no more classes than this
+MAX_CANARIES = 128  # maximum number of canaries of any other split
 
 
 def choose_canaries(
@@ -26,10 +26,10 @@ def choose_canaries(
     """Return the positions of a split's canaries, in their order.
 
     Args:
-        kind: of the task.
-        predictions: of the split.
-        columns: of its examples.
-        definition: of the task.
+        kind: the task's kind.
+        predictions: the split's predictions.
+        columns: the split's columns.
+        definition: the task's definition.
     """
     margins = kind.margins(predictions, columns, definition)
     order = np.lexsort((np.arange(len(margins)), margins)).tolist()
@@ -37,7 +37,7 @@ def choose_canaries(
     nearest: dict[Hashable, int] = {}
     for row in order:
         nearest.setdefault(strata[row], row)
-    chosen = sorted(nearest.values(), key=lambda row: (margins[row], row))[:MANY]
-    taken = set(chosen)
-    chosen += [row for row in order if row not in taken][: max(0, FEW - len(chosen))]
+    chosen = sorted(nearest.values(), key=lambda row: (margins[row], row))[:MAX_CANARIES]
+    selected = set(chosen)
+    chosen += [row for row in order if row not in selected][: max(0, MIN_CANARIES - len(chosen))]
     return tuple(sorted(chosen))

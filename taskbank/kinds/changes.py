@@ -16,11 +16,13 @@ class Changes:
     """How predictions differ from reference predictions of the same examples.
 
     Attributes:
-        changed: whether what is predicted is another, of shape [examples].
-        margin: by how much the reference preferred what it predicted to what is predicted now;
-            infinite where that is not known.
-        moved: the largest change of any output of an example; infinite where one is no number.
-        scale: the largest output of the reference, at least 1: rounding is relative to it.
+        changed: whether each example's answer changed, of shape [examples].
+        margin: the reference's margin of its own answer over the new answer, of shape [examples];
+            infinite if unknown.
+        moved: the largest change of each example's outputs, of shape [examples]; infinite if an
+            output is NaN or infinite.
+        scale: the largest magnitude of the reference's outputs, at least 1. Rounding errors are
+            proportional to it.
     """
 
     changed: np.ndarray
@@ -29,25 +31,25 @@ class Changes:
     scale: float
 
     def within(self, noise: float) -> np.ndarray:
-        """Return which examples moved by no more than noise, across no more than it can bridge.
+        """Return which examples changed by no more than noise can explain.
 
         Args:
-            noise: how far rounding alone may move an output.
+            noise: the largest change of an output that rounding alone can cause.
 
         Returns:
-            an array of shape [examples].
+            a boolean array of shape [examples].
         """
         within: np.ndarray = (self.margin <= 2 * noise) & (self.moved <= noise)
         return within
 
 
-def scale_of(reference: np.ndarray) -> float:
-    """Return the largest output of a reference that is a number, at least 1."""
+def output_scale(reference: np.ndarray) -> float:
+    """Return the largest magnitude of a reference's finite outputs, at least 1."""
     return max(1.0, float(np.abs(reference[np.isfinite(reference)]).max(initial=0.0)))
 
 
-def moved_by(reference: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Return the largest change in each row, infinite where it is no number."""
-    with np.errstate(invalid="ignore"):  # of infinity and infinity
+def largest_changes(reference: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Return the largest change in each row; infinite if a value is NaN or infinite."""
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
         moved = np.abs(predictions.astype(np.float64) - reference).max(axis=1)
     return np.where(np.isfinite(moved), moved, np.inf)

@@ -1,4 +1,4 @@
-"""Shared ground of the kinds whose examples belong to exactly one class."""
+"""The base of the kinds whose examples belong to exactly one class."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taskbank.data.fields import Field, shown
+from taskbank.data.fields import Field, preview
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
-from taskbank.kinds.changes import Changes, moved_by, scale_of
+from taskbank.kinds.changes import Changes, largest_changes, output_scale
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
-from taskbank.kinds.labels import MANY, label_space
-from taskbank.kinds.logits import lead, other_class, softmax
+from taskbank.kinds.labels import MAX_LISTED_LABELS, label_space
+from taskbank.kinds.logits import class_changes, margins, softmax
 from taskbank.kinds.metrics import Measurement
-from taskbank.kinds.resampling import RESAMPLES, of_mean
+from taskbank.kinds.resampling import RESAMPLES, standard_error_of_mean
 from taskbank.kinds.text import TextKind
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ class Classification(TextKind):
     """A kind in which an example belongs to exactly one class.
 
     Attributes:
-        name: the kind's word.
-        inputs: what an input is made of.
-        summary: what goes in and what is predicted, in a few words.
-        metric: the metric that a task is chosen and checked by.
+        name: the kind's name.
+        inputs: the possible fields of an input.
+        summary: a short description of input and prediction.
+        metric: the default metric for choosing and verifying adapters.
     """
 
     name: str
@@ -48,9 +48,9 @@ class Classification(TextKind):
         """Return the classes; see `label_space`.
 
         Args:
-            columns: of the training data.
-            origin: where it came from, for errors.
-            requested: maybe `positive`: of two classes, the one that F1 is about.
+            columns: the training data's columns.
+            origin: the training data's source, for errors.
+            requested: settings; `positive` names the class, of two, whose F1 is computed.
 
         Raises:
             DataError: if the labels do not make a task of this kind.
@@ -62,9 +62,9 @@ class Classification(TextKind):
             return Definition(labels, {"positive": labels[-1]} if len(labels) == 2 else {})
         if len(labels) != 2 or requested["positive"] not in labels:
             raise InputError(
-                f"positive is {requested['positive']!r}: it names one of two classes, and "
-                f"{origin} has {', '.join(shown(one) for one in labels[:MANY])}"
-                f"{', …' if len(labels) > MANY else ''}"
+                f"positive is {requested['positive']!r}: it must name one of two classes, and "
+                f"{origin} has {', '.join(preview(label) for label in labels[:MAX_LISTED_LABELS])}"
+                f"{', …' if len(labels) > MAX_LISTED_LABELS else ''}"
             )
         return Definition(labels, {"positive": requested["positive"]})
 
@@ -74,18 +74,22 @@ class Classification(TextKind):
         Raises:
             DataError: naming the row and the label, or a setting.
         """
-        # Two classes have one that F1 is about; an adapter from before there was F1 has none.
+        # F1 is computed for one of two classes; an adapter older than F1 has no such setting.
         choices = definition.labels if len(definition.labels) == 2 else ()
         missing = "positive" not in definition.settings
-        check_settings(self.name, definition, {"positive": lambda one: missing or one in choices})
+        check_settings(
+            self.name, definition, {"positive": lambda value: missing or value in choices}
+        )
         known = set(definition.labels)
         for row, label in enumerate(columns["label"], start=1):
             if label not in known:
-                some = ", ".join(shown(one) for one in definition.labels[:MANY])
+                listed = ", ".join(
+                    preview(value) for value in definition.labels[:MAX_LISTED_LABELS]
+                )
                 raise DataError(
-                    f"row {row} of {origin} has the label {shown(label)}, which train does not "
-                    f"have: it has {some}{', …' if len(known) > MANY else ''}; correct the "
-                    "label, leave the row out, or add examples of it to train"
+                    f"row {row} of {origin} has the label {preview(label)}, which train does not "
+                    f"have: it has {listed}{', …' if len(known) > MAX_LISTED_LABELS else ''}; "
+                    "correct the label, leave the row out, or add examples of it to train"
                 )
 
     def strata(self, columns: Columns) -> Sequence[Hashable]:
@@ -93,7 +97,7 @@ class Classification(TextKind):
         return columns["label"]
 
     def outputs(self, definition: Definition) -> int:
-        """Return how many numbers the head gives: one a class."""
+        """Return the number of outputs: one per class."""
         return len(definition.labels)
 
     def targets(self, columns: Columns, definition: Definition) -> np.ndarray:
@@ -114,60 +118,60 @@ class Classification(TextKind):
         return torch.nn.functional.cross_entropy(outputs.float(), targets, weights)
 
     def balance(self, columns: Columns, definition: Definition) -> np.ndarray:
-        """Return a weight a class, inversely to its share: 1 for a class of the mean size."""
+        """Return one weight per class, inverse to its share: 1 for a class of mean size."""
         targets = self.targets(columns, definition)
         counts = np.bincount(targets, minlength=len(definition.labels))
         return np.asarray(len(targets) / (len(counts) * np.maximum(counts, 1)), dtype=np.float32)
 
     def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:
-        """Return the shape of predictions: examples, classes."""
+        """Return the shape of predictions: [examples, classes]."""
         return len(columns["label"]), len(definition.labels)
 
     def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
-        """Return the definition unchanged: nothing is chosen on validation."""
+        """Return the definition unchanged: it has nothing to tune on validation."""
         return definition
 
     def scores(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, float]:
-        """Return accuracy, macro F1, Matthews' coefficient, log loss and, of two classes, F1.
+        """Return accuracy, macro F1, Matthews' coefficient, log loss and, for two classes, F1.
 
-        F1 is about the class that the setting `positive` names.
+        F1 is computed for the class that the setting `positive` names.
         """
         from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
         targets, predicted = self.targets(columns, definition), predictions.argmax(axis=1)
-        alike = (targets == targets[0]).all() and (predicted == targets[0]).all()
-        found = {
+        constant = (targets == targets[0]).all() and (predicted == targets[0]).all()
+        scores = {
             "accuracy": accuracy_score(targets, predicted),
             "f1_macro": f1_score(targets, predicted, average="macro", zero_division=0),
-            "matthews": 0.0 if alike else matthews_corrcoef(targets, predicted),
+            "matthews": 0.0 if constant else matthews_corrcoef(targets, predicted),
             "log_loss": _losses(predictions, targets).mean(),
         }
         positive = _positive(definition)
         if positive is not None:
-            found["f1"] = f1_score(targets == positive, predicted == positive, zero_division=0)
-        return {name: float(value) for name, value in found.items()}
+            scores["f1"] = f1_score(targets == positive, predicted == positive, zero_division=0)
+        return {name: float(value) for name, value in scores.items()}
 
     def metrics(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, Measurement]:
         """Return every metric with its standard error.
 
-        That of accuracy is the binomial one, that of log loss the mean's; of the others a
-        bootstrap's over examples, from a fixed seed.
+        The standard error of accuracy is binomial, that of log loss is the standard error of the
+        mean; the others are bootstrapped over examples from a fixed seed.
         """
         targets = self.targets(columns, definition)
-        found = self.scores(predictions, columns, definition)
-        accuracy, count = found["accuracy"], len(targets)
-        errors = _resampled(predictions.argmax(axis=1), targets, _positive(definition)) | {
+        scores = self.scores(predictions, columns, definition)
+        accuracy, count = scores["accuracy"], len(targets)
+        errors = _bootstrap_errors(predictions.argmax(axis=1), targets, _positive(definition)) | {
             "accuracy": math.sqrt(accuracy * (1 - accuracy) / count),
-            "log_loss": of_mean(_losses(predictions, targets)),
+            "log_loss": standard_error_of_mean(_losses(predictions, targets)),
         }
-        return {name: Measurement(value, errors[name], count) for name, value in found.items()}
+        return {name: Measurement(value, errors[name], count) for name, value in scores.items()}
 
     def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
-        """Return the logarithms of the classes' shares, for every example the same."""
+        """Return the logarithms of the classes' shares, the same for every example."""
         targets = self.targets(columns, definition)
         counts = np.bincount(targets, minlength=len(definition.labels))
         shares = np.log(np.maximum(counts, 0.5) / len(targets)).astype(np.float32)
@@ -180,48 +184,52 @@ class Classification(TextKind):
         columns: Columns,
         definition: Definition,
     ) -> Changes:
-        """Compare logits: a change is another class with the largest one."""
-        changed, margin = other_class(reference, predictions)
-        return Changes(changed, margin, moved_by(reference, predictions), scale_of(reference))
+        """Compare logits: an example changes if another class has the largest logit."""
+        changed, margin = class_changes(reference, predictions)
+        return Changes(
+            changed, margin, largest_changes(reference, predictions), output_scale(reference)
+        )
 
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return the lead of the largest logit over the second largest."""
-        return lead(predictions)
+        """Return the margin of the largest logit over the second largest."""
+        return margins(predictions)
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return 1 where the class is right, else 0."""
-        right = predictions.argmax(axis=1) == self.targets(columns, definition)
-        return np.asarray(right, dtype=np.float64)
+        """Return 1 for a correct class, else 0."""
+        correct = predictions.argmax(axis=1) == self.targets(columns, definition)
+        return np.asarray(correct, dtype=np.float64)
 
     def answers(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> list[dict[str, Json]]:
-        """Return the likeliest class of each example, its probability, and those of all."""
-        found: list[dict[str, Json]] = []
-        for shares in softmax(predictions):
-            best = int(shares.argmax())
-            found.append(
+        """Return each example's most likely class, its probability, and all probabilities."""
+        answers: list[dict[str, Json]] = []
+        for probabilities in softmax(predictions):
+            best = int(probabilities.argmax())
+            answers.append(
                 {
                     "label": definition.labels[best],
-                    "score": float(shares[best]),
-                    "probabilities": dict(zip(definition.labels, map(float, shares), strict=True)),
+                    "score": float(probabilities[best]),
+                    "probabilities": dict(
+                        zip(definition.labels, map(float, probabilities), strict=True)
+                    ),
                 }
             )
-        return found
+        return answers
 
 
 def _positive(definition: Definition) -> int | None:
-    # An adapter from before there was F1 has no such setting, and has not recorded it.
+    # An adapter older than F1 has neither this setting nor a recorded F1.
     name = definition.settings.get("positive")
     return None if name is None else definition.labels.index(name)
 
 
 def _losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return each example's cross-entropy; scikit-learn has only the mean, of probabilities."""
+    """Return each example's cross-entropy; scikit-learn computes only the mean."""
     shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=1, keepdims=True)
     losses: np.ndarray = (
@@ -230,41 +238,48 @@ def _losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return losses
 
 
-def _resampled(
+def _bootstrap_errors(
     predicted: np.ndarray, targets: np.ndarray, positive: int | None
 ) -> dict[str, float]:
-    """Return the bootstrap's standard errors of F1s and Matthews' coefficient.
+    """Return bootstrapped standard errors of F1, macro F1 and Matthews' coefficient.
 
-    What a resample does to them is decided by how often each (target, predicted) cell is drawn,
-    so the cells are drawn and not the examples.
+    They depend only on how often each (target, predicted) cell is drawn, so the resamples
+    draw cells and not examples.
     """
     present = np.unique(np.concatenate([targets, predicted]))
     size = len(present)
-    right, guess = np.searchsorted(present, targets), np.searchsorted(present, predicted)
-    cells, counts = np.unique(right * size + guess, return_counts=True)
+    target_positions, predicted_positions = (
+        np.searchsorted(present, targets),
+        np.searchsorted(present, predicted),
+    )
+    cells, counts = np.unique(target_positions * size + predicted_positions, return_counts=True)
     rows, columns = np.divmod(cells, size)
     generator = np.random.default_rng(0)
     drawn = generator.multinomial(len(targets), counts / len(targets), size=RESAMPLES)
-    true, chosen = np.zeros((RESAMPLES, size)), np.zeros((RESAMPLES, size))
-    hits = np.zeros((RESAMPLES, size))
+    target_counts, predicted_counts = np.zeros((RESAMPLES, size)), np.zeros((RESAMPLES, size))
+    hit_counts = np.zeros((RESAMPLES, size))
     for cell, (row, column) in enumerate(zip(rows, columns, strict=True)):
-        true[:, row] += drawn[:, cell]
-        chosen[:, column] += drawn[:, cell]
+        target_counts[:, row] += drawn[:, cell]
+        predicted_counts[:, column] += drawn[:, cell]
         if row == column:
-            hits[:, row] += drawn[:, cell]
-    either = true + chosen
+            hit_counts[:, row] += drawn[:, cell]
+    total_counts = target_counts + predicted_counts
     with np.errstate(divide="ignore", invalid="ignore"):
-        # As scikit-learn does, a class counts only where it is a target or a prediction.
-        f1 = np.where(either > 0, 2 * hits / either, np.nan)
+        # As in scikit-learn, a class counts only if it is a target or a prediction.
+        f1 = np.where(total_counts > 0, 2 * hit_counts / total_counts, np.nan)
         macro = np.nanmean(f1, axis=1)
-        total = float(len(targets))
-        covariance = hits.sum(axis=1) * total - (true * chosen).sum(axis=1)
-        spread = (total**2 - (true**2).sum(axis=1)) * (total**2 - (chosen**2).sum(axis=1))
-        matthews = np.where(spread > 0, covariance / np.sqrt(spread), 0.0)
+        examples = float(len(targets))
+        covariance = hit_counts.sum(axis=1) * examples - (target_counts * predicted_counts).sum(
+            axis=1
+        )
+        variance = (examples**2 - (target_counts**2).sum(axis=1)) * (
+            examples**2 - (predicted_counts**2).sum(axis=1)
+        )
+        matthews = np.where(variance > 0, covariance / np.sqrt(variance), 0.0)
     errors = {"f1_macro": macro.std(ddof=1), "matthews": matthews.std(ddof=1)}
     if positive is not None:
-        place = np.searchsorted(present, positive)
-        there = place < size and present[place] == positive
-        of_positive = np.nan_to_num(f1[:, place]) if there else np.zeros(RESAMPLES)
-        errors["f1"] = of_positive.std(ddof=1)
+        index = np.searchsorted(present, positive)
+        occurs = index < size and present[index] == positive
+        f1_of_positive = np.nan_to_num(f1[:, index]) if occurs else np.zeros(RESAMPLES)
+        errors["f1"] = f1_of_positive.std(ddof=1)
     return {name: float(value) for name, value in errors.items()}

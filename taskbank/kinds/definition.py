@@ -1,4 +1,4 @@
-"""How a task's outputs are read: its labels and settings, and checks of them."""
+"""A task's definition, its labels and settings, and checks of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from taskbank.data.fields import shown
+from taskbank.data.fields import preview
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Definition:
-    """What a task's training data has fixed: how its outputs are read.
+    """The interpretation of a task's outputs, fixed by its training data.
 
     Attributes:
-        labels: names of the classes, in the order of the outputs; none where there are none.
-        settings: what else the kind needs to know, such as thresholds.
+        labels: names of the classes, in the order of the outputs; empty for a kind without classes.
+        settings: further parameters of the kind, such as thresholds.
     """
 
     labels: tuple[str, ...] = ()
@@ -28,10 +28,10 @@ class Definition:
 
 
 def check_requested(kind: str, requested: Mapping[str, Json], known: Sequence[str] = ()) -> None:
-    """Raise if a setting was asked for that a kind does not have.
+    """Raise if a requested setting is unknown to the kind.
 
     Raises:
-        InputError: naming it.
+        InputError: naming the setting.
     """
     for name in requested:
         if name not in known:
@@ -39,27 +39,28 @@ def check_requested(kind: str, requested: Mapping[str, Json], known: Sequence[st
 
 
 def check_settings(
-    kind: str, definition: Definition, fits: Mapping[str, Callable[[Json], bool]]
+    kind: str, definition: Definition, checks: Mapping[str, Callable[[Json], bool]]
 ) -> None:
-    """Raise if a task's settings, which may come from an export, are none that its kind makes.
+    """Raise if a task's settings, which may come from an export, are invalid for its kind.
 
     Args:
-        kind: the kind's word.
-        definition: of the task.
-        fits: of each setting that there is, whether it can have a value; none where it is missing.
+        kind: the kind's name.
+        definition: the task's definition.
+        checks: a validity check per setting; it is given None for a missing setting.
 
     Raises:
         DataError: naming the setting.
     """
     for name in definition.settings:
-        if name not in fits:
+        if name not in checks:
             raise DataError(
                 f"the setting {name!r} is unknown to tasks of kind {kind!r}: they have "
-                f"{', '.join(fits) or 'no settings'}"
+                f"{', '.join(checks) or 'no settings'}"
             )
-    for name, fit in fits.items():
+    for name, is_valid in checks.items():
         value = definition.settings.get(name)
-        if not fit(value):
+        if not is_valid(value):
             raise DataError(
-                f"the setting {name!r} is {shown(value)}, which a task of kind {kind!r} cannot have"
+                f"the setting {name!r} is {preview(value)}, which is invalid for a task of kind "
+                f"{kind!r}"
             )

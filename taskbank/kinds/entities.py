@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     pass
 
 ENTITY = re.compile(r"O|[BIESLU]-.+", re.DOTALL)
-RELATIVES = {"L": "E", "U": "S"}  # last and unit are what others call end and single
+SEQEVAL_PREFIXES = {"L": "E", "U": "S"}  # seqeval calls last "end" and unit "single"
 
 
 def seqeval_metrics() -> Any:
@@ -32,9 +32,11 @@ def seqeval_metrics() -> Any:
 
 
 def seqeval_tags(sentences: list[list[str]], definition: Definition) -> list[list[str]]:
-    """Return tags as seqeval reads them: those of no such form are entities of one word."""
+    """Return tags in seqeval's form; tags of another form become entities of one word."""
     if all(ENTITY.fullmatch(label) for label in definition.labels):
-        return [[RELATIVES.get(tag[0], tag[0]) + tag[1:] for tag in tags] for tags in sentences]
+        return [
+            [SEQEVAL_PREFIXES.get(tag[0], tag[0]) + tag[1:] for tag in tags] for tags in sentences
+        ]
     return [[tag if tag == "O" else f"S-{tag}" for tag in tags] for tags in sentences]
 
 

@@ -1,4 +1,4 @@
-"""The protocol of a kind of task: columns, outputs, loss, metrics and answers."""
+"""The protocols of a kind of task: columns, outputs, loss, metrics and answers."""
 
 from __future__ import annotations
 
@@ -19,67 +19,67 @@ if TYPE_CHECKING:
     from taskbank.kinds.changes import Changes
     from taskbank.kinds.metrics import Measurement
 
-Columns = Mapping[str, Sequence[Json]]  # values by canonical name, as `Examples` has them
+Columns = Mapping[str, Sequence[Json]]  # values by canonical name, as in `Examples`
 
 
 class Schema(Protocol):
-    """The columns of a kind, and what the training data fixes about a task."""
+    """The columns of a kind, and the definition of a task by its training data."""
 
     @property
     def inputs(self) -> tuple[tuple[Field, ...], ...]:
-        """What an input may be made of, such as one text, or two; the usual one first."""
+        """The possible fields of an input, such as one text, or two texts; the default first."""
 
     @property
     def label(self) -> Field:
-        """What is to be predicted."""
+        """The field to predict."""
 
     def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
-        """Return what the training data fixes.
+        """Return a task's definition from its training data.
 
         Args:
-            columns: of the training data.
-            origin: where it came from, for errors.
-            requested: settings that the user asked for.
+            columns: the training data's columns.
+            origin: the training data's source, for errors.
+            requested: settings that the user chose.
 
         Raises:
-            DataError: if the data do not make a task of this kind.
-            InputError: if a wish cannot be had.
+            DataError: if the data do not suit this kind of task.
+            InputError: if a requested setting is unknown or does not suit the data.
         """
 
     def check(self, columns: Columns, definition: Definition, origin: str) -> None:
-        """Raise unless every example of a split fits the task, and the task its kind.
+        """Raise unless every example of a split fits the task, and the task fits its kind.
 
         Raises:
             DataError: naming the row and the value, or the setting.
         """
 
     def strata(self, columns: Columns) -> Sequence[Hashable]:
-        """Return what each example belongs to, so that a held-out part has some of each."""
+        """Return each example's stratum, so that a held-out part has examples of every stratum."""
 
     def parse(self, rows: Sequence[tuple[Json, ...]], definition: Definition) -> Columns:
-        """Return the columns of inputs that are to be predicted.
+        """Return the columns of inputs to predict.
 
         Raises:
-            DataError: naming an input that is not usable.
+            DataError: naming an invalid input.
         """
 
 
 class Objective(Protocol):
-    """The head of a task and what it is trained for.
+    """The head of a task and its training objective.
 
-    *Outputs* are what the head gives, for each text or each token.
+    *Outputs* are the numbers that the head computes for each text or each token.
     """
 
     @property
     def per_token(self) -> bool:
-        """Whether the head is on every token's state, and not on the text's vector."""
+        """Whether the head reads every token's state instead of one vector per input."""
 
     @property
     def training(self) -> Mapping[str, Json]:
-        """Defaults of the training that are better for this kind than the general ones."""
+        """Default hyperparameters that suit this kind better than the general ones."""
 
     def outputs(self, definition: Definition) -> int:
-        """Return how many numbers the head gives."""
+        """Return the number of the head's outputs."""
 
     def encode(
         self,
@@ -93,11 +93,11 @@ class Objective(Protocol):
         """Tokenise every example once.
 
         Args:
-            tokenizer: of the backbone.
-            columns: of the examples.
-            definition: of the task.
-            max_length: tokens an input is cut to.
-            labelled: whether the targets are needed as well.
+            tokenizer: the backbone's tokenizer.
+            columns: the examples' columns.
+            definition: the task's definition.
+            max_length: maximum number of tokens per input.
+            labelled: whether to include the targets.
 
         Raises:
             InputError: if `max_length` leaves too little room.
@@ -113,42 +113,42 @@ class Objective(Protocol):
         """Return the mean loss of a batch.
 
         Args:
-            outputs: of shape [batch, outputs], or [batch, tokens, outputs] where per token.
-            supervision: what `Encoded.supervision` gives for the batch.
-            weights: of the classes, as `balance` gives them; none means that all count alike.
+            outputs: of shape [batch, outputs], or [batch, tokens, outputs] if per token.
+            supervision: the batch's targets, as `Encoded.supervision` returns them.
+            weights: one weight per class, as `balance` returns them. None means equal weights.
         """
 
     def balance(self, columns: Columns, definition: Definition) -> np.ndarray | None:
-        """Return a weight a class that makes every class count alike; none if there are none."""
+        """Return weights that give every class the same influence; None without classes."""
 
 
 class Scoring(Protocol):
     """Predictions, metrics and answers.
 
-    *Predictions* are what the bank keeps of the outputs: float32, of shape `shape(…)`, enough to
-    give the answers, to compute every metric, and to tell a near miss.
+    *Predictions* are the part of the outputs that the bank stores: float32, of shape `shape(…)`,
+    enough to give the answers, to compute every metric, and to tell a near miss.
     """
 
     @property
     def metric(self) -> str:
-        """The metric that a task is chosen and checked by, unless another is asked for."""
+        """The default metric for choosing and verifying a task's adapters."""
 
     def predictions(self, outputs: np.ndarray, encoded: Encoded) -> np.ndarray:
-        """Return what the bank keeps of the outputs.
+        """Return the predictions, the part of the outputs that the bank stores.
 
         Args:
-            outputs: of shape [inputs, outputs], or [all tokens, outputs] where per token.
+            outputs: of shape [inputs, outputs], or [all tokens, outputs] if per token.
             encoded: the inputs.
         """
 
     def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:
-        """Return the shape that the predictions of some examples have."""
+        """Return the shape of the predictions of some examples."""
 
     def examples_of(self, columns: Columns) -> np.ndarray:
-        """Return the position of the example that each row of predictions is of."""
+        """Return the position of the example of each row of predictions."""
 
     def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
-        """Return the definition with what is chosen on validation, such as thresholds."""
+        """Return the definition with settings tuned on validation, such as thresholds."""
 
     def scores(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -161,12 +161,12 @@ class Scoring(Protocol):
         """Return every metric with its standard error over examples."""
 
     def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
-        """Return predictions that look at no input: what a training that collapsed gives."""
+        """Return the best predictions that ignore the input, as a collapsed training makes them."""
 
     def answers(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> list[dict[str, Json]]:
-        """Return what is predicted for each example: `label`, `score`, and what else there is."""
+        """Return each example's answer: `label`, `score`, and the kind's further keys."""
 
 
 class Comparison(Protocol):
@@ -184,23 +184,23 @@ class Comparison(Protocol):
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return by how much the answer of each example leads the next best, of shape [examples].
+        """Return the margin of each answer over the second best, of shape [examples].
 
-        Infinite where there is no other; zero where there is no such thing, as for a number.
+        It is infinite without a second answer, and zero for a kind without margins, as for numbers.
         """
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return how right the answer of each example is, of shape [examples].
+        """Return the correctness of each answer, of shape [examples].
 
-        It is 1 where it is right and 0 where it is wrong, and in between where part of it is;
-        for a number it is minus the error.
+        It is 1 for a correct answer, 0 for a wrong one, and between for a partly correct one; for
+        a number it is the negated error.
         """
 
 
 class Kind(Schema, Objective, Scoring, Comparison, Protocol):
-    """The shape of a task. A new kind is one file with such an object, and one entry point.
+    """A kind of task. A new kind is one file with such an object, and one entry point.
 
     The command's help, the defaults and the documentation read everything they say about a kind
     from here.
@@ -212,23 +212,23 @@ class Kind(Schema, Objective, Scoring, Comparison, Protocol):
 
     @property
     def summary(self) -> str:
-        """What goes in and what is predicted, in a few words."""
+        """A short description of input and prediction."""
 
 
 def input_fields(kind: Kind, definition: Definition) -> tuple[Field, ...]:
-    """Return the fields that make an input of a task."""
+    """Return the input fields of a task."""
     names = definition.settings.get("inputs")
-    fitting = (fields for fields in kind.inputs if [field.name for field in fields] == names)
-    return next(fitting, kind.inputs[0])
+    candidates = (fields for fields in kind.inputs if [field.name for field in fields] == names)
+    return next(candidates, kind.inputs[0])
 
 
-def checked_metric(kind: Kind, metric: str | None, names: Sequence[str]) -> str:
-    """Return the metric that a task is chosen by.
+def resolve_metric(kind: Kind, metric: str | None, names: Sequence[str]) -> str:
+    """Return the metric by which a task's adapter is chosen.
 
     Args:
-        kind: of the task.
-        metric: the one asked for; none means the kind's own.
-        names: those that the task has.
+        kind: the task's kind.
+        metric: the requested metric. None means the kind's default.
+        names: the task's metrics.
 
     Raises:
         InputError: if the task has no such metric.
@@ -237,7 +237,7 @@ def checked_metric(kind: Kind, metric: str | None, names: Sequence[str]) -> str:
         return kind.metric
     if metric not in names:
         raise InputError(
-            f"metric {metric!r} is none that this task of kind {kind.name!r} has: use "
+            f"metric {metric!r} does not exist for this task of kind {kind.name!r}: use "
             f"{', '.join(names)}"
         )
     return metric

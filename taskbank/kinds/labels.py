@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from taskbank.data.fields import shown
+from taskbank.data.fields import preview
 from taskbank.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,20 +19,20 @@ FRACTION = re.compile(
 )
 
 
-ALL_DIFFERENT = 20  # more rows than this, each with a label of its own, are no classes
-MANY = 10  # labels that an error shows
+MAX_UNIQUE_LABELS = 20  # above this number of rows, labels that are all different are not classes
+MAX_LISTED_LABELS = 10  # labels that an error shows
 
 
 def label_space(labels: Sequence[Any], origin: str) -> tuple[str, ...]:
-    """Return the classes, sorted; as numbers if all of them are whole numbers.
+    """Return the classes, sorted by number if all of them are whole numbers, else by name.
 
     Args:
-        labels: of the training data.
-        origin: where they came from, for errors.
+        labels: the training data's labels.
+        origin: the training data's source, for errors.
 
     Raises:
-        DataError: if the labels are fractions, or all the same, or all different, or two
-            of them look the same.
+        DataError: if the labels are fractions, or all the same, or all different, or if two
+            of them differ only in surrounding space.
     """
     classes = set(labels)
     if all(FRACTION.fullmatch(label) or WHOLE.fullmatch(label) for label in classes) and any(
@@ -46,39 +46,42 @@ def label_space(labels: Sequence[Any], origin: str) -> tuple[str, ...]:
         )
     if len(classes) == 1:
         raise DataError(
-            f"every label of {origin} is {shown(labels[0])}: a task needs at least two classes"
+            f"every label of {origin} is {preview(labels[0])}: a task needs at least two classes"
         )
-    if len(classes) == len(labels) > ALL_DIFFERENT:
+    if len(classes) == len(labels) > MAX_UNIQUE_LABELS:
         raise DataError(
             f"each of the {len(labels):,} rows of {origin} has a label of its own, such as "
-            f"{shown(labels[0])}: name the column of classes with --label COL"
+            f"{preview(labels[0])}: name the column of classes with --label COL"
         )
-    check_alike(classes, origin)
+    check_distinct(classes, origin)
     if all(WHOLE.fullmatch(label) for label in classes):
         return tuple(sorted(classes, key=lambda label: (int(label), label)))
     return tuple(sorted(classes))
 
 
-def check_alike(classes: set[str], origin: str) -> None:
-    """Raise if two class names differ only in the space around them.
+def check_distinct(classes: set[str], origin: str) -> None:
+    """Raise if two class names differ only in surrounding space.
 
     Raises:
-        DataError: naming both.
+        DataError: naming both classes.
     """
-    alike: dict[str, str] = {}
+    by_stripped_name: dict[str, str] = {}
     for label in sorted(classes):
-        other = alike.setdefault(label.strip(), label)
+        other = by_stripped_name.setdefault(label.strip(), label)
         if other != label:
             raise DataError(
-                f"the labels {shown(other)} and {shown(label)} of {origin} differ only in "
+                f"the labels {preview(other)} and {preview(label)} of {origin} differ only in "
                 "the space around them: write them alike"
             )
 
 
 def rarest(labels: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rarest label of each example, by the examples that have it; empty without any.
+    """Return each example's label with the fewest examples; empty if it has no labels.
 
-    All labels together would make a stratum of nearly every example.
+    With whole label sets as strata, nearly every example would be its own stratum.
     """
-    counts = Counter(label for own in labels for label in set(own))
-    return [min(own, key=lambda label: (counts[label], label), default="") for own in labels]
+    counts = Counter(label for example_labels in labels for label in set(example_labels))
+    return [
+        min(example_labels, key=lambda label: (counts[label], label), default="")
+        for example_labels in labels
+    ]

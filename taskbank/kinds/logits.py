@@ -1,4 +1,4 @@
-"""Arithmetic on logits: softmax, margins, and where the largest one changed."""
+"""Arithmetic on logits: softmax, margins and changes of the largest logit."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ if TYPE_CHECKING:
     pass
 
 
-def other_class(reference: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return in which rows another class has the largest logit, and the reference's margin.
+def class_changes(reference: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows in which another class has the largest logit, and the reference's margin.
 
     Args:
         reference: logits of shape [rows, classes].
-        predictions: of the same shape; a row with what is no number has changed.
+        predictions: logits of the same shape; a row with NaN or infinity counts as changed.
 
     Returns:
-        two arrays of shape [rows]: whether it changed, and `Changes.margin`.
+        two arrays of shape [rows]: whether the row changed, and `Changes.margin`.
     """
     before, after = reference.argmax(axis=1), predictions.argmax(axis=1)
     broken = ~np.isfinite(predictions).all(axis=1)
-    every = np.arange(len(reference))
+    rows = np.arange(len(reference))
     with np.errstate(invalid="ignore"):
-        margin = np.where(broken, np.inf, reference[every, before] - reference[every, after])
+        margin = np.where(broken, np.inf, reference[rows, before] - reference[rows, after])
     return (before != after) | broken, margin
 
 
-def lead(logits: np.ndarray) -> np.ndarray:
-    """Return by how much the largest logit of each row exceeds the second largest."""
+def margins(logits: np.ndarray) -> np.ndarray:
+    """Return the difference between the largest and second-largest logit of each row."""
     highest = np.partition(logits, -2, axis=1)
     return np.asarray(highest[:, -1] - highest[:, -2])
 

@@ -1,4 +1,4 @@
-"""Values of metrics, and which direction is better."""
+"""Values of metrics and their direction: higher or lower is better."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     pass
 
-LOWER_IS_BETTER = ("log_loss",)  # every other metric is the better the higher it is
+LOWER_IS_BETTER = ("log_loss",)  # for every other metric, higher is better
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Measurement:
     """A metric's value.
 
     Attributes:
-        value: the metric.
-        standard_error: of the value over examples.
+        value: the metric's value.
+        standard_error: the value's standard error over examples.
         count: number of examples.
     """
 
@@ -26,11 +26,11 @@ class Measurement:
     count: int
 
 
-def better(metric: str, score: float) -> float:
-    """Return a score so that higher is better, whatever the metric."""
+def orient(metric: str, score: float) -> float:
+    """Return a score, negated if lower is better, so that higher is better for any metric."""
     return -score if metric in LOWER_IS_BETTER else score
 
 
-def drop_of(metric: str, before: float, after: float) -> float:
-    """Return by how much a metric is worse; negative if it is better."""
-    return better(metric, before) - better(metric, after)
+def metric_drop(metric: str, before: float, after: float) -> float:
+    """Return how much worse a metric became; negative if it improved."""
+    return orient(metric, before) - orient(metric, after)

@@ -1,7 +1,7 @@
 """The kind `multilabel`: one text or two, any number of labels.
 
-Each label has a probability of its own and a threshold, chosen on validation for the best F1 of
-that label and stored with the task.
+Each label has its own probability and its own threshold, which is chosen on validation for the
+label's best F1 and stored with the task.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taskbank.data.fields import Field, is_number, shown
+from taskbank.data.fields import Field, is_number, preview
 from taskbank.digests import Json
 from taskbank.errors import DataError
-from taskbank.kinds.changes import Changes, moved_by, scale_of
+from taskbank.kinds.changes import Changes, largest_changes, output_scale
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
-from taskbank.kinds.labels import check_alike, rarest
+from taskbank.kinds.labels import check_distinct, rarest
 from taskbank.kinds.metrics import Measurement
-from taskbank.kinds.resampling import bootstrap
-from taskbank.kinds.text import ONE_TEXT, TWO_TEXTS, TextKind, are_inputs, input_names
+from taskbank.kinds.resampling import bootstrap_error
+from taskbank.kinds.text import ONE_TEXT, TWO_TEXTS, TextKind, input_names, inputs_check
 
 if TYPE_CHECKING:
     import torch
 
-# What a threshold may be: fine enough to matter, coarse enough not to fit a single example.
+# Candidate thresholds: fine enough to matter, too coarse to fit a single example.
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
-SMALLEST, LARGEST = 1e-3, 1 - 1e-3  # shares whose logits are still ordinary numbers
+SMALLEST, LARGEST = 1e-3, 1 - 1e-3  # bounds on shares, so that their logits are finite
 
 
 class Multilabel(TextKind):
@@ -41,21 +41,21 @@ class Multilabel(TextKind):
     metric = "f1_micro"
 
     def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
-        """Return the labels that occur, sorted, with thresholds of one half.
+        """Return the sorted labels of the training data, with thresholds of one half.
 
         Raises:
-            DataError: if there is no label, or every row has the same ones, or two look alike.
-            InputError: if a setting is asked for.
+            DataError: if every row has the same labels, or two labels look alike.
+            InputError: if any setting is requested.
         """
         check_requested(self.name, requested)
-        found = {label for row in columns["labels"] for label in row}
+        names = {label for row in columns["labels"] for label in row}
         if len({frozenset(row) for row in columns["labels"]}) < 2:
             raise DataError(
-                f"every row of {origin} has the labels {shown(columns['labels'][0])}: there is "
+                f"every row of {origin} has the labels {preview(columns['labels'][0])}: there is "
                 "nothing to predict"
             )
-        check_alike(found, origin)
-        labels = tuple(sorted(found))
+        check_distinct(names, origin)
+        labels = tuple(sorted(names))
         settings = {
             "inputs": input_names(self.inputs, columns),
             "thresholds": [0.5] * len(labels),
@@ -68,17 +68,17 @@ class Multilabel(TextKind):
         Raises:
             DataError: naming the row and the label, or a setting.
         """
-        fits = {
-            "inputs": are_inputs(self.inputs, columns),
+        checks = {
+            "inputs": inputs_check(self.inputs, columns),
             "thresholds": lambda value: _are_thresholds(value, len(definition.labels)),
         }
-        check_settings(self.name, definition, fits)
+        check_settings(self.name, definition, checks)
         known = set(definition.labels)
         for row, labels in enumerate(columns["labels"], start=1):
             for label in labels:
                 if label not in known:
                     raise DataError(
-                        f"row {row} of {origin} has the label {shown(label)}, which train does "
+                        f"row {row} of {origin} has the label {preview(label)}, which train does "
                         "not have: correct it, leave it out, or add examples of it to train"
                     )
 
@@ -87,11 +87,11 @@ class Multilabel(TextKind):
         return rarest(columns["labels"])
 
     def outputs(self, definition: Definition) -> int:
-        """Return how many numbers the head gives: one a label."""
+        """Return the number of outputs: one per label."""
         return len(definition.labels)
 
     def targets(self, columns: Columns, definition: Definition) -> np.ndarray:
-        """Return 1 for each label that an example has, else 0: float32 [examples, labels]."""
+        """Return 1 for each label of an example, else 0: float32 [examples, labels]."""
         positions = {label: position for position, label in enumerate(definition.labels)}
         targets = np.zeros((len(columns["labels"]), len(positions)), dtype=np.float32)
         for row, labels in enumerate(columns["labels"]):
@@ -112,54 +112,62 @@ class Multilabel(TextKind):
         )
 
     def balance(self, columns: Columns, definition: Definition) -> np.ndarray:
-        """Return for each label how many examples lack it to one that has it."""
-        having = self.targets(columns, definition).sum(axis=0)
-        lacking = len(columns["labels"]) - having
-        return np.asarray(np.maximum(lacking, 1) / np.maximum(having, 1), dtype=np.float32)
+        """Return for each label the ratio of examples without it to examples with it."""
+        with_label = self.targets(columns, definition).sum(axis=0)
+        without_label = len(columns["labels"]) - with_label
+        return np.asarray(
+            np.maximum(without_label, 1) / np.maximum(with_label, 1), dtype=np.float32
+        )
 
     def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:
-        """Return the shape of predictions: examples, labels."""
+        """Return the shape of predictions: [examples, labels]."""
         return len(columns["labels"]), len(definition.labels)
 
     def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
-        """Return the definition with the threshold of each label that gives it the best F1.
+        """Return the definition with the thresholds that give each label its best F1.
 
-        Of equal ones the nearest to one half; a label that no example has keeps one half.
+        Ties go to the threshold nearest one half; a label without examples keeps one half.
         """
-        wanted = self.targets(columns, definition) > 0
-        shares = _probabilities(predictions)
-        f1 = np.array([_f1_by_label(wanted, shares >= threshold) for threshold in THRESHOLDS])
+        expected = self.targets(columns, definition) > 0
+        probabilities = _probabilities(predictions)
+        f1 = np.array(
+            [_f1_by_label(expected, probabilities >= threshold) for threshold in THRESHOLDS]
+        )
         nearness = -np.abs(THRESHOLDS - 0.5)[:, None]
         best = np.lexsort((np.broadcast_to(nearness, f1.shape), f1), axis=0)[-1]
-        thresholds = np.where(wanted.any(axis=0), THRESHOLDS[best], 0.5)
-        settings = {**definition.settings, "thresholds": [float(one) for one in thresholds]}
+        thresholds = np.where(expected.any(axis=0), THRESHOLDS[best], 0.5)
+        settings = {
+            **definition.settings,
+            "thresholds": [float(threshold) for threshold in thresholds],
+        }
         return replace(definition, settings=settings)
 
     def scores(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, float]:
-        """Return micro and macro F1, and the share of examples with exactly their labels."""
-        wanted = self.targets(columns, definition) > 0
-        scored = _scored(wanted, _chosen(predictions, definition))
-        return {name: score(np.arange(len(wanted))) for name, score in scored.items()}
+        """Return micro F1, macro F1 and the share of examples with exactly the right labels."""
+        expected = self.targets(columns, definition) > 0
+        metrics = _metric_functions(expected, _predicted_labels(predictions, definition))
+        return {name: score(np.arange(len(expected))) for name, score in metrics.items()}
 
     def metrics(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, Measurement]:
-        """Return every metric with a bootstrap's standard error."""
-        wanted = self.targets(columns, definition) > 0
-        scored, count = _scored(wanted, _chosen(predictions, definition)), len(wanted)
+        """Return every metric with its bootstrapped standard error."""
+        expected = self.targets(columns, definition) > 0
+        metrics = _metric_functions(expected, _predicted_labels(predictions, definition))
+        count = len(expected)
         return {
-            name: Measurement(score(np.arange(count)), bootstrap(count, score), count)
-            for name, score in scored.items()
+            name: Measurement(score(np.arange(count)), bootstrap_error(count, score), count)
+            for name, score in metrics.items()
         }
 
     def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
-        """Return the logit of each label's share, for every example the same."""
-        wanted = self.targets(columns, definition)
-        shares = np.clip(wanted.mean(axis=0), SMALLEST, LARGEST)
+        """Return the logit of each label's share, the same for every example."""
+        expected = self.targets(columns, definition)
+        shares = np.clip(expected.mean(axis=0), SMALLEST, LARGEST)
         logits = np.log(shares / (1 - shares)).astype(np.float32)
-        return np.tile(logits, (len(wanted), 1))
+        return np.tile(logits, (len(expected), 1))
 
     def changes(
         self,
@@ -168,53 +176,62 @@ class Multilabel(TextKind):
         columns: Columns,
         definition: Definition,
     ) -> Changes:
-        """Compare logits: a change is a label that is now on the other side of its threshold."""
+        """Compare logits: an example changes if a label's logit crosses its threshold."""
         broken = ~np.isfinite(predictions).all(axis=1)
-        other = _chosen(reference, definition) != _chosen(predictions, definition)
-        margin = np.where(other, _leads(reference, definition), 0).max(axis=1)
+        before = _predicted_labels(reference, definition)
+        crossed = before != _predicted_labels(predictions, definition)
+        margin = np.where(crossed, _threshold_margins(reference, definition), 0).max(axis=1)
         margin = np.where(broken, np.inf, margin)
-        moved = moved_by(reference, predictions)
-        return Changes(other.any(axis=1) | broken, margin, moved, scale_of(reference))
+        moved = largest_changes(reference, predictions)
+        return Changes(crossed.any(axis=1) | broken, margin, moved, output_scale(reference))
 
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return the smallest distance of a logit to its threshold, as `changes` counts it."""
-        return np.asarray(_leads(predictions, definition).min(axis=1))
+        """Return the smallest margin of a logit to its threshold in each example."""
+        return np.asarray(_threshold_margins(predictions, definition).min(axis=1))
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return the share of all labels that are rightly given or not given."""
-        wanted = self.targets(columns, definition) > 0
-        return np.asarray((wanted == _chosen(predictions, definition)).mean(axis=1))
+        """Return the share of all labels that are correctly predicted or omitted."""
+        expected = self.targets(columns, definition) > 0
+        return np.asarray((expected == _predicted_labels(predictions, definition)).mean(axis=1))
 
     def answers(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> list[dict[str, Json]]:
-        """Return the labels of each example, and the probability of every one.
+        """Return the labels of each example, and the probability of every label.
 
-        The score is the probability of the labels together, as if they were independent.
+        The score is the joint probability of the predicted labels, assuming independence.
         """
-        found: list[dict[str, Json]] = []
-        shares, chosen = _probabilities(predictions), _chosen(predictions, definition)
-        for own, picked in zip(shares, chosen, strict=True):
-            labels = [label for label, one in zip(definition.labels, picked, strict=True) if one]
-            found.append(
+        answers: list[dict[str, Json]] = []
+        rows = zip(
+            _probabilities(predictions), _predicted_labels(predictions, definition), strict=True
+        )
+        for probabilities, predicted in rows:
+            labels = [
+                label
+                for label, is_predicted in zip(definition.labels, predicted, strict=True)
+                if is_predicted
+            ]
+            answers.append(
                 {
                     "label": ", ".join(labels),
                     "labels": labels,
-                    "score": float(np.where(picked, own, 1 - own).prod()),
-                    "probabilities": dict(zip(definition.labels, map(float, own), strict=True)),
+                    "score": float(np.where(predicted, probabilities, 1 - probabilities).prod()),
+                    "probabilities": dict(
+                        zip(definition.labels, map(float, probabilities), strict=True)
+                    ),
                 }
             )
-        return found
+        return answers
 
 
-def _leads(logits: np.ndarray, definition: Definition) -> np.ndarray:
-    """Return how far each logit is from its threshold, as a lead of one class over another.
+def _threshold_margins(logits: np.ndarray, definition: Definition) -> np.ndarray:
+    """Return the distance of each logit to its threshold, as a margin between two classes.
 
-    From a threshold to the other side of it is half of what it is between two classes.
+    The distance is doubled: between two classes, noise moves both logits, here only one.
     """
     thresholds = np.array(definition.settings["thresholds"])
     return np.asarray(2 * np.abs(logits - np.log(thresholds / (1 - thresholds))))
@@ -227,42 +244,44 @@ def _probabilities(logits: np.ndarray) -> np.ndarray:
     return shares
 
 
-def _chosen(logits: np.ndarray, definition: Definition) -> np.ndarray:
-    chosen: np.ndarray = _probabilities(logits) >= np.array(definition.settings["thresholds"])
-    return chosen
+def _predicted_labels(logits: np.ndarray, definition: Definition) -> np.ndarray:
+    predicted: np.ndarray = _probabilities(logits) >= np.array(definition.settings["thresholds"])
+    return predicted
 
 
 def _are_thresholds(value: Json, count: int) -> bool:
     if not isinstance(value, list) or len(value) != count:
         return False
-    return all(is_number(one) and 0 < one < 1 for one in value)
+    return all(is_number(threshold) and 0 < threshold < 1 for threshold in value)
 
 
-def _f1_by_label(wanted: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return the F1 of each label; 0 where it is neither wanted nor chosen."""
-    hits = (wanted & chosen).sum(axis=0)
-    f1: np.ndarray = 2 * hits / np.maximum(wanted.sum(axis=0) + chosen.sum(axis=0), 1)
+def _f1_by_label(expected: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return the F1 of each label; 0 for a label that is neither expected nor predicted."""
+    hits = (expected & predicted).sum(axis=0)
+    f1: np.ndarray = 2 * hits / np.maximum(expected.sum(axis=0) + predicted.sum(axis=0), 1)
     return f1
 
 
-def _scored(wanted: np.ndarray, chosen: np.ndarray) -> dict[str, Callable[[np.ndarray], float]]:
-    """Return every metric, as a function of which examples are counted (some maybe twice).
+def _metric_functions(
+    expected: np.ndarray, predicted: np.ndarray
+) -> dict[str, Callable[[np.ndarray], float]]:
+    """Return every metric as a function of the positions of examples, with repeats.
 
-    Scikit-learn takes a task of one label for one of two classes, and scores both.
+    Scikit-learn treats a single label as a task of two classes, and scores both.
     """
-    hits, exact = wanted & chosen, (wanted == chosen).all(axis=1)
-    all_hits, all_total = hits.sum(axis=1), wanted.sum(axis=1) + chosen.sum(axis=1)
+    hits, exact = expected & predicted, (expected == predicted).all(axis=1)
+    all_hits, all_total = hits.sum(axis=1), expected.sum(axis=1) + predicted.sum(axis=1)
     # Counts are exact in float32 up to 16 million examples.
     hits_by_label = hits.astype(np.float32)
-    total_by_label = wanted.astype(np.float32) + chosen
+    total_by_label = expected.astype(np.float32) + predicted
 
     def micro(rows: np.ndarray) -> float:
         return float(2 * all_hits[rows].sum() / max(all_total[rows].sum(), 1))
 
     def macro(rows: np.ndarray) -> float:
-        times = np.bincount(rows, minlength=len(wanted)).astype(np.float32)
-        own, total = times @ hits_by_label, times @ total_by_label
-        return float(np.mean(2.0 * own.astype(np.float64) / np.maximum(total, 1)))
+        times = np.bincount(rows, minlength=len(expected)).astype(np.float32)
+        hit_counts, total = times @ hits_by_label, times @ total_by_label
+        return float(np.mean(2.0 * hit_counts.astype(np.float64) / np.maximum(total, 1)))
 
     return {
         "f1_micro": micro,

@@ -1,8 +1,8 @@
 """The kind `regression`: one text or two, one number.
 
-The head learns the number in units of train's standard deviation around train's mean, so
-that a learning rate means the same whatever the numbers are; Houlsby et al. 2019 have STS-B,
-scored by Spearman's rank correlation.
+The head learns the number in standard deviations from the mean of the training data, so that a
+learning rate has the same effect in any unit. Houlsby et al. 2019 use STS-B, scored by
+Spearman's rank correlation.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy as np
 from taskbank.data.fields import Field, is_number
 from taskbank.digests import Json
 from taskbank.errors import DataError
-from taskbank.kinds.changes import Changes, moved_by, scale_of
+from taskbank.kinds.changes import Changes, largest_changes, output_scale
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.metrics import Measurement
-from taskbank.kinds.resampling import bootstrap
-from taskbank.kinds.text import ONE_TEXT, TWO_TEXTS, TextKind, are_inputs, input_names
+from taskbank.kinds.resampling import bootstrap_error
+from taskbank.kinds.text import ONE_TEXT, TWO_TEXTS, TextKind, input_names, inputs_check
 
 if TYPE_CHECKING:
     import torch
 
-STRATA = 10  # parts of the range that a held-out part has some of each
-FARTHEST = 1e6  # standard deviations from the mean, beyond which a number is a slip
+STRATA = 10  # number of parts, by rank, that stratification distinguishes
+FARTHEST = 1e6  # standard deviations from the mean; a number beyond is a typing error
 
 
 class Regression(TextKind):
@@ -39,15 +39,16 @@ class Regression(TextKind):
     metric = "spearman"
 
     def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
-        """Return mean and standard deviation of the numbers, and what an input is made of.
+        """Return the mean and standard deviation of the numbers, and the input fields.
 
         Raises:
-            DataError: if all numbers are the same, or too large or too close to be told apart.
-            InputError: if a setting is asked for.
+            DataError: if all numbers are equal, or too large or too close for their deviation to be
+            a finite positive number.
+            InputError: if any setting is requested.
         """
         check_requested(self.name, requested)
         values = np.array(columns["label"], dtype=np.float64)
-        if _constant(values):
+        if _is_constant(values):
             raise DataError(
                 f"every label of {origin} is {values[0]:g}: there is nothing to predict"
             )
@@ -62,37 +63,38 @@ class Regression(TextKind):
         return Definition((), settings)
 
     def check(self, columns: Columns, definition: Definition, origin: str) -> None:
-        """Raise unless every label is a number of train's order.
+        """Raise unless every label is of the training data's order of magnitude.
 
-        Of an adapter that was imported, no more can be known of mean and standard deviation than
-        that they are finite, the latter positive, and the labels near: correlations, and so the
-        metrics, are the same in any unit.
+        For an imported adapter, only this can be checked of mean and standard deviation: both are
+        finite, the deviation is positive and the labels are near. Correlations, and so the metrics,
+        are the same in any unit.
 
         Raises:
             DataError: naming the row and the value, or a setting.
         """
-        inputs = are_inputs(self.inputs, columns)
-        fits = {"mean": is_number, "std": _is_spread, "inputs": inputs}
-        check_settings(self.name, definition, fits)
+        inputs = inputs_check(self.inputs, columns)
+        checks = {"mean": is_number, "std": _is_positive_number, "inputs": inputs}
+        check_settings(self.name, definition, checks)
         mean, std = definition.settings["mean"], definition.settings["std"]
         for row, value in enumerate(columns["label"], start=1):
             if not abs(value - mean) / std <= FARTHEST:
                 raise DataError(
                     f"row {row} of {origin} has the label {value:g}, more than {FARTHEST:,.0f} "
-                    f"times as far from the mean of train, {mean:g}, as its numbers usually are: "
-                    "correct it, or leave the row out"
+                    f"standard deviations from the mean of train, {mean:g}: correct it, or leave "
+                    "the row out"
                 )
 
     def strata(self, columns: Columns) -> Sequence[Hashable]:
-        """Return the tenth (of few rows, the larger part) that each number is in, by rank."""
+        """Return the tenth, by rank, that each number is in; fewer, larger parts for few rows."""
         values = np.array(columns["label"], dtype=np.float64)
         ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-        parts = max(1, min(STRATA, len(ranks) // STRATA))  # each with one to hold out of ten
+        # At least ten rows per part, so that each part has a row to hold out of ten.
+        parts = max(1, min(STRATA, len(ranks) // STRATA))
         found: list[int] = (ranks * parts // len(ranks)).tolist()
         return found
 
     def outputs(self, definition: Definition) -> int:
-        """Return how many numbers the head gives: one."""
+        """Return the number of outputs: one."""
         return 1
 
     def targets(self, columns: Columns, definition: Definition) -> np.ndarray:
@@ -114,38 +116,38 @@ class Regression(TextKind):
         return torch.nn.functional.mse_loss(outputs.float().squeeze(-1), supervision["targets"])
 
     def balance(self, columns: Columns, definition: Definition) -> None:
-        """Return none: there are no classes."""
+        """Return None: there are no classes."""
 
     def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:
-        """Return the shape of predictions: examples, 1."""
+        """Return the shape of predictions: [examples, 1]."""
         return len(columns["label"]), 1
 
     def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
-        """Return the definition unchanged: nothing is chosen on validation."""
+        """Return the definition unchanged: it has nothing to tune on validation."""
         return definition
 
     def scores(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, float]:
-        """Return Pearson's and Spearman's correlation; 0 where nothing varies."""
-        values, wanted = _compared(predictions, columns)
-        return {name: function(values, wanted) for name, function in CORRELATIONS.items()}
+        """Return Pearson's and Spearman's correlation; 0 if one side is constant."""
+        values, expected = _values_and_labels(predictions, columns)
+        return {name: correlation(values, expected) for name, correlation in CORRELATIONS.items()}
 
     def metrics(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, Measurement]:
-        """Return both correlations with a bootstrap's standard errors."""
-        values, wanted = _compared(predictions, columns)
-        count = len(wanted)
+        """Return both correlations with bootstrapped standard errors."""
+        values, expected = _values_and_labels(predictions, columns)
+        count = len(expected)
 
-        def measured(function: Callable[[np.ndarray, np.ndarray], float]) -> Measurement:
-            error = bootstrap(count, lambda rows: function(values[rows], wanted[rows]))
-            return Measurement(function(values, wanted), error, count)
+        def measure(correlation: Callable[[np.ndarray, np.ndarray], float]) -> Measurement:
+            error = bootstrap_error(count, lambda rows: correlation(values[rows], expected[rows]))
+            return Measurement(correlation(values, expected), error, count)
 
-        return {name: measured(function) for name, function in CORRELATIONS.items()}
+        return {name: measure(correlation) for name, correlation in CORRELATIONS.items()}
 
     def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
-        """Return the mean, for every example."""
+        """Return the mean of the training data for every example."""
         return np.zeros((len(columns["label"]), 1), dtype=np.float32)
 
     def changes(
@@ -155,33 +157,33 @@ class Regression(TextKind):
         columns: Columns,
         definition: Definition,
     ) -> Changes:
-        """Compare the numbers: a change is one that is written otherwise, in four digits."""
-        moved = moved_by(reference, predictions)
+        """Compare the numbers: an example changes if its number differs in four digits."""
+        moved = largest_changes(reference, predictions)
         before, after = (
-            [answer["label"] for answer in self.answers(one, columns, definition)]
-            for one in (reference, predictions)
+            [answer["label"] for answer in self.answers(outputs, columns, definition)]
+            for outputs in (reference, predictions)
         )
-        changed = np.array([one != two for one, two in zip(before, after, strict=True)])
-        return Changes(changed | ~np.isfinite(moved), moved, moved, scale_of(reference))
+        changed = np.array([old != new for old, new in zip(before, after, strict=True)])
+        return Changes(changed | ~np.isfinite(moved), moved, moved, output_scale(reference))
 
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return zeros: between numbers there is no boundary."""
+        """Return zeros: numbers have no decision boundary."""
         return np.zeros(len(predictions))
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return minus the error of each number, in the units of the labels."""
+        """Return the negated error of each number, in the units of the labels."""
         settings = definition.settings
-        values, wanted = _compared(predictions, columns)
-        return np.asarray(-np.abs(values * settings["std"] + settings["mean"] - wanted))
+        values, expected = _values_and_labels(predictions, columns)
+        return np.asarray(-np.abs(values * settings["std"] + settings["mean"] - expected))
 
     def answers(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> list[dict[str, Json]]:
-        """Return each number, as `value` and `score`, and as text."""
+        """Return each number as `value` and `score`, and as text."""
         settings = definition.settings
         values = predictions[:, 0].astype(np.float64) * settings["std"] + settings["mean"]
         return [
@@ -190,29 +192,29 @@ class Regression(TextKind):
         ]
 
 
-def _is_spread(value: Json) -> bool:
+def _is_positive_number(value: Json) -> bool:
     return is_number(value) and value > 0
 
 
-def _compared(predictions: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+def _values_and_labels(predictions: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
     return predictions[:, 0].astype(np.float64), np.array(columns["label"], dtype=np.float64)
 
 
-def _pearson(values: np.ndarray, wanted: np.ndarray) -> float:
-    if _constant(values) or _constant(wanted) or not np.isfinite(values).all():
+def _pearson(values: np.ndarray, expected: np.ndarray) -> float:
+    if _is_constant(values) or _is_constant(expected) or not np.isfinite(values).all():
         return 0.0
-    one, other = values - values.mean(), wanted - wanted.mean()
-    spread = np.sqrt(one @ one) * np.sqrt(other @ other)
-    return float(np.clip(one @ other / spread, -1, 1)) if spread > 0 else 0.0
+    deviations, expected_deviations = values - values.mean(), expected - expected.mean()
+    norm = np.sqrt(deviations @ deviations) * np.sqrt(expected_deviations @ expected_deviations)
+    return float(np.clip(deviations @ expected_deviations / norm, -1, 1)) if norm > 0 else 0.0
 
 
-def _spearman(values: np.ndarray, wanted: np.ndarray) -> float:
+def _spearman(values: np.ndarray, expected: np.ndarray) -> float:
     from scipy.stats import rankdata
 
-    return _pearson(rankdata(values), rankdata(wanted))
+    return _pearson(rankdata(values), rankdata(expected))
 
 
-def _constant(values: np.ndarray) -> bool:
+def _is_constant(values: np.ndarray) -> bool:
     return bool(values.min() == values.max())
 
 

@@ -1,4 +1,4 @@
-"""Standard errors over examples, by the bootstrap from a fixed seed."""
+"""Standard errors over examples; bootstraps use a fixed seed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 RESAMPLES = 200
 
 
-def bootstrap(count: int, score: Callable[[np.ndarray], float]) -> float:
+def bootstrap_error(count: int, score: Callable[[np.ndarray], float]) -> float:
     """Return the standard deviation of a score over resampled examples.
 
     Args:
         count: number of examples.
-        score: of some examples, given their positions, an array of shape [count].
+        score: returns the score of the examples at some positions, an array of shape [count].
     """
     generator = np.random.default_rng(0)
-    drawn = (generator.integers(0, count, size=count) for _ in range(RESAMPLES))
-    return float(np.std([score(rows) for rows in drawn], ddof=1))
+    samples = (generator.integers(0, count, size=count) for _ in range(RESAMPLES))
+    return float(np.std([score(rows) for rows in samples], ddof=1))
 
 
-def of_mean(values: np.ndarray) -> float:
+def standard_error_of_mean(values: np.ndarray) -> float:
     """Return the standard error of the mean of some values."""
     return float(values.std() / np.sqrt(len(values)))

@@ -15,13 +15,13 @@ PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalised_words(text: str) -> list[str]:
-    """Return the words that SQuAD's scoring compares: no case, punctuation or articles."""
+    """Return the words that SQuAD's scoring compares: lower-case, no punctuation or articles."""
     return ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split()
 
 
-def words_f1(found: list[str], wanted: list[str]) -> float:
-    """Return the F1 over the words of a predicted and a right answer."""
-    if not found or not wanted:
-        return float(found == wanted)
-    same = sum((Counter(found) & Counter(wanted)).values())
-    return 2 * same / (len(found) + len(wanted))
+def words_f1(predicted: list[str], correct: list[str]) -> float:
+    """Return the F1 over the words of a predicted and a correct answer."""
+    if not predicted or not correct:
+        return float(predicted == correct)
+    shared = sum((Counter(predicted) & Counter(correct)).values())
+    return 2 * shared / (len(predicted) + len(correct))

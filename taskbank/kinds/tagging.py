@@ -1,9 +1,9 @@
 """The kind `tagging`: a label for every word, such as names in a text.
 
 The words of a text are joined by single spaces, and a word is read at its first sub-word, as in
-Devlin et al. 2019, section 5.3. Tags are in the BIO form (B-name, I-name, O) or one of its
-relatives, and scored as entities by `seqeval`; tags of another form, such as parts of speech,
-count as entities of one word.
+Devlin et al. 2019, section 5.3. Tags in the BIO form (B-name, I-name, O) or a variant of it are
+scored as entities by `seqeval`; tags of another form, such as parts of speech, count as entities
+of one word.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from taskbank.checks import check_text
-from taskbank.data.fields import Field, shown
+from taskbank.data.fields import Field, preview
 from taskbank.digests import Json
 from taskbank.errors import DataError
-from taskbank.kinds.changes import Changes, moved_by, scale_of
+from taskbank.kinds.changes import Changes, largest_changes, output_scale
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.entities import ENTITY, entities_of, seqeval_metrics, seqeval_tags
 from taskbank.kinds.kind import Columns
-from taskbank.kinds.labels import MANY, check_alike, rarest
-from taskbank.kinds.logits import lead, other_class, softmax
+from taskbank.kinds.labels import MAX_LISTED_LABELS, check_distinct, rarest
+from taskbank.kinds.logits import class_changes, margins, softmax
 from taskbank.kinds.metrics import Measurement
-from taskbank.kinds.resampling import bootstrap, of_mean
-from taskbank.kinds.text import is_written
+from taskbank.kinds.resampling import bootstrap_error, standard_error_of_mean
+from taskbank.kinds.text import is_nonblank_text
 from taskbank.kinds.words import Words, find_words, first_tokens, word_places
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     from taskbank.data.encoded import Encoded
 
-OVERLAP = 4  # neighbouring windows share one token in so many
+OVERLAP = 4  # neighbouring windows share 1 / OVERLAP of their tokens
 
 
 class Tagging:
     """A label for every word.
 
-    Predictions have a row a word, those of an example one after the other, and a column a label.
+    Predictions have one row per word, in the order of the examples, and one column per label.
     """
 
     name = "tagging"
@@ -52,11 +52,11 @@ class Tagging:
     training: Mapping[str, Json] = {}
 
     def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
-        """Return the labels that occur, sorted.
+        """Return the sorted tags of the training data.
 
         Raises:
-            DataError: if a row has not one tag a word, or all tags are the same.
-            InputError: if a setting is asked for.
+            DataError: if a row does not have one tag per word, or all tags are the same.
+            InputError: if any setting is requested.
             MissingExtraError: if seqeval is not installed.
         """
         check_requested(self.name, requested)
@@ -65,16 +65,16 @@ class Tagging:
         labels = {tag for tags in columns["tags"] for tag in tags}
         if len(labels) < 2:
             raise DataError(
-                f"every tag of {origin} is {shown(min(labels))}: there is nothing to predict"
+                f"every tag of {origin} is {preview(min(labels))}: there is nothing to predict"
             )
-        check_alike(labels, origin)
+        check_distinct(labels, origin)
         return Definition(tuple(sorted(labels)))
 
     def check(self, columns: Columns, definition: Definition, origin: str) -> None:
-        """Raise unless every row has one tag a word, all of them the task's.
+        """Raise unless every row has one tag per word, and every tag is one of the task's.
 
         Raises:
-            DataError: naming the row and the tag, or a setting: there are none.
+            DataError: naming the row and the tag, or a setting, as this kind has none.
         """
         check_settings(self.name, definition, {})
         _check_lengths(columns, origin)
@@ -82,15 +82,17 @@ class Tagging:
         for row, tags in enumerate(columns["tags"], start=1):
             for tag in tags:
                 if tag not in known:
-                    some = ", ".join(shown(one) for one in definition.labels[:MANY])
+                    listed = ", ".join(
+                        preview(one) for one in definition.labels[:MAX_LISTED_LABELS]
+                    )
                     raise DataError(
-                        f"row {row} of {origin} has the tag {shown(tag)}, which train does not "
-                        f"have: it has {some}{', …' if len(known) > MANY else ''}; correct the "
-                        "tag, leave the row out, or add examples of it to train"
+                        f"row {row} of {origin} has the tag {preview(tag)}, which train does not "
+                        f"have: it has {listed}{', …' if len(known) > MAX_LISTED_LABELS else ''}; "
+                        "correct the tag, leave the row out, or add examples of it to train"
                     )
 
     def strata(self, columns: Columns) -> Sequence[Hashable]:
-        """Return the rarest type of entity in each example; nothing where there is none."""
+        """Return the rarest type of entity in each example; empty without entities."""
         types = [
             [tag[2:] if ENTITY.fullmatch(tag) else tag for tag in tags if tag != "O"]
             for tags in columns["tags"]
@@ -98,7 +100,7 @@ class Tagging:
         return rarest(types)
 
     def outputs(self, definition: Definition) -> int:
-        """Return how many numbers the head gives a token: one a label."""
+        """Return the number of outputs per token: one per label."""
         return len(definition.labels)
 
     def encode(
@@ -110,21 +112,21 @@ class Tagging:
         *,
         labelled: bool,
     ) -> Encoded:
-        """Tokenise every example in as many windows as it takes; see `Kind.encode`."""
+        """Tokenise every example in as many windows as it needs; see `Objective.encode`."""
         from taskbank.data.tokenization import encode_windows
 
         room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
         texts = [" ".join(words) for words in columns["words"]]
         encoded, windows = encode_windows(tokenizer, texts, max_length, max(room, 0) // OVERLAP)
         tokens = first_tokens(columns["words"], texts, windows, encoded.offsets)
-        told = {}
+        targets = {}
         if labelled:
-            # 0 is for tokens that no word is read at, so that padding is one of them.
-            targets = np.zeros(encoded.offsets[-1], dtype=np.int64)
-            wanted = _positions(columns, definition)
-            targets[tokens[tokens >= 0]] = 1 + wanted[tokens >= 0]
-            told = {"targets": targets}
-        return replace(encoded, tokens=told, places=Words(tokens, _outside(definition)))
+            # 0 marks tokens at which no word is read, and so also padding.
+            classes = np.zeros(encoded.offsets[-1], dtype=np.int64)
+            positions = _positions(columns, definition)
+            classes[tokens[tokens >= 0]] = 1 + positions[tokens >= 0]
+            targets = {"targets": classes}
+        return replace(encoded, token_targets=targets, places=Words(tokens, _outside(definition)))
 
     def loss(
         self,
@@ -132,7 +134,7 @@ class Tagging:
         supervision: Mapping[str, torch.Tensor],
         weights: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return the mean cross-entropy over the batch's words, outputs [batch, tokens, labels]."""
+        """Return the mean cross-entropy over a batch's words; outputs: [batch, tokens, labels]."""
         import torch
 
         targets = supervision["targets"].flatten() - 1
@@ -141,32 +143,32 @@ class Tagging:
         )
         words = targets >= 0
         count = words.sum() if weights is None else (weights[targets.clamp(min=0)] * words).sum()
-        return total / count.clamp(min=1)  # a window may be all overlap
+        return total / count.clamp(min=1)  # a window may have no words of its own
 
     def balance(self, columns: Columns, definition: Definition) -> np.ndarray:
-        """Return a weight a label, inversely to its share: 1 for a label of the mean size."""
-        wanted = _positions(columns, definition)
-        counts = np.bincount(wanted, minlength=len(definition.labels))
-        return np.asarray(len(wanted) / (len(counts) * np.maximum(counts, 1)), dtype=np.float32)
+        """Return one weight per label, inverse to its share: 1 for a label of mean size."""
+        positions = _positions(columns, definition)
+        counts = np.bincount(positions, minlength=len(definition.labels))
+        return np.asarray(len(positions) / (len(counts) * np.maximum(counts, 1)), dtype=np.float32)
 
     def predictions(self, outputs: np.ndarray, encoded: Encoded) -> np.ndarray:
         """Return the outputs of each word's first sub-word."""
         places: Words = encoded.places
-        found: np.ndarray = outputs[places.tokens]
-        unread = places.tokens < 0
-        found[unread] = np.eye(outputs.shape[1], dtype=np.float32)[places.outside]
-        return found
+        predictions: np.ndarray = outputs[places.tokens]
+        missing = places.tokens < 0
+        predictions[missing] = np.eye(outputs.shape[1], dtype=np.float32)[places.outside]
+        return predictions
 
     def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:
-        """Return the shape of predictions: words, labels."""
+        """Return the shape of predictions: [words, labels]."""
         return sum(len(words) for words in columns["words"]), len(definition.labels)
 
     def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
-        """Return the definition unchanged: nothing is chosen on validation."""
+        """Return the definition unchanged: it has nothing to tune on validation."""
         return definition
 
     def examples_of(self, columns: Columns) -> np.ndarray:
-        """Return the position of the example that each word is of."""
+        """Return the position of each word's example."""
         return np.repeat(
             np.arange(len(columns["words"])), [len(words) for words in columns["words"]]
         )
@@ -174,31 +176,31 @@ class Tagging:
     def scores(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, float]:
-        """Return F1 over entities, and the accuracy over words."""
-        wanted = [list(tags) for tags in columns["tags"]]
-        found = _tags(predictions, columns, definition)
-        right = [
+        """Return F1 over entities and accuracy over words."""
+        correct = [list(tags) for tags in columns["tags"]]
+        predicted = _tags(predictions, columns, definition)
+        matches = [
             tag == other
-            for one, two in zip(wanted, found, strict=True)
+            for one, two in zip(correct, predicted, strict=True)
             for tag, other in zip(one, two, strict=True)
         ]
         f1 = seqeval_metrics().f1_score(
-            seqeval_tags(wanted, definition), seqeval_tags(found, definition), zero_division=0
+            seqeval_tags(correct, definition), seqeval_tags(predicted, definition), zero_division=0
         )
-        return {"f1": float(f1), "accuracy": float(np.mean(right))}
+        return {"f1": float(f1), "accuracy": float(np.mean(matches))}
 
     def metrics(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, Measurement]:
-        """Return both with a standard error: a bootstrap's over examples, and the mean's."""
-        wanted = [list(tags) for tags in columns["tags"]]
-        found = _tags(predictions, columns, definition)
+        """Return F1 with a bootstrapped standard error, and accuracy with that of its mean."""
+        correct = [list(tags) for tags in columns["tags"]]
+        predicted = _tags(predictions, columns, definition)
         counts = np.array(
             [
                 (len(one & other), len(one) + len(other))
                 for one, other in (
                     (entities_of(a, definition), entities_of(b, definition))
-                    for a, b in zip(wanted, found, strict=True)
+                    for a, b in zip(correct, predicted, strict=True)
                 )
             ]
         )
@@ -210,17 +212,20 @@ class Tagging:
         shares = np.array(
             [
                 np.mean([x == y for x, y in zip(a, b, strict=True)])
-                for a, b in zip(wanted, found, strict=True)
+                for a, b in zip(correct, predicted, strict=True)
             ]
         )
-        errors = {"f1": bootstrap(len(counts), f1), "accuracy": of_mean(shares)}
+        errors = {
+            "f1": bootstrap_error(len(counts), f1),
+            "accuracy": standard_error_of_mean(shares),
+        }
         return {
-            name: Measurement(value, errors[name], len(wanted))
+            name: Measurement(value, errors[name], len(correct))
             for name, value in self.scores(predictions, columns, definition).items()
         }
 
     def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
-        """Return the commonest tag, for every word."""
+        """Return the most common tag for every word."""
         counts = np.bincount(_positions(columns, definition), minlength=len(definition.labels))
         predictions = np.zeros(self.shape(columns, definition), dtype=np.float32)
         predictions[:, counts.argmax()] = 1
@@ -233,55 +238,55 @@ class Tagging:
         columns: Columns,
         definition: Definition,
     ) -> Changes:
-        """Compare logits: a change is an example with a word that has another tag."""
-        changed, margin = other_class(reference, predictions)
+        """Compare logits: an example changes if any of its words has a different tag."""
+        changed, margin = class_changes(reference, predictions)
         starts = _starts(columns)
         return Changes(
             np.logical_or.reduceat(changed, starts),
             np.maximum.reduceat(margin, starts),
-            np.maximum.reduceat(moved_by(reference, predictions), starts),
-            scale_of(reference),
+            np.maximum.reduceat(largest_changes(reference, predictions), starts),
+            output_scale(reference),
         )
 
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return the smallest lead of a tag over the next, among an example's words."""
-        return np.minimum.reduceat(lead(predictions), _starts(columns))
+        """Return the smallest margin of a tag over the second best among an example's words."""
+        return np.minimum.reduceat(margins(predictions), _starts(columns))
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return the share of an example's words that have the right tag."""
-        found = zip(columns["tags"], _tags(predictions, columns, definition), strict=True)
+        """Return the share of an example's words with the correct tag."""
+        pairs = zip(columns["tags"], _tags(predictions, columns, definition), strict=True)
         return np.array(
-            [np.mean([a == b for a, b in zip(one, two, strict=True)]) for one, two in found]
+            [np.mean([a == b for a, b in zip(one, two, strict=True)]) for one, two in pairs]
         )
 
     def parse(self, rows: Sequence[tuple[Json, ...]], definition: Definition) -> Columns:
-        """Return the words of texts that are to be predicted, and the texts.
+        """Return the texts to predict and their words.
 
         Args:
-            rows: a text each, which is split into words and signs, or a list of words.
-            definition: of the task.
+            rows: per input, a text, which is split into words and signs, or a list of words.
+            definition: the task's definition.
 
         Raises:
             DataError: naming an input that has no words.
         """
         columns: dict[str, list[Json]] = {"text": [], "words": []}
         for number, row in enumerate(rows, start=1):
-            given = row[0] if len(row) == 1 else row
+            value = row[0] if len(row) == 1 else row
             words: list[Json] = []
-            if isinstance(given, str):
-                words = [given[start:end] for start, end in find_words(given)]
-            elif len(row) == 1 and isinstance(given, list | tuple):
-                words = list(given)
-            if not words or not all(is_written(word) for word in words):
+            if isinstance(value, str):
+                words = [value[start:end] for start, end in find_words(value)]
+            elif len(row) == 1 and isinstance(value, list | tuple):
+                words = list(value)
+            if not words or not all(is_nonblank_text(word) for word in words):
                 raise DataError(
-                    f"input {number} is {shown(given)}: a task of kind 'tagging' takes a text "
+                    f"input {number} is {preview(value)}: a task of kind 'tagging' takes a text "
                     "with words in it, or a list of words"
                 )
-            text = given if isinstance(given, str) else " ".join(words)
+            text = value if isinstance(value, str) else " ".join(words)
             columns["text"].append(check_text(text, f"input {number},"))
             columns["words"].append(words)
         return columns
@@ -289,16 +294,16 @@ class Tagging:
     def answers(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> list[dict[str, Json]]:
-        """Return the entities of each example with their places in its text, and every tag.
+        """Return each example's entities with their positions in its text, and all tags.
 
-        The score is the least sure word's.
+        The score is the lowest probability of its words' tags.
         """
-        found: list[dict[str, Json]] = []
-        sure, row = softmax(predictions).max(axis=1), 0
+        answers: list[dict[str, Json]] = []
+        confidences, row = softmax(predictions).max(axis=1), 0
         texts = columns.get("text", [None] * len(columns["words"]))
         tagged = _tags(predictions, columns, definition)
         for words, text, tags in zip(columns["words"], texts, tagged, strict=True):
-            shares = sure[row : row + len(words)]
+            probabilities = confidences[row : row + len(words)]
             row += len(words)
             joined = " ".join(words)
             text = joined if text is None else text
@@ -309,24 +314,26 @@ class Tagging:
                     "type": name,
                     "start": places[first][0],
                     "end": places[last][1],
-                    "score": float(shares[first : last + 1].min()),
+                    "score": float(probabilities[first : last + 1].min()),
                 }
                 for name, first, last in sorted(entities_of(tags, definition), key=lambda e: e[1:])
             ]
-            found.append(
+            answers.append(
                 {
-                    "label": ", ".join(f"{one['text']} ({one['type']})" for one in entities),
-                    "score": float(shares.min()),
+                    "label": ", ".join(
+                        f"{entity['text']} ({entity['type']})" for entity in entities
+                    ),
+                    "score": float(probabilities.min()),
                     "entities": entities,
                     "words": list(words),
                     "tags": tags,
                 }
             )
-        return found
+        return answers
 
 
 def _starts(columns: Columns) -> np.ndarray:
-    """Return the row of predictions that each example's words start at."""
+    """Return the row of predictions at which each example's words start."""
     return np.cumsum([0, *(len(words) for words in columns["words"][:-1])])
 
 
@@ -336,7 +343,7 @@ def _check_lengths(columns: Columns, origin: str) -> None:
         if len(words) != len(tags):
             raise DataError(
                 f"row {row} of {origin} has {len(words)} words and {len(tags)} tags: "
-                f"{shown(words)} and {shown(tags)}; write one tag a word"
+                f"{preview(words)} and {preview(tags)}; write one tag per word"
             )
 
 
@@ -352,7 +359,7 @@ def _positions(columns: Columns, definition: Definition) -> np.ndarray:
 def _tags(predictions: np.ndarray, columns: Columns, definition: Definition) -> list[list[str]]:
     flat = [definition.labels[position] for position in predictions.argmax(axis=1)]
     ends = np.cumsum([len(words) for words in columns["words"]])
-    return [flat[end - len(own) : end] for own, end in zip(columns["words"], ends, strict=True)]
+    return [flat[end - len(words) : end] for words, end in zip(columns["words"], ends, strict=True)]
 
 
 TAGGING = Tagging()

@@ -1,4 +1,4 @@
-"""Finds the words of a text, and the token at which each word is read."""
+"""Finds the words of a text, and each word's first token."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy as np
 if TYPE_CHECKING:
     from taskbank.data.tokenization import Window
 
-# A word of a text that is to be predicted: a mention or tag, a word with what joins its parts,
-# or a single other sign.
+# A word of a text to predict: a mention or hashtag, a word with its inner punctuation,
+# or any other single character.
 WORD = re.compile(r"[@#]?\w+(?:['’.-]\w+)*|[^\w\s]")
 SIGN = re.compile(r"[^\w\s]")
 
 
 @dataclass(frozen=True)
 class Words:
-    """Where the words of all examples are read.
+    """The tokens at which the words of all examples are read.
 
     Attributes:
-        tokens: of each word, the index of its first sub-word among all tokens; -1 where the
-            tokenizer makes nothing of it.
-        outside: position of the label that such a word has.
+        tokens: the index of each word's first sub-word among all tokens; -1 for a word without
+            tokens.
+        outside: the position of the label that a word without tokens gets.
     """
 
     tokens: np.ndarray
@@ -34,14 +34,14 @@ class Words:
 
 
 def word_places(words: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the first character and the one after the last of words joined by spaces."""
+    """Return the start and end of each word in the words joined by spaces."""
     ends = np.cumsum([len(word) + 1 for word in words]) - 1
     return [(int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True)]
 
 
 def find_words(text: str) -> list[tuple[int, int]]:
-    """Return where the words and signs of a text stand."""
-    # Python counts no combining mark among the letters, and Hindi or "e\u0301" would fall apart.
+    """Return the start and end of each word and sign of a text."""
+    # Python's \w excludes combining marks, so that Hindi words and "e\u0301" would be split.
     plain = SIGN.sub(lambda sign: "x" if category(sign[0])[0] == "M" else sign[0], text)
     return [match.span() for match in WORD.finditer(plain)]
 
@@ -52,11 +52,11 @@ def first_tokens(
     windows: Sequence[Window],
     offsets: np.ndarray,
 ) -> np.ndarray:
-    """Return the index of each word's first sub-word, in the window where it has most context.
+    """Return the index of each word's first sub-word, in the window with the most context.
 
-    Places are counted as if the texts were joined by spaces, as the words of each are.
+    Positions are counted in all texts joined by spaces, as the words of each text are.
     """
-    sizes = np.array([len(word) for own in words for word in own])
+    sizes = np.array([len(word) for example_words in words for word in example_words])
     starts = np.cumsum(sizes + 1) - sizes - 1
     begins = np.cumsum([0, *(len(text) + 1 for text in texts)])
     inside = np.flatnonzero(np.concatenate([window.inside for window in windows]))
@@ -69,10 +69,10 @@ def first_tokens(
     left, right = (np.searchsorted(number, number, side=side) for side in ("left", "right"))
     around = np.minimum(inside - inside[left], inside[right - 1] - inside)
     usable = np.flatnonzero(at < np.minimum(stop, (starts + sizes)[word]))
-    # A character may be several tokens, of which only the first begins it.
+    # A character may have several tokens, of which only the first counts.
     place = np.stack([number, at])[:, usable]
     usable = usable[np.append(True, (place[:, 1:] != place[:, :-1]).any(axis=0))[: len(usable)]]
-    # A window may begin inside a word: what counts is the word's earliest piece.
+    # A window may begin inside a word, but only the word's first piece counts.
     order = usable[np.lexsort((-around[usable], at[usable], word[usable]))]
     read, first = np.unique(word[order], return_index=True)
     tokens = np.full(len(sizes), -1, dtype=np.int64)
@@ -81,7 +81,7 @@ def first_tokens(
 
 
 def _without_spaces(text: str, at: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Return where tokens begin that some tokenizers let begin with the space before a word."""
+    """Return the starts of tokens without the leading spaces that some tokenizers include."""
     space = np.zeros(len(text) + 1, dtype=bool)
     space[[match.start() for match in re.finditer(r"\s", text)]] = True
     while (before := space[at] & (at < stop)).any():

@@ -1,1 +1,1 @@
-"""The methods of adaptation: what is put onto a frozen backbone and trained."""
+"""The methods of adaptation: the trainable modules that they add to a frozen backbone."""

@@ -1,4 +1,4 @@
-"""The biases only: BitFit, Ben Zaken et al. 2022 (arXiv 2106.10199), section 3."""
+"""Trains only the biases: BitFit, Ben Zaken et al. 2022 (arXiv 2106.10199), section 3."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from taskbank.backbone.adaptation import Adaptation, After
+from taskbank.backbone.adaptation import Adaptation, OutputChange
 from taskbank.backbone.backbone import Backbone
 from taskbank.digests import Json
 from taskbank.errors import InputError
@@ -20,7 +20,7 @@ class Bias(torch.nn.Module):
     """The trainable copy of a module's bias.
 
     Args:
-        original: the bias of the backbone.
+        original: the backbone's bias.
     """
 
     def __init__(self, original: torch.Tensor) -> None:
@@ -34,16 +34,16 @@ def adapt(
     """Return trainable copies of the biases; see `Method.adapt`.
 
     Raises:
-        InputError: if the backbone does not have the layers, or no biases in them.
+        InputError: if the backbone lacks the layers, or biases in them.
     """
-    chosen = select_layers(options["layers"], backbone.identity.layers)
-    inside = tuple(f"{backbone.layer(number)}." for number in chosen)
-    norms = set(layernorm_paths(backbone, chosen))
+    numbers = select_layers(options["layers"], backbone.identity.layers)
+    layer_prefixes = tuple(f"{backbone.layer(number)}." for number in numbers)
+    norms = set(layernorm_paths(backbone, numbers))
     paths = [
         path
         for path, module in backbone.model.named_modules()
         if isinstance(getattr(module, "bias", None), torch.nn.Parameter)
-        and (path in norms or path.startswith(inside) or backbone.is_above(path))
+        and (path in norms or path.startswith(layer_prefixes) or backbone.is_above(path))
     ]
     if not paths:
         raise InputError(
@@ -54,16 +54,16 @@ def adapt(
     biases = torch.nn.Module()
     for path in paths:
         original = backbone.model.get_submodule(path)
-        own = Bias(original.bias).to(backbone.device)
-        adaptation.after(path, _with_bias(original.bias, own))
-        add_nested(biases, path, own)
+        copy = Bias(original.bias).to(backbone.device)
+        adaptation.change_output(path, _replace_bias(original.bias, copy))
+        add_nested(biases, path, copy)
     adaptation.add("bias", biases)
     return adaptation
 
 
-def _with_bias(original: torch.Tensor, own: Bias) -> After:
-    """Return what makes a module's output one with another bias: the product stays the same."""
-    return lambda _states, output: output + (own.bias - original)
+def _replace_bias(original: torch.Tensor, copy: Bias) -> OutputChange:
+    """Return an output change that replaces a module's bias without recomputing its product."""
+    return lambda _states, output: output + (copy.bias - original)
 
 
 BITFIT = Method(

@@ -1,4 +1,4 @@
-"""The bottleneck that adapters are made of, and where it is put."""
+"""Bottleneck modules, and their placement as adapters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from taskbank.backbone.adaptation import Adaptation, After
+from taskbank.backbone.adaptation import Adaptation, OutputChange
 from taskbank.digests import Json
 from taskbank.methods.layers import select_layers
 from taskbank.methods.options import Option, layers, number, one_of, whole
@@ -14,7 +14,7 @@ from taskbank.specs import SHORTCUTS
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
 ACTIVATIONS: dict[str, Activation] = {
-    # The paper says only "nonlinearity"; its code has this approximation of GELU.
+    # The paper says only "nonlinearity"; its code uses this approximation of GELU.
     "gelu": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
     "relu": torch.nn.functional.relu,
     "tanh": torch.tanh,
@@ -22,9 +22,9 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def bottleneck_options(size: int, activation: str) -> dict[str, Option]:
-    """Return the options of a method made of bottlenecks, given its defaults."""
+    """Return the options of a bottleneck method with its own default size and activation."""
     return {
-        "size": Option(size, whole(1, 8192, "; Houlsby et al. have 8 to 256"), SHORTCUTS["size"]),
+        "size": Option(size, whole(1, 8192, "; Houlsby et al. use 8 to 256"), SHORTCUTS["size"]),
         "init_std": Option(
             0.01,
             number(0, 1),
@@ -36,13 +36,13 @@ def bottleneck_options(size: int, activation: str) -> dict[str, Option]:
 
 
 class Bottleneck(torch.nn.Module):
-    """`up(activation(down(x)))`: 2·m·d + d + m parameters that start near zero.
+    """`up(activation(down(x)))`: 2·m·d + d + m parameters, initially near zero.
 
     Args:
         width: d, the size of the hidden states.
-        options: `size` (m), `init_std` (of the truncated normal that the matrices start from,
-            cut at two of it) and `activation`.
-        generator: gives the initial values.
+        options: `size` (m), `init_std` (the standard deviation of the truncated normal that
+            initialises the matrices, cut at two deviations) and `activation`.
+        generator: the source of the initial values. None leaves them unset.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Bottleneck(torch.nn.Module):
     ) -> None:
         super().__init__()
         size, std = options["size"], options["init_std"]
-        # Made without values first: torch would draw them from the global generator.
+        # Created without values: torch would draw them from the global generator.
         self.down = torch.nn.Linear(width, size, device="meta").to_empty(device="cpu")
         self.up = torch.nn.Linear(size, width, device="meta").to_empty(device="cpu")
         self.activation = ACTIVATIONS[options["activation"]]
@@ -64,13 +64,13 @@ class Bottleneck(torch.nn.Module):
                 layer.bias.zero_()
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Return what is added to the hidden states, of the same shape [..., width]."""
+        """Return the update of the hidden states, of the same shape [..., width]."""
         added: torch.Tensor = self.up(self.activation(self.down(states)))
         return added
 
 
 class Adapter(Bottleneck):
-    """A bottleneck with a skip connection, which starts near the identity."""
+    """A bottleneck with a skip connection; initially it is close to the identity."""
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Return the adapted hidden states, of the same shape [..., width]."""
@@ -85,14 +85,14 @@ def add_serial(
 ) -> torch.nn.Module:
     """Add an untrained adapter after some sublayers of every selected layer.
 
-    Each takes what a sublayer gives (after its projection and dropout) and gives what is
+    Each adapter transforms a sublayer's output, after projection and dropout and before it is
     added to the residual: section 2 and figure 2 of Houlsby et al. 2019.
 
     Args:
-        adaptation: of the task.
+        adaptation: the task's adaptation.
         places: `attention`, `feed_forward` or both.
-        options: of the bottleneck, and `layers`.
-        generator: gives the initial values.
+        options: the bottleneck's options, and `layers`.
+        generator: the source of the initial values. None leaves them unset.
 
     Returns:
         the adapters, by layer and place.
@@ -105,11 +105,13 @@ def add_serial(
             path = getattr(backbone.architecture, place)
             adapter = Adapter(backbone.identity.hidden_size, options, generator)
             adapter.to(backbone.device)
-            adaptation.after(f"{backbone.layer(layer_number)}.{path}", _of_output(adapter))
+            adaptation.change_output(
+                f"{backbone.layer(layer_number)}.{path}", _apply_to_output(adapter)
+            )
             group[place] = adapter
         adapters[str(layer_number)] = group
     return adapters
 
 
-def _of_output(adapter: torch.nn.Module) -> After:
+def _apply_to_output(adapter: torch.nn.Module) -> OutputChange:
     return lambda _states, output: adapter(output)

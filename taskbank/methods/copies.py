@@ -1,6 +1,6 @@
-"""Trainable copies of a backbone's own modules, computed in their place.
+"""Trainable copies that replace a backbone's own modules.
 
-The originals stay where they are, so a backbone is never written to.
+The originals stay in the backbone, which is never modified.
 """
 
 from __future__ import annotations
@@ -15,58 +15,58 @@ from taskbank.backbone.backbone import Backbone
 
 
 def layernorm_paths(backbone: Backbone, layers: Sequence[int]) -> list[str]:
-    """Return the paths of the LayerNorms that are trained with some layers.
+    """Return the paths of the LayerNorms to train together with some layers.
 
-    Those of the layers themselves and those above the last layer; those below the first, or
-    shared by all, only where every layer is adapted: what lies below the lowest adapted
-    layer is the same for every task.
+    These are the LayerNorms inside the layers and above the last layer. LayerNorms below the first
+    layer, or shared by all layers, are included only if every layer is adapted, because modules
+    below the lowest adapted layer are the same for every task.
 
     Args:
-        backbone: the model they are in.
-        layers: numbers of the adapted layers.
+        backbone: the backbone.
+        layers: the numbers of the adapted layers.
     """
-    chosen = tuple(f"{backbone.layer(number)}." for number in layers)
+    adapted = tuple(f"{backbone.layer(number)}." for number in layers)
     inside = f"{backbone.architecture.layers}."
-    found = [
+    paths = [
         name
         for name, module in backbone.model.named_modules()
         if isinstance(module, torch.nn.LayerNorm)
     ]
     if len(layers) == backbone.identity.layers:
-        return found
+        return paths
     return [
         path
-        for path in found
-        if path.startswith(chosen)
+        for path in paths
+        if path.startswith(adapted)
         or (not path.startswith(inside) and path in backbone.architecture.top)
     ]
 
 
 def replace_modules(adaptation: Adaptation, paths: Iterable[str]) -> torch.nn.Module:
-    """Have a trainable copy computed in the place of some modules.
+    """Replace some modules by trainable copies.
 
     Args:
-        adaptation: of the task.
-        paths: of modules, none inside another.
+        adaptation: the task's adaptation.
+        paths: paths of the modules, none inside another.
 
     Returns:
-        the copies, nested as in the model, so that each has its own path there.
+        the copies, nested as in the model, so that each copy has its original's path.
     """
     copies = torch.nn.Module()
     backbone = adaptation.backbone
     for path in paths:
-        with backbone.lock:  # a model that is being computed is not as it is
-            own = copy.deepcopy(backbone.model.get_submodule(path)).requires_grad_(True)
-        adaptation.instead(path, own)
-        add_nested(copies, path, own)
+        with backbone.lock:  # during a computation, the model carries hooks
+            module_copy = copy.deepcopy(backbone.model.get_submodule(path)).requires_grad_(True)
+        adaptation.replace(path, module_copy)
+        add_nested(copies, path, module_copy)
     return copies
 
 
 def add_nested(root: torch.nn.Module, path: str, module: torch.nn.Module) -> None:
-    """Add a module to a tree of modules under a path, its folders made as needed."""
-    *folders, name = path.split(".")
-    for folder in folders:
-        if folder not in dict(root.named_children()):
-            root.add_module(folder, torch.nn.Module())
-        root = root.get_submodule(folder)
+    """Add a module to a tree of modules under a path, creating missing parents."""
+    *parents, name = path.split(".")
+    for parent in parents:
+        if parent not in dict(root.named_children()):
+            root.add_module(parent, torch.nn.Module())
+        root = root.get_submodule(parent)
     root.add_module(name, module)

@@ -1,6 +1,6 @@
-"""Fine-tuning, of all layers or of the top ones: the baselines of Houlsby et al. 2019, section 3.
+"""Fine-tuning of all layers or the top layers: the baselines of Houlsby et al. 2019, section 3.
 
-What is trained is a copy, so the backbone stays as it is for every other task.
+Only copies are trained, so the backbone stays unchanged for every other task.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def adapt(
     layers = [backbone.layer(number) for number in chosen]
     if len(chosen) == backbone.identity.layers:
         children = [name for name, _ in backbone.model.named_children()]
-        # A bare list of layers is never computed itself.
+        # A bare list of layers has no forward of its own, so its layers are copied one by one.
         bare = backbone.architecture.layers
         paths = [p for name in children for p in (layers if name == bare else [name])]
     else:

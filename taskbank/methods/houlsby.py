@@ -1,7 +1,7 @@
 """The adapters of Houlsby et al. 2019, section 2 and figure 2.
 
-Two in each layer, after the projection back to the hidden size (and its dropout) of each
-sublayer, before the residual is added. Trained with them: the LayerNorms.
+Each layer has two adapters, one after each sublayer's projection back to the hidden size (and its
+dropout), before the residual is added. The LayerNorms are trained as well.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def adapt(
     """Return untrained adapters and copies of the LayerNorms.
 
     Args:
-        backbone: frozen.
-        options: complete, as `Method.complete` returns them.
-        generator: gives the initial values.
+        backbone: the frozen backbone.
+        options: complete options, as `Method.complete` returns them.
+        generator: the source of the initial values, or None.
 
     Raises:
-        InputError: if the backbone does not have the layers.
+        InputError: if the backbone lacks the layers.
     """
     chosen = select_layers(options["layers"], backbone.identity.layers)
     adaptation = Adaptation(backbone)
@@ -43,7 +43,7 @@ def adapt(
 
 HOULSBY = Method(
     name="houlsby",
-    summary="two adapters a layer, LayerNorms",
+    summary="two adapters per layer, LayerNorms",
     options=bottleneck_options(size=64, activation="gelu"),
     adapt=adapt,
     rate=1e-3,

@@ -1,8 +1,8 @@
 """Learned scales of keys, values and feed-forward activations.
 
-(IA)³, Liu et al. 2022 (arXiv 2205.05638), section 3.3: three vectors a layer that start at
-one. They multiply what the key and the value projections give, and what the projection back
-to the hidden size takes.
+(IA)³, Liu et al. 2022 (arXiv 2205.05638), section 3.3: three vectors per layer, initially one.
+They multiply the outputs of the key and value projections, and the input of the projection back
+to the hidden size.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from taskbank.backbone.adaptation import Adaptation, After
+from taskbank.backbone.adaptation import Adaptation, OutputChange
 from taskbank.backbone.backbone import Backbone
 from taskbank.digests import Json
 from taskbank.methods.copies import add_nested
@@ -25,7 +25,7 @@ class Scale(torch.nn.Module):
     """A vector that multiplies activations.
 
     Args:
-        width: of the activations.
+        width: the activations' size.
     """
 
     def __init__(self, width: int) -> None:
@@ -33,37 +33,39 @@ class Scale(torch.nn.Module):
         self.scale = torch.nn.Parameter(torch.ones(width))
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Return activations [..., width], each multiplied by its scale."""
+        """Return activations [..., width] multiplied by their scales."""
         return states * self.scale
 
 
 def adapt(
     backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
 ) -> Adaptation:
-    """Return scales of one for a backbone; see `Method.adapt`."""
-    places = backbone.architecture
+    """Return scales for a backbone, initially one; see `Method.adapt`."""
+    architecture = backbone.architecture
     chosen = select_layers(options["layers"], backbone.identity.layers)
     adaptation = Adaptation(backbone)
     scales = torch.nn.Module()
-    # Where an architecture computes keys and values at once, they share a vector.
-    outgoing = dict.fromkeys(places.projections[name] for name in ("key", "value"))
+    # If an architecture computes keys and values in one projection, they share a vector.
+    scaled_outputs = dict.fromkeys(architecture.projections[name] for name in ("key", "value"))
     for layer_number in chosen:
         layer: Any = backbone.model.get_submodule(backbone.layer(layer_number))
-        for path in outgoing:
+        for path in scaled_outputs:
             projection = layer.get_submodule(path)
             scale = Scale(projection.out_features).to(backbone.device)
-            adaptation.after(f"{backbone.layer(layer_number)}.{path}", _of_output(scale))
+            adaptation.change_output(
+                f"{backbone.layer(layer_number)}.{path}", _apply_to_output(scale)
+            )
             add_nested(scales, f"{layer_number}.{path}", scale)
-        path = places.projections["down"]
+        path = architecture.projections["down"]
         projection = layer.get_submodule(path)
         scale = Scale(projection.in_features).to(backbone.device)
-        adaptation.before(f"{backbone.layer(layer_number)}.{path}", scale)
+        adaptation.change_input(f"{backbone.layer(layer_number)}.{path}", scale)
         add_nested(scales, f"{layer_number}.{path}", scale)
     adaptation.add("ia3", scales)
     return adaptation
 
 
-def _of_output(scale: torch.nn.Module) -> After:
+def _apply_to_output(scale: torch.nn.Module) -> OutputChange:
     return lambda _states, output: scale(output)
 
 

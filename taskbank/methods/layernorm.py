@@ -1,4 +1,4 @@
-"""The LayerNorms only: the smallest baseline of Houlsby et al. 2019, section 3.4."""
+"""Trains only the LayerNorms: the smallest baseline of Houlsby et al. 2019, section 3.4."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which layers a method adapts: `all`, `top:3`, `0-5`, `8,10,11`. Knows nothing of torch."""
+"""Selections of a method's layers: `all`, `top:3`, `0-5`, `8,10,11`. Knows nothing of torch."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from taskbank.errors import InputError
 
 PART = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 TOP = re.compile(r"top:(\d{1,4})")
-HOW = "write all, top:3 for the last three, or layers from 0 such as 0-5 or 8,10,11"
+SYNTAX = "write all, top:3 for the last three, or layers from 0 such as 0-5 or 8,10,11"
 
 
 def check_layers(name: str, value: Json) -> str:
-    """Return a selection of layers if it can be read.
+    """Return a selection of layers as text if its syntax is valid.
 
     Args:
-        name: of the option, for the error.
-        value: such as `all`, `top:3`, `0-5` or `8,10,11`; one layer may be a number.
+        name: the option's name, for the error.
+        value: a selection such as `all`, `top:3`, `0-5` or `8,10,11`; an integer selects one layer.
 
     Raises:
-        InputError: if it is none of these.
+        InputError: if the value has none of these forms.
     """
     text = str(value) if type(value) is int else value
     top = TOP.fullmatch(text) if isinstance(text, str) else None
@@ -29,7 +29,7 @@ def check_layers(name: str, value: Json) -> str:
     parts = [PART.fullmatch(part) for part in text.split(",")] if isinstance(text, str) else [None]
     for part in parts:
         if part is None or int(part[2] or part[1]) < int(part[1]):
-            raise InputError(f"{name} is {value!r}: {HOW}")
+            raise InputError(f"{name} is {value!r}: {SYNTAX}")
     return str(text)
 
 
@@ -37,27 +37,27 @@ def select_layers(selection: str, count: int) -> tuple[int, ...]:
     """Return the numbers of the selected layers, from 0, in order.
 
     Args:
-        selection: as `check_layers` lets pass.
-        count: the layers that the backbone has.
+        selection: a selection, as `check_layers` returns it.
+        count: the backbone's number of layers.
 
     Raises:
-        InputError: if it names a layer that the backbone does not have.
+        InputError: if the selection names a layer that the backbone lacks.
     """
     if selection == "all":
         return tuple(range(count))
     top = TOP.fullmatch(selection)
     if top is not None:
         first = count - int(top[1])
-        chosen = set(range(max(first, 0), count))
-        beyond = first < 0
+        selected = set(range(max(first, 0), count))
+        out_of_range = first < 0
     else:
-        chosen = set()
+        selected = set()
         for part in selection.split(","):
             first_text, _, last = part.partition("-")
-            chosen |= set(range(int(first_text), int(last or first_text) + 1))
-        beyond = max(chosen) >= count
-    if beyond:
+            selected |= set(range(int(first_text), int(last or first_text) + 1))
+        out_of_range = max(selected) >= count
+    if out_of_range:
         raise InputError(
             f"layers is {selection!r}: the backbone has {count} layers, 0 to {count - 1}"
         )
-    return tuple(sorted(chosen))
+    return tuple(sorted(selected))

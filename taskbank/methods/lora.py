@@ -1,6 +1,6 @@
 """Low-rank updates of the projections: LoRA, Hu et al. 2022 (arXiv 2106.09685), section 4.1.
 
-A projection `W x` becomes `W x + (alpha / rank) · B A x`; B starts at zero, A as `peft` has it.
+A projection `W x` becomes `W x + (alpha / rank) · B A x`; B starts at zero, A as in `peft`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from taskbank.backbone.adaptation import Adaptation, After
+from taskbank.backbone.adaptation import Adaptation, OutputChange
 from taskbank.backbone.architectures import PROJECTIONS
 from taskbank.backbone.backbone import Backbone
 from taskbank.digests import Json
@@ -25,9 +25,9 @@ class LowRank(torch.nn.Module):
     """The update of one projection: `scale · up(down(dropout(x)))`.
 
     Args:
-        projection: what is updated.
+        projection: the projection to update.
         options: complete options of `lora`.
-        generator: gives the initial values of the matrix that goes down.
+        generator: the source of the initial values of `down`; with None, they stay unset.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LowRank(torch.nn.Module):
             torch.nn.init.kaiming_uniform_(self.down, a=math.sqrt(5), generator=generator)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Return what is added to the projection of some inputs [..., in_features]."""
+        """Return the update of the projection's output for inputs [..., in_features]."""
         down = torch.nn.functional.linear(self.dropout(inputs), self.down)
         update: torch.Tensor = torch.nn.functional.linear(down, self.up) * self.scale
         return update
@@ -56,25 +56,25 @@ def adapt(
     backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
 ) -> Adaptation:
     """Return untrained updates for a backbone; see `Method.adapt`."""
-    places = backbone.architecture
+    architecture = backbone.architecture
     chosen = select_layers(options["layers"], backbone.identity.layers)
     adaptation = Adaptation(backbone)
     updates = torch.nn.Module()
-    # Where an architecture computes several projections at once, they are one.
+    # Names that an architecture computes in one projection share an update.
     names = options["projections"].split(",")
-    paths = dict.fromkeys(places.projections[name] for name in names)
+    paths = dict.fromkeys(architecture.projections[name] for name in names)
     for layer_number in chosen:
         for path in paths:
             place = f"{backbone.layer(layer_number)}.{path}"
             projection: Any = backbone.model.get_submodule(place)
             update = LowRank(projection, options, generator).to(backbone.device)
-            adaptation.after(place, _added(update))
+            adaptation.change_output(place, _add_update(update))
             add_nested(updates, f"{layer_number}.{path}", update)
     adaptation.add("lora", updates)
     return adaptation
 
 
-def _added(update: torch.nn.Module) -> After:
+def _add_update(update: torch.nn.Module) -> OutputChange:
     return lambda states, output: output + update(states)
 
 

@@ -1,4 +1,4 @@
-"""What a method of adaptation is: a name, its options, and a function that adapts a backbone."""
+"""The definition of a method: its name, its options, and the function that adapts a backbone."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Method:
 
     Attributes:
         name: the method's name, such as `houlsby`.
-        summary: what is trained beside the head, in a few words.
-        options: every option, by name.
-        rate: the default learning rate, at its peak.
+        summary: the modules that are trained beside the head, in a few words.
+        options: all options by name.
+        rate: the default peak learning rate.
         adapt: returns an untrained adaptation of a backbone, given complete options and the
-            generator of the initial values. It uses no other source of chance. The generator is
-            none where stored values are about to take the place of the initial ones. It raises
-            `InputError` if the backbone lacks what is to be adapted.
-        stored: whether the bank keeps the trained weights without being asked to.
+            generator of the initial values, its only source of randomness. The generator is None if
+            stored values will replace the initial ones. It raises `InputError` if the backbone
+            lacks the modules to adapt.
+        stored: whether the bank stores the trained weights by default.
     """
 
     name: str

@@ -16,10 +16,10 @@ class Option:
     """One option of a method.
 
     Attributes:
-        default: the value where none is given.
-        check: takes the option's name and a value, and returns the value as it is stored, or
+        default: the value of an omitted option.
+        check: takes the option's name and a value, and returns the value in its stored form, or
             raises `InputError`.
-        summary: what it sets, in a few words.
+        summary: a short description.
     """
 
     default: Json
@@ -41,7 +41,7 @@ def whole(least: int, most: int, hint: str = "") -> Callable[[str, Json], Json]:
 
 
 def number(above: float, most: float, *, least: bool = False) -> Callable[[str, Json], Json]:
-    """Return a check for numbers above a bound (or from it, with `least`) to `most`."""
+    """Return a check for numbers above a bound (with `least`, including it) up to `most`."""
 
     def check(name: str, value: Json) -> Json:
         fits = type(value) in (int, float) and (above < value <= most or (least and value == above))
@@ -56,7 +56,7 @@ def number(above: float, most: float, *, least: bool = False) -> Callable[[str, 
 
 
 def one_of(choices: Sequence[str]) -> Callable[[str, Json], Json]:
-    """Return a check for one of some words."""
+    """Return a check for exactly one of some words."""
 
     def check(name: str, value: Json) -> Json:
         if value not in choices:
@@ -67,7 +67,7 @@ def one_of(choices: Sequence[str]) -> Callable[[str, Json], Json]:
 
 
 def some_of(choices: Sequence[str]) -> Callable[[str, Json], Json]:
-    """Return a check for a comma-separated list of some words, each once."""
+    """Return a check for a comma-separated list of some words without repeats."""
 
     def check(name: str, value: Json) -> Json:
         words = value.split(",") if isinstance(value, str) else []

@@ -1,8 +1,8 @@
-"""An adapter beside the feed-forward sublayer of each layer.
+"""An adapter parallel to the feed-forward sublayer of each layer.
 
 The scaled parallel adapter of He et al. 2022, Towards a Unified View of Parameter-Efficient
 Transfer Learning (arXiv 2110.04366), section 3.3: `ffn(x) + scale · up(relu(down(x)))`, where
-`x` is what the sublayer takes.
+`x` is the sublayer's input.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import torch
 
-from taskbank.backbone.adaptation import Adaptation, After, Before
+from taskbank.backbone.adaptation import Adaptation, InputChange, OutputChange
 from taskbank.backbone.backbone import Backbone
 from taskbank.digests import Json
 from taskbank.methods.bottleneck import Bottleneck, bottleneck_options
@@ -24,7 +24,7 @@ def adapt(
     backbone: Backbone, options: Mapping[str, Json], generator: torch.Generator | None
 ) -> Adaptation:
     """Return untrained adapters for a backbone; see `Method.adapt`."""
-    places = backbone.architecture
+    architecture = backbone.architecture
     chosen = select_layers(options["layers"], backbone.identity.layers)
     adaptation = Adaptation(backbone)
     adapters = torch.nn.ModuleDict()
@@ -32,35 +32,35 @@ def adapt(
         adapter = Bottleneck(backbone.identity.hidden_size, options, generator)
         adapter.to(backbone.device)
         layer = backbone.layer(layer_number)
-        entrance, exit_ = places.projections["up"], places.feed_forward
-        take, give = _beside(adapter, options["scale"])
-        adaptation.before(f"{layer}.{entrance}", take)
-        adaptation.after(f"{layer}.{exit_}", give)
+        first_path, last_path = architecture.projections["up"], architecture.feed_forward
+        keep_input, add_adapter = _add_parallel(adapter, options["scale"])
+        adaptation.change_input(f"{layer}.{first_path}", keep_input)
+        adaptation.change_output(f"{layer}.{last_path}", add_adapter)
         adapters[str(layer_number)] = adapter
     adaptation.add("adapter", adapters)
     return adaptation
 
 
-def _beside(adapter: torch.nn.Module, scale: float) -> tuple[Before, After]:
-    """Return what adds what an adapter makes of a sublayer's input to the sublayer's output."""
-    taken: list[torch.Tensor] = []  # between the sublayer's entrance and its exit
+def _add_parallel(adapter: torch.nn.Module, scale: float) -> tuple[InputChange, OutputChange]:
+    """Return changes that add an adapter's output for a sublayer's input to its output."""
+    inputs: list[torch.Tensor] = []  # the input, kept until the sublayer's output
 
-    def take(states: torch.Tensor) -> torch.Tensor:
-        taken[:] = [states]
+    def keep_input(states: torch.Tensor) -> torch.Tensor:
+        inputs[:] = [states]
         return states
 
-    def give(_states: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        widened: torch.Tensor = output + scale * adapter(taken.pop())
-        return widened
+    def add_adapter(_states: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        changed: torch.Tensor = output + scale * adapter(inputs.pop())
+        return changed
 
-    return take, give
+    return keep_input, add_adapter
 
 
 PARALLEL = Method(
     name="parallel",
     summary="an adapter beside the feed-forward sublayer",
     options=bottleneck_options(size=64, activation="relu")
-    | {"scale": Option(4.0, number(0, 1000), "factor of what the adapter adds; 4 in the paper")},
+    | {"scale": Option(4.0, number(0, 1000), "factor of the adapter's output; 4 in the paper")},
     adapt=adapt,
     rate=1e-3,
 )

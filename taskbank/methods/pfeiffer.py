@@ -1,8 +1,8 @@
-"""One serial adapter a layer, after the feed-forward sublayer.
+"""One serial adapter per layer, after the feed-forward sublayer.
 
-Pfeiffer et al. 2021, AdapterFusion (arXiv 2005.00247), appendix A, found this to do as well
-as two. The LayerNorms stay frozen, as there. The adapter stands where Houlsby's second one
-does, before the residual is added.
+Pfeiffer et al. 2021, AdapterFusion (arXiv 2005.00247), appendix A, found it as good as two
+adapters. The LayerNorms stay frozen, as in the paper. The adapter has the place of Houlsby's
+second one, before the residual is added.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def adapt(
 
 PFEIFFER = Method(
     name="pfeiffer",
-    summary="one adapter a layer",
+    summary="one adapter per layer",
     options=bottleneck_options(size=64, activation="relu"),
     adapt=adapt,
     rate=3e-3,

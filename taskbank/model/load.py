@@ -1,7 +1,7 @@
 """Loads stored adapters onto the backbone they belong to.
 
-No model is built before the backbone is shown to be the recorded one and the stored bytes to be
-what was recorded.
+Before a model is built, the backbone's digests and the stored bytes are compared with the recorded
+ones.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Columns, Kind
 
 
-def load_recorded(
+def load_recorded_backbone(
     recorded: BackboneRecord, spec: str | None = None, device: str | None = None
 ) -> Backbone:
-    """Load a backbone that a bank knows, and make sure that it is that one.
+    """Load a recorded backbone and verify its identity.
 
     Args:
-        recorded: what the bank says of it.
-        spec: where to load it from, if not from where it was recorded.
-        device: to compute on; none means the best there is.
+        recorded: the bank's record of the backbone.
+        spec: where to load it from. None means the recorded place.
+        device: the device to compute on. None means the best available.
 
     Raises:
-        InputError: if it cannot be loaded.
-        BackboneMismatchError: if what was loaded is another backbone.
+        InputError: if the backbone cannot be loaded.
+        BackboneMismatchError: if the loaded backbone is not the recorded one.
     """
     backbone = load_backbone(spec or recorded.identity.spec, pick_device(device))
     check_backbone(backbone, recorded)
@@ -42,32 +42,32 @@ def load_recorded(
 
 
 def check_backbone(backbone: Backbone, recorded: BackboneRecord) -> None:
-    """Raise unless a loaded backbone is the one that was recorded.
+    """Raise unless a loaded backbone is the recorded one.
 
     Raises:
-        BackboneMismatchError: naming the part that differs, and both digests.
+        BackboneMismatchError: naming the parts that differ, with both values.
     """
-    found, wanted = backbone.identity, recorded.identity
+    loaded, expected = backbone.identity, recorded.identity
     differing = [
-        f"{part} is {getattr(found, part)}, recorded was {getattr(wanted, part)}"
+        f"{part} is {getattr(loaded, part)}, recorded was {getattr(expected, part)}"
         for part in ("weights", "config", "tokenizer", "pooling")
-        if getattr(found, part) != getattr(wanted, part)
+        if getattr(loaded, part) != getattr(expected, part)
     ]
     if differing:
         raise BackboneMismatchError(
-            f"the backbone at {found.spec!r} is not the one recorded from {wanted.spec!r}: "
+            f"the backbone at {loaded.spec!r} is not the one recorded from {expected.spec!r}: "
             f"{'; '.join(differing)}. Give the recorded one with --backbone SPEC, or record this "
             "one beside it with taskbank init --backbone SPEC and train the tasks for it"
         )
 
 
-def encoded_for(record: AdapterRecord, backbone: Backbone, columns: Columns) -> Encoded:
-    """Return examples as a stored adapter's model takes them.
+def encode_for(record: AdapterRecord, backbone: Backbone, columns: Columns) -> Encoded:
+    """Encode examples for a stored adapter's model.
 
     Args:
         record: the adapter.
-        backbone: the one it belongs to.
-        columns: of the examples.
+        backbone: the adapter's backbone.
+        columns: the examples' columns.
 
     Raises:
         InputError: if the adapter's `max_length` leaves too little room.
@@ -78,20 +78,20 @@ def encoded_for(record: AdapterRecord, backbone: Backbone, columns: Columns) -> 
     return kind.encode(backbone.tokenizer, columns, record.definition, length, labelled=False)
 
 
-def model_of(bank: Bank, record: AdapterRecord, backbone: Backbone) -> TaskModel:
-    """Return the model of a stored adapter, in evaluation mode.
+def load_model(bank: Bank, record: AdapterRecord, backbone: Backbone) -> TaskModel:
+    """Load the model of a stored adapter, in evaluation mode.
 
     Args:
-        bank: that stores it.
+        bank: the bank that stores the adapter.
         record: the adapter.
-        backbone: the one it belongs to; it stays as it is.
+        backbone: the adapter's backbone; it stays unchanged.
 
     Raises:
-        DamagedError: if the stored tensors are gone or do not fit.
+        DamagedError: if stored tensors are missing or do not fit the model.
     """
     kind: Kind = plugins.load("kinds", record.kind)
     options = dict(record.options)
     model = task_model(backbone, kind, record.definition, record.method, options, seed=None)
-    model.take_over(bank.state_dict(record))
+    model.adopt_tensors(bank.state_dict(record))
     model.eval()
     return model

@@ -1,8 +1,8 @@
 """Predicts for many tasks at once: rows of one batch belong to different tasks.
 
-Texts that several tasks read go through the layers below the lowest adapted one once. Above it the
-backbone's products run over the rows of all tasks, and only what a task changes is computed for
-its rows alone. Knows nothing of banks.
+Texts that several tasks share pass the layers below the lowest adapted layer once. From there on,
+the backbone's products run over the rows of all tasks, and each task's changes are computed for
+its own rows only. Knows nothing of banks.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import numpy as np
 import torch
 
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.forward import compute
+from taskbank.backbone.forward import run_backbone
 from taskbank.backbone.hooks import Part
-from taskbank.data.batches import cut
-from taskbank.data.encoded import Encoded, concatenated
+from taskbank.data.batches import split_into_batches
+from taskbank.data.encoded import Encoded, concatenate
 from taskbank.model.predict import predict_outputs
 from taskbank.model.task_model import TaskModel
-from taskbank.model.trunk import raised
+from taskbank.model.trunk import advance
 
-# Of a batch, at most. More is no quicker, and larger tensors leave larger holes in the heap, by
-# which memory grows with the number of tasks though nothing is kept.
+# Maximum size of a batch. Larger batches are no faster, and larger tensors fragment the heap, so
+# that memory grows with the number of tasks although nothing is kept.
 INPUTS, TOKENS = 64, 1024
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What one task is to predict.
+class PredictionRequest:
+    """A request for one task's predictions.
 
     Attributes:
-        model: of the task.
+        model: the task's model.
         encoded: the inputs.
     """
 
@@ -41,54 +41,60 @@ class Asked:
 
 
 @torch.inference_mode()
-def predict_mixed(backbone: Backbone, asked: Sequence[Asked]) -> list[np.ndarray]:
-    """Return the outputs of several tasks on one backbone, each for its own inputs.
+def predict_mixed(backbone: Backbone, requests: Sequence[PredictionRequest]) -> list[np.ndarray]:
+    """Return the outputs of several tasks on one backbone, each task for its own inputs.
 
-    They are those that each task gives alone, but for rounding.
+    Up to rounding, they equal the outputs of each task alone.
 
     Args:
-        backbone: that all of the models are on.
-        asked: what is to be predicted.
+        backbone: the backbone of all the models.
+        requests: one request per task.
 
     Returns:
-        float32 outputs of each, as `taskbank.model.predict.predict_outputs` gives them.
+        float32 outputs per request, as `taskbank.model.predict.predict_outputs` returns them.
     """
-    found: dict[int, np.ndarray] = {}
-    mixed = [number for number, one in enumerate(asked) if one.model.mixes]
+    outputs_of: dict[int, np.ndarray] = {}
+    mixed = [number for number, request in enumerate(requests) if request.model.mixes]
     if len(mixed) > 1:
-        outputs = _mixed(backbone, [asked[number] for number in mixed])
-        found |= dict(zip(mixed, outputs, strict=True))
+        outputs = _predict_together(backbone, [requests[number] for number in mixed])
+        outputs_of |= dict(zip(mixed, outputs, strict=True))
     return [
-        found[number] if number in found else predict_outputs(one.model, one.encoded)
-        for number, one in enumerate(asked)
+        outputs_of[number]
+        if number in outputs_of
+        else predict_outputs(request.model, request.encoded)
+        for number, request in enumerate(requests)
     ]
 
 
-def _mixed(backbone: Backbone, asked: Sequence[Asked]) -> list[np.ndarray]:
-    distinct = {one.encoded.digest: one.encoded for one in asked}
-    texts = concatenated(list(distinct.values()))
+def _predict_together(
+    backbone: Backbone, requests: Sequence[PredictionRequest]
+) -> list[np.ndarray]:
+    distinct = {request.encoded.digest: request.encoded for request in requests}
+    texts = concatenate(list(distinct.values()))
     ends = np.cumsum([len(encoded) for encoded in distinct.values()])
     rows_of = dict(zip(distinct, np.split(np.arange(len(texts)), ends[:-1]), strict=True))
-    rows = [rows_of[one.encoded.digest] for one in asked]
-    found: list[list[np.ndarray]] = [[] for _ in asked]
-    lowest = np.array([one.model.adaptation.lowest for one in asked])
+    rows = [rows_of[request.encoded.digest] for request in requests]
+    outputs_by_request: list[list[np.ndarray]] = [[] for _ in requests]
+    lowest_layers = np.array([request.model.adaptation.lowest_layer for request in requests])
     start = 0
-    for layer in np.unique(lowest).tolist():
+    for layer in np.unique(lowest_layers).tolist():
         if layer > 0:
-            above = np.flatnonzero(lowest >= layer)
+            above = np.flatnonzero(lowest_layers >= layer)
             needed = np.unique(np.concatenate([rows[number] for number in above]))
-            texts, start = raised(backbone, texts, needed, layer, start), layer
-        numbers = np.flatnonzero(lowest == layer)
-        # A task's rows stay together: without padding, nothing is gained by an order by length.
+            texts, start = advance(backbone, texts, needed, layer, start), layer
+        numbers = np.flatnonzero(lowest_layers == layer)
+        # A task's rows stay together: without padding, sorting by length gains nothing.
         owners = np.repeat(numbers, [len(rows[number]) for number in numbers])
-        own = np.concatenate([rows[number] for number in numbers])
-        for some in cut(np.arange(len(own)), texts.lengths[own], INPUTS, TOKENS):
-            present, counts = np.unique(owners[some], return_counts=True)
-            models = [asked[number].model for number in present]
-            outputs = _outputs(backbone, texts, own[some], models, counts)
+        all_rows = np.concatenate([rows[number] for number in numbers])
+        for batch in split_into_batches(
+            np.arange(len(all_rows)), texts.lengths[all_rows], INPUTS, TOKENS
+        ):
+            present, counts = np.unique(owners[batch], return_counts=True)
+            models = [requests[number].model for number in present]
+            outputs = _outputs(backbone, texts, all_rows[batch], models, counts)
             for number, values in zip(present, outputs, strict=True):
-                found[number].append(values)
-    return [np.concatenate(parts) for parts in found]
+                outputs_by_request[number].append(values)
+    return [np.concatenate(parts) for parts in outputs_by_request]
 
 
 def _outputs(
@@ -98,9 +104,9 @@ def _outputs(
     models: Sequence[TaskModel],
     counts: np.ndarray,
 ) -> list[np.ndarray]:
-    """Return the outputs of a batch, by model, of which each has so many of the rows."""
+    """Return the outputs of a batch by model, given the number of rows of each model."""
     batch = texts.batch(rows).to(backbone.device)
     parts = [Part(n, model.adaptation) for n, model in zip(counts.tolist(), models, strict=True)]
-    computed = compute(backbone, batch, parts).divided(parts)
-    outputs = [model.read(own) for model, own in zip(models, computed, strict=True)]
+    parts_output = run_backbone(backbone, batch, parts).split(parts)
+    outputs = [model.apply_head(part) for model, part in zip(models, parts_output, strict=True)]
     return [values.float().cpu().numpy() for values in outputs]

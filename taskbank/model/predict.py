@@ -1,7 +1,7 @@
-"""Predicts with a task model.
+"""Predicts with a task's model.
 
-Every prediction is computed in float32 with dropout off, so it can be compared with one computed on
-another day.
+Every prediction is computed in float32 without dropout, so that it can be compared with an earlier
+one.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
 EVALUATION_BATCH = 64
-EVALUATION_TOKENS = 1 << 16  # of a batch: very long texts are computed in fewer
+EVALUATION_TOKENS = 1 << 16  # maximum per batch: batches of very long texts have fewer inputs
 Loss = Callable[[torch.Tensor, dict[str, torch.Tensor]], torch.Tensor]
 
 
 def predict_examples(
     model: TaskModel, kind: Kind, encoded: Encoded, batch_size: int | None = None
 ) -> np.ndarray:
-    """Return the predictions of a task model.
+    """Return the predictions of a task's model.
 
     Args:
-        model: the backbone with a task's adapter and head on.
-        kind: of the task.
-        encoded: the inputs, as the kind has encoded them.
-        batch_size: inputs that are computed at once; it moves results by rounding only.
+        model: the backbone with the task's adapter and head.
+        kind: the task's kind.
+        encoded: the inputs, encoded by the kind.
+        batch_size: number of inputs per batch; it affects results only by rounding.
 
     Returns:
-        float32 predictions in the order of the examples, of the shape that the kind says.
+        float32 predictions in the order of the examples, of the kind's shape.
     """
     return kind.predictions(predict_outputs(model, encoded, batch_size), encoded)
 
@@ -45,16 +45,16 @@ def predict_examples(
 def predict_outputs(
     model: TaskModel, encoded: Encoded, batch_size: int | None = None
 ) -> np.ndarray:
-    """Return the outputs of a task model.
+    """Return the outputs of a task's model.
 
     Args:
-        model: the backbone with a task's adapter and head on.
+        model: the backbone with the task's adapter and head.
         encoded: the inputs.
-        batch_size: inputs that are computed at once; it moves results by rounding only.
+        batch_size: number of inputs per batch; it affects results only by rounding.
 
     Returns:
         float32 outputs in the order of the inputs, an array of shape [inputs, outputs], or
-        [all tokens, outputs] where the head is on tokens.
+        [all tokens, outputs] if the head reads tokens.
     """
     return _run(model, encoded, None, batch_size)[0]
 
@@ -62,15 +62,15 @@ def predict_outputs(
 def outputs_and_loss(
     model: TaskModel, kind: Kind, encoded: Encoded, weights: torch.Tensor | None
 ) -> tuple[np.ndarray, float]:
-    """Return the outputs of a task model, as `predict_outputs`, and the mean loss over inputs.
+    """Return the outputs, as `predict_outputs` does, and the mean loss over inputs.
 
     Args:
-        model: the backbone with a task's adapter and head on.
-        kind: of the task; gives the loss.
-        encoded: the inputs, with what the loss is told.
-        weights: of the classes, or none.
+        model: the backbone with the task's adapter and head.
+        kind: the task's kind, which defines the loss.
+        encoded: the inputs, with targets.
+        weights: one weight per class, or None.
     """
-    return _run(model, encoded, lambda outputs, told: kind.loss(outputs, told, weights))
+    return _run(model, encoded, lambda outputs, targets: kind.loss(outputs, targets, weights))
 
 
 @torch.inference_mode()
@@ -83,37 +83,37 @@ def _run(
     flat: np.ndarray | None = None
     total = 0.0
 
-    def computed(rows: np.ndarray) -> tuple[np.ndarray, float]:
+    def compute(rows: np.ndarray) -> tuple[np.ndarray, float]:
         batch = encoded.batch(rows).to(device)
         outputs = model.outputs(batch).float()
-        lost = 0.0
+        batch_loss = 0.0
         if loss is not None:
-            wanted = told(encoded, rows, device)
-            lost = float(loss(model.shaped(outputs, batch), wanted)) * len(rows)
-        return outputs.cpu().numpy(), lost
+            targets = targets_of(encoded, rows, device)
+            batch_loss = float(loss(model.shape_for_loss(outputs, batch), targets)) * len(rows)
+        return outputs.cpu().numpy(), batch_loss
 
-    for whole in batches_of(encoded.lengths, batch_size):
-        for rows, (outputs, lost) in compute_in_halves(whole, computed):
-            total += lost
+    for batch_rows in prediction_batches(encoded.lengths, batch_size):
+        for rows, (outputs, batch_loss) in compute_in_halves(batch_rows, compute):
+            total += batch_loss
             if flat is None:
                 count = int(encoded.offsets[-1]) if model.per_token else len(encoded)
                 flat = np.empty((count, outputs.shape[1]), dtype=np.float32)
-            flat[encoded.where(rows) if model.per_token else rows] = outputs
+            flat[encoded.token_index(rows) if model.per_token else rows] = outputs
     model.train(training)
-    assert flat is not None  # noqa: S101 - no kind encodes to nothing
+    assert flat is not None  # noqa: S101 - every kind encodes to at least one input
     return flat, total / len(encoded)
 
 
-def batches_of(lengths: np.ndarray, batch_size: int | None = None) -> list[np.ndarray]:
-    """Return the batches that inputs are predicted in.
+def prediction_batches(lengths: np.ndarray, batch_size: int | None = None) -> list[np.ndarray]:
+    """Return the batches in which inputs are predicted.
 
     Args:
-        lengths: tokens of each input, of shape [inputs].
-        batch_size: inputs a batch; none means as many as is usual.
+        lengths: number of tokens of each input, of shape [inputs].
+        batch_size: number of inputs per batch. None means `EVALUATION_BATCH`.
     """
     return evaluation_batches(lengths, batch_size or EVALUATION_BATCH, EVALUATION_TOKENS)
 
 
-def told(encoded: Encoded, rows: np.ndarray, device: torch.device) -> dict[str, torch.Tensor]:
-    """Return what the loss is told of some inputs, on a device."""
+def targets_of(encoded: Encoded, rows: np.ndarray, device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the targets of some inputs, on a device."""
     return {name: tensor.to(device) for name, tensor in encoded.supervision(rows).items()}

@@ -11,7 +11,7 @@ import torch
 from taskbank import plugins
 from taskbank.backbone.adaptation import Adaptation
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.forward import Computed, compute, trunk_states
+from taskbank.backbone.forward import BackboneOutput, run_backbone, trunk_states
 from taskbank.backbone.hooks import Part
 from taskbank.data.packed import Batch
 from taskbank.digests import Json
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
     from taskbank.methods.method import Method
 
-HEAD_DROPOUT = 0.1  # on what the head reads, and its initial scale, as in the paper's code
+# Dropout before the head and the deviation of its initial values, as in the paper's code.
+HEAD_DROPOUT = 0.1
 HEAD_STD = 0.02
 
 
 class TaskModel(torch.nn.Module):
-    """Texts to outputs: backbone, adaptation, head. Made by `task_model`.
+    """Maps texts to outputs: backbone, adaptation and head. `task_model` creates it.
 
     Args:
-        backbone: frozen; many models may share it.
-        adaptation: of the task.
-        head: from a vector to outputs.
-        per_token: whether every token's state has outputs, and not the text's vector.
+        backbone: the frozen backbone; many models may share it.
+        adaptation: the task's adaptation.
+        head: maps a vector to outputs.
+        per_token: whether the head reads every token's state instead of one vector per input.
     """
 
     def __init__(
@@ -54,17 +55,17 @@ class TaskModel(torch.nn.Module):
 
     @property
     def has_trunk(self) -> bool:
-        """Whether there are layers below those that the task adapts."""
-        return 0 < self.adaptation.lowest < self.backbone.identity.layers
+        """Whether the task leaves the lowest layers unchanged but adapts a higher one."""
+        return 0 < self.adaptation.lowest_layer < self.backbone.identity.layers
 
     @property
     def mixes(self) -> bool:
-        """Whether its inputs may be computed in one batch with those of other tasks."""
+        """Whether inputs of other tasks may share a batch with this task's inputs."""
         adaptation = self.adaptation
         return (
-            self.backbone.packs
+            self.backbone.supports_packing
             and adaptation.mixes
-            and adaptation.lowest < self.backbone.identity.layers
+            and adaptation.lowest_layer < self.backbone.identity.layers
         )
 
     def outputs(self, batch: Batch) -> torch.Tensor:
@@ -74,27 +75,27 @@ class TaskModel(torch.nn.Module):
             batch: the inputs.
 
         Returns:
-            a tensor of shape [inputs, outputs], or [tokens, outputs] where per token.
+            a tensor of shape [inputs, outputs], or [tokens, outputs] if per token.
         """
         if self.training and self.has_trunk and batch.states is None:
-            states = trunk_states(self.backbone, batch, self.adaptation.lowest)
+            states = trunk_states(self.backbone, batch, self.adaptation.lowest_layer)
             batch = replace(batch, states=states)
         parts = (Part(len(batch), self.adaptation),)
-        return self.read(compute(self.backbone, batch, parts, training=self.training))
+        return self.apply_head(run_backbone(self.backbone, batch, parts, training=self.training))
 
-    def read(self, computed: Computed) -> torch.Tensor:
-        """Return the outputs of inputs whose backbone was computed.
+    def apply_head(self, output: BackboneOutput) -> torch.Tensor:
+        """Return the head's outputs for a backbone's output.
 
         Args:
-            computed: by the backbone with this adaptation.
+            output: the output of the backbone with this adaptation.
         """
-        found = computed.states if self.per_token else computed.vectors
-        outputs: torch.Tensor = self.head(self.dropout(found))
+        states = output.states if self.per_token else output.vectors
+        outputs: torch.Tensor = self.head(self.dropout(states))
         return outputs
 
-    def shaped(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Return a batch's outputs as a loss takes them: where per token, padded."""
-        return batch.padded(outputs) if self.per_token else outputs
+    def shape_for_loss(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return a batch's outputs in the form for the loss: padded if per token."""
+        return batch.pad(outputs) if self.per_token else outputs
 
     def forward(
         self,
@@ -106,66 +107,67 @@ class TaskModel(torch.nn.Module):
 
         Args:
             input_ids: of shape [batch, tokens].
-            attention_mask: of the same shape, 0 where there is padding.
-            token_type_ids: of the same shape, for backbones that tell two texts apart by it.
+            attention_mask: of the same shape, 0 for padding.
+            token_type_ids: of the same shape, for backbones that tell two texts apart by them.
 
         Returns:
-            a tensor of shape [batch, outputs], or [batch, tokens, outputs] where per token.
+            a tensor of shape [batch, outputs], or [batch, tokens, outputs] if per token.
         """
-        outputs = self.outputs(Batch.of_padded(input_ids, attention_mask, token_type_ids))
+        outputs = self.outputs(Batch.from_padded(input_ids, attention_mask, token_type_ids))
         if not self.per_token:
             return outputs
-        padded = outputs.new_zeros(*input_ids.shape, outputs.shape[1])
-        return padded.index_put((attention_mask.bool(),), outputs)
+        padded_outputs = outputs.new_zeros(*input_ids.shape, outputs.shape[1])
+        return padded_outputs.index_put((attention_mask.bool(),), outputs)
 
-    def trained(self) -> dict[str, torch.Tensor]:
-        """Return everything that is trained and stored, by its stored name."""
-        found = {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
-        return self.adapted.state_dict() | found
+    def trained_tensors(self) -> dict[str, torch.Tensor]:
+        """Return all trained and stored tensors by stored name."""
+        head = {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
+        return self.adapted.state_dict() | head
 
-    def load_trained(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Take over values into the model's own tensors.
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Copy values into the model's tensors.
 
         Args:
-            tensors: by stored name, exactly those that `trained` gives.
+            tensors: the values by stored name, with exactly the names of `trained_tensors`.
 
         Raises:
-            DamagedError: naming what is missing, unexpected, or of another shape or type.
+            DamagedError: naming tensors that are missing, unexpected, or of another shape or type.
         """
-        own = self._fitting(tensors)
+        current = self._matching_tensors(tensors)
         with torch.no_grad():
             for name, tensor in tensors.items():
-                own[name].copy_(tensor)
+                current[name].copy_(tensor)
 
-    def take_over(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Let stored tensors themselves become the model's, without a copy on the same device.
+    def adopt_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Use stored tensors as the model's own, without a copy if they are on its device.
 
         Args:
-            tensors: by stored name, exactly those that `trained` gives.
+            tensors: the values by stored name, with exactly the names of `trained_tensors`.
 
         Raises:
-            DamagedError: naming what is missing, unexpected, or of another shape or type.
+            DamagedError: naming tensors that are missing, unexpected, or of another shape or type.
         """
-        self._fitting(tensors)
-        own = {name: tensor.to(self.backbone.device) for name, tensor in tensors.items()}
-        head = {name: own.pop(f"head.{name}") for name in self.head.state_dict()}
+        self._matching_tensors(tensors)
+        adapted = {name: tensor.to(self.backbone.device) for name, tensor in tensors.items()}
+        head = {name: adapted.pop(f"head.{name}") for name in self.head.state_dict()}
         self.head.load_state_dict(head, assign=True)
-        self.adapted.load_state_dict(own, assign=True)
+        self.adapted.load_state_dict(adapted, assign=True)
 
-    def _fitting(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return the model's own tensors if others can take their place."""
-        own = self.trained()
-        missing, unexpected = sorted(own.keys() - tensors), sorted(tensors.keys() - own)
+    def _matching_tensors(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the model's tensors if others match them in name, shape and type."""
+        current = self.trained_tensors()
+        missing, unexpected = sorted(current.keys() - tensors), sorted(tensors.keys() - current)
         if missing or unexpected:
             raise DamagedError(
                 f"the stored tensors do not fit the model: missing {missing or 'none'}, "
                 f"unexpected {unexpected or 'none'}"
             )
         for name, tensor in tensors.items():
-            found, wanted = (tensor.dtype, *tensor.shape), (own[name].dtype, *own[name].shape)
-            if found != wanted:
-                raise DamagedError(f"stored tensor {name!r} is {found}, the model has {wanted}")
-        return own
+            given = (tensor.dtype, *tensor.shape)
+            expected = (current[name].dtype, *current[name].shape)
+            if given != expected:
+                raise DamagedError(f"stored tensor {name!r} is {given}, the model has {expected}")
+        return current
 
 
 def task_model(
@@ -176,21 +178,21 @@ def task_model(
     options: Mapping[str, Json],
     seed: int | None,
 ) -> TaskModel:
-    """Return the model of an untrained task.
+    """Create the untrained model of a task.
 
     Args:
-        backbone: frozen; it stays as it is.
-        kind: of the task.
-        definition: of the task.
-        method: how it is adapted.
-        options: of the method; what is missing has its default.
-        seed: of the initial values; none where stored ones are about to take their place.
+        backbone: the frozen backbone; it stays unchanged.
+        kind: the task's kind.
+        definition: the task's definition.
+        method: the name of the method of adaptation.
+        options: the method's options; missing options have their defaults.
+        seed: the seed of the initial values. None means that stored values will replace them.
     """
     generator = None if seed is None else torch.Generator().manual_seed(seed)
-    chosen: Method = plugins.load("methods", method)
+    chosen_method: Method = plugins.load("methods", method)
     head = _head(backbone.identity.hidden_size, kind.outputs(definition), generator)
     head.to(backbone.device)
-    adaptation = chosen.adapt(backbone, chosen.complete(options), generator)
+    adaptation = chosen_method.adapt(backbone, chosen_method.complete(options), generator)
     return TaskModel(backbone, adaptation, head, per_token=kind.per_token)
 
 

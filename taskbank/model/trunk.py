@@ -1,9 +1,9 @@
-"""What enters the lowest adapted layer: the same for every task over the same texts.
+"""The trunk: the layers below the lowest adapted one, the same for every task.
 
-Below that layer nothing is trained. Dropout is off there, as it is frozen: it would only add noise
-to what is learned from, and there would be no states that epochs, trials and tasks could share.
-States are kept in memory while they are used, and in the cache for the next time; they are named
-by everything that their last bit depends on.
+The trunk is frozen and computed without dropout, which would only add noise to the training's
+inputs and leave no states for epochs, trials and tasks to share. The states that it computes are
+kept in memory during use and in the disk cache for later; their key covers everything that their
+last bit depends on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from taskbank.backbone.backbone import TRUNK_MEMORY, Backbone
 from taskbank.backbone.forward import trunk_states
 from taskbank.data.encoded import Encoded, States
 from taskbank.digests import digest_json
-from taskbank.model.predict import batches_of
+from taskbank.model.predict import prediction_batches
 from taskbank.runtime import disk_cache as cache
 from taskbank.runtime.environment import numerics
 
@@ -28,43 +28,43 @@ if TYPE_CHECKING:
     from taskbank.model.task_model import TaskModel
 
 
-def with_trunk(model: TaskModel, encoded: Encoded, *, stored: bool = True) -> Encoded:
-    """Return inputs with what enters the lowest layer that a task adapts, if that saves anything.
+def add_trunk_states(model: TaskModel, encoded: Encoded, *, stored: bool = True) -> Encoded:
+    """Add the trunk's states to inputs, if the task has a trunk and they can be stored.
 
     Args:
-        model: of the task.
+        model: the task's model.
         encoded: the inputs.
-        stored: whether the cache is used besides memory.
+        stored: whether to use the disk cache besides memory.
     """
     if not model.has_trunk:
         return encoded
-    backbone, layer = model.backbone, model.adaptation.lowest
+    backbone, layer = model.backbone, model.adaptation.lowest_layer
     key = _key(backbone, encoded, layer)
     values = backbone.trunk_states.find(key)
     if values is None:
-        values = _made(backbone, encoded, layer, key if stored else None)
-        if values is None:  # too many for memory, and not to be stored: anew with every batch
+        values = _load_or_compute(backbone, encoded, layer, key if stored else None)
+        if values is None:  # too large to keep: computed with every batch
             return encoded
         if values.nbytes <= TRUNK_MEMORY:
             values = backbone.trunk_states.keep(key, values)
-    # In the batches of an evaluation, so that its bits are the same with and without.
-    return replace(encoded, states=_states(encoded, batches_of(encoded.lengths), values))
+    # In evaluation batches, so that stored states do not change the bits of an evaluation.
+    return replace(encoded, states=_states(encoded, prediction_batches(encoded.lengths), values))
 
 
-def raised(
+def advance(
     backbone: Backbone, encoded: Encoded, rows: np.ndarray, layer: int, start: int = 0
 ) -> Encoded:
-    """Return inputs with what enters a layer of the bare backbone, in memory.
+    """Advance inputs through layers of the bare backbone, keeping their states in memory.
 
     Args:
-        backbone: frozen.
-        encoded: the inputs; where they have states, these are what enters the layer to start from.
-        rows: positions of the inputs that are needed.
-        layer: from 0.
-        start: the lowest layer that is computed.
+        backbone: the frozen backbone.
+        encoded: the inputs; their states, if any, are the inputs of the layer `start`.
+        rows: positions of the inputs to advance.
+        layer: the layer, from 0, whose inputs are returned as states.
+        start: the lowest layer to compute.
     """
-    batches = [rows[some] for some in batches_of(encoded.lengths[rows])]
-    values = torch.cat(list(_computed(backbone, encoded, batches, layer, start)))
+    batches = [rows[batch] for batch in prediction_batches(encoded.lengths[rows])]
+    values = torch.cat(list(_compute(backbone, encoded, batches, layer, start)))
     return replace(encoded, states=_states(encoded, batches, values))
 
 
@@ -76,29 +76,31 @@ def _states(encoded: Encoded, batches: Sequence[np.ndarray], values: torch.Tenso
 
 
 def _key(backbone: Backbone, encoded: Encoded, layer: int) -> str:
-    kind = numerics(str(backbone.device)) | {"threads": torch.get_num_threads()}
-    return digest_json([backbone.identity.fingerprint, layer, encoded.digest, kind])
+    conditions = numerics(str(backbone.device)) | {"threads": torch.get_num_threads()}
+    return digest_json([backbone.identity.fingerprint, layer, encoded.digest, conditions])
 
 
-def _made(backbone: Backbone, encoded: Encoded, layer: int, key: str | None) -> torch.Tensor | None:
-    """Return states from the cache, or computed and put there; none if there is no room."""
+def _load_or_compute(
+    backbone: Backbone, encoded: Encoded, layer: int, key: str | None
+) -> torch.Tensor | None:
+    """Return states from the cache, or compute and cache them; None if they are too large."""
     shape = (int(encoded.offsets[-1]), backbone.identity.hidden_size)
     size = shape[0] * shape[1] * 4
     path = None if key is None else cache.find("states", key)
     if path is not None:
-        return _mapped(path, shape)
-    computed = _computed(backbone, encoded, batches_of(encoded.lengths), layer)
+        return _map_file(path, shape)
+    chunks = _compute(backbone, encoded, prediction_batches(encoded.lengths), layer)
     if size <= TRUNK_MEMORY:
-        values = torch.cat(list(computed))
+        values = torch.cat(list(chunks))
         if key is not None:
             cache.store("states", key, size, [values.numpy().data.cast("B")])
         return values
     if key is not None:
-        path = cache.store("states", key, size, (c.numpy().data.cast("B") for c in computed))
-    return None if path is None else _mapped(path, shape)
+        path = cache.store("states", key, size, (chunk.numpy().data.cast("B") for chunk in chunks))
+    return None if path is None else _map_file(path, shape)
 
 
-def _computed(
+def _compute(
     backbone: Backbone,
     encoded: Encoded,
     batches: Sequence[np.ndarray],
@@ -110,6 +112,6 @@ def _computed(
         yield trunk_states(backbone, batch, layer, start).cpu()
 
 
-def _mapped(path: Path, shape: tuple[int, int]) -> torch.Tensor:
-    # Never written to: private pages, so that torch sees an array that it may hold.
+def _map_file(path: Path, shape: tuple[int, int]) -> torch.Tensor:
+    # Copy-on-write pages, never written to: torch requires a writable array.
     return torch.from_numpy(np.memmap(path, dtype=np.float32, mode="c", shape=shape))

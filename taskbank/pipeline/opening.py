@@ -9,7 +9,7 @@ from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import bank_exists
 from taskbank.errors import InputError
-from taskbank.model.load import check_backbone, load_recorded
+from taskbank.model.load import check_backbone, load_recorded_backbone
 from taskbank.runtime.device import pick_device
 
 
@@ -46,7 +46,7 @@ def resolve_backbone(bank: Bank | None, spec: str | None, device: str | None) ->
         return load_backbone(spec, pick_device(device))
     records = bank.backbones() if bank is not None else ()
     if len(records) == 1:
-        return load_recorded(records[0], device=device)
+        return load_recorded_backbone(records[0], device=device)
     raise InputError(
         f"the bank has {len(records)} backbones"
         + "".join(f"\n  {record.identity.spec}" for record in records)

@@ -19,7 +19,7 @@ from taskbank.bank.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
-from taskbank.kinds.metrics import drop_of
+from taskbank.kinds.metrics import metric_drop
 from taskbank.verify.flips import flips_between
 from taskbank.verify.report import Flip
 from taskbank.verify.significance import drop_p_value, exceeds_tolerance, is_significant
@@ -63,7 +63,7 @@ class Diff:
     @property
     def drop(self) -> float:
         """The drop of the metric from the first to the second; negative if it improved."""
-        return drop_of(self.metric, *self.metrics[self.metric])
+        return metric_drop(self.metric, *self.metrics[self.metric])
 
     @property
     def negative_flips(self) -> int:
@@ -151,16 +151,16 @@ def _predictions(
         if own_split.digest == split.digest:
             stored: np.ndarray = bank.reference(record, own_split.name)
             return stored
-    from taskbank.model.load import encoded_for, load_recorded, model_of
+    from taskbank.model.load import encode_for, load_model, load_recorded_backbone
     from taskbank.model.predict import predict_examples
 
     kind: Kind = plugins.load("kinds", record.kind)
     if isinstance(backbone, str):
-        backbone = load_recorded(bank.backbone(record.backbone), backbone, device)
+        backbone = load_recorded_backbone(bank.backbone(record.backbone), backbone, device)
     elif backbone is None or backbone.identity.fingerprint != record.backbone:
-        backbone = load_recorded(bank.backbone(record.backbone), None, device)
-    encoded = encoded_for(record, backbone, examples.columns)
-    return predict_examples(model_of(bank, record, backbone), kind, encoded)
+        backbone = load_recorded_backbone(bank.backbone(record.backbone), None, device)
+    encoded = encode_for(record, backbone, examples.columns)
+    return predict_examples(load_model(bank, record, backbone), kind, encoded)
 
 
 def _comparable_rows(kind: Kind, record: AdapterRecord, examples: Examples) -> list[int]:

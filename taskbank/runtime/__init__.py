@@ -1,1 +1,1 @@
-"""The machine underneath: devices, versions, caches, threads and memory."""
+"""The machine: devices, versions, caches, threads and memory."""

@@ -1,4 +1,4 @@
-"""The time, as every record holds it."""
+"""The current time in the format of all records."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def now() -> str:
-    """Return the time in UTC as ISO 8601 text."""
+    """Return the current time in UTC as ISO 8601 text."""
     return datetime.now(UTC).isoformat(timespec="microseconds")

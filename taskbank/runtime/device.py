@@ -1,4 +1,4 @@
-"""Which device to compute on, and which number type is fastest there."""
+"""The device to compute on, and its fastest number type for training."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from taskbank.errors import InputError
 
 
 def pick_device(name: str | None) -> str:
-    """Return the device to compute on: the one named, else a GPU if there is one.
+    """Return the named device, else a GPU if there is one, else the CPU.
 
     Args:
-        name: `cpu`, `cuda` or `cuda:1`; none means the best there is.
+        name: `cpu`, `cuda` or `cuda:1`. None means the best available device.
 
     Raises:
-        InputError: if there is no such device.
+        InputError: if the device does not exist.
     """
     import torch
 
@@ -31,17 +31,17 @@ def pick_device(name: str | None) -> str:
     )
 
 
-def usual_precision(device: str) -> str:
-    """Return the number type that products are quickest in where a training may use it.
+def fastest_precision(device: str) -> str:
+    """Return the fastest number type for a training's products.
 
     Args:
-        device: to compute on.
+        device: the device to compute on.
     """
     import torch
 
-    # What a CPU only emulates is slower than float32. Older versions of torch cannot say.
-    cpu = (
+    # Emulated bfloat16 is slower than float32. Older versions of torch lack these functions.
+    checks = (
         getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")
     )
-    own = not device.startswith("cpu") or any(supported and supported() for supported in cpu)
-    return "bfloat16" if own else "float32"
+    native = not device.startswith("cpu") or any(supported and supported() for supported in checks)
+    return "bfloat16" if native else "float32"

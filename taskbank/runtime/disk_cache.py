@@ -1,12 +1,12 @@
-"""Files that can be made again: in one folder, bounded, and checked whenever they are read.
+"""A disk cache of bounded size. Files are verified on read; anything missing is recomputed.
 
-`TASKBANK_CACHE` in the environment names the folder, else it is `~/.cache/taskbank`. It has the
-parts `tokens` (of texts) and `states` (of the layers below adapters), which together take up to
-`TASKBANK_CACHE_GIB` (10), and `checkpoints` (of trainings that have not ended). A file of the first
-two is named by the digest of everything that decides its content, and by that of the content: one
-that was cut or changed is noticed and made again. It is moved to its place when it is whole, so
-that any number of processes may share the folder. A folder that cannot be written to, or is full,
-costs time and a warning, never a result.
+The environment variable `TASKBANK_CACHE` names the folder; the default is `~/.cache/taskbank`. The
+parts `tokens` (of texts) and `states` (of the layers below adapters) together take up to
+`TASKBANK_CACHE_GIB` (10); the part `checkpoints` holds unfinished trainings. The name of a file of
+the first two parts has the digest of everything that determines its content, and the digest of the
+content, so that a truncated or altered file is detected and recomputed. A file is moved to its
+place once it is complete, so that any number of processes may share the folder. A folder that is
+full or cannot be written to costs time and a warning, never a result.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ DEFAULT_LIMIT = 10.0
 BOUNDED = ("tokens", "states")
 PARTS = (*BOUNDED, "checkpoints")
 UNFINISHED = ".unfinished"
-ABANDONED = 24 * 3600  # seconds after which a file that is not finished never will be
+ABANDONED_AFTER = 24 * 3600  # seconds after which an unfinished file counts as abandoned
 
-_UNWRITABLE: set[Path] = set()  # folders that were said not to be
+_UNWRITABLE: set[Path] = set()  # folders that were warned about
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a part of the cache holds.
+    """The contents of a part of the cache.
 
     Attributes:
-        part: its name.
-        files: how many.
-        bytes: of all of them.
+        part: the part's name.
+        files: number of files.
+        bytes: total size of the files.
     """
 
     part: str
@@ -50,14 +50,14 @@ class Contents:
 
 
 def cache_folder() -> Path:
-    """Return where taskbank keeps what can be made again.
+    """Return the folder of the cache.
 
     Raises:
-        InputError: if there is no home folder, and no other was named.
+        InputError: if there is no home folder, and the environment names no other.
     """
-    given = os.environ.get(CACHE)
-    if given:
-        return Path(given)
+    value = os.environ.get(CACHE)
+    if value:
+        return Path(value)
     try:
         return Path.home() / ".cache" / "taskbank"
     except RuntimeError:
@@ -66,63 +66,63 @@ def cache_folder() -> Path:
         ) from None
 
 
-def limit() -> int:
-    """Return how many bytes tokens and states may take together.
+def size_limit() -> int:
+    """Return the maximum size of tokens and states together, in bytes.
 
     Raises:
-        InputError: if the environment gives no number.
+        InputError: if the value in the environment is not a number.
     """
-    given = os.environ.get(LIMIT) or str(DEFAULT_LIMIT)
+    value = os.environ.get(LIMIT) or str(DEFAULT_LIMIT)
     try:
-        gib = float(given)
+        gib = float(value)
     except ValueError:
         gib = -1.0
     if not 0 <= gib < 2**30:
         raise InputError(
-            f"{LIMIT} is {given!r}: write a number of GiB, such as 10; 0 keeps nothing"
+            f"{LIMIT} is {value!r}: write a number of GiB, such as 10; 0 keeps nothing"
         )
     return int(gib * 2**30)
 
 
 def find(part: str, key: str) -> Path | None:
-    """Return a file that was stored, if it is there and as it was written.
+    """Return the path of a stored file if its content has the digest of its name, else None.
 
     Args:
-        part: of the cache.
-        key: the digest of what decides the content.
+        part: the part of the cache.
+        key: the digest of everything that determines the content.
     """
-    for path in _files(cache_folder() / part, f"{_plain(key)}-*"):
+    for path in _files(cache_folder() / part, f"{_strip_prefix(key)}-*"):
         try:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             if path.name.endswith(f"-{digest}"):
-                with suppress(OSError):  # the folder may be another's, to read only
-                    os.utime(path)  # what was used last goes last
+                with suppress(OSError):  # the folder may be another user's and read-only
+                    os.utime(path)  # marks the file as recently used
                 return path
-        except OSError:  # it has just gone
+        except OSError:  # another process has just removed it
             continue
-        warnings.warn(f"{path} is damaged: it is made again", stacklevel=3)
+        warnings.warn(f"{path} is damaged and will be recomputed", stacklevel=3)
         with suppress(OSError):
             path.unlink()
     return None
 
 
 def store(part: str, key: str, size: int, chunks: Iterable[bytes | memoryview]) -> Path | None:
-    """Store a file, and remove what was not used for longest where there is no room.
+    """Store a file, removing the least recently used files if there is no room.
 
     Args:
-        part: of the cache.
-        key: the digest of what decides the content.
-        size: of the content in bytes.
+        part: the part of the cache.
+        key: the digest of everything that determines the content.
+        size: the content's size in bytes.
         chunks: the content.
 
     Returns:
-        where it is; none if it cannot be kept, which is a warning unless it is too large.
+        the file's path; None if it cannot be stored, with a warning unless it is too large.
 
     Raises:
-        InputError: if the bound in the environment is no number.
+        InputError: if the bound in the environment is not a number.
     """
-    bound = limit()
+    bound = size_limit()
     if size > bound:
         return None
     folder = cache_folder() / part
@@ -135,10 +135,10 @@ def store(part: str, key: str, size: int, chunks: Iterable[bytes | memoryview]) 
             for chunk in chunks:
                 hashed.update(chunk)
                 file.write(chunk)
-        path = folder / f"{_plain(key)}-{hashed.hexdigest()}"
+        path = folder / f"{_strip_prefix(key)}-{hashed.hexdigest()}"
         unfinished.replace(path)
     except OSError as error:
-        say_unwritable(folder, error, "nothing is kept for the next time")
+        warn_unwritable(folder, error, "nothing is cached")
         return None
     finally:
         with suppress(OSError):
@@ -146,13 +146,13 @@ def store(part: str, key: str, size: int, chunks: Iterable[bytes | memoryview]) 
     return path
 
 
-def say_unwritable(folder: Path, error: OSError, consequence: str) -> None:
-    """Warn, once a folder, that it cannot be written to.
+def warn_unwritable(folder: Path, error: OSError, consequence: str) -> None:
+    """Warn, once per folder, that it cannot be written to.
 
     Args:
-        folder: of the cache.
-        error: what happened.
-        consequence: of it.
+        folder: a folder of the cache.
+        error: the error of the failed write.
+        consequence: the consequence, for the warning's first words.
     """
     if folder not in _UNWRITABLE:
         _UNWRITABLE.add(folder)
@@ -164,19 +164,19 @@ def say_unwritable(folder: Path, error: OSError, consequence: str) -> None:
 
 
 def contents() -> list[Contents]:
-    """Return what each part holds."""
-    found = []
+    """Return the contents of each part."""
+    contents_by_part = []
     for part in PARTS:
-        sizes = [size for _, size, _ in _aged(part)]
-        found.append(Contents(part, len(sizes), sum(sizes)))
-    return found
+        sizes = [size for _, size, _ in _files_by_use(part)]
+        contents_by_part.append(Contents(part, len(sizes), sum(sizes)))
+    return contents_by_part
 
 
 def clear(parts: Iterable[str]) -> list[Contents]:
-    """Remove every file of some parts, and return what was removed.
+    """Remove every file of some parts, and return the removed contents.
 
     Args:
-        parts: names.
+        parts: names of the parts.
 
     Raises:
         InputError: if a file cannot be removed.
@@ -184,7 +184,7 @@ def clear(parts: Iterable[str]) -> list[Contents]:
     removed = []
     for part in parts:
         sizes = []
-        for _, size, path in _aged(part):
+        for _, size, path in _files_by_use(part):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -195,23 +195,23 @@ def clear(parts: Iterable[str]) -> list[Contents]:
 
 
 def _make_room(bound: int) -> None:
-    """Remove what was not used for longest until no more than some bytes are left."""
-    files = sorted(one for part in BOUNDED for one in _aged(part))
+    """Remove the least recently used files until the rest is within a size in bytes."""
+    files = sorted(file for part in BOUNDED for file in _files_by_use(part))
     total = sum(size for _, size, _ in files)
     for used, size, path in files:
         unfinished = path.name.endswith(UNFINISHED)  # another process may be writing it
-        if time.time() - used > ABANDONED if unfinished else total > bound:
-            with suppress(OSError):  # whoever reads it goes on reading
+        if time.time() - used > ABANDONED_AFTER if unfinished else total > bound:
+            with suppress(OSError):  # processes that read the file can continue
                 path.unlink()
             total -= size
 
 
-def _aged(part: str) -> Iterator[tuple[float, int, Path]]:
-    """Give when each file of a part was last used, its size, and where it is."""
+def _files_by_use(part: str) -> Iterator[tuple[float, int, Path]]:
+    """Yield each file's time of last use, its size and its path."""
     for path in _files(cache_folder() / part, "*"):
         with suppress(OSError):  # another process has removed it
-            found = path.stat()
-            yield found.st_mtime, found.st_size, path
+            status = path.stat()
+            yield status.st_mtime, status.st_size, path
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
@@ -221,5 +221,5 @@ def _files(folder: Path, pattern: str) -> list[Path]:
         return []
 
 
-def _plain(digest: str) -> str:
+def _strip_prefix(digest: str) -> str:
     return digest.removeprefix("sha256:")

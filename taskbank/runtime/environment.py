@@ -1,4 +1,4 @@
-"""The versions, device and threads of a computation, as the catalog records them."""
+"""The versions, device and threads of a computation, for the catalog's records."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from importlib.metadata import PackageNotFoundError, version
 from taskbank.digests import Json
 from taskbank.version import __version__
 
-NUMERICS = 3  # raised whenever other numbers come of the same weights, or of the same seed
+NUMERICS = 3  # incremented when the same weights or the same seed give other numbers
 RECORDED = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "scikit-learn")
 
 
 def numerics(device: str) -> dict[str, Json]:
-    """Return what the last bits of a result depend on: versions and the kind of processor."""
-    found = environment(device)
+    """Return the conditions that determine a result's last bits: versions and processor type."""
+    values = environment(device)
     names = ("torch", "transformers", "tokenizers", "machine", "gpu")
-    versions = {name: found[name] for name in names if name in found}
+    versions = {name: values[name] for name in names if name in values}
     return versions | {"taskbank": NUMERICS, "device": device.partition(":")[0]}
 
 
 def environment(device: str | None = None) -> dict[str, Json]:
-    """Return the versions, and the device and threads that were computed on.
+    """Return the versions, and the device and threads of the computation.
 
     Args:
-        device: where torch computed; none if torch was not used.
+        device: torch's device. None means that torch was not used.
     """
-    found: dict[str, Json] = {
+    values: dict[str, Json] = {
         "taskbank": __version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -35,16 +35,16 @@ def environment(device: str | None = None) -> dict[str, Json]:
     }
     for name in RECORDED:
         try:
-            found[name] = version(name)
+            values[name] = version(name)
         except PackageNotFoundError:  # a vendored build without metadata
-            found[name] = "unknown"
+            values[name] = "unknown"
     if device is not None:
         import torch
 
-        found["device"] = device
-        found["threads"] = torch.get_num_threads()
+        values["device"] = device
+        values["threads"] = torch.get_num_threads()
         if device.startswith("cuda"):
-            found["gpu"] = torch.cuda.get_device_name(device)
+            values["gpu"] = torch.cuda.get_device_name(device)
     else:
-        found["processors"] = os.cpu_count()
-    return found
+        values["processors"] = os.cpu_count()
+    return values

@@ -1,4 +1,4 @@
-"""What was used last, up to a size: models, states of a backbone, splits that versions share."""
+"""A bounded LRU cache: for models, states of a backbone, and splits that versions share."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ Value = TypeVar("Value")
 
 
 class LruCache(Generic[Value]):
-    """Things by their keys; those that were not used for longest are let go of.
+    """Values by key, bounded in size; the least recently used values are evicted.
 
-    Threads may use it at once. Two of them may make the same thing; both get the one that is kept.
+    It is thread-safe. Two threads may create the same value; both get the one that is kept.
 
     Args:
-        room: what the sizes of all may come to; one thing is kept in any case.
-        size: of a thing.
+        capacity: the maximum total size; the most recently used value is kept in any case.
+        size: returns the size of a value.
     """
 
-    def __init__(self, room: int, size: Callable[[Value], int]) -> None:
-        self.room, self.size = room, size
+    def __init__(self, capacity: int, size: Callable[[Value], int]) -> None:
+        self.capacity, self.size = capacity, size
         self._kept: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
-        self._taken = 0
+        self._total_size = 0
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def find(self, key: Hashable) -> Value | None:
-        """Return what is kept under a key, or none."""
+        """Return the value of a key, or None."""
         with self._lock:
             if key not in self._kept:
                 return None
@@ -38,19 +38,19 @@ class LruCache(Generic[Value]):
             return self._kept[key][0]
 
     def keep(self, key: Hashable, value: Value) -> Value:
-        """Keep a thing unless there is one under its key already; return the one that is kept."""
+        """Keep a value unless its key already has one; return the kept value."""
         size = self.size(value)
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = value, size
-                self._taken += size
+                self._total_size += size
             self._kept.move_to_end(key)
-            while self._taken > self.room and len(self._kept) > 1:
+            while self._total_size > self.capacity and len(self._kept) > 1:
                 _, (_, freed) = self._kept.popitem(last=False)
-                self._taken -= freed
+                self._total_size -= freed
             return self._kept[key][0]
 
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Return what is kept under a key, making it if nothing is."""
-        found = self.find(key)
-        return self.keep(key, make()) if found is None else found
+    def get(self, key: Hashable, create: Callable[[], Value]) -> Value:
+        """Return the value of a key, creating it if it is missing."""
+        value = self.find(key)
+        return self.keep(key, create()) if value is None else value

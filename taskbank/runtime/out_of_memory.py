@@ -1,4 +1,4 @@
-"""A batch that is too large for a GPU's memory: computed in two halves, once, and said."""
+"""Retries an out-of-memory batch in halves, with a warning."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ import torch
 
 from taskbank.errors import InputError
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 def compute_in_halves(
-    rows: np.ndarray, compute: Callable[[np.ndarray], Made], undo: Callable[[], None] | None = None
-) -> list[tuple[np.ndarray, Made]]:
-    """Compute a batch, or its halves where the memory does not suffice for all of it.
+    rows: np.ndarray,
+    compute: Callable[[np.ndarray], Result],
+    undo: Callable[[], None] | None = None,
+) -> list[tuple[np.ndarray, Result]]:
+    """Compute a batch, or its two halves if memory is too small for the batch.
 
     Args:
         rows: positions of the inputs, of shape [batch].
-        compute: what is computed of some rows.
-        undo: takes back what computing left before memory ran out.
+        compute: computes the result of some rows.
+        undo: undoes the effects of the failed computation.
 
     Returns:
-        the rows that were computed at once, and what came of them: one pair or two.
+        one or two pairs of the rows that were computed together, and their result.
 
     Raises:
-        InputError: if not even half of the batch fits.
+        InputError: if half of the batch does not fit either.
     """
     try:
         return [(rows, compute(rows))]
     except torch.OutOfMemoryError:
         if len(rows) == 1:
             raise _too_large(1) from None
-    # Outside of the handler, which holds on to what was computed.
+    # Outside the handler, which keeps the failed computation's tensors alive.
     if undo is not None:
         undo()
     torch.cuda.empty_cache()
     warnings.warn(
-        f"a batch of {len(rows)} inputs does not fit into the GPU's memory: it is computed in "
+        f"a batch of {len(rows)} inputs does not fit into the GPU's memory; it is computed in "
         "halves",
         stacklevel=2,
     )
@@ -53,6 +55,6 @@ def compute_in_halves(
 
 def _too_large(inputs: int) -> InputError:
     return InputError(
-        f"the GPU's memory does not suffice for {inputs} inputs at once: in training give a "
+        f"the GPU's memory is too small for a batch of {inputs} inputs: in training give a "
         "smaller --batch-size or --batch-tokens, elsewhere shorter texts or --device cpu"
     )

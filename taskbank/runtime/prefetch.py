@@ -1,4 +1,4 @@
-"""Makes the next thing in a thread while the one before it is used."""
+"""Computes the next item in a thread while the caller uses the one before it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def prefetch(make: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
-    """Give what is made of each of some things, in their order, one prefetch of what is asked for.
+def prefetch(compute: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield the result for each item, in order, computing one item ahead of the caller.
 
     Args:
-        make: called in one thread, for one thing at a time; what it raises is raised here.
-        given: what it is called with.
+        compute: computes an item's result in the thread, one at a time; its errors are raised here.
+        items: the items, read one ahead.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
-        coming = None
-        for one in given:
-            ready, coming = coming, thread.submit(make, one)
-            if ready is not None:
-                yield ready.result()
-        if coming is not None:
-            yield coming.result()
+        pending = None
+        for item in items:
+            previous, pending = pending, thread.submit(compute, item)
+            if previous is not None:
+                yield previous.result()
+        if pending is not None:
+            yield pending.result()

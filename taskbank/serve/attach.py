@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from taskbank.model.load import load_recorded, model_of
+from taskbank.model.load import load_model, load_recorded_backbone
 
 if TYPE_CHECKING:
     from taskbank.bank.bank import Bank
@@ -37,5 +37,5 @@ def attach(
         DamagedError: if stored rows or bytes differ from what was recorded.
     """
     record = bank[ref]
-    loaded = load_recorded(bank.backbone(record.backbone), backbone, device)
-    yield model_of(bank, record, loaded)
+    loaded = load_recorded_backbone(bank.backbone(record.backbone), backbone, device)
+    yield load_model(bank, record, loaded)

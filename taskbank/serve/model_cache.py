@@ -5,7 +5,7 @@ from __future__ import annotations
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
-from taskbank.model.load import model_of
+from taskbank.model.load import load_model
 from taskbank.model.task_model import TaskModel
 from taskbank.runtime.lru import LruCache
 
@@ -42,8 +42,8 @@ class ModelCache:
             DamagedError: if the stored tensors are missing or do not fit.
         """
         key = (record.id, record.digest)
-        return self._models.get(key, lambda: model_of(self.bank, record, self.backbone))
+        return self._models.get(key, lambda: load_model(self.bank, record, self.backbone))
 
 
 def _size(model: TaskModel) -> int:
-    return sum(tensor.nbytes for tensor in model.trained().values())
+    return sum(tensor.nbytes for tensor in model.trained_tensors().values())

@@ -14,8 +14,8 @@ from taskbank.bank.records import AdapterRecord
 from taskbank.data.encoded import Encoded
 from taskbank.digests import Json
 from taskbank.errors import DamagedError, DataError
-from taskbank.model.load import encoded_for, load_recorded
-from taskbank.model.mixed_batch import Asked, predict_mixed
+from taskbank.model.load import encode_for, load_recorded_backbone
+from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.runtime.prefetch import prefetch
 from taskbank.serve.model_cache import MEMORY, ModelCache
 from taskbank.serve.prediction import Prediction
@@ -89,13 +89,13 @@ class Predictor:
     def _cache(self, fingerprint: str) -> ModelCache:
         if fingerprint not in self._caches:
             recorded = self.bank.backbone(fingerprint)
-            backbone = load_recorded(recorded, self.spec, self.device)
+            backbone = load_recorded_backbone(recorded, self.spec, self.device)
             self._caches[fingerprint] = ModelCache(self.bank, backbone, self.memory)
         return self._caches[fingerprint]
 
     def _predict(self, cache: ModelCache, requests: Sequence[_Request]) -> None:
         for chunks in prefetch(lambda block: _prepare(cache, block), _blocks(requests)):
-            inputs = [Asked(chunk.model, chunk.encoded) for chunk in chunks]
+            inputs = [PredictionRequest(chunk.model, chunk.encoded) for chunk in chunks]
             for chunk, outputs in zip(chunks, predict_mixed(cache.backbone, inputs), strict=True):
                 chunk.request.add(chunk, outputs)
 
@@ -163,7 +163,7 @@ def _prepare(cache: ModelCache, block: Sequence[tuple[_Request, slice]]) -> list
         columns = {name: values[part] for name, values in request.columns.items()}
         key, record = request.encoding, request.record
         if key not in encodings:
-            encodings[key] = encoded_for(record, cache.backbone, columns)
+            encodings[key] = encode_for(record, cache.backbone, columns)
         chunks.append(_Chunk(request, columns, encodings[key], cache.model(record)))
     return chunks
 

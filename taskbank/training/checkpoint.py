@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from taskbank.digests import Json, digest_bytes
-from taskbank.runtime.disk_cache import cache_folder, say_unwritable
+from taskbank.runtime.disk_cache import cache_folder, warn_unwritable
 
 DIGEST_BYTES = 71  # "sha256:" and 64 hex digits
 
@@ -69,7 +69,7 @@ class Checkpoint:
             with suppress(OSError):
                 unfinished.unlink()
             consequence = "an interrupted training cannot be resumed"
-            say_unwritable(self.path.parent, error, consequence)
+            warn_unwritable(self.path.parent, error, consequence)
 
     def load(self) -> State | None:
         """Return the saved state.

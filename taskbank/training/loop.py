@@ -23,9 +23,9 @@ from transformers import get_linear_schedule_with_warmup
 from taskbank.data.batches import training_batches
 from taskbank.errors import TrainingError
 from taskbank.kinds.definition import Definition
-from taskbank.kinds.metrics import better
-from taskbank.model.predict import outputs_and_loss, told
-from taskbank.model.trunk import with_trunk
+from taskbank.kinds.metrics import orient
+from taskbank.model.predict import outputs_and_loss, targets_of
+from taskbank.model.trunk import add_trunk_states
 from taskbank.runtime.out_of_memory import compute_in_halves
 from taskbank.specs import TrainingSpec
 from taskbank.training.checkpoint import Checkpoint, State
@@ -146,7 +146,8 @@ class _Run:
     ) -> None:
         self.model, self.kind, self.definition = model, kind, definition
         self.data, self.validation = (
-            replace(split, encoded=with_trunk(model, split.encoded)) for split in (data, validation)
+            replace(split, encoded=add_trunk_states(model, split.encoded))
+            for split in (data, validation)
         )
         self.spec, self.metric = spec, metric
         self.device = next(model.parameters()).device
@@ -192,7 +193,7 @@ class _Run:
         if self.best is None or self._rank(epoch) > self._rank(self.best):
             self.best = epoch
             self.best_weights = {
-                name: t.detach().clone() for name, t in self.model.trained().items()
+                name: t.detach().clone() for name, t in self.model.trained_tensors().items()
             }
         return epoch
 
@@ -208,10 +209,10 @@ class _Run:
             inputs: number of inputs in the whole batch.
         """
         batch = self.data.encoded.batch(rows).to(self.device)
-        targets = told(self.data.encoded, rows, self.device)
+        targets = targets_of(self.data.encoded, rows, self.device)
         bfloat16 = self.spec.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
-            outputs = self.model.shaped(self.model.outputs(batch), batch)
+            outputs = self.model.shape_for_loss(self.model.outputs(batch), batch)
             loss = self.kind.loss(outputs, targets, self.weights) * (len(rows) / inputs)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
@@ -234,13 +235,13 @@ class _Run:
         return self.kind.predictions(outputs, encoded), loss
 
     def _rank(self, epoch: Epoch) -> tuple[float, float]:
-        return better(self.metric, epoch.score), -epoch.validation_loss
+        return orient(self.metric, epoch.score), -epoch.validation_loss
 
     def finish(self, *, pruned: bool) -> Training:
         """Give the model the weights of the best epoch, and return the finished training."""
         assert self.best is not None  # noqa: S101 - a specification has at least one epoch
         seconds = self.seconds
-        self.model.load_trained(self.best_weights)
+        self.model.load_tensors(self.best_weights)
         self.model.eval()
         predictions, _ = self._predict()
         tuned = self.kind.tune(predictions, self.validation.columns, self.definition)
@@ -255,7 +256,7 @@ class _Run:
     def state(self) -> State:
         """Return everything that the next epoch depends on."""
         optimizer = self.optimizer.state_dict()
-        tensors = {f"now.{name}": t for name, t in self.model.trained().items()}
+        tensors = {f"now.{name}": t for name, t in self.model.trained_tensors().items()}
         tensors |= {f"best.{name}": t for name, t in self.best_weights.items()}
         for number, values in optimizer["state"].items():
             tensors |= {f"optimizer.{number}.{name}": t for name, t in values.items()}
@@ -277,7 +278,7 @@ class _Run:
         for name, tensor in state.tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
-        self.model.load_trained(parts["now"])
+        self.model.load_tensors(parts["now"])
         self.best_weights = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
         moments: dict[int, dict[str, torch.Tensor]] = defaultdict(dict)
         for name, tensor in parts["optimizer"].items():

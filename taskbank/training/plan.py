@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from taskbank import plugins
 from taskbank.digests import digest_json
 from taskbank.errors import InputError
-from taskbank.kinds.kind import checked_metric
+from taskbank.kinds.kind import resolve_metric
 from taskbank.specs import MethodSpec, TaskSpec, TrainingSpec
 from taskbank.training.defaults import default_hyperparameters
 from taskbank.training.sampler import check_sampler
@@ -109,7 +109,7 @@ def plan_task(spec: TaskSpec) -> TaskPlan:
         spec=spec,
         kind=kind,
         data=data,
-        metric=checked_metric(kind, spec.metric, _metric_names(kind, data)),
+        metric=resolve_metric(kind, spec.metric, _metric_names(kind, data)),
         base=base,
         search=search,
         stored=is_stored(spec.method, keep_weights=spec.keep_weights),

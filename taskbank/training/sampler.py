@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskbank.digests import Json
 from taskbank.errors import MissingExtraError
-from taskbank.kinds.metrics import better
+from taskbank.kinds.metrics import orient
 from taskbank.training.search import setting_of
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ class Sampler:
             def should_prune(epoch: Epoch, trial: Any = trial, setting: Setting = setting) -> bool:
                 # Trainings of different lengths are compared at the same share of their epochs.
                 step = round(100 * epoch.number / setting.training.epochs)
-                trial.report(better(self.metric, epoch.score), step)
+                trial.report(orient(self.metric, epoch.score), step)
                 return bool(trial.should_prune())
 
             def tell(score: float | None, trial: Any = trial, chosen: Any = chosen) -> None:
-                results[chosen] = None if score is None else better(self.metric, score)
+                results[chosen] = None if score is None else orient(self.metric, score)
                 self._tell(trial, results[chosen])
 
             results[chosen] = None

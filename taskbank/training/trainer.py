@@ -114,7 +114,7 @@ class Trainer:
         plan = self.plan
         predictions = {"validation": trial.predictions}
         model = self._model(trial.setting)
-        model.load_trained(trial.weights)
+        model.load_tensors(trial.weights)
         model.eval()
         for split in plan.data.evaluated_splits.keys() - predictions:
             encoded = self._splits.get(split, trial.setting.training.max_length).encoded
@@ -165,7 +165,7 @@ class Trainer:
             status = "collapsed"
         weights = {
             name: tensor.detach().cpu().clone().contiguous()
-            for name, tensor in model.trained().items()
+            for name, tensor in model.trained_tensors().items()
         }
         return Trial(
             setting=setting,

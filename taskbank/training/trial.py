@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from taskbank.bank.records import MetricRecord, TrialRecord
 from taskbank.digests import Json
 from taskbank.kinds.definition import Definition
-from taskbank.kinds.metrics import better
+from taskbank.kinds.metrics import orient
 from taskbank.specs import MethodSpec, TrainingSpec
 from taskbank.training.loop import Epoch
 from taskbank.training.search import Setting
@@ -67,7 +67,7 @@ class Trial:
         Args:
             metric: the name of the task's metric.
         """
-        return RANKS.index(self.status), better(metric, self.score), -self.loss
+        return RANKS.index(self.status), orient(metric, self.score), -self.loss
 
     @property
     def course(self) -> dict[str, Json]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from taskbank.backbone.backbone import Backbone
 from taskbank.errors import InputError, TrainingError
 from taskbank.methods.layers import select_layers
-from taskbank.runtime.device import usual_precision
+from taskbank.runtime.device import fastest_precision
 from taskbank.training.checkpoint import Checkpoint
 from taskbank.training.plan import TaskPlan
 from taskbank.training.sampler import Sampler, ShouldPrune
@@ -115,5 +115,5 @@ def fit_to_backbone(plan: TaskPlan, backbone: Backbone) -> Setting:
     for layers in values.get("layers", (options["layers"],)) if "layers" in options else ():
         select_layers(str(layers), identity.layers)
     length = min(spec.max_length, identity.max_length)
-    precision = spec.precision or usual_precision(str(backbone.device))
+    precision = spec.precision or fastest_precision(str(backbone.device))
     return replace(plan.base, training=replace(spec, max_length=length, precision=precision))

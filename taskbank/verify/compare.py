@@ -15,7 +15,7 @@ import numpy as np
 from taskbank import plugins
 from taskbank.bank.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
-from taskbank.kinds.metrics import drop_of
+from taskbank.kinds.metrics import metric_drop
 from taskbank.verify.flips import flips_between
 from taskbank.verify.report import Effect, Flip
 from taskbank.verify.significance import METRIC_ROUNDING, drop_p_value
@@ -66,7 +66,7 @@ class Comparison:
     @property
     def drop(self) -> float:
         """The drop of the task's metric; negative if the metric improved."""
-        return drop_of(self.metric, self.recorded, self.observed)
+        return metric_drop(self.metric, self.recorded, self.observed)
 
     @property
     def real_flips(self) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, deserialize
 
 from taskbank.data.examples import Examples
-from taskbank.data.fields import shown, wrong_value
+from taskbank.data.fields import first_invalid_row, preview
 from taskbank.errors import GoneError, TaskbankError
 from taskbank.kinds.definition import Definition
 from taskbank.runtime.lru import LruCache
@@ -113,9 +113,9 @@ def _split_damage(
             f"split {name!r} has the columns {sorted(columns)}, not {expected}",
         ]
     for field in fields:
-        row = wrong_value(field, columns[field.name])
+        row = first_invalid_row(field, columns[field.name])
         if row is not None:
-            value = shown(columns[field.name][row - 1])
+            value = preview(columns[field.name][row - 1])
             messages.append(
                 f"row {row} of split {name!r} has the invalid value {value} in column "
                 f"{field.name!r}"

@@ -20,10 +20,10 @@ from taskbank.data.encoded import Encoded
 from taskbank.data.examples import Examples
 from taskbank.errors import DamagedError, TaskbankError
 from taskbank.kinds.canaries import choose_canaries
-from taskbank.model.load import encoded_for, model_of
-from taskbank.model.mixed_batch import Asked, predict_mixed
+from taskbank.model.load import encode_for, load_model
+from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.model.predict import predict_examples
-from taskbank.model.trunk import with_trunk
+from taskbank.model.trunk import add_trunk_states
 from taskbank.runtime.lru import LruCache
 from taskbank.runtime.prefetch import prefetch
 from taskbank.verify.compare import Comparison, compare
@@ -122,7 +122,7 @@ class Observer:
             try:
                 case.observed = self.journal.read(case.record, case.key)
                 if case.observed is None:
-                    case.model = model_of(self.bank, case.record, self.backbone)
+                    case.model = load_model(self.bank, case.record, self.backbone)
                     if self.level != "canary":
                         case.encoded = self._encode(case.record)
             except TaskbankError as error:
@@ -132,7 +132,7 @@ class Observer:
     def _predict_together(self, window: Sequence[_Case]) -> None:
         """Compute the splits of several tasks in the same batches."""
         asked = [
-            (case, name, Asked(case.model, encoded))
+            (case, name, PredictionRequest(case.model, encoded))
             for case in window
             if case.model is not None
             for name, encoded in case.encoded.items()
@@ -177,7 +177,7 @@ class Observer:
                 predictions = predict_examples(model, kind, encoded)
             else:
                 predictions = predict_examples(
-                    model, kind, with_trunk(model, encoded, stored=False)
+                    model, kind, add_trunk_states(model, encoded, stored=False)
                 )
             reference = self._reference(record, split)
             changes = kind.changes(reference, predictions, examples.columns, definition)
@@ -202,7 +202,7 @@ class Observer:
         for split in record.splits:
             columns = self._examples(record, split).columns
             key = (split.digest, record.kind, record.training["max_length"])
-            make = partial(encoded_for, record, self.backbone, columns)
+            make = partial(encode_for, record, self.backbone, columns)
             encoded[split.name] = self.encoded.get(key, make)
         return encoded
 
@@ -244,7 +244,7 @@ class Observer:
             rows = choose_canaries(kind, reference, examples.columns, record.definition)
         selected = examples.select(rows, examples.origin)
         mask = np.isin(kind.examples_of(examples.columns), rows)
-        return selected, encoded_for(record, self.backbone, selected.columns), mask
+        return selected, encode_for(record, self.backbone, selected.columns), mask
 
     def _reference(self, record: AdapterRecord, split: SplitRecord) -> np.ndarray:
         make = partial(self.bank.reference, record, split.name)

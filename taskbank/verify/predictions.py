@@ -17,7 +17,7 @@ from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.errors import TaskbankError
-from taskbank.model.load import check_backbone, load_recorded
+from taskbank.model.load import check_backbone, load_recorded_backbone
 from taskbank.verify.conditions import Conditions
 from taskbank.verify.journal import Journal
 from taskbank.verify.observer import Observer, StillHolds
@@ -91,7 +91,9 @@ def gather_evidence(
                 if given is not None and (other or given.identity.fingerprint == fingerprint):
                     loaded = given
                 else:
-                    loaded = load_recorded(bank.backbone(fingerprint), None, conditions.device)
+                    loaded = load_recorded_backbone(
+                        bank.backbone(fingerprint), None, conditions.device
+                    )
             except TaskbankError as error:
                 findings.append(_backbone_finding(group, error))
                 evidence += [Evidence(record, backbone_failed=True) for record in group]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taskbank.bank.records import AdapterRecord
-from taskbank.kinds.metrics import better
+from taskbank.kinds.metrics import orient
 from taskbank.verify.statistics import mcnemar, paired_permutation
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def drop_p_value(
     def score(now: np.ndarray) -> float:
         """Return the metric, negated if lower is better, with new predictions for `now` only."""
         mixed = np.where(now[owner, None], predictions, reference)
-        return better(record.metric, kind.scores(mixed, columns, definition)[record.metric])
+        return orient(record.metric, kind.scores(mixed, columns, definition)[record.metric])
 
     reference_score = score(np.zeros_like(moved))
     if score(np.ones_like(moved)) >= reference_score:

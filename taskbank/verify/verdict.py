@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from taskbank.bank.records import AdapterRecord, Confirmation
-from taskbank.kinds.metrics import drop_of
+from taskbank.kinds.metrics import metric_drop
 from taskbank.verify.compare import Comparison
 from taskbank.verify.report import Finding, Status, TaskResult
 from taskbank.verify.significance import exceeds_tolerance, is_significant
@@ -100,7 +100,7 @@ def still_holds(confirmation: Confirmation, metric: str, tolerance: float, *, st
     """
     if confirmation.status == "ok" or confirmation.observed is None:
         return confirmation.status == "ok"
-    drop = drop_of(metric, confirmation.recorded, confirmation.observed)
+    drop = metric_drop(metric, confirmation.recorded, confirmation.observed)
     return not strict and not exceeds_tolerance(drop, tolerance)
 
 
