@@ -36,7 +36,7 @@ def adapt(backbone, options, generator):
     for layer in select_layers(options["layers"], backbone.identity.layers):
         own = Scale(backbone.identity.hidden_size, options["start"]).to(backbone.device)
         path = f"{backbone.layer(layer)}.{backbone.architecture.feed_forward}"
-        adaptation.after(path, lambda _states, output, own=own: output * own.scale)
+        adaptation.change_output(path, lambda _states, output, own=own: output * own.scale)
         scales[str(layer)] = own
     adaptation.add("scales", scales)
     return adaptation

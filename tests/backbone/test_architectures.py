@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.forward import compute
+from taskbank.backbone.forward import run_backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.data.tokenization import encode
 from tests.helpers.backbones import MODEL_TYPES, make_backbone
@@ -20,7 +20,7 @@ PACKING = tuple(name for name in MODEL_TYPES if name != "deberta-v2")
 
 def test_every_architecture_but_one_computes_texts_without_padding(any_backbone: Backbone) -> None:
     """DeBERTa attends by relative positions of its own, and is computed padded."""
-    assert any_backbone.packs == (any_backbone.identity.model_type in PACKING)
+    assert any_backbone.supports_packing == (any_backbone.identity.model_type in PACKING)
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -34,7 +34,7 @@ def test_every_architecture_loads_frozen_with_one_vector_a_text(
     assert not loaded.model.training
     assert not any(p.requires_grad for p in loaded.model.parameters())
     batch = encode(loaded.tokenizer, TEXTS, ("text",), 32).batch(np.arange(2))
-    assert compute(loaded, batch, ()).vectors.shape == (2, 32)
+    assert run_backbone(loaded, batch, ()).vectors.shape == (2, 32)
 
 
 def test_roberta_positions_leave_room_for_its_padding(tmp_path: Path) -> None:

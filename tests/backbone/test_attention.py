@@ -9,20 +9,20 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from taskbank.backbone.attention import AT_ONCE, _attended, packs
+from taskbank.backbone.attention import CHUNK_WEIGHTS, _attended, enable_packing
 
 
 def test_a_model_that_looks_at_neighbours_elsewhere_is_computed_padded(folder: Path) -> None:
     """A convolution over tokens would let one text see another: it is noticed, not believed."""
     model = AutoModel.from_pretrained(folder).eval()
-    assert packs(model, 0)
+    assert enable_packing(model, 0)
     model = AutoModel.from_pretrained(folder).eval()
 
     def look(_module: object, _inputs: object, states: torch.Tensor) -> torch.Tensor:
         return states + states.roll(1, dims=1)
 
     model.embeddings.register_forward_hook(look)
-    assert not packs(model, 0)
+    assert not enable_packing(model, 0)
     assert model.config._attn_implementation == "sdpa"
 
 
@@ -67,7 +67,7 @@ def test_attention_in_training_is_torchs(masked: str, dtype: torch.dtype) -> Non
 def test_inputs_that_are_computed_in_turn_are_as_those_at_once() -> None:
     """So many inputs that they are cut give what each gives by itself."""
     tokens = 150
-    inputs = AT_ONCE // (HEADS * tokens**2) + 3
+    inputs = CHUNK_WEIGHTS // (HEADS * tokens**2) + 3
     states = attention_inputs(inputs, tokens, torch.float32)
     mask = (torch.arange(tokens) < torch.arange(1, inputs + 1)[:, None] * 3)[:, None, None]
     parts = _attended(*states, mask, 0.0, 0.3)

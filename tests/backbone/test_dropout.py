@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from taskbank.backbone.dropout import Dropout, draw_kept, with_cheap_dropout
+from taskbank.backbone.dropout import Dropout, draw_mask, replace_dropout
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -30,7 +30,7 @@ def test_what_is_left_makes_up_for_what_is_dropped(probability: float, dtype: to
 def test_draws_are_independent_of_each_other() -> None:
     """Neighbours, and one draw and the next, agree as often as chance has them agree."""
     torch.manual_seed(0)
-    first, second = (draw_kept(torch.Size([100_003]), 0.5)[0].float() for _ in range(2))
+    first, second = (draw_mask(torch.Size([100_003]), 0.5)[0].float() for _ in range(2))
     for distance in (1, 2, 3, 4, 7):
         assert float((first[distance:] == first[:-distance]).float().mean()) == pytest.approx(
             0.5, abs=0.007
@@ -74,7 +74,7 @@ def test_only_torchs_own_dropout_is_replaced() -> None:
     inner = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0.2))
     model = torch.nn.Sequential(inner, Special(0.3), torch.nn.Dropout(0.4)).eval()
     names = list(model.state_dict())
-    with_cheap_dropout(model)
+    replace_dropout(model)
     assert [type(m) for m in model.modules() if isinstance(m, torch.nn.Dropout)] == [
         Dropout,
         Special,

@@ -12,7 +12,7 @@ from transformers import AutoModel
 
 from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.forward import compute, trunk_states
+from taskbank.backbone.forward import run_backbone, trunk_states
 from taskbank.backbone.load import load_backbone
 from taskbank.data.tokenization import encode
 from taskbank.kinds.single import SINGLE
@@ -28,16 +28,14 @@ def test_states_are_those_that_the_model_itself_gives_for_padded_texts(
     index, inside = batch.grid
     plain: Any = AutoModel.from_pretrained(any_folder).eval()
     types = (
-        {}
-        if batch.token_type_ids is None
-        else {"token_type_ids": batch.padded(batch.token_type_ids)}
+        {} if batch.token_type_ids is None else {"token_type_ids": batch.pad(batch.token_type_ids)}
     )
     expected = plain(
-        input_ids=batch.padded(batch.input_ids, any_backbone.tokenizer.pad_token_id),
+        input_ids=batch.pad(batch.input_ids, any_backbone.tokenizer.pad_token_id),
         attention_mask=inside.long(),
         **types,
     ).last_hidden_state[inside]
-    found = compute(any_backbone, batch, ())
+    found = run_backbone(any_backbone, batch, ())
     torch.testing.assert_close(found.states, expected, **CLOSE)
     assert torch.equal(index[inside], torch.arange(len(batch.input_ids)))
 
@@ -47,10 +45,10 @@ def test_a_text_has_the_same_vector_beside_any_others(any_backbone: Backbone) ->
     """Alone, and among others of any length and in any order, by every way to one vector."""
     encoded = encode(any_backbone.tokenizer, {"text": texts(9)}, ("text",), 64)
     alone = torch.cat(
-        [compute(any_backbone, encoded.batch(np.array([row])), ()).vectors for row in range(9)]
+        [run_backbone(any_backbone, encoded.batch(np.array([row])), ()).vectors for row in range(9)]
     )
     for rows in (np.arange(9), np.array([8, 0, 3]), np.argsort(encoded.lengths)):
-        together = compute(any_backbone, encoded.batch(rows), ()).vectors
+        together = run_backbone(any_backbone, encoded.batch(rows), ()).vectors
         torch.testing.assert_close(together, alone[rows], **CLOSE)
 
 
@@ -61,9 +59,9 @@ def test_vectors_and_their_gradients_are_those_of_the_states(
     """The mean of a text's tokens, or its first one, computed here by hand."""
     batch = batch_of(any_backbone)
     states = torch.randn(len(batch.input_ids), 5, requires_grad=True)
-    from taskbank.backbone.forward import Computed
+    from taskbank.backbone.forward import BackboneOutput
 
-    found = Computed(batch, states, pooling, None).vectors
+    found = BackboneOutput(batch, states, pooling, None).vectors
     parts = states.split(batch.lengths.tolist())
     expected = torch.stack([p.mean(dim=0) if pooling == "mean" else p[0] for p in parts])
     torch.testing.assert_close(found, expected)
@@ -80,7 +78,7 @@ def test_gradients_are_those_of_padded_texts(folder: Path, method: str) -> None:
     for packed in (True, False):
         backbone = load_backbone(str(folder))
         if not packed:
-            backbone.packs = False
+            backbone.supports_packing = False
             backbone.model.config._attn_implementation = "sdpa"
         model = moved(backbone, method, 0)
         batch = batch_of(backbone)
@@ -102,7 +100,7 @@ def test_from_what_enters_the_lowest_adapted_layer_the_rest_is_the_same(
     """Outputs and gradients are those of the whole backbone, bit by bit."""
     model = moved(any_backbone, method, 0, layers="top:1")
     batch = batch_of(any_backbone)
-    states = trunk_states(any_backbone, batch, model.adaptation.lowest)
+    states = trunk_states(any_backbone, batch, model.adaptation.lowest_layer)
     assert states.shape == (len(batch.input_ids), 32)
     from dataclasses import replace
 

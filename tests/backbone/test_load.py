@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.forward import compute
+from taskbank.backbone.forward import run_backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.data.tokenization import encode
 from taskbank.errors import InputError
@@ -43,8 +43,8 @@ def test_mean_pooling_ignores_padding(folder: Path) -> None:
     loaded = load_backbone(str(folder))
     assert loaded.identity.pooling == "mean"
     encoded = encode(loaded.tokenizer, TEXTS, ("text",), 32)
-    together = compute(loaded, encoded.batch(np.array([0, 1])), ()).vectors[0]
-    alone = compute(loaded, encoded.batch(np.array([0])), ()).vectors[0]
+    together = run_backbone(loaded, encoded.batch(np.array([0, 1])), ()).vectors[0]
+    alone = run_backbone(loaded, encoded.batch(np.array([0])), ()).vectors[0]
     torch.testing.assert_close(together, alone)
 
 

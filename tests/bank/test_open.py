@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from taskbank.bank.bank import Bank
-from taskbank.bank.catalog.database import connect, writing
+from taskbank.bank.catalog.database import connect, write_transaction
 from taskbank.bank.catalog.tables import SCHEMA_REVISION
 from taskbank.bank.open import create_bank, schema_of, upgrade_bank
 from taskbank.errors import ConflictError, InputError, NotFoundError
@@ -40,7 +40,7 @@ def test_a_database_without_a_bank_is_not_opened(url: str) -> None:
 def test_a_database_of_something_else_is_left_alone(url: str) -> None:
     """Neither opening nor making a bank touches a database with other tables."""
     engine = connect(url)
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         connection.execute(text("CREATE TABLE invoices (id integer)"))
     for step in (Bank, create_bank):
         with pytest.raises(InputError, match="invoices"):

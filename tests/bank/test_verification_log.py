@@ -62,8 +62,8 @@ def test_what_is_accepted_is_what_that_verification_saw(
     """A run that went on under other circumstances and back has two predictions of an adapter;
     those that the verification showed are accepted."""
     mood.put(replica(mood, "other", nudge))
-    monkeypatch.setattr(observer, "EXAMPLES", 0)  # a task at a time
-    real, compared = observer.predict_examples, observer.Observer._compared
+    monkeypatch.setattr(observer, "WINDOW_EXAMPLES", 0)  # a task at a time
+    real, compared = observer.predict_examples, observer.Observer._compare
     shift = [0.0]
     monkeypatch.setattr(
         observer, "predict_examples", lambda *given: real(*given) + np.float32(shift[0])

@@ -14,7 +14,7 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.cli.main import run
-from taskbank.model.load import model_of
+from taskbank.model.load import load_model
 from taskbank.model.task_model import TaskModel
 from taskbank.serve import predictor
 from tests.helpers.models import put_moved
@@ -41,12 +41,12 @@ def test_the_command_keeps_no_more_adapters_than_it_computes_with(
 
     def load(record: AdapterRecord, on: Backbone) -> TaskModel:
         nonlocal most
-        model = model_of(record, on)
+        model = load_model(record, on)
         models.add(model)
         most = max(most, len(models))
         return model
 
-    monkeypatch.setattr("taskbank.serve.model_cache.model_of", load)
+    monkeypatch.setattr("taskbank.serve.model_cache.load_model", load)
     monkeypatch.setattr(predictor, "TASKS", 2)
     assert run(["--bank", bank.url, "predict", "--task", "*", "good day"]) == 0
     assert 2 < most <= 2 * 2 + 1

@@ -9,7 +9,7 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import TrialRecord
-from taskbank.cli.trials import by_seed, print_spread, print_trials
+from taskbank.cli.trials import group_by_setting, print_spread, print_trials
 from taskbank.specs import MethodSpec, TrainingSpec
 from tests.helpers.adapters import new_trial
 from tests.helpers.terminal import Screen
@@ -107,7 +107,7 @@ def test_a_pipe_gets_all_columns_of_trials(screen: Screen) -> None:
 
 def test_a_seed_counts_once(screen: Screen) -> None:
     """A trial that was run again is no further seed: the last one stands for it."""
-    assert by_seed([trial(0, 0.1), trial(0, 0.2)]) == [[trial(0, 0.2)]]
+    assert group_by_setting([trial(0, 0.1), trial(0, 0.2)]) == [[trial(0, 0.2)]]
     screen.widen(None)
     print_spread([trial(0, 0.1), trial(0, 0.2)])
     assert screen.lines() == []
@@ -125,4 +125,4 @@ def test_other_data_metrics_and_backbones_are_other_settings() -> None:
         replace(one, data={}),
         replace(one, method="full"),
     ]
-    assert len(by_seed([one, *others, trial(1)])) == 5
+    assert len(group_by_setting([one, *others, trial(1)])) == 5

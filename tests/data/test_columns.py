@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from taskbank.data.columns import read_column
-from taskbank.data.fields import Field, Type, wrong_value
+from taskbank.data.fields import Field, Type, first_invalid_row
 from taskbank.digests import Json, canonical_json
 from taskbank.errors import DataError
 
@@ -70,7 +70,7 @@ def test_every_arrow_type_that_fits_is_read(type_: Type, values: Any, expected: 
     found = read(type_, values)
     assert found == expected
     assert [type(one) for one in found] == [type(one) for one in expected]
-    assert wrong_value(Field("c", type_, "--option"), found) is None
+    assert first_invalid_row(Field("c", type_, "--option"), found) is None
 
 
 def test_lists_of_class_labels_are_read_by_name() -> None:
@@ -239,7 +239,7 @@ def test_random_rubbish_is_read_or_refused(type_: Type) -> None:
             continue
         good += 1
         assert len(values) == len(rows)
-        assert wrong_value(Field("c", type_, "--option"), values) is None
+        assert first_invalid_row(Field("c", type_, "--option"), values) is None
         assert json.loads(canonical_json(values).encode()) == values
     assert good > 3
     assert all("here" in refusal for refusal in refusals)

@@ -33,8 +33,8 @@ def test_a_batch_is_what_the_tokenizer_itself_would_pad(encoded: Encoded) -> Non
         return_tensors="pt",
     )
     batch = encoded.batch(rows)
-    assert torch.equal(batch.padded(batch.input_ids), expected["input_ids"])
-    assert torch.equal(batch.padded(batch.token_type_ids), expected["token_type_ids"])
+    assert torch.equal(batch.pad(batch.input_ids), expected["input_ids"])
+    assert torch.equal(batch.pad(batch.token_type_ids), expected["token_type_ids"])
     assert torch.equal(batch.grid[1].long(), expected["attention_mask"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from taskbank.data.fields import Field, Type, is_number, shown, wrong_value
+from taskbank.data.fields import Field, Type, first_invalid_row, is_number, preview
 
 ANSWER = {"text": ["Ada"], "answer_start": [0]}
 
@@ -27,9 +27,9 @@ ANSWER = {"text": ["Ada"], "answer_start": [0]}
 def test_a_stored_value_of_another_type_is_found(type_: Type, good: Any, bad: list[Any]) -> None:
     """What a bank or an export holds is checked as well, and the row is named."""
     field = Field("c", type_, "--option")
-    assert wrong_value(field, [good, good]) is None
+    assert first_invalid_row(field, [good, good]) is None
     for value in bad:
-        assert wrong_value(field, [good, value, good]) == 2
+        assert first_invalid_row(field, [good, value, good]) == 2
 
 
 def test_a_number_is_finite_and_no_truth_value() -> None:
@@ -51,4 +51,4 @@ def test_a_number_is_finite_and_no_truth_value() -> None:
 )
 def test_a_value_is_shown_as_python_writes_it_and_cut(value: Any, expected: str) -> None:
     """An error stays readable however long the value."""
-    assert shown(value) == expected
+    assert preview(value) == expected

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from taskbank.data.tokenization import cut, encode, encode_windows
+from taskbank.data.tokenization import encode, encode_windows, truncate
 from taskbank.errors import DataError, InputError
 from tests.helpers.backbones import byte_tokenizer, make_tokenizer
 
@@ -41,7 +41,7 @@ def test_encoding_leaves_the_tokenizer_as_it_was(set_before: bool) -> None:
     before = tokenizer.backend_tokenizer.to_str()
     assert encode(tokenizer, {"text": ["good " * 30]}, ("text",), 8).lengths.tolist() == [8]
     assert len(encode_windows(tokenizer, ["good " * 30], 8, 2)[1]) == 7
-    assert cut(tokenizer, ["good " * 30], 2) == ["good good"]
+    assert truncate(tokenizer, ["good " * 30], 2) == ["good good"]
     assert tokenizer.backend_tokenizer.to_str() == before
 
 
@@ -116,7 +116,7 @@ def test_a_text_is_cut_to_whole_characters_of_so_many_tokens(make: Any, tokens: 
         "",
         "\u4e2d\u6587",
     ]
-    for text, kept in zip(texts, cut(tokenizer, texts, tokens), strict=True):
+    for text, kept in zip(texts, truncate(tokenizer, texts, tokens), strict=True):
         assert text.startswith(kept)
         count = len(tokenizer(kept, add_special_tokens=False)["input_ids"])
         assert count <= tokens
@@ -139,6 +139,6 @@ def test_a_tokenizer_that_cannot_say_where_its_tokens_stand_is_refused(
 ) -> None:
     """Its error names its class and says what to do."""
     monkeypatch.setattr(PreTrainedTokenizerFast, "is_fast", False)
-    for refused in (lambda t: cut(t, ["a"], 3), lambda t: encode_windows(t, ["a"], 8, 0)):
+    for refused in (lambda t: truncate(t, ["a"], 3), lambda t: encode_windows(t, ["a"], 8, 0)):
         with pytest.raises(InputError, match=r"tokenizer.*does not say where.*tokenizer\.json"):
             refused(make_tokenizer())

@@ -87,7 +87,7 @@ def put_model(
     examples = Examples({"text": texts, "label": LABELS * (count // 2)}, "test.csv")
     encoded = encode(model.backbone.tokenizer, examples.columns, ("text",), 16)
     logits = predict_outputs(model, encoded) + np.float32(shift) * np.eye(2, dtype=np.float32)[0]
-    tensors = {name: tensor.contiguous() for name, tensor in model.trained().items()}
+    tensors = {name: tensor.contiguous() for name, tensor in model.trained_tensors().items()}
     split = NewSplit("test", "test.csv", count, examples.to_bytes(), save({"logits": logits}), (0,))
     new = new_adapter(
         task,

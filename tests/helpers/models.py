@@ -9,7 +9,7 @@ import torch
 
 from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.forward import compute
+from taskbank.backbone.forward import run_backbone
 from taskbank.backbone.hooks import Part
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
@@ -20,7 +20,7 @@ from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import Columns, Kind
 from taskbank.kinds.single import SINGLE
 from taskbank.model.task_model import TaskModel, task_model
-from taskbank.training.prepared import Prepared
+from taskbank.training.prepared import PreparedSplit
 from tests.helpers.adapters import put_model
 from tests.helpers.rows import labelled, sentences
 
@@ -50,7 +50,7 @@ def moved(backbone: Backbone, method: str, seed: int, kind: Any = SINGLE, **opti
     model = task_model(backbone, kind, TWO, method, options, seed)
     chance = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for tensor in model.trained().values():
+        for tensor in model.trained_tensors().values():
             tensor.add_(0.1 * torch.randn(tensor.shape, generator=chance))
     return model.eval()
 
@@ -58,7 +58,7 @@ def moved(backbone: Backbone, method: str, seed: int, kind: Any = SINGLE, **opti
 MOOD = Definition(("bad", "good"), {"positive": "good"})
 
 
-def data_of(backbone: Backbone, count: int, seed: int) -> Prepared:
+def data_of(backbone: Backbone, count: int, seed: int) -> PreparedSplit:
     """Return encoded sentences with their labels."""
     return prepared(backbone, SINGLE, MOOD, labelled("single", count, seed))
 
@@ -91,13 +91,15 @@ def vectors_of(backbone: Backbone, model: TaskModel | None = None) -> torch.Tens
     """Return the vectors of the batch, of the bare backbone or as a task adapts it."""
     inputs = inputs_of(backbone)
     parts = (Part(len(inputs), model.adaptation if model else None),)
-    return compute(backbone, inputs, parts).vectors
+    return run_backbone(backbone, inputs, parts).vectors
 
 
-def prepared(backbone: Backbone, kind: Kind, definition: Definition, columns: Columns) -> Prepared:
+def prepared(
+    backbone: Backbone, kind: Kind, definition: Definition, columns: Columns
+) -> PreparedSplit:
     """Return labelled examples ready for a model."""
     encoded = kind.encode(backbone.tokenizer, columns, definition, 48, labelled=True)
-    return Prepared(encoded, columns)
+    return PreparedSplit(encoded, columns)
 
 
 OPTIONS = {"houlsby": {"size": 4}, "pfeiffer": {"size": 16}, "parallel": {"size": 16}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from taskbank import plugins
-from taskbank.kinds.canaries import FEW, MANY, choose_canaries
+from taskbank.kinds.canaries import MAX_CANARIES, MIN_CANARIES, choose_canaries
 from taskbank.kinds.kind import Kind
 
 
@@ -22,8 +22,8 @@ def test_canaries_are_near_the_boundary_and_of_every_class() -> None:
         rows = choose_canaries(kind, logits, columns, definition)
         margins = kind.margins(logits, columns, definition)
         assert rows == tuple(sorted(set(rows)))
-        assert len(rows) == min(max(FEW, classes), MANY)
-        assert len({labels[row] for row in rows}) == min(classes, MANY)
+        assert len(rows) == min(max(MIN_CANARIES, classes), MAX_CANARIES)
+        assert len({labels[row] for row in rows}) == min(classes, MAX_CANARIES)
         assert int(margins.argmin()) in rows
         for name in {labels[row] for row in rows}:
             own = [row for row in range(600) if labels[row] == name]

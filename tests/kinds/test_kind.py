@@ -22,7 +22,7 @@ from taskbank.digests import canonical_json
 from taskbank.errors import DataError, InputError
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import Columns, Kind
-from taskbank.kinds.metrics import better
+from taskbank.kinds.metrics import orient
 from taskbank.model import predict as evaluate
 from taskbank.model.predict import predict_examples, predict_outputs
 from taskbank.model.task_model import task_model
@@ -67,7 +67,7 @@ class Taught:
     def score(self, predictions: np.ndarray) -> float:
         """Return the kind's own metric, higher being better, with what is chosen on validation."""
         tuned = self.kind.tune(predictions, self.columns, self.defined)
-        return better(
+        return orient(
             self.kind.metric,
             self.kind.scores(predictions, self.columns, tuned)[self.kind.metric],
         )
@@ -91,7 +91,7 @@ def taught(kind: Kind, backbone: Backbone) -> Taught:
     untrained = predict_outputs(model, validation.encoded)
     course = train(model, kind, definition, data, validation, SPEC, kind.metric)
     outputs = predict_outputs(model, validation.encoded)
-    weights = {name: tensor.clone() for name, tensor in model.trained().items()}
+    weights = {name: tensor.clone() for name, tensor in model.trained_tensors().items()}
     return Taught(
         kind,
         definition,
@@ -284,7 +284,7 @@ def test_predictions_do_not_depend_on_the_company_of_a_batch(
     monkeypatch.setattr(evaluate, "EVALUATION_BATCH", batch_size)
     kind = taught.kind
     model = task_model(backbone, kind, taught.definition, "houlsby", OPTIONS, 0)
-    model.load_trained(taught.weights)
+    model.load_tensors(taught.weights)
     found = predict_examples(model, kind, taught.encoded)
     np.testing.assert_allclose(found, taught.predictions, atol=1e-5)
 
@@ -495,7 +495,7 @@ def test_inputs_are_predicted_as_the_stored_examples_are(
     columns = kind.parse(rows_of(taught), definition)
     encoded = kind.encode(backbone.tokenizer, columns, definition, 48, labelled=False)
     model = task_model(backbone, kind, definition, "houlsby", OPTIONS, 0)
-    model.load_trained(taught.weights)
+    model.load_tensors(taught.weights)
     found = predict_examples(model, kind, encoded)
     assert np.array_equal(found, taught.predictions)
     answers = kind.answers(found, columns, definition)

@@ -19,12 +19,12 @@ from taskbank.data.encoded import Encoded
 from taskbank.errors import DataError, InputError
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import Columns
-from taskbank.kinds.span import BEST, KEPT, LONGEST, QUESTION, SPAN
+from taskbank.kinds.span import CANDIDATES, MAX_ANSWER, MAX_QUESTION, SPAN, STORED_ANSWERS
 from taskbank.model.predict import predict_examples
 from taskbank.model.task_model import task_model
 from taskbank.specs import TrainingSpec
 from taskbank.training.loop import train
-from taskbank.training.prepared import Prepared
+from taskbank.training.prepared import PreparedSplit
 from tests.helpers.backbones import GOOD, PLAIN, make_backbone, make_tokenizer
 
 ANSWERED = Definition((), {"unanswerable": False, "null_threshold": 0.0})
@@ -44,7 +44,7 @@ def columns_of(*rows: tuple[str, str, dict[str, Any]]) -> dict[str, list[Any]]:
 
 def predicted(null: float, *places: tuple[int, int, float]) -> list[float]:
     """Return the prediction that has some places with their scores."""
-    rest = [(-1, -1, 0)] * (KEPT - len(places))
+    rest = [(-1, -1, 0)] * (STORED_ANSWERS - len(places))
     return [null, *(value for place in [*places, *rest] for value in place)]
 
 
@@ -220,7 +220,7 @@ def test_only_windows_that_hold_the_answer_point_at_it(place: int) -> None:
     holding = windows_with(encoded, start, start + 6)
     assert holding
     for number, window in enumerate(encoded.places):
-        first, last = encoded.rows["first"][number], encoded.rows["last"][number]
+        first, last = encoded.input_targets["first"][number], encoded.input_targets["last"][number]
         if number in holding:
             assert context[window.starts[first] : window.ends[last]] == "lovely"
         else:
@@ -240,7 +240,10 @@ def test_a_window_that_cuts_the_answer_points_at_its_first_token() -> None:
         encoded = SPAN.encode(make_tokenizer(), columns_of(row), ANSWERED, 20, labelled=True)
         whole = 0
         for number, window in enumerate(encoded.places):
-            one, other = encoded.rows["first"][number], encoded.rows["last"][number]
+            one, other = (
+                encoded.input_targets["first"][number],
+                encoded.input_targets["last"][number],
+            )
             if (one, other) != (0, 0):
                 assert (window.starts[one], window.ends[other]) == (start, end)
                 whole += 1
@@ -256,7 +259,7 @@ def test_an_answer_is_found_that_begins_or_ends_with_what_has_no_token() -> None
     for text, token in (("\u200bgood", "good"), ("here\u200b", "here")):
         columns = columns_of(("is", context, answers(text, context=context)))
         encoded = SPAN.encode(make_tokenizer(), columns, ANSWERED, 24, labelled=True)
-        first, last = encoded.rows["first"][0], encoded.rows["last"][0]
+        first, last = encoded.input_targets["first"][0], encoded.input_targets["last"][0]
         window = encoded.places[0]
         assert context[window.starts[first] : window.ends[last]] == token
 
@@ -294,8 +297,8 @@ def test_a_model_that_learned_reads_long_contexts_to_their_end(backbone: Backbon
             rows.append(("was it", context, {"text": [word], "answer_start": [start]}))
         return columns_of(*rows)
 
-    def data(columns: Columns) -> Prepared:
-        return Prepared(
+    def data(columns: Columns) -> PreparedSplit:
+        return PreparedSplit(
             SPAN.encode(backbone.tokenizer, columns, ANSWERED, 24, labelled=True), columns
         )
 
@@ -319,20 +322,20 @@ def test_answers_are_neither_backwards_nor_endless() -> None:
     window, own = encoded.places[0], np.flatnonzero(encoded.places[0].inside)
     every = {
         (int(window.starts[i]), int(window.ends[j])): float(outputs[i, 0]) + float(outputs[j, 1])
-        for i in sorted(own, key=lambda i: -outputs[i, 0])[:BEST]
-        for j in sorted(own, key=lambda j: -outputs[j, 1])[:BEST]
-        if i <= j < i + LONGEST
+        for i in sorted(own, key=lambda i: -outputs[i, 0])[:CANDIDATES]
+        for j in sorted(own, key=lambda j: -outputs[j, 1])[:CANDIDATES]
+        if i <= j < i + MAX_ANSWER
     }
-    expected = sorted(every.items(), key=lambda item: -item[1])[:KEPT]
-    found = predictions[0, 1:].reshape(KEPT, 3)
+    expected = sorted(every.items(), key=lambda item: -item[1])[:STORED_ANSWERS]
+    found = predictions[0, 1:].reshape(STORED_ANSWERS, 3)
     assert [(int(a), int(b)) for a, b, _ in found] == [place for place, _ in expected]
     assert found[:, 2] == pytest.approx([score for _, score in expected], rel=1e-6)
     outputs[:] = 0
     outputs[own[9], 1] = outputs[own[10], 0] = 50  # the best last token is before the best first,
-    outputs[own[10 + LONGEST], 1] = 50  # or just too far behind it
-    outputs[own[9 + LONGEST], 1] = 20
+    outputs[own[10 + MAX_ANSWER], 1] = 50  # or just too far behind it
+    outputs[own[9 + MAX_ANSWER], 1] = 20
     (place,) = SPAN.predictions(outputs, encoded)[:, 1:4].tolist()
-    assert place == [window.starts[own[10]], window.ends[own[9 + LONGEST]], 70]
+    assert place == [window.starts[own[10]], window.ends[own[9 + MAX_ANSWER]], 70]
 
 
 def test_a_long_question_leaves_room_for_the_context() -> None:
@@ -341,7 +344,7 @@ def test_a_long_question_leaves_room_for_the_context() -> None:
     columns = columns_of(("good " * 500, context, answers()))
     encoded = SPAN.encode(make_tokenizer(), columns, ANSWERED, 200, labelled=False)
     assert len(encoded) == 1
-    assert encoded.lengths.tolist() == [QUESTION + len(PLAIN * 2) + 3]
+    assert encoded.lengths.tolist() == [MAX_QUESTION + len(PLAIN * 2) + 3]
 
 
 def test_any_length_and_any_text_can_be_encoded() -> None:
@@ -366,7 +369,7 @@ def test_a_context_without_a_token_has_no_answer() -> None:
     """What the tokenizer makes nothing of can be asked about, and nothing is found in it."""
     columns = columns_of(("is it", "\u200b", answers()))
     encoded = SPAN.encode(make_tokenizer(), columns, ANSWERED, 24, labelled=True)
-    assert encoded.rows["first"].tolist() == [0]
+    assert encoded.input_targets["first"].tolist() == [0]
     outputs = np.ones((encoded.offsets[-1], 2), dtype=np.float32)
     predictions = SPAN.predictions(outputs, encoded)
     for task in (ANSWERED, MAYBE):

@@ -164,7 +164,7 @@ def test_a_word_is_read_at_its_first_sub_word() -> None:
     definition = TAGGING.define(columns, "here", {})
     encoded = TAGGING.encode(tokenizer, columns, definition, 48, labelled=True)
     assert read_at(encoded, tokenizer) == ["it", "x", "good", "!"]
-    targets = encoded.tokens["targets"]
+    targets = encoded.token_targets["targets"]
     assert (targets > 0).sum() == 4
     assert [definition.labels[target - 1] for target in targets[targets > 0]] == columns["tags"][0]
 
@@ -184,8 +184,8 @@ def test_every_word_of_a_long_text_is_read_once_where_it_has_most_context(max_le
     firsts = [tokenizer.tokenize(word)[0] for word in flat]
     assert read_at(encoded, tokenizer) == firsts
     wanted = [BIO.index(tag) + 1 for tags in columns["tags"] for tag in tags]
-    assert encoded.tokens["targets"][tokens].tolist() == wanted
-    assert (encoded.tokens["targets"] > 0).sum() == len(flat)
+    assert encoded.token_targets["targets"][tokens].tolist() == wanted
+    assert (encoded.token_targets["targets"] > 0).sum() == len(flat)
     window = np.searchsorted(encoded.offsets, tokens, side="right") - 1
     around = np.minimum(tokens - encoded.offsets[window], encoded.offsets[window + 1] - 1 - tokens)
     # Windows share a quarter: in the middle of a text, no word has to be read at an edge.
@@ -236,7 +236,7 @@ def test_a_word_that_has_no_token_is_outside(backbone: Backbone) -> None:
     definition = Definition(BIO)
     encoded = TAGGING.encode(backbone.tokenizer, columns, definition, 48, labelled=True)
     assert (encoded.places.tokens < 0).tolist() == [False, True, False, True]
-    assert (encoded.tokens["targets"] > 0).sum() == 2
+    assert (encoded.token_targets["targets"] > 0).sum() == 2
     model = task_model(backbone, TAGGING, definition, "houlsby", {"size": 4}, 0)
     predictions = predict_examples(model, TAGGING, encoded)
     assert predictions.shape == (4, 5)
@@ -277,7 +277,7 @@ def test_the_loss_is_the_mean_over_words(balanced: bool) -> None:
     rows, told = np.arange(3), encoded.supervision(np.arange(3))
     given = torch.from_numpy(weights) if balanced else None
     loss = TAGGING.loss(outputs, told, given)
-    index, inside = encoded.index(rows)
+    index, inside = encoded.padded_index(rows)
     found = np.empty((encoded.offsets[-1], 2), dtype=np.float32)
     found[index[inside]] = outputs.numpy()[inside]
     words = torch.from_numpy(TAGGING.predictions(found, encoded))

@@ -15,6 +15,6 @@ def test_full_trains_everything_and_top_k_the_top(backbone: Backbone) -> None:
     counts = {}
     for method, options in (("full", {}), ("top-k", {"layers": "top:1"})):
         model = task_model(backbone, SINGLE, classes(2), method, options, seed=0)
-        counts[method] = sum(t.numel() for t in model.trained().values())
+        counts[method] = sum(t.numel() for t in model.trained_tensors().values())
     layer = sum(p.numel() for p in backbone.model.get_submodule("encoder.layer.1").parameters())
     assert counts == {"full": backbone.identity.parameters + head, "top-k": layer + head}

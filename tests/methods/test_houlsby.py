@@ -23,7 +23,7 @@ def test_houlsby_trains_what_the_papers_formula_says(any_backbone: Backbone) -> 
     )
     options = HOULSBY.complete({"size": m})
     model = task_model(any_backbone, SINGLE, classes(labels), "houlsby", options, seed=0)
-    assert sum(t.numel() for t in model.trained().values()) == expected
+    assert sum(t.numel() for t in model.trained_tensors().values()) == expected
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert trainable == expected
 
@@ -53,7 +53,7 @@ def test_houlsby_adapters_sit_before_the_residual_and_the_layernorm(
         model = task_model(any_backbone, SINGLE, classes(2), "houlsby", options, seed=0)
         model.eval()
         if add is not None:
-            model.trained()[f"adapter.0.{add}.up.bias"].copy_(constant)
+            model.trained_tensors()[f"adapter.0.{add}.up.bias"].copy_(constant)
         seen: dict[str, torch.Tensor] = {}
         hooks = []
         for place, name in (("attention", after_attention), ("feed_forward", after_ffn)):

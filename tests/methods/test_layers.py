@@ -73,7 +73,7 @@ def test_what_lies_below_the_lowest_adapted_layer_is_the_same_for_every_task(
         OPTIONS.get(method, {}) | {"layers": "top:1"}
     )
     model = task_model(any_backbone, SINGLE, classes(3), method, options, seed=0)
-    assert model.adaptation.lowest == 1
+    assert model.adaptation.lowest_layer == 1
     steps(model, inputs_of(any_backbone))
     seen[1:] = []
     assert not torch.equal(look(model), plain)
@@ -90,5 +90,5 @@ def test_all_layers_are_the_same_task_however_they_are_written(
             OPTIONS.get(method, {}) | {"layers": selection}
         )
         model = task_model(backbone, SINGLE, classes(2), method, options, seed=0)
-        starts.append(save({n: t.contiguous() for n, t in model.trained().items()}))
+        starts.append(save({n: t.contiguous() for n, t in model.trained_tensors().items()}))
     assert starts[0] == starts[1] == starts[2]

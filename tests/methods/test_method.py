@@ -8,7 +8,7 @@ from safetensors.torch import load, save
 
 from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.forward import compute
+from taskbank.backbone.forward import run_backbone
 from taskbank.backbone.hooks import Part
 from taskbank.errors import DamagedError
 from taskbank.kinds.single import SINGLE
@@ -28,13 +28,13 @@ def test_training_moves_what_is_stored_and_no_bit_of_the_backbone(
     """Three steps change every stored tensor, none of the frozen ones, and taking the task off
     restores modules, hooks and outputs exactly (checked by the fixture)."""
     model = task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=0)
-    before = {name: tensor.clone() for name, tensor in model.trained().items()}
-    own = {tensor.data_ptr() for tensor in model.trained().values()}
+    before = {name: tensor.clone() for name, tensor in model.trained_tensors().items()}
+    own = {tensor.data_ptr() for tensor in model.trained_tensors().values()}
     frozen = {
         n: t.clone() for n, t in model.encoder.state_dict().items() if t.data_ptr() not in own
     }
     steps(model, inputs_of(any_backbone))
-    unmoved = [n for n, t in model.trained().items() if torch.equal(t, before[n])]
+    unmoved = [n for n, t in model.trained_tensors().items() if torch.equal(t, before[n])]
     after = model.encoder.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in frozen.items())
     assert unmoved == []
@@ -59,11 +59,11 @@ def test_saving_and_loading_gives_the_same_predictions_bit_for_bit(
     inputs = inputs_of(any_backbone)
     model = task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=0)
     steps(model, inputs)
-    data = save({name: t.contiguous() for name, t in model.trained().items()})
+    data = save({name: t.contiguous() for name, t in model.trained_tensors().items()})
     with torch.no_grad():
         expected = model.outputs(inputs)
     model = task_model(any_backbone, SINGLE, classes(3), method, options_of(method), seed=1)
-    model.load_trained(load(data))
+    model.load_tensors(load(data))
     model.eval()
     with torch.no_grad():
         assert torch.equal(model.outputs(inputs), expected)
@@ -77,7 +77,7 @@ def test_the_seed_decides_the_start_and_no_other_source_of_chance_does(
     for seed in (0, 0, 1):
         state = torch.random.get_rng_state()
         model = task_model(backbone, SINGLE, classes(3), method, options_of(method), seed)
-        starts.append(save({n: t.contiguous() for n, t in model.trained().items()}))
+        starts.append(save({n: t.contiguous() for n, t in model.trained_tensors().items()}))
         assert torch.equal(torch.random.get_rng_state(), state)
         torch.rand(1)
     assert starts[0] == starts[1] != starts[2]
@@ -128,7 +128,7 @@ def test_tensors_that_do_not_fit_are_named(backbone: Backbone, method: str, chan
     """A missing, unexpected, misshapen or mistyped tensor is an error with its name, and no
     tensor is taken over before that."""
     model = task_model(backbone, SINGLE, classes(2), method, options_of(method), seed=0)
-    tensors = {name: torch.ones_like(tensor) for name, tensor in model.trained().items()}
+    tensors = {name: torch.ones_like(tensor) for name, tensor in model.trained_tensors().items()}
     if change == "missing":
         del tensors["head.bias"]
     elif change == "unexpected":
@@ -138,8 +138,8 @@ def test_tensors_that_do_not_fit_are_named(backbone: Backbone, method: str, chan
     else:
         tensors["head.bias"] = torch.ones(2, dtype=torch.float64)
     with pytest.raises(DamagedError, match=r"head\."):
-        model.load_trained(tensors)
-    assert not torch.equal(model.trained()["head.weight"], tensors["head.weight"])
+        model.load_tensors(tensors)
+    assert not torch.equal(model.trained_tensors()["head.weight"], tensors["head.weight"])
 
 
 def test_a_head_on_tokens_is_trained_as_one_on_texts_is(
@@ -151,12 +151,12 @@ def test_a_head_on_tokens_is_trained_as_one_on_texts_is(
     model.eval()
     parts = (Part(len(inputs), model.adaptation),)
     with torch.no_grad():
-        states = compute(any_backbone, inputs, parts).states
+        states = run_backbone(any_backbone, inputs, parts).states
         expected = states @ model.head.weight.T + model.head.bias
         torch.testing.assert_close(model.outputs(inputs), expected)
     assert states.shape == (*inputs.input_ids.shape, 32)
-    told = {"targets": inputs.padded(inputs.input_ids % 3 + 1)}
-    TAGGING.loss(inputs.padded(model.outputs(inputs)), told, None).backward()
+    told = {"targets": inputs.pad(inputs.input_ids % 3 + 1)}
+    TAGGING.loss(inputs.pad(model.outputs(inputs)), told, None).backward()
     trained = [p for p in model.adapted.parameters() if p.requires_grad]
     assert any(p.grad is not None and p.grad.any() for p in trained)
 

@@ -11,7 +11,7 @@ import torch
 from peft import IA3Config, LoraConfig, get_peft_model
 
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.forward import compute
+from taskbank.backbone.forward import run_backbone
 from taskbank.backbone.hooks import Part
 from taskbank.backbone.load import load_backbone
 from taskbank.data.tokenization import encode
@@ -85,7 +85,7 @@ def test_outputs_and_gradients_equal_those_of_peft(
             tensor.copy_(torch.rand(tensor.shape, generator=chance) + 0.5)
             other.copy_(tensor.reshape(other.shape))
         pairs.append((tensor, other))
-    ours = compute(own, batch, [Part(8, model.adaptation)]).states
+    ours = run_backbone(own, batch, [Part(8, model.adaptation)]).states
     expected = peft(**inputs)[0][0]
     torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-6)
     ours.square().sum().backward()
@@ -126,7 +126,7 @@ def test_bitfit_trains_the_biases_that_peft_trains(own: Backbone, folder: Path) 
         for name, parameter in ours.items():
             parameter.add_(torch.rand(parameter.shape, generator=chance))
             known[name].copy_(parameter)
-    states = compute(own, batch, [Part(8, model.adaptation)]).states
+    states = run_backbone(own, batch, [Part(8, model.adaptation)]).states
     expected = peft(**inputs)[0][0]
     torch.testing.assert_close(states, expected, rtol=1e-6, atol=1e-6)
     states.square().sum().backward()

@@ -12,7 +12,7 @@ from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
 from taskbank.kinds.tagging import TAGGING
 from taskbank.model import mixed_batch as together
-from taskbank.model.mixed_batch import Asked, predict_mixed
+from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.model.predict import predict_outputs
 from tests.helpers.models import CLOSE, encoded_of, moved
 
@@ -24,7 +24,7 @@ def layers_seen(backbone: Backbone, layer: int) -> tuple[list[int], Any]:
     return seen, module.register_forward_hook(lambda _m, given, _o: seen.append(given[0].shape[1]))
 
 
-def check(backbone: Backbone, asked: list[Asked]) -> None:
+def check(backbone: Backbone, asked: list[PredictionRequest]) -> None:
     """Raise unless tasks give together what each gives alone."""
     for one, found in zip(asked, predict_mixed(backbone, asked), strict=True):
         alone = predict_outputs(one.model, one.encoded)
@@ -50,16 +50,19 @@ def test_tasks_of_every_kind_of_change_give_together_what_each_gives_alone(
     inputs = [
         encoded_of(backbone, 6 if shared else 1 + n % 5, 0 if shared else n) for n in range(50)
     ]
-    check(backbone, [Asked(m, e) for m, e in zip(models, inputs, strict=False)])
+    check(backbone, [PredictionRequest(m, e) for m, e in zip(models, inputs, strict=False)])
 
 
 def test_a_backbone_that_needs_padding_computes_each_task_alone(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where texts cannot be laid end to end, the outputs are the same."""
-    asked = [Asked(moved(backbone, "houlsby", n), encoded_of(backbone, 3, n)) for n in range(3)]
+    asked = [
+        PredictionRequest(moved(backbone, "houlsby", n), encoded_of(backbone, 3, n))
+        for n in range(3)
+    ]
     expected = predict_mixed(backbone, asked)
-    monkeypatch.setattr(backbone, "packs", False)
+    monkeypatch.setattr(backbone, "supports_packing", False)
     monkeypatch.setattr(backbone.model.config, "_attn_implementation", "sdpa")
     for one, other in zip(predict_mixed(backbone, asked), expected, strict=True):
         torch.testing.assert_close(torch.from_numpy(one), torch.from_numpy(other), **CLOSE)
@@ -72,7 +75,7 @@ def test_what_tasks_have_in_common_is_computed_once_a_text(backbone: Backbone) -
     encoded = [encoded_of(backbone, 5) for _ in models]  # equal, and not the same object
     below, hook = layers_seen(backbone, 0)
     above, other = layers_seen(backbone, 1)
-    predict_mixed(backbone, [Asked(m, e) for m, e in zip(models, encoded, strict=True)])
+    predict_mixed(backbone, [PredictionRequest(m, e) for m, e in zip(models, encoded, strict=True)])
     hook.remove()
     other.remove()
     tokens = int(encoded[0].offsets[-1])
@@ -85,8 +88,10 @@ def test_texts_of_tasks_that_adapt_every_layer_are_not_raised_for_others(
 ) -> None:
     """States are only computed of the texts that some task needs them of."""
     asked = [
-        Asked(moved(backbone, "houlsby", 0, size=4), encoded_of(backbone, 9, 0)),
-        Asked(moved(backbone, "houlsby", 1, size=4, layers="top:1"), encoded_of(backbone, 2, 1)),
+        PredictionRequest(moved(backbone, "houlsby", 0, size=4), encoded_of(backbone, 9, 0)),
+        PredictionRequest(
+            moved(backbone, "houlsby", 1, size=4, layers="top:1"), encoded_of(backbone, 2, 1)
+        ),
     ]
     below, hook = layers_seen(backbone, 0)
     predict_mixed(backbone, asked)

@@ -18,13 +18,13 @@ def test_a_loaded_adapter_is_made_of_the_tensors_that_were_read(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stored tensors become the model's own: no value is copied, and none is drawn before."""
-    tensors = {n: t.clone() for n, t in moved(backbone, "houlsby", 0).trained().items()}
+    tensors = {n: t.clone() for n, t in moved(backbone, "houlsby", 0).trained_tensors().items()}
     state = torch.random.get_rng_state()
     monkeypatch.setattr(torch.nn.init, "trunc_normal_", None)
     model = task_model(backbone, SINGLE, DEFINITION, "houlsby", {}, None)
-    model.take_over(tensors)
+    model.adopt_tensors(tensors)
     assert torch.equal(torch.random.get_rng_state(), state)
-    own = model.trained()
+    own = model.trained_tensors()
     assert all(own[name].data_ptr() == tensor.data_ptr() for name, tensor in tensors.items())
 
 
@@ -32,8 +32,8 @@ def test_a_loaded_adapter_is_made_of_the_tensors_that_were_read(
 def test_every_method_loads_without_drawing_values(backbone: Backbone, method: str) -> None:
     """A model that was made of stored tensors alone gives what the one gives that they are of."""
     first = moved(backbone, method, 3)
-    tensors = {name: tensor.clone() for name, tensor in first.trained().items()}
+    tensors = {name: tensor.clone() for name, tensor in first.trained_tensors().items()}
     second = task_model(backbone, SINGLE, DEFINITION, method, {}, None).eval()
-    second.take_over(tensors)
+    second.adopt_tensors(tensors)
     encoded = encoded_of(backbone, 5)
     assert (predict_outputs(second, encoded) == predict_outputs(first, encoded)).all()

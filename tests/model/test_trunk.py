@@ -13,13 +13,13 @@ from taskbank.kinds.single import SINGLE
 from taskbank.model import trunk
 from taskbank.model.predict import predict_outputs
 from taskbank.model.task_model import task_model
-from taskbank.model.trunk import with_trunk
+from taskbank.model.trunk import add_trunk_states
 from taskbank.runtime import disk_cache as cache
 from taskbank.runtime.disk_cache import cache_folder
 from taskbank.runtime.lru import LruCache
 from taskbank.specs import TrainingSpec
 from taskbank.training.loop import train
-from taskbank.verify.noise import threads
+from taskbank.verify.noise import use_threads
 from tests.helpers.models import MOOD, data_of
 
 OPTIONS = {"size": 4, "layers": "top:1"}
@@ -64,7 +64,7 @@ def test_predictions_have_the_same_bits_with_and_without(backbone: Backbone) -> 
     """In the batches of an evaluation, states that were kept give what is computed anew."""
     model = task_model(backbone, SINGLE, MOOD, "houlsby", OPTIONS, 0)
     encoded = data_of(backbone, 150, 1).encoded
-    kept = with_trunk(model, encoded)
+    kept = add_trunk_states(model, encoded)
     assert kept.states is not None
     assert (predict_outputs(model, kept) == predict_outputs(model, encoded)).all()
 
@@ -73,7 +73,7 @@ def test_a_task_that_adapts_every_layer_has_no_trunk(backbone: Backbone) -> None
     """Nothing is kept where nothing lies below."""
     model = task_model(backbone, SINGLE, MOOD, "houlsby", {"size": 4}, 0)
     encoded = data_of(backbone, 8, 1).encoded
-    assert with_trunk(model, encoded) is encoded
+    assert add_trunk_states(model, encoded) is encoded
 
 
 def trained(backbone: Backbone, precision: str | None = None) -> dict[str, torch.Tensor]:
@@ -82,7 +82,7 @@ def trained(backbone: Backbone, precision: str | None = None) -> dict[str, torch
     data, validation = data_of(backbone, 40, 1), data_of(backbone, 8, 2)
     spec = TrainingSpec(epochs=2, precision=precision)
     train(model, SINGLE, MOOD, data, validation, spec, "accuracy")
-    return {name: tensor.clone() for name, tensor in model.trained().items()}
+    return {name: tensor.clone() for name, tensor in model.trained_tensors().items()}
 
 
 def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
@@ -141,12 +141,12 @@ def test_other_states_are_not_taken_for_these(backbone: Backbone, what: str) -> 
     """Other texts, or another number of threads, have states of their own; so has another layer."""
     model = task_model(backbone, SINGLE, MOOD, "houlsby", OPTIONS, 0)
     encoded = data_of(backbone, 20, 1).encoded
-    with_trunk(model, encoded)
+    add_trunk_states(model, encoded)
     assert trunk._key(backbone, encoded, 0) != trunk._key(backbone, encoded, 1)
     if what == "texts":
         encoded = data_of(backbone, 20, 2).encoded
-    with threads(2 if what == "threads" else 1):
-        with_trunk(model, encoded)
+    with use_threads(2 if what == "threads" else 1):
+        add_trunk_states(model, encoded)
     assert cache.contents()[1].files == 2
 
 

@@ -45,7 +45,9 @@ def test_a_suite_is_added_once(
         assert (one.split, two.split) == ("test", "validation")
         assert report.outcomes[0].score == one.score
     no_training(monkeypatch)
-    monkeypatch.setattr("taskbank.pipeline.suite.backbone_for", lambda *a: pytest.fail("loaded"))
+    monkeypatch.setattr(
+        "taskbank.pipeline.suite.resolve_backbone", lambda *a: pytest.fail("loaded")
+    )
     again = add_tasks(url, suite)
     assert statuses(again) == ["skipped"] * 3
     assert [o.score for o in again.outcomes] == [o.score for o in report.outcomes]
@@ -59,7 +61,7 @@ def test_a_task_that_fails_does_not_stop_the_others(
     from taskbank.pipeline import suite as module
 
     url = f"sqlite:///{tmp_path}/bank.db"
-    real = module.carry_out
+    real = module.train_and_store
 
     def failing(bank: Any, backbone: Any, plan: Any, **given: Any) -> Any:
         if plan.name == "one":
@@ -67,7 +69,7 @@ def test_a_task_that_fails_does_not_stop_the_others(
         return real(bank, backbone, plan, **given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "carry_out", failing)
+        patch.setattr(module, "train_and_store", failing)
         report = add_tasks(url, suite, backbone=str(folder))
     assert statuses(report) == ["failed", "added", "measured"]
     assert (report.ok, report.outcomes[0].problem) == (False, "training diverged")
@@ -80,14 +82,14 @@ def test_an_error_of_any_sort_does_not_stop_the_others(
     """No memory, a full disk, a defect: the task failed, with its reason; the others are added."""
     from taskbank.pipeline import suite as module
 
-    real = module.carry_out
+    real = module.train_and_store
 
     def failing(bank: Any, backbone: Any, plan: Any, **given: Any) -> Any:
         if plan.name == "one":
             raise RuntimeError("out of memory")
         return real(bank, backbone, plan, **given)
 
-    monkeypatch.setattr(module, "carry_out", failing)
+    monkeypatch.setattr(module, "train_and_store", failing)
     report = add_tasks(f"sqlite:///{tmp_path}/bank.db", suite, backbone=str(folder))
     assert statuses(report) == ["failed", "added", "measured"]
     assert report.outcomes[0].problem == "RuntimeError: out of memory"
@@ -115,7 +117,7 @@ def test_an_interrupted_suite_goes_on_where_it_was(
     from taskbank.pipeline import suite as module
 
     url = f"sqlite:///{tmp_path}/bank.db"
-    real = module.carry_out
+    real = module.train_and_store
 
     def interrupted(bank: Any, backbone: Any, plan: Any, **given: Any) -> Any:
         if plan.name == "two":
@@ -123,7 +125,7 @@ def test_an_interrupted_suite_goes_on_where_it_was(
         return real(bank, backbone, plan, **given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "carry_out", interrupted)
+        patch.setattr(module, "train_and_store", interrupted)
         with pytest.raises(KeyboardInterrupt):
             add_tasks(url, suite, backbone=str(folder))
     with Bank(url) as bank:

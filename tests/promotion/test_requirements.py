@@ -6,7 +6,7 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import InputError
-from taskbank.promotion.requirements import unfulfilled
+from taskbank.promotion.requirements import unmet_requirements
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_requirements_are_checked_against_what_the_alias_names(
 ) -> None:
     """Conditions on the version, and on its difference to the one in production."""
     versions.alias("mood@2", "production")
-    found = unfulfilled(versions, "mood@3", "production", [requirement])
+    found = unmet_requirements(versions, "mood@3", "production", [requirement])
     assert (found == []) == fulfilled
     if found:
         assert f"mood@3 does not fulfil {requirement}" in found[0]
@@ -38,11 +38,11 @@ def test_requirements_are_checked_against_what_the_alias_names(
 def test_where_an_alias_names_nothing_there_is_nothing_to_be_worse_than(versions: Bank) -> None:
     """The first version of an alias needs only what is asked of itself."""
     wanted = ["negative_flips <= 0", "metric.accuracy > 0.9"]
-    assert unfulfilled(versions, "mood@2", "production", wanted) == []
-    assert len(unfulfilled(versions, "mood@3", "production", wanted)) == 1
+    assert unmet_requirements(versions, "mood@2", "production", wanted) == []
+    assert len(unmet_requirements(versions, "mood@3", "production", wanted)) == 1
     versions.alias("mood@2", "production")
-    assert unfulfilled(versions, "mood@2", "production", wanted) == []
-    assert len(unfulfilled(versions, "mood@3", "production", wanted)) == 2
+    assert unmet_requirements(versions, "mood@2", "production", wanted) == []
+    assert len(unmet_requirements(versions, "mood@3", "production", wanted)) == 2
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_where_an_alias_names_nothing_there_is_nothing_to_be_worse_than(versions
 def test_a_requirement_that_is_none_is_an_error(versions: Bank, wrong: str) -> None:
     """What does not parse is said, and does not count as fulfilled."""
     with pytest.raises(InputError):
-        unfulfilled(versions, "mood@3", "production", [wrong])
+        unmet_requirements(versions, "mood@3", "production", [wrong])

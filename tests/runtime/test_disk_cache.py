@@ -29,7 +29,7 @@ OTHER = "sha256:" + "b" * 64
 @pytest.fixture(autouse=True)
 def _every_text_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tokens of any number of texts."""
-    monkeypatch.setattr(tokens, "KEPT", 1)
+    monkeypatch.setattr(tokens, "MIN_CACHED_TEXTS", 1)
     monkeypatch.setattr(cache, "_UNWRITABLE", set())
 
 
@@ -86,7 +86,7 @@ def test_a_bound_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch, v
     """The error names the variable, its value and what to write."""
     monkeypatch.setenv(LIMIT, value)
     with pytest.raises(InputError, match=f"{LIMIT} is '{value}': write a number of GiB"):
-        cache.limit()
+        cache.size_limit()
 
 
 def test_what_a_killed_process_left_goes_after_a_day() -> None:
@@ -95,7 +95,7 @@ def test_what_a_killed_process_left_goes_after_a_day() -> None:
     young, old = (cache_folder() / "tokens" / f"{name}{cache.UNFINISHED}" for name in "ab")
     for path in (young, old):
         path.write_bytes(b"half")
-    os.utime(old, (time.time() - 2 * cache.ABANDONED,) * 2)
+    os.utime(old, (time.time() - 2 * cache.ABANDONED_AFTER,) * 2)
     put(OTHER, b"content")
     assert young.exists()
     assert not old.exists()

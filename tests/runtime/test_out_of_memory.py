@@ -95,7 +95,7 @@ def test_a_training_in_halves_learns_the_same(
         data, validation = data_of(backbone, 31, 1), data_of(backbone, 8, 2)
         spec = TrainingSpec(epochs=2, batch_size=10)
         train(model, SINGLE, MOOD, data, validation, spec, "accuracy")
-        return {name: tensor.clone() for name, tensor in model.trained().items()}
+        return {name: tensor.clone() for name, tensor in model.trained_tensors().items()}
 
     halved = trained()
     monkeypatch.undo()

@@ -337,7 +337,7 @@ def test_the_ablation_takes_off_the_layers_it_says(mood: Bank, folder: Path) -> 
     those of the backbone with the trained LayerNorms and head alone."""
     import paper
 
-    from taskbank.model.load import model_of
+    from taskbank.model.load import load_model
     from taskbank.training.plan import plan_task
     from taskbank.training.task_data import Sources
 
@@ -353,8 +353,8 @@ def test_the_ablation_takes_off_the_layers_it_says(mood: Bank, folder: Path) -> 
     scores = [paper._without(experiment, plan, record, encoded, range(count)) for count in range(3)]
     assert scores[0] == recorded
     assert scores[2] < scores[0]
-    model = model_of(record, backbone)
-    assert any(tensor.any() for name, tensor in model.trained().items() if ".up." in name)
+    model = load_model(record, backbone)
+    assert any(tensor.any() for name, tensor in model.trained_tensors().items() if ".up." in name)
 
 
 def test_defaults_are_measured_on_rows_that_are_not_trained_on(

@@ -23,5 +23,5 @@ def test_an_adapter_gives_a_plain_module(mood: Bank, backbone: Any) -> None:
         with torch.inference_mode():
             batch = encoded.batch(np.arange(len(examples)))
             mask = batch.grid[1].long()
-            logits = module(batch.padded(batch.input_ids), mask).numpy()
+            logits = module(batch.pad(batch.input_ids), mask).numpy()
     np.testing.assert_allclose(logits, mood.reference(record, "test"), atol=1e-5)

@@ -47,8 +47,8 @@ def test_the_backbone_is_loaded_once(
     put_moved(bank, backbone, "a")
     many = Predictor(bank)
     first = many.predict("a", ["good day"])
-    monkeypatch.setattr(predictor, "load_recorded", None)
-    monkeypatch.setattr("taskbank.serve.model_cache.model_of", None)
+    monkeypatch.setattr(predictor, "load_recorded_backbone", None)
+    monkeypatch.setattr("taskbank.serve.model_cache.load_model", None)
     assert many.predict("a", ["good day"]) == first
 
 
@@ -57,7 +57,7 @@ def test_bad_inputs_are_refused_before_the_backbone_is_loaded(
 ) -> None:
     """A task that is not there, no text, or a text that is blank is said at once."""
     put_moved(bank, backbone, "a")
-    monkeypatch.setattr(predictor, "load_recorded", None)
+    monkeypatch.setattr(predictor, "load_recorded_backbone", None)
     many = Predictor(bank)
     with pytest.raises(NotFoundError, match="'b'"):
         many.predict_many([("a", ["good"]), ("b", ["good"])])

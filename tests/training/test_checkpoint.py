@@ -22,7 +22,7 @@ from taskbank.runtime.disk_cache import CACHE
 from taskbank.specs import TrainingSpec
 from taskbank.training.checkpoint import Checkpoint, State
 from taskbank.training.loop import Epoch, Training, train
-from taskbank.training.prepared import Prepared
+from taskbank.training.prepared import PreparedSplit
 from tests.helpers.models import prepared
 from tests.helpers.rows import labelled
 
@@ -42,7 +42,7 @@ class Task:
         self.data = self._prepared(columns)
         self.validation = self._prepared(labelled(name, 16, seed=2))
 
-    def _prepared(self, columns: Any) -> Prepared:
+    def _prepared(self, columns: Any) -> PreparedSplit:
         return prepared(self.backbone, self.kind, self.definition, columns)
 
     def train(self, spec: TrainingSpec = SPEC, **further: Any) -> tuple[Training, bytes]:
@@ -60,7 +60,7 @@ class Task:
             self.kind.metric,
             **further,
         )
-        return course, save({n: t.contiguous() for n, t in model.trained().items()})
+        return course, save({n: t.contiguous() for n, t in model.trained_tensors().items()})
 
 
 @pytest.fixture(scope="module", params=plugins.names("kinds"))
@@ -110,7 +110,7 @@ def test_a_resumed_training_is_the_same_to_the_last_bit(
     checkpoint = Checkpoint(DIGEST, resume=True)
     for epochs in range(1, SPEC.epochs + 1):
         with pytest.raises(Stop):
-            task.train(checkpoint=checkpoint, give_up=after_epochs(epochs))
+            task.train(checkpoint=checkpoint, should_prune=after_epochs(epochs))
         resumed, found = task.train(checkpoint=checkpoint)
         assert found == expected
         assert same(resumed, course)
@@ -142,7 +142,7 @@ def test_a_training_is_resumed_and_not_run_again(
     """What was done before is not done twice, and its time is counted."""
     checkpoint = Checkpoint(DIGEST, resume=True)
     with pytest.raises(Stop):
-        single.train(checkpoint=checkpoint, give_up=after_epochs(3))
+        single.train(checkpoint=checkpoint, should_prune=after_epochs(3))
     state = checkpoint.load()
     assert state is not None
     checkpoint.save(replace(state, values={**state.values, "seconds": 1000.0}))
@@ -159,7 +159,7 @@ def test_patience_counts_the_epochs_before_an_interruption(single: Task) -> None
     assert len(course.epochs) < 30
     checkpoint = Checkpoint(DIGEST, resume=True)
     with pytest.raises(Stop):
-        single.train(spec, checkpoint=checkpoint, give_up=after_epochs(len(course.epochs) - 1))
+        single.train(spec, checkpoint=checkpoint, should_prune=after_epochs(len(course.epochs) - 1))
     resumed, found = single.train(spec, checkpoint=checkpoint)
     assert (resumed.epochs, found) == (course.epochs, expected)
 

@@ -35,7 +35,7 @@ def run(
     data = data_of(backbone, 320, 1)
     course = train(model, SINGLE, MOOD, data, validation, spec, metric, **further)
     assert not model.training
-    parts = [t.detach().numpy().tobytes() for _, t in sorted(model.trained().items())]
+    parts = [t.detach().numpy().tobytes() for _, t in sorted(model.trained_tensors().items())]
     return course, predict_examples(model, SINGLE, validation.encoded), b"".join(parts)
 
 
@@ -44,7 +44,7 @@ def test_a_task_is_learned(backbone: Backbone) -> None:
     course, logits, _ = run(backbone)
     assert course.best.score >= 0.9
     assert course.epochs[-1].loss < course.epochs[0].loss
-    targets = data_of(backbone, 24, 2).encoded.rows["targets"]
+    targets = data_of(backbone, 24, 2).encoded.input_targets["targets"]
     assert (logits.argmax(axis=1) == targets).mean() == course.best.score
     assert np.array_equal(course.predictions, logits)
 
@@ -62,14 +62,14 @@ def test_training_twice_gives_the_same_bytes(backbone: Backbone) -> None:
 def test_the_best_epoch_is_what_stays(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where later epochs are worse, the model is left with the weights of the best one."""
     calls: list[bytes] = []
-    real = TaskModel.trained
+    real = TaskModel.trained_tensors
 
     def spying(model: TaskModel) -> dict[str, torch.Tensor]:
         found = real(model)
         calls.append(b"".join(t.detach().numpy().tobytes() for t in found.values()))
         return found
 
-    monkeypatch.setattr(TaskModel, "trained", spying)
+    monkeypatch.setattr(TaskModel, "trained_tensors", spying)
     course, *_ = run(backbone, replace(SPEC, epochs=6, learning_rate=0.05))
     ranks = [(epoch.score, -epoch.validation_loss) for epoch in course.epochs]
     assert course.best == course.epochs[ranks.index(max(ranks))]
@@ -98,10 +98,10 @@ def test_a_training_that_is_given_up_keeps_its_best_epoch(backbone: Backbone) ->
         seen.append(epoch)
         return len(seen) == 2
 
-    course, *_ = run(backbone, replace(SPEC, epochs=9), give_up=give_up)
+    course, *_ = run(backbone, replace(SPEC, epochs=9), should_prune=give_up)
     assert (course.epochs, course.pruned) == (tuple(seen), True)
     assert course.best in seen
-    whole, *_ = run(backbone, replace(SPEC, epochs=2), give_up=lambda epoch: False)
+    whole, *_ = run(backbone, replace(SPEC, epochs=2), should_prune=lambda epoch: False)
     assert not whole.pruned
 
 
@@ -190,7 +190,7 @@ def test_a_training_that_diverges_is_an_error(backbone: Backbone) -> None:
     spec = TrainingSpec(epochs=3, learning_rate=0.99, clip=1e30)
     model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.complete({"init_std": 1}), 0)
     with torch.no_grad():
-        model.trained()["head.weight"].fill_(float("nan"))
+        model.trained_tensors()["head.weight"].fill_(float("nan"))
     data, validation = data_of(backbone, 32, 1), data_of(backbone, 8, 2)
     with pytest.raises(TrainingError, match="diverged"):
         train(model, SINGLE, MOOD, data, validation, spec, "accuracy")

@@ -99,12 +99,12 @@ def test_the_backbone_is_left_as_it_was(
     own: Bank, small: str, folder: Path, backbone: Backbone
 ) -> None:
     """Trials of any method, one after the other, never write to the frozen weights."""
-    from taskbank.pipeline.add_task import carry_out
+    from taskbank.pipeline.add_task import train_and_store
     from taskbank.training.plan import plan_task
 
     before = {name: t.clone() for name, t in backbone.model.state_dict().items()}
     for method in ("full", "top-k", "houlsby", "lora"):
         plan = plan_task(TaskSpec(method, small, method=method, training={"epochs": 1}))
-        carry_out(own, backbone, plan)
+        train_and_store(own, backbone, plan)
     after = backbone.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -28,7 +28,7 @@ def regressed(mood: Bank) -> Report:
 @pytest.fixture
 def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of examples of every prediction that a verification makes, a task at a time."""
-    monkeypatch.setattr(observer, "EXAMPLES", 0)
+    monkeypatch.setattr(observer, "WINDOW_EXAMPLES", 0)
     calls: list[int] = []
     real = observer.predict_examples
 

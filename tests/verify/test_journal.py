@@ -24,7 +24,7 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
     not end is one until it did."""
     for name in ("second", "third"):
         mood.put(replica(mood, name, nudge))
-    monkeypatch.setattr(observer, "EXAMPLES", 0)  # a task at a time
+    monkeypatch.setattr(observer, "WINDOW_EXAMPLES", 0)  # a task at a time
     whole = verify_all(mood)
     real, calls = observer.predict_examples, []
 
@@ -90,7 +90,7 @@ def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
     mood: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A library that was upgraded in between calls for new predictions."""
-    real = observer.Observer._compared
+    real = observer.Observer._compare
 
     def interrupted(*arguments: Any) -> Any:
         raise KeyboardInterrupt

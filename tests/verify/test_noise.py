@@ -12,7 +12,13 @@ import torch
 from taskbank import plugins
 from taskbank.kinds.definition import Definition
 from taskbank.verify import noise as module
-from taskbank.verify.noise import DIGITS, MARGIN, least_noise, measured_noise, threads
+from taskbank.verify.noise import (
+    MINIMUM_RELATIVE_NOISE,
+    SAFETY_FACTOR,
+    measure_noise,
+    minimum_noise,
+    use_threads,
+)
 
 COLUMNS = {"text": ("a", "b"), "label": ("no", "yes")}
 DEFINITION = Definition(("no", "yes"), {"positive": "yes"})
@@ -25,14 +31,16 @@ def measured(monkeypatch: pytest.MonkeyPatch, shapes: Iterator[np.ndarray]) -> f
     kind = plugins.load("kinds", "single")
     model: Any = None
     encoded: Any = [0, 1]  # nothing but its length is asked for
-    return measured_noise(model, kind, DEFINITION, COLUMNS, encoded, OBSERVED)
+    return measure_noise(model, kind, DEFINITION, COLUMNS, encoded, OBSERVED)
 
 
 def test_noise_is_some_times_the_largest_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever shape of batch moves an output most, in whatever direction."""
     moved = OBSERVED.copy()
     moved[1, 0] -= 3e-4
-    assert measured(monkeypatch, iter([OBSERVED, moved])) == pytest.approx(MARGIN * 3e-4, rel=1e-3)
+    assert measured(monkeypatch, iter([OBSERVED, moved])) == pytest.approx(
+        SAFETY_FACTOR * 3e-4, rel=1e-3
+    )
 
 
 def test_where_nothing_moves_there_is_some_all_the_same(
@@ -40,7 +48,7 @@ def test_where_nothing_moves_there_is_some_all_the_same(
 ) -> None:
     """Relative to the largest output, which is 4 here."""
     found = measured(monkeypatch, iter([OBSERVED, OBSERVED]))
-    assert found == least_noise(4.0) == 4 * DIGITS
+    assert found == minimum_noise(4.0) == 4 * MINIMUM_RELATIVE_NOISE
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
@@ -48,7 +56,7 @@ def test_what_is_no_number_is_no_noise(monkeypatch: pytest.MonkeyPatch, broken: 
     """Outputs that are no numbers do not make everything pass for rounding."""
     odd = OBSERVED.copy()
     odd[0, 0] = broken
-    assert measured(monkeypatch, iter([odd, odd])) == 4 * DIGITS
+    assert measured(monkeypatch, iter([odd, odd])) == 4 * MINIMUM_RELATIVE_NOISE
 
 
 def test_another_number_of_threads_is_tried_where_there_are_several(
@@ -62,7 +70,7 @@ def test_another_number_of_threads_is_tried_where_there_are_several(
             seen.append(torch.get_num_threads())
             yield OBSERVED
 
-    with threads(2):
+    with use_threads(2):
         measured(monkeypatch, shapes())
         assert torch.get_num_threads() == 2
     assert seen == [2, 2, 1]
@@ -71,6 +79,6 @@ def test_another_number_of_threads_is_tried_where_there_are_several(
 def test_threads_are_put_back_whatever_happens() -> None:
     """Also after an error."""
     before = torch.get_num_threads()
-    with pytest.raises(ValueError, match="oops"), threads(before + 1):
+    with pytest.raises(ValueError, match="oops"), use_threads(before + 1):
         raise ValueError("oops")
     assert torch.get_num_threads() == before

@@ -10,7 +10,7 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewAdapter, NewSplit
 from taskbank.errors import DataError, InputError
-from taskbank.kinds.canaries import FEW
+from taskbank.kinds.canaries import MIN_CANARIES
 from taskbank.verify import observer
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import put_model
@@ -35,7 +35,7 @@ def test_small_tasks_are_predicted_in_the_same_batches(
     hook = layer.register_forward_hook(lambda *_: calls.append(1))
     together = verify_all(bank, backbone=backbone)
     shared = len(calls)
-    monkeypatch.setattr(observer, "EXAMPLES", 0)
+    monkeypatch.setattr(observer, "WINDOW_EXAMPLES", 0)
     alone = verify_all(bank, backbone=backbone)
     hook.remove()
     assert 3 * shared < len(calls)
@@ -50,14 +50,14 @@ def test_a_task_that_cannot_be_read_does_not_spoil_those_it_is_predicted_with(
     """Of tasks that are predicted together, one that fails is named, and the others are checked."""
     for seed, name in enumerate("abc"):
         put_model(bank, name, moved(backbone, "houlsby", seed, size=4), {"size": 4})
-    real = observer.encoded_for
+    real = observer.encode_for
 
     def failing(record: Any, *arguments: Any) -> Any:
         if record.task == "b":
             raise DataError("row 3 has no tokens")
         return real(record, *arguments)
 
-    monkeypatch.setattr(observer, "encoded_for", failing)
+    monkeypatch.setattr(observer, "encode_for", failing)
     report = verify_all(bank, backbone=backbone)
     assert [(one.task, one.message) for one in report.findings] == [("b", "row 3 has no tokens")]
     assert [one.status for one in report.tasks if one.task != "b"] == ["ok", "ok"]
@@ -86,9 +86,9 @@ def test_canaries_stand_for_all_examples_where_none_moved(mood: Bank, predicted:
     """A few examples of each split are predicted; the report says what they can miss."""
     report = verify_all(mood, level="canary")
     (result,) = report.tasks
-    assert (report.ok, result.status, result.canaries) == (True, "ok", FEW)
+    assert (report.ok, result.status, result.canaries) == (True, "ok", MIN_CANARIES)
     assert sum(predicted) == sum(len(one.canary) for one in mood["mood"].splits) < 96
-    assert report.undetectable == pytest.approx(1 - 0.05 ** (1 / FEW))
+    assert report.undetectable == pytest.approx(1 - 0.05 ** (1 / MIN_CANARIES))
     assert verify_all(mood, level="full").undetectable is None
 
 
@@ -110,4 +110,4 @@ def test_an_adapter_from_before_there_were_canaries_has_them_all_the_same(mood: 
     splits = tuple(NewSplit(*list(vars(one).values())[:5]) for one in stored.splits)
     mood.put(NewAdapter(**{**vars(stored), "splits": splits}))
     assert mood["older"].splits[0].canary == ()
-    assert verify_all(mood, ["older"], level="canary").tasks[0].canaries == FEW
+    assert verify_all(mood, ["older"], level="canary").tasks[0].canaries == MIN_CANARIES

@@ -215,10 +215,10 @@ def test_verification_leaves_a_loaded_backbone_as_it_was(mood: Bank, folder: Pat
     """Attaching and predicting many times never touches the backbone's tensors."""
     loaded = load_backbone(str(folder))
     before = {name: tensor.clone() for name, tensor in loaded.model.state_dict().items()}
-    from taskbank.model.load import model_of
+    from taskbank.model.load import load_model
 
     for _ in range(3):
-        model = model_of(mood["mood"], loaded)
+        model = load_model(mood["mood"], loaded)
         assert not model.training
     after: dict[str, Any] = loaded.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)

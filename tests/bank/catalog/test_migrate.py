@@ -12,10 +12,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, Column, Engine, inspect, text
 
 from taskbank.bank.bank import Bank
-from taskbank.bank.catalog.database import connect, prepare_sqlite, writing
+from taskbank.bank.catalog.database import connect, prepare_sqlite, write_transaction
 from taskbank.bank.catalog.migrate import downgrade, migrations_folder, upgrade
 from taskbank.bank.catalog.tables import SCHEMA_REVISION, SCHEMA_REVISIONS, Base
-from taskbank.bank.catalog.triggers import expected_triggers
+from taskbank.bank.catalog.triggers import trigger_names
 from taskbank.bank.open import create_bank, schema_of, upgrade_bank
 from taskbank.errors import SchemaError
 from taskbank.kinds.definition import Definition
@@ -51,7 +51,7 @@ def _other_default(
 
 def test_migrated_tables_are_those_of_the_models(engine: Engine) -> None:
     """Alembic finds no difference between a migrated database and the models."""
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         upgrade(connection)
         context = MigrationContext.configure(
             connection,
@@ -62,7 +62,7 @@ def test_migrated_tables_are_those_of_the_models(engine: Engine) -> None:
 
 def test_migrations_leave_nothing_behind_on_the_way_down(engine: Engine) -> None:
     """Up, down to nothing and up again works, and down leaves neither tables nor functions."""
-    with writing(engine) as connection:
+    with write_transaction(engine) as connection:
         upgrade(connection)
         downgrade(connection, "base")
         assert inspect(connection).get_table_names() == ["alembic_version"]
@@ -83,7 +83,7 @@ def test_a_new_bank_has_every_trigger_and_no_other(bank: Bank) -> None:
             else "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
         )
         found = set(connection.execute(text(query)).scalars())
-    assert found == expected_triggers(bank._engine.dialect.name)
+    assert found == trigger_names(bank._engine.dialect.name)
 
 
 def _older(url: str) -> None:
@@ -92,7 +92,7 @@ def _older(url: str) -> None:
         new = new_adapter(definition=Definition(LABELS))
         bank.put(replace(new, splits=tuple(replace(one, canary=()) for one in new.splits)))
         assert verify_all(bank, level="integrity").ok
-        with writing(bank._engine) as connection:
+        with write_transaction(bank._engine) as connection:
             downgrade(connection, "0001")
 
 
@@ -125,7 +125,7 @@ def test_a_schema_is_not_taken_back_where_that_would_lose_something(url: str, wh
             record_finding(bank)
         with (
             pytest.raises(RuntimeError, match="cannot hold"),
-            writing(bank._engine) as connection,
+            write_transaction(bank._engine) as connection,
         ):
             downgrade(connection, "0001")
         assert verify_all(bank, level="integrity").ok

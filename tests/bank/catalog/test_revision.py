@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from taskbank.bank.bank import Bank
-from taskbank.bank.catalog.database import connect, writing
+from taskbank.bank.catalog.database import connect, write_transaction
 from taskbank.bank.open import create_bank, schema_of, upgrade_bank
 from taskbank.errors import InputError, SchemaError
 
 
 def _set_revision(url: str, revision: str) -> None:
-    with writing(connect(url)) as connection:
+    with write_transaction(connect(url)) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = :r"), {"r": revision})
 
 
