@@ -1,7 +1,7 @@
 """Default hyperparameters, by method and size of the training data.
 
-Rates are part of each `Method`. `scripts/defaults.py` measured rates and epochs; the results are in
-the documentation.
+Rates are part of each `Method`. `scripts/paper/hyperparameters.py` measured rates and epochs; the
+results are in the documentation.
 """
 
 from __future__ import annotations

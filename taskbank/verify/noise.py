@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 # have been computed by another processor.
 MARGIN = 10
 # A few shapes may move nothing where others do. In 200 verifications of six tasks in batches of all
-# sizes (scripts/false_alarms.py), outputs moved by up to an eighth of the noise that comes of this.
+# sizes (scripts/verification/false_alarms.py), outputs moved by up to an eighth of the noise that
+# comes of this.
 DIGITS = 64 * float(np.finfo(np.float32).eps)
 
 

@@ -4,7 +4,7 @@ Both tests ask how often so large a drop would come about if each example that c
 likely to have changed the other way round. That is exact for any number of examples, which
 matters here: what a verification sees is often a handful of changes, and over a thousand tasks
 only very small probabilities count. (A paired bootstrap asks nearly the same, but takes three
-changes for the worse and none for the better for significant; `scripts/verdict_power.py` has
+changes for the worse and none for the better for significant; `scripts/verification/power.py` has
 the numbers.)
 """
 
