@@ -4,15 +4,18 @@
         [--data FOLDER] [--runs 200] [--examples 100]
 
 Adds the tasks of a suite to a bank and verifies it repeatedly: in batches of 1 to 64 examples, on
-one thread and on two, with the examples in another order each time. Prints the number of tasks by
-status, the number of findings, and the largest move of an output as a share of the measured
-noise. Exits with 1 if any task is not `ok` or there is any finding.
+one thread and on two, all tasks together in mixed batches and every second time one by one, with
+the examples in another order each time. Prints the number of tasks by status, the number of
+findings, and the largest move of an output as a share of the measured noise. Exits with 1 if any
+task is not `ok` or there is any finding.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from unittest.mock import patch
 
@@ -43,25 +46,40 @@ def main() -> None:
     generator = np.random.default_rng(0)
     totals: Counter[str] = Counter()
     largest = 0.0
-
-    def shuffled_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
-        order = generator.permutation(len(lengths))
-        return [order[start : start + size] for start in range(0, len(order), size)]
-
     for number in tqdm(range(arguments.runs), desc="verifying", mininterval=10):
         torch.set_num_threads(1 + number % 2)
-        with (
-            patch("taskbank.model.predict.EVALUATION_BATCH", BATCHES[number % len(BATCHES)]),
-            patch("taskbank.model.predict.evaluation_batches", shuffled_batches),
-        ):
-            report = verify_all(bank, backbone=backbone)
-        for task in report.tasks:
-            totals[task.status] += 1
-            largest = max(largest, (task.shift or 0.0) / (task.noise or 1.0))
-        totals["findings"] += len(report.findings)
+        groups = [tasks] if number // 2 % 2 == 0 else [[task] for task in tasks]
+        with varied_batches(BATCHES[number % len(BATCHES)], generator):
+            reports = [verify_all(bank, group, backbone=backbone) for group in groups]
+        for report in reports:
+            totals["findings"] += len(report.findings)
+            for task in report.tasks:
+                totals[task.status] += 1
+                largest = max(largest, (task.shift or 0.0) / (task.noise or 1.0))
     print(f"{arguments.runs} verifications of {len(tasks)} tasks, {dict(totals)}")
     print(f"the largest move of an output was {largest:.2f} times the measured noise")
     sys.exit(set(totals) - {"ok", "findings"} != set() or totals["findings"] > 0)
+
+
+@contextmanager
+def varied_batches(size: int, generator: np.random.Generator) -> Iterator[None]:
+    """Let predictions run in batches of another size, those of single tasks in random order.
+
+    Args:
+        size: most examples per batch.
+        generator: draws the order.
+    """
+
+    def shuffled(lengths: np.ndarray, size: int, _tokens: int) -> list[np.ndarray]:
+        order = generator.permutation(len(lengths))
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+    with (
+        patch("taskbank.model.predict.EVALUATION_BATCH", size),
+        patch("taskbank.model.predict.evaluation_batches", shuffled),
+        patch("taskbank.model.mixed_batch.INPUTS", size),
+    ):
+        yield
 
 
 if __name__ == "__main__":
