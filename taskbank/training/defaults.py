@@ -1,7 +1,7 @@
 """Default hyperparameters, by method and dataset size.
 
-Each `Method` defines its own learning rate. `scripts/defaults.py` measured the rates and the
-numbers of epochs; the documentation has the results.
+Each `Method` defines its own learning rate. `scripts/paper/hyperparameters.py` measured the rates
+and the numbers of epochs; the documentation has the results.
 """
 
 from __future__ import annotations

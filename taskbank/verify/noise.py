@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 # may have computed the reference.
 SAFETY_FACTOR = 10
 # The measured batch shapes may move nothing although others would. In 200 verifications of six
-# tasks in batches of all sizes (scripts/false_alarms.py), outputs moved by at most an eighth of
-# this minimum.
+# tasks in batches of all sizes (scripts/verification/false_alarms.py), outputs moved by at most an
+# eighth of this minimum.
 MINIMUM_RELATIVE_NOISE = 64 * float(np.finfo(np.float32).eps)
 
 

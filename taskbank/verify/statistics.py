@@ -4,8 +4,8 @@ Under the null hypothesis of both tests, each changed example was equally likely
 opposite direction. The tests are exact for any number of examples. This matters because a
 verification often sees only a handful of changes, and over a thousand tasks only very small
 probabilities are significant. (A paired bootstrap tests nearly the same hypothesis, but calls three
-changes for the worse and none for the better significant; `scripts/verdict_power.py` has the
-numbers.)
+changes for the worse and none for the better significant; `scripts/verification/power.py`
+has the numbers.)
 """
 
 from __future__ import annotations

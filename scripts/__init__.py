@@ -1,0 +1,1 @@
+"""Everything around the package: the demo, the tests, benchmarks and experiments."""

@@ -1,0 +1,1 @@
+"""Benchmarks of training, serving, commands and the catalog."""

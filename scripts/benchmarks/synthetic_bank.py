@@ -1,0 +1,258 @@
+"""Synthetic adapters, and banks filled with many of them, without any training.
+
+`fill` inserts the rows that real adapters would have. Every task has four versions, two splits of
+its own and an alias; every adapter has three tags and four metrics per split. Every tenth task has
+its blobs (weights, examples, predictions); of the others, only the digests are in the bank. The
+first version of every tenth task is retired.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+from sqlalchemy import Connection, func, insert, select, text
+from tqdm import tqdm
+
+from taskbank.bank.bank import Bank
+from taskbank.bank.catalog.adapters import adapter_values, children_of
+from taskbank.bank.catalog.database import writing
+from taskbank.runtime.clock import now
+from taskbank.bank.catalog.seals import seal
+from taskbank.bank.catalog.tables import (
+    CHILDREN,
+    AdapterRow,
+    AliasRow,
+    Base,
+    BlobRow,
+    RetirementRow,
+    SplitRow,
+    TaskRow,
+)
+from taskbank.bank.new_records import NewAdapter, NewSplit
+from taskbank.bank.records import MetricRecord
+from taskbank.data.examples import Examples
+from taskbank.digests import digest_bytes
+from taskbank.kinds.definition import Definition
+from taskbank.kinds.single import SINGLE
+from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
+from taskbank.training.evaluation import measure
+
+VERSIONS = 4  # per task
+WITH_BLOBS = 10  # one task in this many has its blobs
+RETIRED = 10  # one task in this many has its first version retired
+TEAMS = 20
+ALIAS = "production"
+BATCH = 2000  # adapters per transaction: whole tasks
+HIDDEN = 384
+ROWS = 20  # examples per split
+
+Row = dict[str, Any]
+BACKBONE = BackboneIdentity(
+    "./nowhere", "bert", "mean", 22_000_000, HIDDEN, 12, 512,
+    *(digest_bytes(part) for part in (b"weights", b"config", b"tokenizer")),
+)  # fmt: skip
+DEFINITION = Definition(("no", "yes"), {"positive": "yes"})
+METRICS = ("accuracy", "f1_macro", "matthews", "log_loss")
+ENVIRONMENT = {
+    "python": "3.12.3", "torch": "2.8.0", "transformers": "5.1.0", "tokenizers": "0.22.1",
+    "device": "cpu", "threads": 2, "seconds": 271.8, "platform": "Linux-6.8.0-x86_64",
+}  # fmt: skip
+WEIGHTS = {
+    "adapter.down": np.random.default_rng(0).normal(size=(8, HIDDEN)).astype(np.float32),
+    "adapter.up": np.random.default_rng(1).normal(size=(HIDDEN, 8)).astype(np.float32),
+    "head.weight": np.random.default_rng(2).normal(size=(2, HIDDEN)).astype(np.float32),
+}
+LOGITS = np.random.default_rng(3).normal(size=(ROWS, 2)).astype(np.float32)
+
+
+def task_of(number: int) -> str:
+    """Return the task of an adapter, given the adapter's number."""
+    return f"task-{number // VERSIONS:06}"
+
+
+def has_blobs(number: int) -> bool:
+    """Return whether an adapter has its blobs in the bank."""
+    return number // VERSIONS % WITH_BLOBS == 0
+
+
+def make_adapter(number: int, task: str | None = None) -> NewAdapter:
+    """Return an adapter with two splits; equal numbers give equal adapters.
+
+    Args:
+        number: counted from 0.
+        task: the task's name (default: `task_of(number)`).
+    """
+    draw = random.Random(number)
+    accuracy = draw.uniform(0.5, 1)
+    values = (accuracy, accuracy - draw.uniform(0, 0.02), 2 * accuracy - 1, 1 - accuracy)
+    name = task or task_of(number)
+    metrics = [
+        MetricRecord(split, metric, value - shift, 0.01, ROWS)
+        for split, shift in (("validation", 0.01), ("test", 0.0))
+        for metric, value in zip(METRICS, values, strict=True)
+    ]
+    weights = WEIGHTS | {"head.bias": np.array([number, 0], dtype=np.float32)}
+    return NewAdapter(
+        task=name,
+        kind="single",
+        backbone=BACKBONE,
+        method=MethodSpec("houlsby", {"size": 8, "init_std": 0.01, "activation": "gelu"}),
+        training=TrainingSpec(seed=number % VERSIONS),
+        definition=DEFINITION,
+        metric="accuracy",
+        split="test",
+        metrics=tuple(metrics),
+        splits=(_split("validation", name, number), _split("test", name, number + 1)),
+        parameters=sum(tensor.size for tensor in weights.values()),
+        weights=save(weights),
+        environment=ENVIRONMENT,
+        tags={
+            "team": f"team-{draw.randrange(TEAMS)}",
+            "language": draw.choice(("de", "en", "fr")),
+            "tier": str(draw.randrange(3)),
+        },
+    )
+
+
+def _split(split: str, task: str, number: int) -> NewSplit:
+    texts = tuple(f"{split} text {row} of {task}" for row in range(ROWS))
+    examples = Examples({"text": texts, "label": ("no", "yes") * (ROWS // 2)}, "made.csv")
+    logits = save({"logits": LOGITS + np.float32(number)})
+    canary = tuple(range(16))
+    return NewSplit(split, "made.csv", ROWS, examples.to_bytes(), logits, canary)
+
+
+def single_split_adapter(
+    task: str,
+    backbone: BackboneIdentity,
+    method: MethodSpec,
+    columns: Mapping[str, tuple[str, ...]],
+    logits: np.ndarray,
+    tensors: Mapping[str, np.ndarray],
+    *,
+    training: TrainingSpec = TrainingSpec(),  # noqa: B008 - frozen
+) -> NewAdapter:
+    """Return an adapter for `DEFINITION` with one split, `test`, and no canaries.
+
+    Args:
+        task: its name.
+        backbone: identity of the backbone.
+        method: adapter method and options.
+        columns: `text` and `label` of the examples.
+        logits: reference predictions, examples x 2.
+        tensors: the adapter's weights.
+        training: its hyperparameters.
+    """
+    examples = Examples(dict(columns), "made")
+    return NewAdapter(
+        task=task,
+        kind="single",
+        backbone=backbone,
+        method=method,
+        training=training,
+        definition=DEFINITION,
+        metric="accuracy",
+        split="test",
+        metrics=tuple(measure(SINGLE, "test", logits, examples.columns, DEFINITION)),
+        splits=(
+            NewSplit("test", "made", len(examples), examples.to_bytes(), save({"logits": logits})),
+        ),
+        parameters=sum(tensor.size for tensor in tensors.values()),
+        weights=save(dict(tensors)),
+        environment={},
+    )
+
+
+def fill(bank: Bank, count: int) -> None:
+    """Bring a bank that only this function has filled to a number of adapters.
+
+    Args:
+        bank: the bank.
+        count: number of adapters, retired ones included; a multiple of `VERSIONS`.
+    """
+    with bank._engine.connect() as connection:
+        present = connection.execute(select(func.count(AdapterRow.id))).scalar_one()
+    for start in tqdm(range(present, count, BATCH), unit_scale=BATCH, disable=None):
+        numbers = range(start, min(start + BATCH, count))
+        with writing(bank._engine) as connection:
+            _insert_tasks(bank, connection, numbers)
+    if bank._engine.dialect.name == "postgresql":
+        with bank._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))  # as autovacuum would before long
+
+
+def _insert_tasks(bank: Bank, connection: Connection, numbers: range) -> None:
+    """Insert whole tasks, one statement per table."""
+    made = [make_adapter(number) for number in numbers]
+    backbone = bank.catalog.add_backbone(connection, BACKBONE)
+    names = list(dict.fromkeys(new.task for new in made))
+    tasks = {"kind": "single", "created_at": now()}
+    ids = dict(
+        zip(names, _insert(connection, TaskRow, [{"name": n} | tasks for n in names]), strict=True)
+    )
+    children = [children_of(new) for new in made]
+    rows = [
+        adapter_values(new, ids[new.task], number % VERSIONS + 1, backbone, own)
+        for number, new, own in zip(numbers, made, children, strict=True)
+    ]
+    adapters = _insert(connection, AdapterRow, rows)
+    splits = {digest_bytes(s.examples): s for new in made for s in new.splits}
+    _insert(
+        connection,
+        SplitRow,
+        [
+            {"digest": digest, "rows": s.rows, "bytes": len(s.examples), "created_at": now()}
+            for digest, s in splits.items()
+        ],
+    )
+    for name, (table, parent) in CHILDREN.items():
+        connection.execute(
+            insert(table),
+            [
+                row | {parent: adapter}
+                for adapter, own in zip(adapters, children, strict=True)
+                for row in own[name]
+            ],
+        )
+    _insert(
+        connection,
+        AliasRow,
+        [
+            {"task_id": task, "name": ALIAS, "version": version, "set_at": now()}
+            for version in (2, VERSIONS)
+            for task in ids.values()
+        ],
+    )
+    _insert(
+        connection,
+        RetirementRow,
+        [
+            {name: row[name] for name in ("task_id", "version", "digest")} | {"retired_at": now()}
+            for number, row in zip(numbers, rows, strict=True)
+            if number % (VERSIONS * RETIRED) == VERSIONS
+        ],
+    )
+    connection.execute(insert(BlobRow), list(_blobs(numbers, made)))
+
+
+def _insert(connection: Connection, table: type[Base], rows: Sequence[Row]) -> list[int]:
+    """Insert rows with their seals; return their ids in the order of the rows."""
+    query = insert(table).returning(table.__table__.c.id, sort_by_parameter_order=True)
+    sealed = [row | {"seal": seal(row)} for row in rows]
+    return list(connection.execute(query, sealed).scalars()) if sealed else []
+
+
+def _blobs(numbers: range, made: Sequence[NewAdapter]) -> Iterator[Mapping[str, Any]]:
+    seen: set[str] = set()
+    for number, new in zip(numbers, made, strict=True):
+        if has_blobs(number):
+            parts = [part for s in new.splits for part in (s.examples, s.logits)]
+            for data in (new.weights, *parts):
+                digest = digest_bytes(data)
+                if digest not in seen:
+                    seen.add(digest)
+                    yield {"digest": digest, "size": len(data), "data": data}

@@ -1,0 +1,1 @@
+"""The experiments of Houlsby et al. 2019."""

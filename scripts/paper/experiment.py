@@ -1,0 +1,132 @@
+"""Trains the tasks of a suite with many methods and settings; every training is done once.
+
+Every training is a trial in a bank. A trial found there is not trained again, so an interrupted
+run continues where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from taskbank.backbone.backbone import Backbone
+from taskbank.bank.bank import Bank
+from taskbank.bank.records import AdapterRecord, TrialRecord
+from taskbank.pipeline.add_task import carry_out
+from taskbank.pipeline.suite import plan_entry
+from taskbank.pipeline.suite_file import Entry
+from taskbank.training.plan import TaskPlan
+from taskbank.training.search import Search, setting_of, settings
+from taskbank.training.trainer import Trainer
+from taskbank.training.tune import fitted
+
+# Hyperparameters where the suite names none.
+METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
+    "full": {"epochs": 5},
+    "top-k": {"epochs": 5, "learning_rate": 3e-4},
+    "layernorm": {"epochs": 8},
+    "houlsby": {"epochs": 8},
+}
+QUICK_ROWS = 200
+SEARCH_KEYS = ("search", "seeds", "trials")  # keys of a suite that the experiments decide
+METHOD_KEYS = ("size", "layers", "options", "learning_rate")  # keys for the suite's own method
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Where the trials of an experiment come from and go to.
+
+    Attributes:
+        bank: holds every trial.
+        backbone: the frozen encoder.
+        entries: the suite's tasks.
+        seeds: number of seeds per chosen setting.
+        common: suite keys that override those of every task, such as `rows`.
+        output: folder for tables and figures.
+        quick: whether every training is as small as possible, to try the script out.
+    """
+
+    bank: Bank
+    backbone: Backbone
+    entries: Sequence[Entry]
+    seeds: int
+    common: Mapping[str, Any]
+    output: Path
+    quick: bool = False
+
+    @property
+    def note(self) -> str:
+        """A caption for figures: the backbone and its size."""
+        identity = self.backbone.identity
+        size = f"{identity.parameters / 1e6:.0f} M parameters"
+        return f"{identity.spec}: {identity.layers} layers, {size}"
+
+    def plan(self, entry: Entry, method: str, **fixed: Any) -> TaskPlan:
+        """Return the plan to train a task with a method, without a search.
+
+        Args:
+            entry: the task.
+            method: adapter method or baseline.
+            fixed: suite keys that override all others.
+        """
+        values = {k: v for k, v in entry.values.items() if k not in SEARCH_KEYS}
+        if method != values.pop("method", "houlsby"):
+            values = {k: v for k, v in values.items() if k not in METHOD_KEYS}
+        values = METHOD_DEFAULTS.get(method, {}) | values | {"method": method}
+        values |= dict(self.common) | fixed
+        if self.quick:
+            values |= {"epochs": 1, "rows": QUICK_ROWS}
+        plan = plan_entry(replace(entry, values=values), new_version=True)
+        return replace(plan, stored=False)
+
+    def run(self, plan: TaskPlan) -> TrialRecord:
+        """Return the best trial of a plan, scored; train only what is not in the bank."""
+        found = self.finished(plan)
+        if found is not None:
+            return found
+        trial = carry_out(
+            self.bank, self.backbone, plan, verify="none", resume=True, progress=True
+        ).trial
+        print(
+            f"{plan.name} {plan.base.method.name} {dict(trial.options)} "
+            f"rate {trial.training['learning_rate']:g} seed {trial.training['seed']}: "
+            f"{trial.metric} {trial.value(plan.data.scored):.4f} ({trial.status})",
+            flush=True,
+        )
+        return trial
+
+    def finished(self, plan: TaskPlan) -> TrialRecord | None:
+        """Return the best trial of a plan if the bank has all of them and it is scored."""
+        trainer = Trainer(self.bank, self.backbone, plan, resume=True)
+        records = {trial.specification: trial for trial in self.bank.trials(plan.name)}
+        planned = [
+            trainer.specification(s) for s in settings(fitted(plan, self.backbone), plan.search)
+        ]
+        if all(one in trainer.known for one in planned):
+            best = max((trainer.known[one] for one in planned), key=lambda t: t.rank(plan.metric))
+            record = records[best.specification]
+            stored = not plan.stored or self.adapter(record) is not None
+            if best.status == "complete" and record.value(plan.data.scored) is not None and stored:
+                return record
+        # A collapsed training was repeated from a seed that the plan does not name.
+        if len(planned) > 1 and plan.data.scored == "validation":
+            return None  # in a search, every trial is scored on validation
+        asked = (t for t in records.values() if t.environment["asked"] == plan.specification)
+        return next((t for t in asked if t.value(plan.data.scored) is not None), None)
+
+    def adapter(self, trial: TrialRecord) -> AdapterRecord | None:
+        """Return the adapter of a trial, if it is stored."""
+        for record in self.bank.adapters(task=trial.task, method=trial.method):
+            same = (record.options, record.training) == (trial.options, trial.training)
+            # The same setting on other training rows gives another adapter.
+            if same and record.environment["train"]["digest"] == trial.data["train"]["digest"]:
+                return record
+        return None
+
+
+def plan_with_setting(plan: TaskPlan, best: TrialRecord, seed: int) -> TaskPlan:
+    """Return a plan that trains the setting of a search's best trial from another seed."""
+    chosen = {**best.options, **best.training, "seed": seed}
+    return replace(plan, base=setting_of(plan.base, chosen), search=Search())

@@ -1,0 +1,1 @@
+"""Argument parsers, tables and figures for all scripts."""

@@ -1,0 +1,1 @@
+"""Experiments on what a verification detects, and how often it is wrong."""
