@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.shared.arguments import script_parser
-from taskbank.runtime.device import usual_precision
+from taskbank.runtime.device import fastest_precision
 
 Job = Mapping[str, Any]
 
@@ -149,7 +149,7 @@ def matmul_rates(threads: int, folder: Path) -> dict[str, float]:
 
 def precisions() -> tuple[str, ...]:
     """Return the number types for which this processor has instructions."""
-    return tuple(dict.fromkeys(("float32", usual_precision("cpu"))))
+    return tuple(dict.fromkeys(("float32", fastest_precision("cpu"))))
 
 
 def format_rates(rates: Mapping[str, float]) -> str:

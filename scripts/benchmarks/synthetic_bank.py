@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.adapters import adapter_values, children_of
-from taskbank.bank.catalog.database import writing
-from taskbank.runtime.clock import now
+from taskbank.bank.catalog.backbones import add_backbone
+from taskbank.bank.catalog.database import write_transaction
 from taskbank.bank.catalog.seals import seal
 from taskbank.bank.catalog.tables import (
     CHILDREN,
@@ -38,6 +38,7 @@ from taskbank.data.examples import Examples
 from taskbank.digests import digest_bytes
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.single import SINGLE
+from taskbank.runtime.clock import now
 from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
 from taskbank.training.evaluation import measure
 
@@ -178,7 +179,7 @@ def fill(bank: Bank, count: int) -> None:
         present = connection.execute(select(func.count(AdapterRow.id))).scalar_one()
     for start in tqdm(range(present, count, BATCH), unit_scale=BATCH, disable=None):
         numbers = range(start, min(start + BATCH, count))
-        with writing(bank._engine) as connection:
+        with write_transaction(bank._engine) as connection:
             _insert_tasks(bank, connection, numbers)
     if bank._engine.dialect.name == "postgresql":
         with bank._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -188,7 +189,7 @@ def fill(bank: Bank, count: int) -> None:
 def _insert_tasks(bank: Bank, connection: Connection, numbers: range) -> None:
     """Insert whole tasks, one statement per table."""
     made = [make_adapter(number) for number in numbers]
-    backbone = bank.catalog.add_backbone(connection, BACKBONE)
+    backbone = add_backbone(connection, BACKBONE)
     names = list(dict.fromkeys(new.task for new in made))
     tasks = {"kind": "single", "created_at": now()}
     ids = dict(

@@ -45,11 +45,11 @@ from taskbank.data.splits import sample
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import Kind
 from taskbank.model.task_model import task_model
-from taskbank.runtime.device import usual_precision
-from taskbank.specs import TrainingSpec
+from taskbank.runtime.device import fastest_precision
+from taskbank.specs import TaskSpec, TrainingSpec
 from taskbank.training.loop import train
-from taskbank.training.prepared import Prepared
-from taskbank.training.task_data import Sources, read_task_data
+from taskbank.training.prepared import PreparedSplit
+from taskbank.training.task_data import read_task_data
 
 VALIDATION = 8  # rows; every epoch ends with a score
 OPERATIONS = {
@@ -126,7 +126,7 @@ def _arguments() -> argparse.Namespace:
 
 def _variants(arguments: argparse.Namespace) -> dict[str, tuple[TrainingSpec, Variant]]:
     """Return the sides that were asked for, the default first."""
-    usual = TrainingSpec(epochs=1, max_length=arguments.length, precision=usual_precision("cpu"))
+    usual = TrainingSpec(epochs=1, max_length=arguments.length, precision=fastest_precision("cpu"))
     default = f"default ({usual.precision})"
     variants: dict[str, tuple[TrainingSpec, Variant]] = {
         default: (usual, _unchanged),
@@ -158,21 +158,21 @@ class Task:
     backbone: Backbone
     kind: Kind
     definition: Definition
-    rows: Prepared
-    validation: Prepared
+    rows: PreparedSplit
+    validation: PreparedSplit
 
 
 def _read_task(arguments: argparse.Namespace) -> Task:
     backbone = load_backbone(arguments.backbone)
     kind: Kind = plugins.load("kinds", "single")
-    data = read_task_data(kind, Sources(str(arguments.data / "train.parquet")), {}, seed=0)
+    data = read_task_data(kind, TaskSpec("texts", str(arguments.data / "train.parquet")))
 
-    def prepared(examples: Examples, rows: int) -> Prepared:
+    def prepared(examples: Examples, rows: int) -> PreparedSplit:
         columns = sample(examples, kind.strata(examples.columns), rows, 0).columns
         encoded = kind.encode(
             backbone.tokenizer, columns, data.definition, arguments.length, labelled=True
         )
-        return Prepared(encoded, columns)
+        return PreparedSplit(encoded, columns)
 
     rows, validation = prepared(data.train, arguments.rows), prepared(data.validation, VALIDATION)
     return Task(backbone, kind, data.definition, rows, validation)

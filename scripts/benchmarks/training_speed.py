@@ -55,7 +55,8 @@ from scripts.shared.tables import aligned
 from taskbank import plugins
 from taskbank.data.examples import Examples
 from taskbank.data.splits import sample
-from taskbank.training.task_data import Sources, read_task_data
+from taskbank.specs import TaskSpec
+from taskbank.training.task_data import read_task_data
 
 VALIDATION = 20  # rows on which taskbank chooses its epoch; the peers choose none
 PARAMETER_TOLERANCE = 0.05  # taskbank trains the LayerNorms as well
@@ -202,7 +203,7 @@ def _write_texts(arguments: argparse.Namespace, case: Case) -> tuple[Path, int]:
     """Write the rows of all sides; return the file and the number of classes."""
     kind = plugins.load("kinds", "single")
     files = {name: arguments.data / case.data / f"{name}.parquet" for name in ("train", "test")}
-    data = read_task_data(kind, Sources(str(files["train"]), test=str(files["test"])), {}, seed=0)
+    data = read_task_data(kind, TaskSpec("texts", str(files["train"]), test=str(files["test"])))
     assert data.test is not None  # noqa: S101 - its source is given
 
     def rows(examples: Examples, count: int, seed: int) -> dict[str, Any]:

@@ -10,7 +10,6 @@ verification that confirms all of them, and runs the command as a process.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -23,16 +22,15 @@ from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
-from taskbank.bank.catalog.database import writing
-from taskbank.runtime.clock import now
-from taskbank.bank.new_records import NewAdapter
+from taskbank.bank.new_records import NewAdapter, NewResult, NewVerification
 from taskbank.bank.open import create_bank
 from taskbank.interchange.export_folder import with_canaries
 from taskbank.kinds.single import SINGLE
 from taskbank.model.task_model import task_model
+from taskbank.runtime.clock import now
 from taskbank.runtime.environment import environment
 from taskbank.specs import MethodSpec
-from taskbank.verify.conditions import circumstances, conditions
+from taskbank.verify.conditions import digest_circumstances, resolve_conditions
 
 ROWS = 20  # examples per adapter
 
@@ -72,7 +70,7 @@ def main() -> None:
             f"{file.stat().st_size / 1e6:,.0f} MB",
             f"{min(seconds):.1f} to {max(seconds):.1f}",
             f"{memory:,.0f} MiB",
-            str(last["checked"] - last["vouched"]),
+            str(last.checked - (last.confirmed or 0)),
         ]
         print(markdown_row(cells), flush=True)
 
@@ -85,7 +83,7 @@ class Untrained:
         options = plugins.load("methods", "houlsby").complete({"size": size})
         self.method = MethodSpec("houlsby", options)
         model = task_model(backbone, SINGLE, DEFINITION, "houlsby", options, seed=0)
-        self.tensors = {name: t.numpy().copy() for name, t in model.trained().items()}
+        self.tensors = {name: t.numpy().copy() for name, t in model.trained_tensors().items()}
         texts = tuple(f"a text with the number {number}" for number in range(ROWS))
         self.columns = {"text": texts, "label": ("no", "yes") * (ROWS // 2)}
         self.logits = np.random.default_rng(0).normal(size=(ROWS, 2)).astype(np.float32)
@@ -106,36 +104,38 @@ class Untrained:
 
 def record_verification(bank: Bank, backbone: Backbone) -> None:
     """Record a full verification that found every adapter unchanged."""
-    numerics = conditions(None, None, "cpu").numerics
+    numerics = resolve_conditions(None, None, "cpu").numerics
     fingerprint = backbone.identity.fingerprint
-    results: list[dict[str, Any]] = [
-        {
-            "task": record.task,
-            "version": record.version,
-            "status": "ok",
-            "metric": record.metric,
-            "recorded": record.score,
-            "observed": record.score,
-            "flips": 0,
-            "examples": ROWS,
-            "shift": 0.0,
-            "circumstances": circumstances(record, fingerprint, numerics),
-            "evidence": None,
-        }
+    results = tuple(
+        NewResult(
+            task=record.task,
+            version=record.version,
+            status="ok",
+            metric=record.metric,
+            recorded=record.score,
+            observed=record.score,
+            flips=0,
+            examples=ROWS,
+            shift=0.0,
+            circumstances=digest_circumstances(record, fingerprint, numerics),
+            evidence={},
+        )
         for record in bank.adapters()
-    ]
-    values = {
-        "level": "full",
-        "ok": True,
-        "checked": len(results),
-        "tolerance": 1.0,
-        "environment": environment("cpu"),
-        "started_at": now(),
-        "finished_at": now(),
-        "vouched": 0,
-    }
-    with writing(bank._engine) as connection:
-        bank.verifications.add(connection, values, results, [])
+    )
+    new = NewVerification(
+        level="full",
+        ok=True,
+        checked=len(results),
+        tolerance=1.0,
+        environment=environment("cpu"),
+        started_at=now(),
+        finished_at=now(),
+        run=None,
+        confirmed=0,
+        results=results,
+        findings=(),
+    )
+    bank.verification_log.record(new)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ from typing import Any
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, TrialRecord
-from taskbank.pipeline.add_task import carry_out
+from taskbank.pipeline.add_task import train_and_store
 from taskbank.pipeline.suite import plan_entry
 from taskbank.pipeline.suite_file import Entry
 from taskbank.training.plan import TaskPlan
 from taskbank.training.search import Search, setting_of, settings
 from taskbank.training.trainer import Trainer
-from taskbank.training.tune import fitted
+from taskbank.training.trial import trial_from_record
+from taskbank.training.tune import fit_to_backbone
 
 # Hyperparameters where the suite names none.
 METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -78,7 +79,7 @@ class Experiment:
         values |= dict(self.common) | fixed
         if self.quick:
             values |= {"epochs": 1, "rows": QUICK_ROWS}
-        plan = plan_entry(replace(entry, values=values), new_version=True)
+        plan = plan_entry(replace(entry, values=values))
         return replace(plan, stored=False)
 
     def run(self, plan: TaskPlan) -> TrialRecord:
@@ -86,42 +87,54 @@ class Experiment:
         found = self.finished(plan)
         if found is not None:
             return found
-        trial = carry_out(
-            self.bank, self.backbone, plan, verify="none", resume=True, progress=True
+        trial = train_and_store(
+            self.bank,
+            self.backbone,
+            plan,
+            new_version=True,
+            verify="none",
+            resume=True,
+            progress=True,
         ).trial
         print(
             f"{plan.name} {plan.base.method.name} {dict(trial.options)} "
             f"rate {trial.training['learning_rate']:g} seed {trial.training['seed']}: "
-            f"{trial.metric} {trial.value(plan.data.scored):.4f} ({trial.status})",
+            f"{trial.metric} {trial.value(plan.data.scored_split):.4f} ({trial.status})",
             flush=True,
         )
         return trial
 
     def finished(self, plan: TaskPlan) -> TrialRecord | None:
         """Return the best trial of a plan if the bank has all of them and it is scored."""
-        trainer = Trainer(self.bank, self.backbone, plan, resume=True)
         records = {trial.specification: trial for trial in self.bank.trials(plan.name)}
+        known = [trial_from_record(record) for record in records.values()]
+        trainer = Trainer(self.backbone, plan, known=known)
         planned = [
-            trainer.specification(s) for s in settings(fitted(plan, self.backbone), plan.search)
+            trainer.specification(s)
+            for s in settings(fit_to_backbone(plan, self.backbone), plan.search)
         ]
         if all(one in trainer.known for one in planned):
             best = max((trainer.known[one] for one in planned), key=lambda t: t.rank(plan.metric))
             record = records[best.specification]
             stored = not plan.stored or self.adapter(record) is not None
-            if best.status == "complete" and record.value(plan.data.scored) is not None and stored:
+            if (
+                best.status == "complete"
+                and record.value(plan.data.scored_split) is not None
+                and stored
+            ):
                 return record
         # A collapsed training was repeated from a seed that the plan does not name.
-        if len(planned) > 1 and plan.data.scored == "validation":
+        if len(planned) > 1 and plan.data.scored_split == "validation":
             return None  # in a search, every trial is scored on validation
-        asked = (t for t in records.values() if t.environment["asked"] == plan.specification)
-        return next((t for t in asked if t.value(plan.data.scored) is not None), None)
+        asked = (t for t in records.values() if t.request == plan.request)
+        return next((t for t in asked if t.value(plan.data.scored_split) is not None), None)
 
     def adapter(self, trial: TrialRecord) -> AdapterRecord | None:
         """Return the adapter of a trial, if it is stored."""
         for record in self.bank.adapters(task=trial.task, method=trial.method):
             same = (record.options, record.training) == (trial.options, trial.training)
             # The same setting on other training rows gives another adapter.
-            if same and record.environment["train"]["digest"] == trial.data["train"]["digest"]:
+            if same and record.course["train"]["digest"] == trial.data["train"]["digest"]:
                 return record
         return None
 

@@ -43,7 +43,7 @@ from taskbank.bank.records import AdapterRecord, TrialRecord
 from taskbank.data.encoded import Encoded
 from taskbank.errors import TrainingError
 from taskbank.methods.layers import select_layers
-from taskbank.model.load import model_of
+from taskbank.model.load import load_model
 from taskbank.model.predict import predict_examples
 from taskbank.pipeline.suite_file import Entry, read_suite
 from taskbank.runtime.device import pick_device
@@ -161,7 +161,7 @@ def score_method(experiment: Experiment, plan: TaskPlan, method: str) -> Row:
         # A collapsed training has used up further seeds: no seed may count twice.
         seed = trials[-1].training["seed"] + 1
         trials.append(experiment.run(plan_with_setting(plan, best, seed)))
-    split = plan.data.scored
+    split = plan.data.scored_split
     scores = [float(trial.value(split) or 0.0) for trial in trials]
     return {
         "task": plan.name,
@@ -274,8 +274,8 @@ def score_without(
     layers: range,
 ) -> float:
     """Return the validation score of an adapter that is removed from some layers."""
-    model = model_of(record, experiment.backbone)
-    for name, tensor in model.trained().items():
+    model = load_model(experiment.bank, record, experiment.backbone)
+    for name, tensor in model.trained_tensors().items():
         # With an up-projection of zeros an adapter adds nothing, as if it were not there.
         if any(name.startswith(f"adapter.{one}.") for one in layers) and ".up." in name:
             tensor.zero_()

@@ -25,7 +25,7 @@ import numpy as np
 from scripts.shared.arguments import script_parser
 from scripts.shared.tables import markdown_header, markdown_row
 from taskbank.verify.compare import Comparison
-from taskbank.verify.significance import SIGNIFICANT
+from taskbank.verify.significance import SIGNIFICANCE_LEVEL
 from taskbank.verify.statistics import mcnemar, paired_permutation
 from taskbank.verify.verdict import Evidence, judge
 
@@ -107,7 +107,9 @@ def print_power(generator: np.random.Generator, runs: int) -> None:
             alone = np.mean([regressed([one])[0] for one in found])
             lenient = np.mean([regressed([one], 0.01)[0] for one in found])
             # Corrected for m tasks of which no other drops, a p-value is multiplied by m.
-            among = np.mean([one.own.p_value * TASKS < SIGNIFICANT for one in found])
+            among = np.mean(
+                [one.main_comparison.p_value * TASKS < SIGNIFICANCE_LEVEL for one in found]
+            )
             shares = [f"{share:.1%}" for share in (alone, lenient, among)]
             row = markdown_row([f"{examples:,}", f"{100 * drop:g} points", *shares])
             print(row, flush=True)
@@ -140,7 +142,7 @@ def print_false_alarms(generator: np.random.Generator, runs: int) -> None:
 
 def _print_alarms(examples: int, name: str, p_values: Sequence[Sequence[float]]) -> None:
     alarms = [regressed([evidence(examples, 0.01, p) for p in row]).any() for row in p_values]
-    below = np.mean(np.array(p_values) < SIGNIFICANT)
+    below = np.mean(np.array(p_values) < SIGNIFICANCE_LEVEL)
     shares = [f"{share:.1%}" for share in (np.mean(alarms), below)]
     print(markdown_row([f"{examples:,}", name, f"{len(p_values):,}", *shares]), flush=True)
 

@@ -71,7 +71,7 @@ def adapter_changes(bank: Bank, backbone: Backbone, task: str) -> dict[str, Chan
         for name, tensor in backbone.model.state_dict().items()
         if "LayerNorm" in name
     }
-    other = load(bank[similar_task(bank, task)].weights())
+    other = load(bank.weights(bank[similar_task(bank, task)]))
     return {
         "one adapter weight scaled by 1.5": change_weights(scale_weight),
         "two label names swapped": swap_labels,

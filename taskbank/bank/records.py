@@ -139,7 +139,7 @@ class AdapterRecord:
         splits: the stored splits.
         retired: whether the adapter is retired, so that `gc` will destroy it.
         course: how the training went: `seconds`, `best_epoch`, `epochs` with their losses and
-            scores, and `at_max_length`, the number of truncated training inputs.
+            scores, `at_max_length`, the number of truncated training inputs.
         request: digest of the request; an equal request need not be trained again. None for an
             imported adapter.
         id: the id of its row in the catalog.

@@ -110,7 +110,7 @@ def _new_adapter(plan: TaskPlan, backbone: Backbone, result: Result) -> NewAdapt
         parameters=trial.parameters,
         weights=save_tensors(dict(result.weights)),
         environment=environment(str(backbone.device)),
-        course=trial.course,
+        course=trial.course | {"train": plan.data.describe()["train"]},
         request=plan.request,
         description=plan.spec.description,
         tags=plan.spec.tags,

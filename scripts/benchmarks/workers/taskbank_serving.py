@@ -29,7 +29,7 @@ from taskbank.bank.open import create_bank
 from taskbank.data.encoded import Encoded
 from taskbank.interchange.export_folder import with_canaries
 from taskbank.kinds.single import SINGLE
-from taskbank.model.mixed_batch import Asked, predict_mixed
+from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.model.predict import predict_examples, predict_outputs
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.specs import MethodSpec, TrainingSpec
@@ -106,7 +106,7 @@ def fanout(job: Job) -> Run:
     top = job | {"layers": job["fanout_layers"]}
     models = [_model(backbone, top, number) for number in range(job["fanout_tasks"])]
     encoded = _encoded(backbone, job, read_texts(job)["mixed"]["text"][:1])
-    asked = [Asked(model, encoded) for model in models]
+    asked = [PredictionRequest(model, encoded) for model in models]
     taken = medians(
         {
             "at once": lambda: predict_mixed(backbone, asked),
@@ -166,7 +166,7 @@ def _model(backbone: Backbone, job: Job, number: int) -> TaskModel:
     model = task_model(backbone, SINGLE, DEFINITION, job["method"], _options(job), seed=number)
     generator = torch.Generator().manual_seed(number)
     with torch.no_grad():
-        for tensor in model.trained().values():
+        for tensor in model.trained_tensors().values():
             tensor.add_(0.01 * torch.randn(tensor.shape, generator=generator))
     return model.eval()
 
@@ -178,19 +178,19 @@ def _adapter(name: str, model: TaskModel, job: Job, columns: dict[str, list[str]
         MethodSpec(job["method"], _options(job)),
         {column: tuple(values) for column, values in columns.items()},
         predict_examples(model, SINGLE, _encoded(model.backbone, job, columns["text"])),
-        {key: tensor.numpy().copy() for key, tensor in model.trained().items()},
+        {key: tensor.numpy().copy() for key, tensor in model.trained_tensors().items()},
         training=replace(TrainingSpec(), max_length=job["max_length"]),
     )
     return with_canaries(new)
 
 
-def _asked(backbone: Backbone, job: Job, rows: dict[str, list[Any]]) -> list[Asked]:
+def _asked(backbone: Backbone, job: Job, rows: dict[str, list[Any]]) -> list[PredictionRequest]:
     """Return every task with its rows."""
     texts: dict[int, list[str]] = defaultdict(list)
     for text, task in zip(rows["text"], rows["task"], strict=True):
         texts[task].append(text)
     return [
-        Asked(_model(backbone, job, task), _encoded(backbone, job, own))
+        PredictionRequest(_model(backbone, job, task), _encoded(backbone, job, own))
         for task, own in texts.items()
     ]
 

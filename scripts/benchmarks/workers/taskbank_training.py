@@ -17,7 +17,7 @@ from taskbank.model.predict import outputs_and_loss, predict_examples
 from taskbank.model.task_model import task_model
 from taskbank.specs import TrainingSpec
 from taskbank.training.loop import train
-from taskbank.training.prepared import Prepared
+from taskbank.training.prepared import PreparedSplit
 
 
 def work(job: Job) -> Run:
@@ -36,12 +36,12 @@ def work(job: Job) -> Run:
     options |= {"size": job["size"]} if job["method"] == "houlsby" else {"rank": job["rank"]}
     model = task_model(backbone, kind, definition, job["method"], options, spec.seed)
 
-    def prepared(split: str) -> Prepared:
+    def prepared(split: str) -> PreparedSplit:
         columns = {name: tuple(values) for name, values in data[split].items()}
         encoded = kind.encode(
             backbone.tokenizer, columns, definition, spec.max_length, labelled=True
         )
-        return Prepared(encoded, columns)
+        return PreparedSplit(encoded, columns)
 
     started = time.perf_counter()
     rows = prepared("train")
@@ -71,7 +71,7 @@ def work(job: Job) -> Run:
         "tokens": int(lengths.sum()),
         "squares": int((lengths**2).sum()),
         "steps": spec.epochs * -(-len(lengths) // spec.batch_size),
-        "parameters": sum(tensor.numel() for tensor in model.trained().values()),
+        "parameters": sum(tensor.numel() for tensor in model.trained_tensors().values()),
         "scored": len(logits),
         "accuracy": float((predicted == np.array(test.columns["label"])).mean()),
     }

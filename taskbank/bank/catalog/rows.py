@@ -94,8 +94,8 @@ def course_of(row: Mapping[Any, Any]) -> dict[str, Any]:
         return {name: row[name] for name in ("environment", "course", "request")}
     environment = dict(row["environment"])
     course = {name: environment.pop(name) for name in _COURSE if name in environment}
-    train = environment.pop("train", None)
-    if train is not None:
-        course["at_max_length"] = train["at_max_length"]
+    if "train" in environment:
+        train = dict(environment.pop("train"))
+        course |= {"at_max_length": train.pop("at_max_length"), "train": train}
     request = environment.pop("asked", None)
     return {"environment": environment, "course": course, "request": request}
