@@ -1,1 +1,8 @@
-"""The frozen encoder: loaded, identified, and computed with the changes of tasks."""
+"""The frozen encoder: loads it, identifies it, and computes with it.
+
+Whatever imports torch's and transformers' models does so through this package.
+"""
+
+from taskbank.runtime.startup import import_libraries
+
+import_libraries()

@@ -9,6 +9,7 @@ import click
 from taskbank.cli.output import print_fields, print_findings, print_json, size
 from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
 from taskbank.errors import InputError
+from taskbank.runtime.startup import collection_paused
 
 if TYPE_CHECKING:
     from taskbank.pipeline.add_task import Added
@@ -111,7 +112,8 @@ def add_task(
     With --search, every setting is tried, or as many as --trials says, and the best by
     validation is recorded; taskbank trials shows them all.
     """
-    from taskbank.pipeline.add_task import add_task as add
+    with collection_paused():
+        from taskbank.pipeline.add_task import add_task as add
 
     method_options = {key: literal(text) for key, text in pairs(options, "--option").items()}
     for key, value in (("size", size), ("layers", layers)):
