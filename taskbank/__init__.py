@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from taskbank.runtime.startup import collection_paused
+from taskbank.runtime.threads import sleeping_threads
 from taskbank.version import __version__
 
 
@@ -37,7 +39,8 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'taskbank' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]
-    return getattr(import_module(module), attribute)
+    with sleeping_threads(), collection_paused():
+        return getattr(import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 from transformers.utils import cached_file, logging
 
@@ -47,14 +48,15 @@ def load_backbone(spec: str, device: str = "cpu") -> Backbone:
         architecture = architecture_of(str(saved.get("model_type")))
         config = AutoConfig.from_pretrained(**source, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(**source, trust_remote_code=False)
-        model, loading = AutoModel.from_pretrained(
-            **source,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with _WithoutStorage():
+            model, loading = AutoModel.from_pretrained(
+                **source,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
         pooling = _pooling(location, revision, saved, model, loading)
     _check_whole(spec, model, tokenizer, loading)
     model.requires_grad_(False)
@@ -73,6 +75,29 @@ def load_backbone(spec: str, device: str = "cpu") -> Backbone:
         tokenizer=tokenizer_digest(tokenizer),
     )
     return Backbone(model.to(device), tokenizer, identity, architecture)
+
+
+class _WithoutStorage(TorchFunctionMode):
+    """Answers for tensors without storage what torch imports sympy to answer, half a second.
+
+    A model is made of such tensors before its weights are read. Only how they look matters: the
+    numbers that they are filled with go nowhere.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        if func is torch.nn.init.normal_ and _is_meta(named.get("tensor")):
+            return named["tensor"]
+        if func is torch.arange and str(named.get("device")) == "meta":
+            return func(*args, **named | {"device": "cpu"}).to("meta")
+        if func is torch.empty_like and _is_meta(*args) and named.keys() <= {"device"}:
+            (like,) = args
+            return torch.empty(like.shape, dtype=like.dtype, device=named.get("device", "meta"))
+        return func(*args, **named)
+
+
+def _is_meta(*tensors: Any) -> bool:
+    return all(isinstance(one, torch.Tensor) and one.is_meta for one in tensors)
 
 
 def _locate(spec: str) -> tuple[str, str | None, str]:

@@ -10,6 +10,7 @@ from taskbank.cli.output import print_fields, print_findings, print_json, size
 from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
 from taskbank.cli.spec_options import spec_options
 from taskbank.errors import InputError
+from taskbank.runtime.startup import collection_paused
 from taskbank.specs import SHORTCUTS, TaskSpec
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def add_task(
     validation score is recorded; taskbank trials shows all of them.
     """
     spec = _spec(values)
-    from taskbank.pipeline.add_task import add_task as add
+    with collection_paused():
+        from taskbank.pipeline.add_task import add_task as add
 
     added = add(
         settings.bank,

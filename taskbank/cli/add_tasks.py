@@ -10,6 +10,7 @@ import click
 from taskbank.cli.output import print_findings, print_json
 from taskbank.cli.settings import Settings, data_options, verify_option
 from taskbank.cli.tables import print_table
+from taskbank.runtime.startup import collection_paused
 
 if TYPE_CHECKING:
     from taskbank.pipeline.suite import SuiteReport
@@ -41,7 +42,8 @@ def add_tasks(settings: Settings, /, suite: Path, **options: Any) -> int:
 
     Exits with 1 if a task failed.
     """
-    from taskbank.pipeline.suite import add_tasks as add
+    with collection_paused():
+        from taskbank.pipeline.suite import add_tasks as add
 
     report = add(settings.bank, suite, progress=settings.progress, **options)
     if settings.json:

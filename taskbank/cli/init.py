@@ -6,6 +6,7 @@ import click
 
 from taskbank.cli.output import print_fields, print_json
 from taskbank.cli.settings import Settings, data_options
+from taskbank.runtime.startup import collection_paused
 
 
 @click.command()
@@ -23,8 +24,9 @@ def init(settings: Settings, backbone: str, blobs: str | None) -> None:
 
     Weights are stored in the catalog unless --blobs names another location.
     """
-    from taskbank.bank.url import redacted_url
-    from taskbank.pipeline.init import init as make
+    with collection_paused():
+        from taskbank.bank.url import redacted_url
+        from taskbank.pipeline.init import init as make
 
     recorded = make(settings.bank, backbone, blobs=blobs)
     identity = recorded.identity

@@ -36,6 +36,7 @@ from taskbank.cli.tolerance import tolerance
 from taskbank.cli.trials import trials
 from taskbank.cli.verify_all import verify_all
 from taskbank.errors import TaskbankError
+from taskbank.runtime import startup, threads
 from taskbank.version import __version__
 
 INTERRUPTED = 130
@@ -86,6 +87,8 @@ for command in (
 
 def main() -> None:
     """Run the command line and exit with its exit code."""
+    startup.claim_process()
+    threads.let_threads_sleep()
     sys.exit(run())
 
 

@@ -13,6 +13,7 @@ from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.cli.tables import print_table
 from taskbank.errors import InputError, NotFoundError
+from taskbank.runtime.startup import collection_paused
 
 if TYPE_CHECKING:
     from taskbank.bank.bank import Bank
@@ -61,8 +62,9 @@ def predict(
     texts = words if tasks else words[1:]
     if bool(texts) == bool(file):
         raise InputError("give either texts or a file of texts with --file")
-    from taskbank.bank.open import open_bank
-    from taskbank.serve.predictor import Predictor
+    with collection_paused():
+        from taskbank.bank.open import open_bank
+        from taskbank.serve.predictor import Predictor
 
     with open_bank(settings.bank) as bank:
         chosen = _select(bank, tasks) if tasks else {words[0]: bank[words[0]]}

@@ -138,14 +138,12 @@ def encode_windows(
                 places = np.where(inside[:, None], places, -1)
                 starts.append(places[:, 0])
                 ends.append(places[:, 1])
-            yield _batch(
-                output, starts=_lists(starts), ends=_lists(ends), example=pa.array(examples)
-            )
+            yield _batch(output, starts=_lists(starts), ends=_lists(ends), example=_array(examples))
 
     columns = [texts] if before is None else [before, texts]
     table = _tokens(tokenizer, columns, [max_length, overlap], tokenise())
     encoded = _encoded(table)
-    examples = table["example"].to_numpy()
+    examples = _numpy(table["example"].chunk(0))
     _check_tokens(encoded, examples)
     inner = encoded.offsets[1:-1]
     starts, ends = (np.split(_flat(table, name), inner) for name in ("starts", "ends"))
@@ -228,7 +226,21 @@ def _lists(values: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> pa.Array:
     lengths = [len(row) for row in values]
     flat = np.fromiter(chain.from_iterable(values), dtype=np.int32, count=sum(lengths))
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
-    return pa.LargeListArray.from_arrays(offsets, flat)
+    return pa.LargeListArray.from_arrays(_array(offsets), _array(flat))
+
+
+# Arrays over the same memory. pyarrow's own ways import pandas to see whether they are given some.
+
+
+def _array(values: np.ndarray) -> pa.Array:
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
+def _numpy(values: pa.Array) -> np.ndarray:
+    dtype = np.dtype(values.type.to_pandas_dtype())
+    start = values.offset * dtype.itemsize
+    return np.frombuffer(values.buffers()[1] or b"", dtype, len(values), start)
 
 
 def _tokens(
@@ -262,12 +274,11 @@ def _tokens(
 def _encoded(table: pa.Table, **more: Any) -> Encoded:
     names = (name for name in ("input_ids", "token_type_ids") if name in table.column_names)
     flat = {name: _flat(table, name) for name in names}
-    return Encoded(flat, table["input_ids"].chunk(0).offsets.to_numpy(), **more)
+    return Encoded(flat, _numpy(table["input_ids"].chunk(0).offsets), **more)
 
 
 def _flat(table: pa.Table, name: str) -> np.ndarray:
-    values: np.ndarray = table[name].chunk(0).values.to_numpy()
-    return values
+    return _numpy(table[name].chunk(0).values)
 
 
 def _check_tokens(encoded: Encoded, examples: Sequence[int] | np.ndarray) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from taskbank.backbone.adaptation import Adaptation, OutputChange
+from taskbank.backbone.linear import unfilled_linear
 from taskbank.digests import Json
 from taskbank.methods.layers import select_layers
 from taskbank.methods.options import Option, layers, number, one_of, whole
@@ -50,9 +51,7 @@ class Bottleneck(torch.nn.Module):
     ) -> None:
         super().__init__()
         size, std = options["size"], options["init_std"]
-        # Created without values: torch would draw them from the global generator.
-        self.down = torch.nn.Linear(width, size, device="meta").to_empty(device="cpu")
-        self.up = torch.nn.Linear(size, width, device="meta").to_empty(device="cpu")
+        self.down, self.up = unfilled_linear(width, size), unfilled_linear(size, width)
         self.activation = ACTIVATIONS[options["activation"]]
         if generator is None:
             return

@@ -13,6 +13,7 @@ from taskbank.backbone.adaptation import Adaptation
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.forward import BackboneOutput, run_backbone, trunk_states
 from taskbank.backbone.hooks import Part
+from taskbank.backbone.linear import unfilled_linear
 from taskbank.data.packed import Batch
 from taskbank.digests import Json
 from taskbank.errors import DamagedError
@@ -197,7 +198,7 @@ def task_model(
 
 
 def _head(hidden_size: int, outputs: int, generator: torch.Generator | None) -> torch.nn.Linear:
-    head = torch.nn.Linear(hidden_size, outputs, device="meta").to_empty(device="cpu")
+    head = unfilled_linear(hidden_size, outputs)
     if generator is None:
         return head
     with torch.no_grad():
