@@ -85,7 +85,7 @@ def test_every_kind_predicts_on_the_command_line(
     assert len(json.loads(capsys.readouterr().out)) == 120
     if len(texts) == 2:
         assert run(["--bank", url, "predict", "it", texts[0]]) == 2
-        assert "takes 2 an input" in capsys.readouterr().err
+        assert "it takes 2 per input" in capsys.readouterr().err
     assert run(["--bank", url, "predict", "it", *(" " for _ in texts)]) == 2
     assert "input 1" in capsys.readouterr().err
     assert run(["--bank", url, "show", "it"]) == 0
@@ -104,12 +104,13 @@ def test_places_in_an_answer_are_places_in_the_text(stored: tuple[str, str, Path
             for (_, context), found in zip(
                 inputs, taskbank.predict(bank, "it", inputs), strict=True
             ):
-                if found["start"] is not None:
-                    assert context[found["start"] : found["end"]] == found["answer"]
+                start, end = found.details["start"], found.details["end"]
+                if start is not None:
+                    assert context[start:end] == found.details["answer"]
         else:
             texts = ["(" + ", ".join(row["words"]) + ")" for row in rows]
             for text, found in zip(texts, taskbank.predict(bank, "it", texts), strict=True):
-                for one in found["entities"]:
+                for one in found.details["entities"]:
                     assert text[one["start"] : one["end"]] == one["text"]
 
 
@@ -160,18 +161,18 @@ def test_other_predictions_are_a_regression_of_every_kind(
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("span", {"answers": {"text": ["film"], "answer_start": [3]}}, "not at character 3"),
-    ("span", {"answers": {"text": ["film"], "answer_start": []}}, "no answers"),
-    ("span", {"answers": "film"}, "no answers"),
+    ("span", {"answers": {"text": ["film"], "answer_start": []}}, "not a list of answers"),
+    ("span", {"answers": "film"}, "not a list of answers"),
     ("span", {"context": " "}, "no text"),
     ("tagging", {"tags": ["O"]}, "1 tags"),
     ("tagging", {"tags": "O O"}, "not a list of tags"),
     ("tagging", {"words": []}, "no word"),
     ("multilabel", {"labels": "praise"}, "not a list of labels"),
-    ("multilabel", {"labels": ["praise", "praise"]}, "twice"),
+    ("multilabel", {"labels": ["praise", "praise"]}, "repeats a label"),
     ("multilabel", {"labels": None}, "not a list of labels"),
-    ("regression", {"label": float("nan")}, "no finite number"),
-    ("regression", {"label": "much"}, "no finite number"),
-    ("regression", {"label": None}, "no finite number"),
+    ("regression", {"label": float("nan")}, "not a finite number"),
+    ("regression", {"label": "much"}, "not a finite number"),
+    ("regression", {"label": None}, "not a finite number"),
 ]
 
 

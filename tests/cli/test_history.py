@@ -18,7 +18,7 @@ def test_the_command_shows_it(
     """Tables, JSON, pictures, and errors for what cannot be had."""
     base = ["--bank", bank._engine.url.render_as_string(hide_password=False), "history"]
     assert run(base) == 0
-    assert "nothing has happened" in capsys.readouterr().out
+    assert "there are no events yet" in capsys.readouterr().out
     assert run([*base, "--matrix"]) == 0
     assert run([*base, "--plot", str(tmp_path / "none.png")]) == 2
     for seed in range(3):

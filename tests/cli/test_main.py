@@ -92,7 +92,7 @@ def test_a_session_from_nothing_to_verified(
         "add-task", "mood", "--train", str(data / "train.jsonl"), "--new-version", *small
     )
     assert "mood@2" in out
-    assert "the 1 other adapter of the bank is as it was" in out
+    assert "the 1 other adapter is unchanged (verified at level changed)" in out
 
     listed = terminal.json("list")
     assert [tuple(row) for row in listed] == [LIST_KEYS] * 2

@@ -17,6 +17,7 @@ from taskbank.cli.main import run
 from taskbank.model.load import load_model
 from taskbank.model.task_model import TaskModel
 from taskbank.serve import predictor
+from taskbank.serve.prediction import Prediction
 from tests.helpers.models import put_moved
 from tests.helpers.terminal import Screen, Terminal
 
@@ -39,9 +40,9 @@ def test_the_command_keeps_no_more_adapters_than_it_computes_with(
     models: weakref.WeakSet[TaskModel] = weakref.WeakSet()
     most = 0
 
-    def load(record: AdapterRecord, on: Backbone) -> TaskModel:
+    def load(source: Bank, record: AdapterRecord, on: Backbone) -> TaskModel:
         nonlocal most
-        model = load_model(record, on)
+        model = load_model(source, record, on)
         models.add(model)
         most = max(most, len(models))
         return model
@@ -76,9 +77,9 @@ def test_many_tasks_are_asked_on_the_command_line(
     assert "ticket-b@1" in said("--task", "*", "good day")
     (tmp_path / "texts.txt").write_text("good\nbad\n")
     assert len(json.loads(said("--task", "*", "--file", "texts.txt", "--json"))) == 6
-    assert "no task is named like 'x*'" in said("--task", "x*", "good", code=2)
-    assert "say which task" in said(code=2)
-    assert "one of the two" in said("--task", "*", code=2)
+    assert "no task matches 'x*'" in said("--task", "x*", "good", code=2)
+    assert "no task is given" in said(code=2)
+    assert "give either texts or a file of texts with --file" in said("--task", "*", code=2)
 
 
 def test_tasks_that_take_other_inputs_are_left_out_and_named(
@@ -91,7 +92,7 @@ def test_tasks_that_take_other_inputs_are_left_out_and_named(
     assert run(["--bank", mood.url, "predict", "--task", "*", "good day", "--json"]) == 0
     captured = capsys.readouterr()
     assert [one["task"] for one in json.loads(captured.out)] == ["mood@1"]
-    assert "left out, as an input of theirs is another: same" in captured.err
+    assert "skipped, because their inputs differ: same" in captured.err
 
 
 def test_a_prediction_of_nothing_says_so(
@@ -102,7 +103,7 @@ def test_a_prediction_of_nothing_says_so(
 
     monkeypatch.setattr(
         "taskbank.serve.predictor.Predictor.predict_many",
-        lambda *given, **named: [[{"text": "a day", "label": "", "score": 0.75}]],
+        lambda *given, **named: [[Prediction("a day", None, "", 0.75)]],
     )
     screen.widen(60)
     assert run(["predict", "mood", "a day", "--bank", mood.url]) == 0

@@ -14,14 +14,14 @@ def test_the_command_line_has_it_all(mood: Bank, capsys: pytest.CaptureFixture[s
     mood.put(replica(mood, "other", nudge))
     base = ["--bank", mood.url]
     assert run([*base, "verify-all", "--level", "changed"]) == 0
-    assert "1 predict otherwise" in capsys.readouterr().out
+    assert "1 changed, but no worse than chance explains" in capsys.readouterr().out
     number = mood.verification_log.verifications()[-1].id
     assert run([*base, "verify-all", "--level", "changed"]) == 0
     out = capsys.readouterr().out
     assert f"nothing they depend on has changed since verification {number}" in out
-    assert "1 predict otherwise" in out
+    assert "1 changed, but no worse than chance explains" in out
     assert run([*base, "verify-all", "--level", "canary", "--task", "mood"]) == 0
-    assert "canaries see whatever moves every output" in capsys.readouterr().out
+    assert "canaries detect every change that affects all outputs" in capsys.readouterr().out
     assert run([*base, "verify-all", "--what-if", "dtype=bfloat16"]) == 0
     assert run([*base, "verify-all", "--what-if", "dtype"]) == 2
     accept = [*base, "accept", "other", "--verification", str(number), "--reason", "new torch"]

@@ -92,8 +92,8 @@ def test_a_pair_task_is_added_and_used(tmp_path: Path, folder: Path, data: Path)
     assert added.record.kind == "pair"
     with taskbank.open(url) as bank:
         (found,) = taskbank.predict(bank, "same", [("it was good", "bad day")])
-        assert (found["text"], found["text_pair"]) == ("it was good", "bad day")
-        assert set(found["probabilities"]) == {"y", "n"}
+        assert (found.text, found.text_pair) == ("it was good", "bad day")
+        assert set(found.details["probabilities"]) == {"y", "n"}
         with pytest.raises(InputError, match="takes 2 texts"):
             taskbank.predict(bank, "same", ["alone"])
 
@@ -141,15 +141,15 @@ STRANGE = [*sentences(30), {"text": "hm", "label": "so-so"}]
         ({"validation_rows": STRANGE}, "row 31 .* label 'so-so', which train does not have"),
         ({"test_rows": STRANGE}, "row 31 .* label 'so-so', which train does not have"),
         ({"test": "nowhere.csv"}, "nowhere.csv"),
-        ({"name": "a b"}, "task name 'a b' is not usable"),
+        ({"name": "a b"}, "task name 'a b' is invalid"),
         ({"name": "../etc"}, "task name"),
         ({"name": ""}, "task name"),
         ({"name": "é"}, "task name"),
         ({"name": "x" * 101}, "task name"),
-        ({"tags": {"a b": "c"}}, "tag 'a b' is not usable"),
-        ({"tags": {"a": "c\x00d"}}, "holds a NUL"),
+        ({"tags": {"a b": "c"}}, "tag 'a b' is invalid"),
+        ({"tags": {"a": "c\x00d"}}, "tag a contains a NUL"),
         ({"description": "\udcff"}, "is not UTF-8"),
-        ({"training": {"speed": 9}}, "training has no 'speed'"),
+        ({"training": {"speed": 9}}, "training has no field 'speed'"),
         ({"kind": "triple"}, "kind 'triple' is unknown: taskbank knows single, pair"),
         ({"method": "magic"}, "method 'magic' is unknown: taskbank knows houlsby, pfeiffer"),
         ({"options": {"size": 0}}, "size is 0"),

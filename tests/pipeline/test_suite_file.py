@@ -8,7 +8,8 @@ import pytest
 
 from taskbank.errors import InputError
 from taskbank.pipeline.suite import add_tasks
-from taskbank.pipeline.suite_file import TRAINING, TYPE_NAMES, TYPES, read_suite
+from taskbank.pipeline.suite_file import TYPE_NAMES, TYPES, read_suite
+from taskbank.specs import TRAINING_FIELDS
 
 
 def test_files_are_looked_for_where_the_user_says(
@@ -17,7 +18,7 @@ def test_files_are_looked_for_where_the_user_says(
     """Relative files are beside the suite, or in the folder that is named; hub names stay."""
     moved = suite.rename(tmp_path / "elsewhere.toml")
     url = f"sqlite:///{tmp_path}/bank.db"
-    with pytest.raises(InputError, match=r"one\.jsonl is not there"):
+    with pytest.raises(InputError, match=r"one\.jsonl does not exist"):
         add_tasks(url, moved, backbone=str(folder))
     assert add_tasks(url, moved, data=tmp_path / "suite", backbone=str(folder)).ok
     moved.write_text('[[task]]\nname = "a"\ntrain = "hf:owner/name:train"\ntest = "/x.csv"\n')
@@ -63,7 +64,7 @@ def test_everything_wrong_is_said_at_once_with_its_line(suite: Path) -> None:
         (4, "search.size is 8: write a list"),
         (9, "epochs is 'ten'"),
         (10, "keep_trials is 1: it must be true or false"),
-        (12, "'one' is there already, on line 6"),
+        (12, "'one' already appears on line 6"),
         (16, "search.learning_rate is 0.1: write a list"),
         (17, "tags.team is 3"),
         (20, "has no 'name'"),
@@ -130,7 +131,7 @@ def test_tasks_in_one_list_have_the_line_of_the_list(tmp_path: Path) -> None:
     assert said_of(tmp_path, text) == [
         "line 1: 'epoch' is unknown: did you mean 'epochs'?",
         "line 3: epochs is 'ten': it must be a whole number",
-        "line 3: the task 'a' is there already, on line 3: rename one",
+        "line 3: the task 'a' already appears on line 3: rename one",
     ]
     (tmp_path / "suite.toml").write_text("\ntask = [{name = 'a', train = 'x'}]\n")
     assert [entry.line for entry in read_suite(tmp_path / "suite.toml", tmp_path)] == [2]
@@ -139,10 +140,10 @@ def test_tasks_in_one_list_have_the_line_of_the_list(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "it has no tasks"),
-        ("[defaults]\nepochs = 1\n", "it has no tasks"),
-        ("\n[task]\nname = 'a'\n", "line 2: it has no tasks"),
-        ("\n\ntask = 3\n", "line 3: it has no tasks"),
+        ("", "the suite has no tasks"),
+        ("[defaults]\nepochs = 1\n", "the suite has no tasks"),
+        ("\n[task]\nname = 'a'\n", "line 2: the suite has no tasks"),
+        ("\n\ntask = 3\n", "line 3: the suite has no tasks"),
     ],
 )
 def test_a_problem_of_no_line_names_none(tmp_path: Path, text: str, said: str) -> None:
@@ -159,8 +160,8 @@ def test_a_problem_of_no_line_names_none(tmp_path: Path, text: str, said: str) -
             "a whole number",
         ),
         ("learning_rate weight_decay warmup clip", "a number"),
-        ("class_weight precision name metric train", "a text"),
-        ("layers", "a text or a whole number"),
+        ("class_weight precision name metric train", "a string"),
+        ("layers", "a string or a whole number"),
         ("keep_trials", "true or false"),
         ("options", "a table"),
     ],
@@ -170,7 +171,7 @@ def test_a_value_of_another_type_says_which_is_wanted(
 ) -> None:
     """Every key names the one type it takes; a fraction is no whole number, true is none."""
     for key in keys.split():
-        wrong = ["[1]", "[true]"] if wanted in ("a text", "true or false") else ["[1]", "true"]
+        wrong = ["[1]", "[true]"] if wanted in ("a string", "true or false") else ["[1]", "true"]
         for value in [*wrong, *(["2.0"] if wanted == "a whole number" else [])]:
             others = "".join(f"{k} = 'x'\n" for k in ("name", "train") if k != key)
             (found,) = said_of(tmp_path, f"[[task]]\n{others}{key} = {value}\n")
@@ -180,7 +181,7 @@ def test_a_value_of_another_type_says_which_is_wanted(
 
 def test_every_key_of_a_suite_has_a_type_that_is_named() -> None:
     """What a training takes is known to suites, and every type has words for an error."""
-    assert set(TRAINING) <= set(TYPES)
+    assert set(TRAINING_FIELDS) <= set(TYPES)
     assert set(TYPES.values()) <= set(TYPE_NAMES)
 
 

@@ -245,7 +245,7 @@ def test_a_file_of_another_training_is_said_and_not_used(single: Task) -> None:
     other, checkpoint = (Checkpoint(digest_json(name), resume=True) for name in ("a", "b"))
     single.train(replace(SPEC, seed=5), checkpoint=other)
     other.path.rename(checkpoint.path)
-    with pytest.warns(UserWarning, match="is of another training: training starts over"):
+    with pytest.warns(UserWarning, match="belongs to another training: training starts over"):
         _, found = single.train(checkpoint=checkpoint)
     assert found == single.train()[1]
     with warnings.catch_warnings():
@@ -260,7 +260,7 @@ def test_a_state_that_cannot_be_kept_does_not_stop_a_training(
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv(CACHE, str(tmp_path / "file"))
     checkpoint = Checkpoint(DIGEST, resume=True)
-    with pytest.warns(UserWarning, match=f"cannot be resumed .*name another folder in {CACHE}"):
+    with pytest.warns(UserWarning, match=f"cannot be resumed: .*name another folder in {CACHE}"):
         _, found = single.train(checkpoint=checkpoint)
     assert found == single.train()[1]
     checkpoint.remove()

@@ -175,10 +175,10 @@ def test_the_gradient_is_clipped(backbone: Backbone, monkeypatch: pytest.MonkeyP
 
 def test_weight_decay_pulls_matrices_only(backbone: Backbone) -> None:
     """Decay is for matrices; LayerNorms and biases are left out."""
-    from taskbank.training.loop import _groups
+    from taskbank.training.loop import _parameter_groups
 
     model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.complete({"size": 4}), 0)
-    matrices, others = _groups(model, 0.01)
+    matrices, others = _parameter_groups(model, 0.01)
     assert matrices["weight_decay"] == 0.01
     assert others["weight_decay"] == 0
     assert {p.ndim for p in matrices["params"]} == {2}  # type: ignore[attr-defined]

@@ -41,7 +41,7 @@ def test_a_trial_that_is_behind_is_given_up(
     monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: prune(Epoch(1, 0, 0, 0)))
     added = add(own, small, folder, search=GRID, trials=2)
     assert [t.status for t in added.trials] == ["pruned", "complete"]
-    assert len(added.trials[0].environment["epochs"]) == 1
+    assert len(added.trials[0].course["epochs"]) == 1
     assert added.trial.status == "complete"
 
 
