@@ -394,7 +394,7 @@ def test_the_loss_looks_at_the_context_and_the_first_token_only() -> None:
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(2, int(encoded.lengths.max()), 2, generator=generator)
     loss = SPAN.loss(outputs.requires_grad_(), told, None)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     expected = torch.zeros(outputs.shape[:2], dtype=torch.bool)
     for row, window in enumerate(encoded.places):
         expected[row, : len(window.inside)] = torch.from_numpy(window.inside)

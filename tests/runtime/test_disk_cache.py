@@ -173,7 +173,8 @@ def test_other_inputs_are_other_tokens(what: str) -> None:
     """A text, a length, a rule of the tokenizer or a second text more is another file."""
     columns = {"text": ["good bad GOOD", "bad"], "more": ["good", "bad"]}
     encode(make_tokenizer(), columns, ("text",), 12)
-    tokenizer, length, names = make_tokenizer(), 12, ("text",)
+    tokenizer, length = make_tokenizer(), 12
+    names: tuple[str, ...] = ("text",)
     if what == "text":
         columns["text"] = ["good bad GOOD", "bad bad"]
     elif what == "length":
