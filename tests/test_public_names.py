@@ -13,6 +13,7 @@ import taskbank
 PACKAGE = Path(taskbank.__file__).parent
 
 
+@pytest.mark.process
 def test_the_face_is_complete_and_light() -> None:
     """Every name of `taskbank` is there, and importing it imports nothing heavy."""
     for name in dir(taskbank):

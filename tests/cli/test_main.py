@@ -274,6 +274,7 @@ def test_a_defect_is_not_mistaken_for_a_finding(
     assert "ZeroDivisionError" in terminal.err
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [
