@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from taskbank.errors import BankError, InputError
 from taskbank.runtime import device as environment_module
 from taskbank.verify import observer
 from taskbank.verify.verify import verify_all
+from tests.helpers.processes import ended, start
 from tests.helpers.tampering import nudge, replica
 
 
@@ -51,33 +51,30 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
     assert verify_all(mood, level="integrity").ok
 
 
-KILLED = """
-import os, signal, sys
-from taskbank.bank.bank import Bank
-from taskbank.verify import observer
-from taskbank.verify.verify import verify_all
+def _verify_until_killed(url: str) -> None:
+    real, calls = observer.predict_examples, []
 
-real, calls = observer.predict_examples, []
+    def predict(*given: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*given)
 
-def predict(*given):
-    calls.append(1)
-    if len(calls) == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*given)
-
-observer.predict_examples, observer.EXAMPLES = predict, 0
-verify_all(Bank(sys.argv[1]))
-"""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(observer, "predict_examples", predict)
+    patch.setattr(observer, "EXAMPLES", 0)  # a task at a time
+    with Bank(url) as bank:
+        verify_all(bank)
 
 
+@pytest.mark.process
 def test_a_verification_whose_process_was_killed_goes_on_too(
     mood: Bank, predicted: list[int]
 ) -> None:
     """What it predicted before it was killed is in the bank, and the bank is whole."""
     for name in ("second", "third"):
         mood.put(replica(mood, name, nudge))
-    killed = subprocess.run([sys.executable, "-c", KILLED, mood.url], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert ended(start(_verify_until_killed, mood.url)) == -signal.SIGKILL
     assert mood.verification_log.unfinished_runs()[0].adapters == 1
     assert verify_all(mood, level="integrity").ok
     report = verify_all(mood, resume=True)
