@@ -104,12 +104,13 @@ def test_places_in_an_answer_are_places_in_the_text(stored: tuple[str, str, Path
             for (_, context), found in zip(
                 inputs, taskbank.predict(bank, "it", inputs), strict=True
             ):
-                if found["start"] is not None:
-                    assert context[found["start"] : found["end"]] == found["answer"]
+                if found.details["start"] is not None:
+                    start, end = found.details["start"], found.details["end"]
+                    assert context[start:end] == found.details["answer"]
         else:
             texts = ["(" + ", ".join(row["words"]) + ")" for row in rows]
             for text, found in zip(texts, taskbank.predict(bank, "it", texts), strict=True):
-                for one in found["entities"]:
+                for one in found.details["entities"]:
                     assert text[one["start"] : one["end"]] == one["text"]
 
 

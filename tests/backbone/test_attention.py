@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from taskbank.backbone.attention import CHUNK_WEIGHTS, _attended, enable_packing
+from taskbank.backbone.attention import CHUNK_WEIGHTS, _attend_group, enable_packing
 
 
 def test_a_model_that_looks_at_neighbours_elsewhere_is_computed_padded(folder: Path) -> None:
@@ -57,7 +57,7 @@ def test_attention_in_training_is_torchs(masked: str, dtype: torch.dtype) -> Non
         "keys": (place < torch.tensor([30, 3, 17, 1, 29])[:, None])[:, None, None],
         "near": ((place[:, None] - place).abs() < 4)[None, None],
     }[masked]
-    found = torch.cat(_attended(*states, mask, 0.0, 0.3))
+    found = torch.cat(_attend_group(*states, mask, 0.0, 0.3))
     query, key, value = plain = [one.detach().float().requires_grad_() for one in states]
     expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=0.3)
     close = {torch.float32: 1e-5, torch.bfloat16: 3e-2}[dtype]
@@ -73,12 +73,12 @@ def test_inputs_that_are_computed_in_turn_are_as_those_at_once() -> None:
     inputs = CHUNK_WEIGHTS // (HEADS * tokens**2) + 3
     states = attention_inputs(inputs, tokens, torch.float32)
     mask = (torch.arange(tokens) < torch.arange(1, inputs + 1)[:, None] * 3)[:, None, None]
-    parts = _attended(*states, mask, 0.0, 0.3)
+    parts = _attend_group(*states, mask, 0.0, 0.3)
     assert len(parts) == 2
     found = torch.cat(parts)
     for row in range(inputs):
         query, key, value, own = (each[row : row + 1] for each in (*states, mask))
-        (alone,) = _attended(query, key, value, own, 0.0, 0.3)
+        (alone,) = _attend_group(query, key, value, own, 0.0, 0.3)
         torch.testing.assert_close(found[row : row + 1], alone)
 
 
@@ -87,7 +87,7 @@ def test_a_place_that_sees_none_is_finite() -> None:
     states = attention_inputs(2, 6, torch.float32)
     mask = torch.ones(2, 1, 6, 6, dtype=torch.bool)
     mask[0, 0, 4] = False
-    (found,) = _attended(*states, mask, 0.5, 0.3)
+    (found,) = _attend_group(*states, mask, 0.5, 0.3)
     assert all(bool(tensor.isfinite().all()) for tensor in (found, *gradients(found, states)))
 
 
@@ -97,7 +97,7 @@ def test_dropped_attention_weights_are_the_same_in_both_directions() -> None:
     torch.manual_seed(0)
     query, key = (torch.randn(1, 1, SIZE, SIZE) for _ in range(2))
     value = torch.eye(SIZE)[None, None].requires_grad_()
-    (found,) = _attended(query, key, value, None, 0.5, 1.0)
+    (found,) = _attend_group(query, key, value, None, 0.5, 1.0)
     weights = torch.softmax(query @ key.transpose(-1, -2), -1)
     kept = found != 0
     assert 0 < kept.sum() < kept.numel()

@@ -39,9 +39,9 @@ def test_the_command_keeps_no_more_adapters_than_it_computes_with(
     models: weakref.WeakSet[TaskModel] = weakref.WeakSet()
     most = 0
 
-    def load(record: AdapterRecord, on: Backbone) -> TaskModel:
+    def load(bank: Bank, record: AdapterRecord, on: Backbone) -> TaskModel:
         nonlocal most
-        model = load_model(record, on)
+        model = load_model(bank, record, on)
         models.add(model)
         most = max(most, len(models))
         return model

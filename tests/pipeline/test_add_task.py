@@ -92,8 +92,8 @@ def test_a_pair_task_is_added_and_used(tmp_path: Path, folder: Path, data: Path)
     assert added.record.kind == "pair"
     with taskbank.open(url) as bank:
         (found,) = taskbank.predict(bank, "same", [("it was good", "bad day")])
-        assert (found["text"], found["text_pair"]) == ("it was good", "bad day")
-        assert set(found["probabilities"]) == {"y", "n"}
+        assert (found.text, found.text_pair) == ("it was good", "bad day")
+        assert set(found.details["probabilities"]) == {"y", "n"}
         with pytest.raises(InputError, match="takes 2 texts"):
             taskbank.predict(bank, "same", ["alone"])
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from taskbank.errors import InputError
-from taskbank.runtime.device import pick_device, usual_precision
+from taskbank.runtime.device import fastest_precision, pick_device
 
 
 def test_the_best_device_is_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,5 +42,5 @@ def test_bfloat16_is_usual_only_where_the_processor_has_it(
     """A CPU without instructions for bfloat16 computes in float32; a GPU in bfloat16."""
     for name in ("avx512_bf16", "amx_tile"):
         monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda: supported, raising=False)
-    assert usual_precision("cpu") == ("bfloat16" if supported else "float32")
-    assert usual_precision("cuda:0") == "bfloat16"
+    assert fastest_precision("cpu") == ("bfloat16" if supported else "float32")
+    assert fastest_precision("cuda:0") == "bfloat16"

@@ -145,9 +145,9 @@ def test_texts_are_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second time the same arrays come from the file, whatever the loss is told."""
     whole = tokenised()
     monkeypatch.setattr(tokens, "_batch", None)  # nothing can be tokenised any more
-    found = tokenised(rows={"targets": np.arange(30)})
+    found = tokenised(targets={"targets": np.arange(30)})
     assert_same(found, whole)
-    assert found.rows["targets"].tolist() == list(range(30))
+    assert found.input_targets["targets"].tolist() == list(range(30))
 
 
 def test_windows_are_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 
@@ -16,14 +17,14 @@ def test_adapters_are_loaded_once_and_let_go_of_by_bytes(bank: Bank, backbone: B
     """The adapters used last stay, as many as the bytes allow; one that is gone is loaded anew."""
     records = [put_moved(bank, backbone, name) for name in "abc"]
     size = sum(tensor.nbytes for tensor in bank.state_dict(records[0]).values())
-    loaded = ModelCache(backbone, memory=2 * size)
+    loaded = ModelCache(bank, backbone, memory=2 * size)
     first, second = loaded.model(records[0]), loaded.model(records[1])
     assert loaded.model(records[0]) is first
     loaded.model(records[2])
     assert len(loaded) == 2
     assert loaded.model(records[0]) is first
     assert loaded.model(records[1]) is not second
-    tiny = ModelCache(backbone, memory=0)
+    tiny = ModelCache(bank, backbone, memory=0)
     assert [tiny.model(record) for record in records]
     assert len(tiny) == 1
 
@@ -31,12 +32,13 @@ def test_adapters_are_loaded_once_and_let_go_of_by_bytes(bank: Bank, backbone: B
 def test_adapters_are_loaded_from_many_threads(bank: Bank, backbone: Backbone) -> None:
     """Eight threads that ask for more tasks than fit get the right ones, and the bytes hold."""
     records = [put_moved(bank, backbone, name) for name in "abcde"]
-    wanted = {one.task: one.state_dict()["head.weight"] for one in records}
-    loaded = ModelCache(backbone, memory=3 * 4 * records[0].parameters)
+    wanted = {one.task: bank.state_dict(one)["head.weight"] for one in records}
+    loaded = ModelCache(bank, backbone, memory=3 * 4 * records[0].parameters)
 
     def use(turn: int) -> bool:
         record = records[turn % len(records)]
-        return torch.equal(loaded.model(record).head.weight, wanted[record.task])
+        head: Any = loaded.model(record).head
+        return torch.equal(head.weight, wanted[record.task])
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(use, range(200)))

@@ -141,7 +141,7 @@ def test_the_learning_rate_rises_for_a_tenth_and_falls_to_zero(
     real = torch.optim.AdamW.step
 
     def spying(optimizer: torch.optim.AdamW, *arguments: object) -> object:
-        rates.append(optimizer.param_groups[0]["lr"])
+        rates.append(optimizer.param_parameter_groups[0]["lr"])
         return real(optimizer, *arguments)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", spying)
@@ -161,7 +161,7 @@ def test_the_gradient_is_clipped(backbone: Backbone, monkeypatch: pytest.MonkeyP
     def spying(optimizer: torch.optim.AdamW, *arguments: object) -> object:
         gradients = [
             p.grad.flatten()
-            for g in optimizer.param_groups
+            for g in optimizer.param_parameter_groups
             for p in g["params"]
             if p.grad is not None
         ]
@@ -175,14 +175,15 @@ def test_the_gradient_is_clipped(backbone: Backbone, monkeypatch: pytest.MonkeyP
 
 def test_weight_decay_pulls_matrices_only(backbone: Backbone) -> None:
     """Decay is for matrices; LayerNorms and biases are left out."""
-    from taskbank.training.loop import _groups
+    from taskbank.training.loop import _parameter_groups
 
     model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.complete({"size": 4}), 0)
-    matrices, others = _groups(model, 0.01)
+    groups: list[Any] = _parameter_groups(model, 0.01)
+    matrices, others = groups
     assert matrices["weight_decay"] == 0.01
     assert others["weight_decay"] == 0
-    assert {p.ndim for p in matrices["params"]} == {2}  # type: ignore[attr-defined]
-    assert {p.ndim for p in others["params"]} == {1}  # type: ignore[attr-defined]
+    assert {p.ndim for p in matrices["params"]} == {2}
+    assert {p.ndim for p in others["params"]} == {1}
 
 
 def test_a_training_that_diverges_is_an_error(backbone: Backbone) -> None:

@@ -14,6 +14,7 @@ from taskbank.bank.open import create_bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.errors import TrainingError
 from taskbank.runtime.disk_cache import cache_folder
+from taskbank.training.loop import train
 from tests.helpers.training import GRID, Interrupt, add, interrupt_after
 
 
@@ -80,7 +81,7 @@ def test_a_setting_that_diverges_does_not_end_a_search(
     """It is recorded as diverged; where every one diverges, that is an error and no adapter."""
     from taskbank.training import trainer
 
-    real = trainer.train
+    real = train
 
     def diverging(model: Any, kind: Any, definition: Any, data: Any, *rest: Any, **kw: Any) -> Any:
         if rest[1].learning_rate > 0.01:

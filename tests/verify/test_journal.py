@@ -10,6 +10,7 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import BankError, InputError
+from taskbank.model.predict import predict_examples
 from taskbank.runtime import device as environment_module
 from taskbank.verify import observer
 from taskbank.verify.verify import verify_all
@@ -26,19 +27,19 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
         mood.put(replica(mood, name, nudge))
     monkeypatch.setattr(observer, "WINDOW_EXAMPLES", 0)  # a task at a time
     whole = verify_all(mood)
-    real, calls = observer.predict_examples, []
+    calls: list[int] = []
 
     def interrupted(*arguments: Any) -> Any:
         calls.append(1)
         if len(calls) == 4:  # the second split of the second adapter
             raise KeyboardInterrupt
-        return real(*arguments)
+        return predict_examples(*arguments)
 
     monkeypatch.setattr(observer, "predict_examples", interrupted)
     with pytest.raises(KeyboardInterrupt):
         verify_all(mood)
     (unfinished,) = mood.verification_log.unfinished_runs()
-    assert (unfinished["level"], unfinished["adapters"]) == ("full", 1)
+    assert (unfinished.level, unfinished.adapters) == ("full", 1)
     # Another question is no part of it.
     calls[:] = [1] * 9
     assert verify_all(mood, ["mood"], resume=True).ok
@@ -52,13 +53,13 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
 
 
 def _verify_until_killed(url: str) -> None:
-    real, calls = observer.predict_examples, []
+    calls: list[int] = []
 
     def predict(*given: Any) -> Any:
         calls.append(1)
         if len(calls) == 4:
             os.kill(os.getpid(), signal.SIGKILL)
-        return real(*given)
+        return predict_examples(*given)
 
     patch = pytest.MonkeyPatch()
     patch.setattr(observer, "predict_examples", predict)
@@ -98,10 +99,12 @@ def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
     monkeypatch.setattr(observer.Observer, "_compared", real)
     assert mood.verification_log.unfinished_runs()[0].adapters == 1
     calls: list[int] = []
-    predict = observer.predict_examples
-    monkeypatch.setattr(
-        observer, "predict_examples", lambda *given: (calls.append(1), predict(*given))[1]
-    )
+
+    def counted(*given: Any) -> Any:
+        calls.append(1)
+        return predict_examples(*given)
+
+    monkeypatch.setattr(observer, "predict_examples", counted)
     monkeypatch.setattr(environment_module, "NUMERICS", -1)
     assert verify_all(mood, resume=True).ok
     assert calls == [1, 1]
