@@ -10,6 +10,7 @@ from safetensors.numpy import load
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import ConflictError, InputError, NotFoundError
+from taskbank.model.predict import predict_examples
 from taskbank.runtime import environment as environment_module
 from taskbank.verify import observer
 from taskbank.verify.verify import verify_all

@@ -531,4 +531,4 @@ def test_every_architecture_has_a_first_token_for_no_answer(tmp_path: Path) -> N
     ]
     assert np.array_equal(encodings[0].flat["input_ids"], encodings[1].flat["input_ids"])
     assert "token_type_ids" not in encodings[1].flat
-    assert encodings[0].tokens["allowed"][encodings[0].offsets[:-1]].all()
+    assert encodings[0].token_targets["allowed"][encodings[0].offsets[:-1]].all()

@@ -141,7 +141,7 @@ def test_the_learning_rate_rises_for_a_tenth_and_falls_to_zero(
     real = torch.optim.AdamW.step
 
     def spying(optimizer: torch.optim.AdamW, *arguments: object) -> object:
-        rates.append(optimizer.param_parameter_groups[0]["lr"])
+        rates.append(optimizer.param_groups[0]["lr"])
         return real(optimizer, *arguments)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", spying)
@@ -161,7 +161,7 @@ def test_the_gradient_is_clipped(backbone: Backbone, monkeypatch: pytest.MonkeyP
     def spying(optimizer: torch.optim.AdamW, *arguments: object) -> object:
         gradients = [
             p.grad.flatten()
-            for g in optimizer.param_parameter_groups
+            for g in optimizer.param_groups
             for p in g["params"]
             if p.grad is not None
         ]
