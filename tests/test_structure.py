@@ -93,7 +93,7 @@ def functions(path: Path) -> Iterator[ast.FunctionDef]:
     return (node for node in found if isinstance(node, ast.FunctionDef))
 
 
-def tests() -> Iterator[Path]:
+def files_with_tests() -> Iterator[Path]:
     """Return the files with tests."""
     return TESTS.rglob("test_*.py")
 
@@ -127,7 +127,7 @@ def test_every_public_function_has_a_return_type() -> None:
 
 def test_every_test_says_what_it_proves() -> None:
     """Each test has a sentence."""
-    for path in tests():
+    for path in files_with_tests():
         for node in functions(path):
             if node.name.startswith("test_"):
                 said = ast.get_docstring(node) or ""
@@ -146,7 +146,7 @@ def test_tests_mirror_the_package() -> None:
     """Every module has a test file of its name or a reason, and every test file a module."""
     modules = {name_of(path, PACKAGE) for path in PACKAGE.rglob("*.py")}
     modules = {name for name in modules if not name.endswith("__init__")}
-    files = {name_of(path, TESTS) for path in tests()}
+    files = {name_of(path, TESTS) for path in files_with_tests()}
     named = {name.replace("test_", "") for name in files - OTHER_FILES.keys()}
     named = {name for name in named if not name.startswith("scripts/")}
     assert modules - named == NO_FILE.keys()

@@ -15,7 +15,7 @@ from tests.helpers.backbones import MODEL_TYPES, make_backbone
 @pytest.fixture(scope="module", params=MODEL_TYPES)
 def any_folder(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Path:
     """The folder of a tiny backbone of each architecture in turn."""
-    more = {"modernbert": {"local_attention": 8}}.get(request.param, {})
+    more: dict[str, Any] = {"modernbert": {"local_attention": 8}}.get(request.param, {})
     return make_backbone(tmp_path_factory.mktemp("engine") / request.param, request.param, **more)
 
 

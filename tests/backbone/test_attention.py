@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from taskbank.backbone.attention import CHUNK_WEIGHTS, _attended, enable_packing
+from taskbank.backbone.attention import CHUNK_WEIGHTS, _attend_group, enable_packing
 
 
 def test_a_model_that_looks_at_neighbours_elsewhere_is_computed_padded(folder: Path) -> None:
@@ -27,16 +28,18 @@ def test_a_model_that_looks_at_neighbours_elsewhere_is_computed_padded(folder: P
 
 
 HEADS, SIZE = 4, 8
+Triple = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def attention_inputs(inputs: int, tokens: int, dtype: torch.dtype) -> list[torch.Tensor]:
+def attention_inputs(inputs: int, tokens: int, dtype: torch.dtype) -> Triple:
     """Return queries, keys and values."""
     torch.manual_seed(1)
     shape = (inputs, HEADS, tokens, SIZE)
-    return [torch.randn(shape).to(dtype).requires_grad_() for _ in range(3)]
+    query, key, value = (torch.randn(shape).to(dtype).requires_grad_() for _ in range(3))
+    return query, key, value
 
 
-def gradients(output: torch.Tensor, of: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+def gradients(output: torch.Tensor, of: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
     """Return the gradients of a sum whose every term counts differently."""
     weights = torch.linspace(-1, 1, output.numel()).view(output.shape)
     return torch.autograd.grad((output.float() * weights).sum(), of)
@@ -54,9 +57,9 @@ def test_attention_in_training_is_torchs(masked: str, dtype: torch.dtype) -> Non
         "keys": (place < torch.tensor([30, 3, 17, 1, 29])[:, None])[:, None, None],
         "near": ((place[:, None] - place).abs() < 4)[None, None],
     }[masked]
-    found = torch.cat(_attended(*states, mask, 0.0, 0.3))
-    plain = [state.detach().float().requires_grad_() for state in states]
-    expected = torch.nn.functional.scaled_dot_product_attention(*plain, mask, scale=0.3)
+    found = torch.cat(_attend_group(*states, mask, 0.0, 0.3))
+    query, key, value = plain = [one.detach().float().requires_grad_() for one in states]
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=0.3)
     close = {torch.float32: 1e-5, torch.bfloat16: 3e-2}[dtype]
     torch.testing.assert_close(found.float(), expected, atol=close, rtol=close)
     for own, torchs in zip(gradients(found, states), gradients(expected, plain), strict=True):
@@ -70,11 +73,12 @@ def test_inputs_that_are_computed_in_turn_are_as_those_at_once() -> None:
     inputs = CHUNK_WEIGHTS // (HEADS * tokens**2) + 3
     states = attention_inputs(inputs, tokens, torch.float32)
     mask = (torch.arange(tokens) < torch.arange(1, inputs + 1)[:, None] * 3)[:, None, None]
-    parts = _attended(*states, mask, 0.0, 0.3)
+    parts = _attend_group(*states, mask, 0.0, 0.3)
     assert len(parts) == 2
     found = torch.cat(parts)
     for row in range(inputs):
-        (alone,) = _attended(*(s[row : row + 1] for s in states), mask[row : row + 1], 0.0, 0.3)
+        query, key, value, own = (each[row : row + 1] for each in (*states, mask))
+        (alone,) = _attend_group(query, key, value, own, 0.0, 0.3)
         torch.testing.assert_close(found[row : row + 1], alone)
 
 
@@ -83,7 +87,7 @@ def test_a_place_that_sees_none_is_finite() -> None:
     states = attention_inputs(2, 6, torch.float32)
     mask = torch.ones(2, 1, 6, 6, dtype=torch.bool)
     mask[0, 0, 4] = False
-    (found,) = _attended(*states, mask, 0.5, 0.3)
+    (found,) = _attend_group(*states, mask, 0.5, 0.3)
     assert all(bool(tensor.isfinite().all()) for tensor in (found, *gradients(found, states)))
 
 
@@ -93,7 +97,7 @@ def test_dropped_attention_weights_are_the_same_in_both_directions() -> None:
     torch.manual_seed(0)
     query, key = (torch.randn(1, 1, SIZE, SIZE) for _ in range(2))
     value = torch.eye(SIZE)[None, None].requires_grad_()
-    (found,) = _attended(query, key, value, None, 0.5, 1.0)
+    (found,) = _attend_group(query, key, value, None, 0.5, 1.0)
     weights = torch.softmax(query @ key.transpose(-1, -2), -1)
     kept = found != 0
     assert 0 < kept.sum() < kept.numel()

@@ -39,7 +39,7 @@ def test_rows_of_different_tasks_are_computed_as_each_task_alone(any_backbone: B
     parts = [Part(len(b), m.adaptation) for b, m in zip(batches, models, strict=True)]
     computed = run_backbone(any_backbone, join_batches(batches), parts)
     for model, batch, own in zip(models, batches, computed.split(parts), strict=True):
-        torch.testing.assert_close(model.read(own), model.outputs(batch), **CLOSE)
+        torch.testing.assert_close(model.apply_head(own), model.outputs(batch), **CLOSE)
 
 
 @torch.no_grad()

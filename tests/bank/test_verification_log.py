@@ -10,6 +10,7 @@ from safetensors.numpy import load
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import ConflictError, InputError, NotFoundError
+from taskbank.model.predict import predict_examples
 from taskbank.runtime import environment as environment_module
 from taskbank.verify import observer
 from taskbank.verify.verify import verify_all
@@ -63,10 +64,10 @@ def test_what_is_accepted_is_what_that_verification_saw(
     those that the verification showed are accepted."""
     mood.put(replica(mood, "other", nudge))
     monkeypatch.setattr(observer, "WINDOW_EXAMPLES", 0)  # a task at a time
-    real, compared = observer.predict_examples, observer.Observer._compare
+    compared = observer.Observer._compare
     shift = [0.0]
     monkeypatch.setattr(
-        observer, "predict_examples", lambda *given: real(*given) + np.float32(shift[0])
+        observer, "predict_examples", lambda *given: predict_examples(*given) + np.float32(shift[0])
     )
 
     for numerics, by in ((1, 0.0), (2, 0.5)):

@@ -30,6 +30,7 @@ def test_a_long_list_is_cut_for_people_and_whole_for_scripts(
     assert "task0@1" in terminal("list", "--limit", "0")
 
 
+@pytest.mark.process
 def test_a_list_is_quick_to_start(mood: Bank) -> None:
     """`taskbank list` imports neither what computes nor what another database or command needs."""
     mood.close()
@@ -40,6 +41,7 @@ def test_a_list_is_quick_to_start(mood: Bank) -> None:
     assert not imported & slow
 
 
+@pytest.mark.process
 def test_a_reader_that_has_seen_enough_is_no_error(mood: Bank) -> None:
     """`taskbank list | head -0` ends without a traceback."""
     mood.close()

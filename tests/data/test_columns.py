@@ -222,7 +222,8 @@ def rubbish(chance: random.Random, depth: int = 0) -> Any:
 @pytest.mark.parametrize("type_", TYPES)
 def test_random_rubbish_is_read_or_refused(type_: Type) -> None:
     """Whatever Arrow can hold either becomes values that can be stored, or one clear error."""
-    chance, good, refusals = random.Random(0), 0, []
+    chance, good = random.Random(0), 0
+    refusals: list[str] = []
     while good + len(refusals) < 400:
         alike = rubbish(chance)
         rows = [chance.choice([alike, rubbish(chance)]) for _ in range(chance.randint(1, 3))]

@@ -42,8 +42,8 @@ def test_what_the_loss_is_told_is_padded_like_the_inputs(encoded: Encoded) -> No
     """Values of inputs come by row, those of tokens by place; padding is nought, of their type."""
     told = replace(
         encoded,
-        rows={"targets": np.arange(20)},
-        tokens={
+        input_targets={"targets": np.arange(20)},
+        token_targets={
             "place": np.arange(encoded.offsets[-1]) + 1,
             "there": np.ones(encoded.offsets[-1], bool),
         },

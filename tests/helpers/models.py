@@ -30,7 +30,7 @@ WORDS = ["good", "bad", "film", "was", "the", "very", "today", "warm", "xyz"]
 TWO = Definition(("no", "yes"))
 
 
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def texts(count: int, seed: int = 0) -> list[str]:

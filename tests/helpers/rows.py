@@ -7,7 +7,6 @@ import random
 from pathlib import Path
 from typing import Any
 
-from taskbank.kinds.kind import Columns
 from tests.helpers.backbones import BAD, GOOD, PLAIN
 
 
@@ -104,7 +103,7 @@ ROWS = {
 }
 
 
-def labelled(kind: str, count: int, seed: int = 0) -> Columns:
+def labelled(kind: str, count: int, seed: int = 0) -> dict[str, tuple[Any, ...]]:
     """Return labelled examples of a kind, as columns, that even a tiny model can learn from."""
     assert kind in ROWS, f"give tests/helpers/rows.py a function for rows of kind {kind!r}"
     rows = ROWS[kind](count, seed)

@@ -49,4 +49,4 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
     monkeypatch.setattr(Checkpoint, "save", save)
 
 
-QUICK = {"options": {"size": 4}, "training": {"epochs": 1, "learning_rate": 0.01}}
+QUICK: dict[str, Any] = {"options": {"size": 4}, "training": {"epochs": 1, "learning_rate": 0.01}}

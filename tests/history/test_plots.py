@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,14 @@ def test_pictures_are_drawn_and_the_same_every_time(tmp_path: Path, tasks: int) 
         observe(bank, task0=0.1)
         matrix, events = score_matrix(bank), task_events(bank, "task0")
     for ending in ("png", "svg"):
-        for draw, what in ((draw_matrix, (matrix,)), (draw_task, ("task0", events))):
+        drawn: tuple[Callable[[Path], None], ...] = (
+            lambda path: draw_matrix(matrix, path),
+            lambda path: draw_task("task0", events, path),
+        )
+        for draw in drawn:
             paths = [tmp_path / f"{number}.{ending}" for number in range(2)]
             for path in paths:
-                draw(*what, path)
+                draw(path)
             assert paths[0].read_bytes() == paths[1].read_bytes()
             assert paths[0].stat().st_size > 1000
 

@@ -68,8 +68,8 @@ def _flip(name: str) -> Callable[[Path], None]:
     return spoil
 
 
-def _write(name: str, data: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(data) and None
+def _write(name: str, data: bytes) -> Callable[[Path], int]:
+    return lambda folder: (folder / name).write_bytes(data)
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,8 @@ def test_a_setting_that_a_kind_does_not_have_is_refused(kind: Kind) -> None:
 def test_settings_that_were_tampered_with_are_refused(taught: Taught) -> None:
     """A setting that no training makes, as in a forged export, is an error that names it."""
     for name in taught.definition.settings:
-        for wrong in ("x", [], [None], math.nan, 10**400, {}):
+        wrongs: tuple[Any, ...] = ("x", [], [None], math.nan, 10**400, {})
+        for wrong in wrongs:
             settings = {**taught.definition.settings, name: wrong}
             forged = Definition(taught.definition.labels, settings)
             with pytest.raises(DataError, match=f"the setting {name!r} is "):
@@ -215,7 +216,7 @@ def test_inputs_do_not_depend_on_the_labels(taught: Taught, backbone: Backbone) 
 def test_a_head_is_seeded_small_and_of_the_right_shape(kind: Kind, backbone: Backbone) -> None:
     """A head depends on its seed alone and starts from a cut normal and zero biases."""
     definition = kind.define(labelled(kind.name, 40), "here", {})
-    heads = []
+    heads: list[Any] = []
     for seed in (0, 0, 1):
         model = task_model(backbone, kind, definition, "houlsby", OPTIONS, seed)
         heads.append(model.head)
@@ -239,7 +240,7 @@ def test_the_loss_is_a_number_with_a_gradient(taught: Taught, balanced: bool) ->
     loss = kind.loss(outputs, told, None if weights is None else torch.from_numpy(weights))
     assert loss.shape == ()
     assert math.isfinite(loss.item())
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     assert outputs.grad is not None
     assert torch.isfinite(outputs.grad).all()
     assert outputs.grad.reshape(len(rows), -1).any(dim=1).all()
@@ -272,7 +273,8 @@ def test_predictions_are_of_the_shape_that_is_said(taught: Taught) -> None:
     expected = taught.kind.shape(taught.columns, taught.definition)
     for outputs in (taught.outputs, taught.untrained):
         found = taught.kind.predictions(outputs, taught.encoded)
-        assert (found.dtype, found.shape) == (np.float32, expected)
+        assert found.dtype == np.float32
+        assert found.shape == expected
         assert np.isfinite(found).all()
 
 
@@ -296,7 +298,7 @@ def scored(taught: Taught) -> Iterator[tuple[np.ndarray, Columns, Definition]]:
     yield kind.predictions(taught.untrained, taught.encoded), columns, definition
     yield kind.constant_baseline(columns, definition), columns, definition
     yield np.zeros_like(taught.predictions), columns, definition
-    alike = {name: own[:1] * 7 for name, own in columns.items()}  # every label is the same
+    alike = {name: tuple(own[:1]) * 7 for name, own in columns.items()}  # every label is the same
     yield kind.constant_baseline(alike, definition), alike, definition
     one = {name: own[-1:] for name, own in columns.items()}
     yield kind.constant_baseline(one, definition), one, definition

@@ -32,7 +32,7 @@ def as_predictions(values: Any) -> np.ndarray:
 def test_correlations_are_those_of_scipy(levels: int | None, count: int) -> None:
     """Pearson's and Spearman's coefficients agree to the last digits, ties and all."""
     generator = np.random.default_rng(count)
-    wanted = generator.normal(size=count)
+    wanted: np.ndarray = generator.normal(size=count)
     if levels is not None:
         wanted = np.arange(count) % levels + 0.0
     values = (wanted + generator.normal(size=count)).astype(np.float32)
@@ -104,7 +104,8 @@ def test_the_loss_is_the_mean_square() -> None:
         torch.tensor([[1.0], [5.0]]), {"targets": torch.tensor([1.0, 3.0])}, None
     )
     assert loss.item() == pytest.approx(2)
-    assert REGRESSION.balance(columns_of(1, 2), UNIT) is None
+    found: np.ndarray | None = REGRESSION.balance(columns_of(1, 2), UNIT)  # type: ignore[func-returns-value]
+    assert found is None
 
 
 @pytest.mark.filterwarnings("error")

@@ -394,7 +394,7 @@ def test_the_loss_looks_at_the_context_and_the_first_token_only() -> None:
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(2, int(encoded.lengths.max()), 2, generator=generator)
     loss = SPAN.loss(outputs.requires_grad_(), told, None)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     expected = torch.zeros(outputs.shape[:2], dtype=torch.bool)
     for row, window in enumerate(encoded.places):
         expected[row, : len(window.inside)] = torch.from_numpy(window.inside)
@@ -531,4 +531,4 @@ def test_every_architecture_has_a_first_token_for_no_answer(tmp_path: Path) -> N
     ]
     assert np.array_equal(encodings[0].flat["input_ids"], encodings[1].flat["input_ids"])
     assert "token_type_ids" not in encodings[1].flat
-    assert encodings[0].tokens["allowed"][encodings[0].offsets[:-1]].all()
+    assert encodings[0].token_targets["allowed"][encodings[0].offsets[:-1]].all()

@@ -404,4 +404,4 @@ def test_raw_text_and_its_words_are_predicted_alike(backbone: Backbone) -> None:
         columns = TAGGING.parse(given, definition)
         encoded = TAGGING.encode(backbone.tokenizer, columns, definition, 48, labelled=False)
         found.append(predict_examples(model, TAGGING, encoded))
-    assert np.array_equal(*found)
+    assert np.array_equal(found[0], found[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from safetensors.torch import load, save
@@ -152,7 +154,8 @@ def test_a_head_on_tokens_is_trained_as_one_on_texts_is(
     parts = (Part(len(inputs), model.adaptation),)
     with torch.no_grad():
         states = run_backbone(any_backbone, inputs, parts).states
-        expected = states @ model.head.weight.T + model.head.bias
+        head: Any = model.head
+        expected = states @ head.weight.T + head.bias
         torch.testing.assert_close(model.outputs(inputs), expected)
     assert states.shape == (*inputs.input_ids.shape, 32)
     told = {"targets": inputs.pad(inputs.input_ids % 3 + 1)}

@@ -11,6 +11,7 @@ import taskbank
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.errors import InputError
+from taskbank.pipeline.add_task import train_and_store
 from taskbank.pipeline.suite import SuiteReport, add_tasks
 from tests.helpers.backbones import make_backbone
 from tests.helpers.rows import sentences, write_jsonl
@@ -61,7 +62,7 @@ def test_a_task_that_fails_does_not_stop_the_others(
     from taskbank.pipeline import suite as module
 
     url = f"sqlite:///{tmp_path}/bank.db"
-    real = module.train_and_store
+    real = train_and_store
 
     def failing(bank: Any, backbone: Any, plan: Any, **given: Any) -> Any:
         if plan.name == "one":
@@ -82,7 +83,7 @@ def test_an_error_of_any_sort_does_not_stop_the_others(
     """No memory, a full disk, a defect: the task failed, with its reason; the others are added."""
     from taskbank.pipeline import suite as module
 
-    real = module.train_and_store
+    real = train_and_store
 
     def failing(bank: Any, backbone: Any, plan: Any, **given: Any) -> Any:
         if plan.name == "one":
@@ -117,7 +118,7 @@ def test_an_interrupted_suite_goes_on_where_it_was(
     from taskbank.pipeline import suite as module
 
     url = f"sqlite:///{tmp_path}/bank.db"
-    real = module.train_and_store
+    real = train_and_store
 
     def interrupted(bank: Any, backbone: Any, plan: Any, **given: Any) -> Any:
         if plan.name == "two":
@@ -214,4 +215,4 @@ def test_a_measured_task_shows_its_best_trial_again(tmp_path: Path, folder: Path
     with Bank(url) as bank:
         scores = [trial.value("validation") for trial in bank.trials("two")]
     assert len(set(scores)) > 1
-    assert first.outcomes[1].score == again.outcomes[1].score == max(scores)  # type: ignore[type-var]
+    assert first.outcomes[1].score == again.outcomes[1].score == max(scores)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -20,6 +18,7 @@ from taskbank.errors import InputError
 from taskbank.runtime import disk_cache as cache
 from taskbank.runtime.disk_cache import CACHE, LIMIT, cache_folder, clear, contents, find, store
 from tests.helpers.backbones import make_tokenizer
+from tests.helpers.processes import ended, start
 from tests.helpers.rows import sentences
 
 KEY = "sha256:" + "a" * 64
@@ -146,9 +145,9 @@ def test_texts_are_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second time the same arrays come from the file, whatever the loss is told."""
     whole = tokenised()
     monkeypatch.setattr(tokens, "_batch", None)  # nothing can be tokenised any more
-    found = tokenised(rows={"targets": np.arange(30)})
+    found = tokenised(targets={"targets": np.arange(30)})
     assert_same(found, whole)
-    assert found.rows["targets"].tolist() == list(range(30))
+    assert found.input_targets["targets"].tolist() == list(range(30))
 
 
 def test_windows_are_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +172,8 @@ def test_other_inputs_are_other_tokens(what: str) -> None:
     """A text, a length, a rule of the tokenizer or a second text more is another file."""
     columns = {"text": ["good bad GOOD", "bad"], "more": ["good", "bad"]}
     encode(make_tokenizer(), columns, ("text",), 12)
-    tokenizer, length, names = make_tokenizer(), 12, ("text",)
+    tokenizer, length = make_tokenizer(), 12
+    names: tuple[str, ...] = ("text",)
     if what == "text":
         columns["text"] = ["good bad GOOD", "bad bad"]
     elif what == "length":
@@ -196,31 +196,30 @@ def test_a_damaged_file_of_tokens_is_made_again() -> None:
     assert_same(tokenised(), whole)
 
 
-WRITER = """
-import sys
-from taskbank.runtime.disk_cache import clear, find, store
-for turn in range(60):
-    key = f"sha256:{turn % 7:064x}"
-    content = bytes([turn % 7]) * 10_000
-    path = find("states", key)
-    if path is None:
-        path = store("states", key, len(content), [content])
-    try:
-        found = path.read_bytes()
-    except FileNotFoundError:  # the other one made room
-        continue
-    assert found == content
-"""
+def _share(folder: str, limit: str) -> None:
+    os.environ[CACHE], os.environ[LIMIT] = folder, limit
+    warnings.simplefilter("error")
+    for turn in range(60):
+        key = f"sha256:{turn % 7:064x}"
+        content = bytes([turn % 7]) * 10_000
+        path = find("states", key)
+        if path is None:
+            path = store("states", key, len(content), [content])
+        assert path is not None
+        try:
+            found = path.read_bytes()
+        except FileNotFoundError:  # another one made room
+            continue
+        assert found == content
 
 
+@pytest.mark.process
 def test_processes_share_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three processes that write, read and make room at once see whole files, and no warning."""
-    monkeypatch.setenv(LIMIT, str(45_000 / 2**30))
-    command = [sys.executable, "-W", "error", "-c", WRITER]
-    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    for process in running:
-        _, errors = process.communicate(timeout=60)
-        assert (process.returncode, errors) == (0, "")
+    limit = str(45_000 / 2**30)
+    monkeypatch.setenv(LIMIT, limit)
+    running = [start(_share, os.environ[CACHE], limit) for _ in range(3)]
+    assert [ended(process) for process in running] == [0, 0, 0]
     assert sum(one.bytes for one in contents()) <= 70_000
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from taskbank.backbone.backbone import Backbone
+from taskbank.data.packed import Batch
 from taskbank.errors import InputError
 from taskbank.kinds.single import SINGLE
 from taskbank.model.predict import predict_outputs
@@ -60,7 +61,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no model compute more than six inputs at once."""
     real = TaskModel.outputs
 
-    def outputs(model: TaskModel, batch: torch.Tensor) -> torch.Tensor:
+    def outputs(model: TaskModel, batch: Batch) -> torch.Tensor:
         if len(batch) > 6:
             raise torch.OutOfMemoryError
         return real(model, batch)

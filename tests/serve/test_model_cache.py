@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 
@@ -36,7 +37,8 @@ def test_adapters_are_loaded_from_many_threads(bank: Bank, backbone: Backbone) -
 
     def use(turn: int) -> bool:
         record = records[turn % len(records)]
-        return torch.equal(loaded.model(record).head.weight, wanted[record.task])
+        head: Any = loaded.model(record).head
+        return torch.equal(head.weight, wanted[record.task])
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(use, range(200)))

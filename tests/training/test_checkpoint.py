@@ -200,7 +200,7 @@ def _spoil(data: bytes, how: str) -> bytes:
     if how == "flipped":
         middle = len(data) // 2
         return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-    forged = {
+    forged: dict[str, bytes] = {
         "no tensors": b"rubbish",
         "no metadata": save({"a": torch.ones(1)}),
         "no values": save({"a": torch.ones(1)}, {"training": DIGEST}),

@@ -178,11 +178,12 @@ def test_weight_decay_pulls_matrices_only(backbone: Backbone) -> None:
     from taskbank.training.loop import _parameter_groups
 
     model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.complete({"size": 4}), 0)
-    matrices, others = _parameter_groups(model, 0.01)
+    groups: list[Any] = _parameter_groups(model, 0.01)
+    matrices, others = groups
     assert matrices["weight_decay"] == 0.01
     assert others["weight_decay"] == 0
-    assert {p.ndim for p in matrices["params"]} == {2}  # type: ignore[attr-defined]
-    assert {p.ndim for p in others["params"]} == {1}  # type: ignore[attr-defined]
+    assert {p.ndim for p in matrices["params"]} == {2}
+    assert {p.ndim for p in others["params"]} == {1}
 
 
 def test_a_training_that_diverges_is_an_error(backbone: Backbone) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.errors import MissingExtraError
+from taskbank.pipeline.add_task import Added
 from taskbank.training.loop import Epoch
 from tests.helpers.training import GRID, Interrupt, add, interrupt_after
 
@@ -66,16 +69,17 @@ def test_a_large_grid_costs_nothing_where_a_sampler_picks(
     assert len(added.trials) <= 3
 
 
-@pytest.mark.parametrize("epochs", [2, 4, 5, 7, 9, 11, 13])
-def test_an_interrupted_sampler_is_resumed_to_the_same_trials(
-    own: Bank,
-    tmp_path: Path,
-    small: str,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    epochs: int,
-) -> None:
-    """A search that prunes, killed anywhere, tries and prunes the same after it was resumed."""
+PRUNING: dict[str, Any] = {
+    "search": {"size": (2, 4, 8), "learning_rate": (0.001, 0.02)},
+    "trials": 5,
+    "metric": "log_loss",
+    "training": {"epochs": 4},
+}
+
+
+@contextmanager
+def _pruning() -> Iterator[None]:
+    """Let Optuna prune by everything that was reported before, as the median does."""
     import optuna
 
     heard: dict[int, list[float]] = {}
@@ -84,29 +88,40 @@ def test_an_interrupted_sampler_is_resumed_to_the_same_trials(
         heard.setdefault(trial.number, []).append(value)
 
     def behind(trial: optuna.Trial) -> bool:
-        # Depends on everything that was reported before, as the median does.
         own_best = max(heard[trial.number])
         others = [max(v) for n, v in heard.items() if n < trial.number and len(v) > 1]
         return len(heard[trial.number]) > 1 and bool(others) and own_best <= max(others)
 
-    monkeypatch.setattr(optuna.Trial, "report", report)
-    monkeypatch.setattr(optuna.Trial, "should_prune", behind)
-    given: dict[str, Any] = {
-        "search": {"size": (2, 4, 8), "learning_rate": (0.001, 0.02)},
-        "trials": 5,
-        "metric": "log_loss",
-        "training": {"epochs": 4},
-    }
-    with create_bank(f"sqlite:///{tmp_path}/whole.db") as bank:
-        whole = add(bank, small, folder, **given)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optuna.Trial, "report", report)
+        patch.setattr(optuna.Trial, "should_prune", behind)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, small: str, folder: Path) -> Added:
+    """A search that prunes and was not interrupted."""
+    with create_bank(f"sqlite:///{tmp_path_factory.mktemp('whole')}/whole.db") as bank, _pruning():
+        return add(bank, small, folder, **PRUNING)
+
+
+@pytest.mark.parametrize("epochs", [2, 4, 5, 7, 9, 11, 13])
+def test_an_interrupted_sampler_is_resumed_to_the_same_trials(
+    own: Bank,
+    whole: Added,
+    small: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    epochs: int,
+) -> None:
+    """A search that prunes, killed anywhere, tries and prunes the same after it was resumed."""
     assert "pruned" in [t.status for t in whole.trials]
-    heard.clear()
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, _pruning():
         interrupt_after(patch, epochs)
         with pytest.raises(Interrupt):
-            add(own, small, folder, **given)
-    heard.clear()
-    again = add(own, small, folder, resume=True, **given)
+            add(own, small, folder, **PRUNING)
+    with _pruning():
+        again = add(own, small, folder, resume=True, **PRUNING)
     assert [(t.specification, t.status) for t in again.trials] == [
         (t.specification, t.status) for t in whole.trials
     ]

@@ -13,6 +13,7 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.kinds.single import SINGLE
 from taskbank.specs import TaskSpec
+from taskbank.training.evaluation import has_collapsed
 from tests.helpers.rows import write_jsonl
 from tests.helpers.training import Interrupt, add, interrupt_after
 
@@ -39,7 +40,7 @@ def test_a_seed_that_works_ends_the_tries(
     """Where the second seed learns, it is recorded, and there is no third."""
     from taskbank.training import trainer
 
-    real = trainer.has_collapsed
+    real = has_collapsed
     seen: list[object] = []
 
     def first_only(*given: Any) -> bool:
@@ -55,7 +56,6 @@ def test_a_seed_that_works_ends_the_tries(
 @pytest.mark.parametrize("positive", ["good", "bad"])
 def test_one_answer_for_everything_is_a_collapse_whichever_it_is(small: str, positive: str) -> None:
     """A model that always says the positive class has an F1 above nought, and learned nothing."""
-    from taskbank.training.evaluation import has_collapsed
     from taskbank.training.plan import plan_task
 
     plan = plan_task(TaskSpec("mood", small, positive=positive))

@@ -11,8 +11,10 @@ import torch
 import taskbank
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
+from taskbank.bank.records import AdapterRecord
 from taskbank.errors import TrainingError
 from taskbank.runtime.disk_cache import cache_folder
+from taskbank.training.loop import train
 from tests.helpers.training import GRID, Interrupt, add, interrupt_after
 
 
@@ -79,7 +81,7 @@ def test_a_setting_that_diverges_does_not_end_a_search(
     """It is recorded as diverged; where every one diverges, that is an error and no adapter."""
     from taskbank.training import trainer
 
-    real = trainer.train
+    real = train
 
     def diverging(model: Any, kind: Any, definition: Any, data: Any, *rest: Any, **kw: Any) -> Any:
         if rest[1].learning_rate > 0.01:
@@ -98,10 +100,17 @@ def test_a_setting_that_diverges_does_not_end_a_search(
     assert taskbank.verify_all(own).ok
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, small: str, folder: Path) -> AdapterRecord:
+    """The adapter of a search that was not interrupted."""
+    with create_bank(f"sqlite:///{tmp_path_factory.mktemp('whole')}/whole.db") as bank:
+        return add(bank, small, folder, search=GRID).record
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 3, 4, 8, 12])
 def test_an_interrupted_search_is_resumed_to_the_same_bytes(
     own: Bank,
-    tmp_path: Path,
+    whole: AdapterRecord,
     small: str,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -109,17 +118,14 @@ def test_an_interrupted_search_is_resumed_to_the_same_bytes(
 ) -> None:
     """Wherever it was killed, the resumed search ends with the adapter of an uninterrupted one,
     trains no finished trial again, and leaves no state behind."""
-    search = {"search": GRID}
-    with create_bank(f"sqlite:///{tmp_path}/whole.db") as bank:
-        whole = add(bank, small, folder, **search).record
     with monkeypatch.context() as patch:
         interrupt_after(patch, epochs)
         with pytest.raises(Interrupt):
-            add(own, small, folder, **search)
+            add(own, small, folder, search=GRID)
     assert len(own) == 0
     before = len(own.trials("mood"))
     assert before == (epochs - 1) // 3
-    added = add(own, small, folder, resume=True, **search)
+    added = add(own, small, folder, resume=True, search=GRID)
     assert added.record.digest == whole.digest
     assert added.record.training == whole.training
     with own._engine.connect() as connection:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from taskbank.bank.bank import Bank
+from taskbank.model.predict import predict_examples
 from taskbank.verify import observer
 from taskbank.verify.report import Report
 from taskbank.verify.verify import verify_all
@@ -30,11 +31,10 @@ def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of examples of every prediction that a verification makes, a task at a time."""
     monkeypatch.setattr(observer, "WINDOW_EXAMPLES", 0)
     calls: list[int] = []
-    real = observer.predict_examples
 
     def counted(model: Any, kind: Any, encoded: Any, *arguments: Any) -> Any:
         calls.append(len(encoded))
-        return real(model, kind, encoded, *arguments)
+        return predict_examples(model, kind, encoded, *arguments)
 
     monkeypatch.setattr(observer, "predict_examples", counted)
     return calls

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taskbank.bank.bank import Bank
+from taskbank.digests import digest_json
 from taskbank.errors import InputError
 from taskbank.runtime import environment as environment_module
 from taskbank.verify.verify import verify_all
@@ -26,9 +27,10 @@ def test_whatever_a_result_depends_on_calls_for_a_new_prediction(
     else:
         from taskbank.verify import conditions
 
-        real = conditions.digest_json
         monkeypatch.setattr(
-            conditions, "digest_json", lambda values: real({**values, "backbone": "another"})
+            conditions,
+            "digest_json",
+            lambda values: digest_json({**values, "backbone": "another"}),
         )
     report = verify_all(mood, level="changed")
     assert (report.confirmed, sum(predicted)) == (0, 96)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import BankError, InputError
+from taskbank.model.predict import predict_examples
 from taskbank.runtime import device as environment_module
 from taskbank.verify import observer
 from taskbank.verify.verify import verify_all
+from tests.helpers.processes import ended, start
 from tests.helpers.tampering import nudge, replica
 
 
@@ -26,19 +27,19 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
         mood.put(replica(mood, name, nudge))
     monkeypatch.setattr(observer, "WINDOW_EXAMPLES", 0)  # a task at a time
     whole = verify_all(mood)
-    real, calls = observer.predict_examples, []
+    calls: list[int] = []
 
     def interrupted(*arguments: Any) -> Any:
         calls.append(1)
         if len(calls) == 4:  # the second split of the second adapter
             raise KeyboardInterrupt
-        return real(*arguments)
+        return predict_examples(*arguments)
 
     monkeypatch.setattr(observer, "predict_examples", interrupted)
     with pytest.raises(KeyboardInterrupt):
         verify_all(mood)
     (unfinished,) = mood.verification_log.unfinished_runs()
-    assert (unfinished["level"], unfinished["adapters"]) == ("full", 1)
+    assert (unfinished.level, unfinished.adapters) == ("full", 1)
     # Another question is no part of it.
     calls[:] = [1] * 9
     assert verify_all(mood, ["mood"], resume=True).ok
@@ -51,33 +52,30 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
     assert verify_all(mood, level="integrity").ok
 
 
-KILLED = """
-import os, signal, sys
-from taskbank.bank.bank import Bank
-from taskbank.verify import observer
-from taskbank.verify.verify import verify_all
+def _verify_until_killed(url: str) -> None:
+    calls: list[int] = []
 
-real, calls = observer.predict_examples, []
+    def predict(*given: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return predict_examples(*given)
 
-def predict(*given):
-    calls.append(1)
-    if len(calls) == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*given)
-
-observer.predict_examples, observer.EXAMPLES = predict, 0
-verify_all(Bank(sys.argv[1]))
-"""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(observer, "predict_examples", predict)
+    patch.setattr(observer, "EXAMPLES", 0)  # a task at a time
+    with Bank(url) as bank:
+        verify_all(bank)
 
 
+@pytest.mark.process
 def test_a_verification_whose_process_was_killed_goes_on_too(
     mood: Bank, predicted: list[int]
 ) -> None:
     """What it predicted before it was killed is in the bank, and the bank is whole."""
     for name in ("second", "third"):
         mood.put(replica(mood, name, nudge))
-    killed = subprocess.run([sys.executable, "-c", KILLED, mood.url], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert ended(start(_verify_until_killed, mood.url)) == -signal.SIGKILL
     assert mood.verification_log.unfinished_runs()[0].adapters == 1
     assert verify_all(mood, level="integrity").ok
     report = verify_all(mood, resume=True)
@@ -101,10 +99,12 @@ def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
     monkeypatch.setattr(observer.Observer, "_compared", real)
     assert mood.verification_log.unfinished_runs()[0].adapters == 1
     calls: list[int] = []
-    predict = observer.predict_examples
-    monkeypatch.setattr(
-        observer, "predict_examples", lambda *given: (calls.append(1), predict(*given))[1]
-    )
+
+    def counted(*given: Any) -> Any:
+        calls.append(1)
+        return predict_examples(*given)
+
+    monkeypatch.setattr(observer, "predict_examples", counted)
     monkeypatch.setattr(environment_module, "NUMERICS", -1)
     assert verify_all(mood, resume=True).ok
     assert calls == [1, 1]

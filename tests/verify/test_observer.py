@@ -11,6 +11,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewAdapter, NewSplit
 from taskbank.errors import DataError, InputError
 from taskbank.kinds.canaries import MIN_CANARIES
+from taskbank.model.load import encode_for
 from taskbank.verify import observer
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import put_model
@@ -50,12 +51,11 @@ def test_a_task_that_cannot_be_read_does_not_spoil_those_it_is_predicted_with(
     """Of tasks that are predicted together, one that fails is named, and the others are checked."""
     for seed, name in enumerate("abc"):
         put_model(bank, name, moved(backbone, "houlsby", seed, size=4), {"size": 4})
-    real = observer.encode_for
 
     def failing(record: Any, *arguments: Any) -> Any:
         if record.task == "b":
             raise DataError("row 3 has no tokens")
-        return real(record, *arguments)
+        return encode_for(record, *arguments)
 
     monkeypatch.setattr(observer, "encode_for", failing)
     report = verify_all(bank, backbone=backbone)

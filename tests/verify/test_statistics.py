@@ -13,7 +13,7 @@ from taskbank.verify.statistics import RESAMPLES, holm, mcnemar, paired_permutat
 def tail(worse: int, better: int) -> float:
     """Return the probability of at least so many of one sort, by counting."""
     total = worse + better
-    return sum(comb(total, k) for k in range(worse, total + 1)) / 2**total
+    return float(sum(comb(total, k) for k in range(worse, total + 1)) / 2**total)
 
 
 @pytest.mark.parametrize(("worse", "better"), [(0, 0), (1, 0), (0, 3), (5, 0), (7, 2), (40, 25)])

@@ -218,7 +218,7 @@ def test_verification_leaves_a_loaded_backbone_as_it_was(mood: Bank, folder: Pat
     from taskbank.model.load import load_model
 
     for _ in range(3):
-        model = load_model(mood["mood"], loaded)
+        model = load_model(mood, mood["mood"], loaded)
         assert not model.training
     after: dict[str, Any] = loaded.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -12,9 +12,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from catalog_bank import ALIAS, WITH_BLOBS, fill, make_adapter
 from sqlalchemy import event, text
 
+from scripts.benchmarks.synthetic_bank import ALIAS, WITH_BLOBS, fill, make_adapter
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.tables import Base
 from taskbank.bank.open import create_bank

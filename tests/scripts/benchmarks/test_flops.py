@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel
 
 from scripts.benchmarks.flops import Encoder
-from tests.helpers.tiny import make_backbone
+from tests.helpers.backbones import make_backbone
 
 
 def test_a_forward_pass_has_the_flops_that_torch_counts(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.benchmarks import peers
 from scripts.benchmarks.workers.worker import repeated
-from tests.helpers.tiny import make_backbone
+from tests.helpers.backbones import make_backbone
 
 
 def test_a_worker_gets_its_job_and_its_threads(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from scripts.paper import hyperparameters
-from tests.helpers.tiny import make_backbone, sentences, write_jsonl
+from tests.helpers.backbones import make_backbone
+from tests.helpers.rows import sentences, write_jsonl
 
 
 def test_settings_are_scored_on_rows_outside_training(

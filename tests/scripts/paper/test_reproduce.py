@@ -13,10 +13,11 @@ from scripts.paper import reproduce
 from scripts.paper.experiment import Experiment
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
-from taskbank.model.load import model_of
+from taskbank.model.load import load_model
+from taskbank.specs import TaskSpec
 from taskbank.training.plan import plan_task
-from taskbank.training.task_data import Sources
-from tests.helpers.tiny import make_backbone, questions, sentences, write_jsonl
+from tests.helpers.backbones import make_backbone
+from tests.helpers.rows import questions, sentences, write_jsonl
 
 ROOT = Path(__file__).parents[3]
 SUITE = """
@@ -77,7 +78,7 @@ def test_the_ablation_removes_the_layers_it_names(mood: Bank, folder: Path) -> N
     record, backbone = mood["mood"], load_backbone(str(folder))
     examples = mood.examples(record, "validation")
     path = write_jsonl(folder.parent / "ablation.jsonl", list(examples.rows()))
-    plan = plan_task("mood", Sources(path, validation=path))
+    plan = plan_task(TaskSpec("mood", path, validation=path))
     experiment = Experiment(mood, backbone, (), 1, {}, folder)
     encoded = plan.kind.encode(
         backbone.tokenizer, examples.columns, record.definition, 64, labelled=False
@@ -90,5 +91,5 @@ def test_the_ablation_removes_the_layers_it_names(mood: Bank, folder: Path) -> N
     assert scores[0] == recorded
     assert scores[2] < scores[0]
     # The stored adapter is not altered.
-    model = model_of(record, backbone)
-    assert any(tensor.any() for name, tensor in model.trained().items() if ".up." in name)
+    model = load_model(mood, record, backbone)
+    assert any(tensor.any() for name, tensor in model.trained_tensors().items() if ".up." in name)

@@ -1,0 +1,101 @@
+"""Records are plain data: they travel between processes."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import pytest
+
+from taskbank.bank import records
+from taskbank.bank.bank import Bank
+from taskbank.verify.verify import verify_all
+from tests.helpers.adapters import new_adapter, new_trial, record_finding
+
+TYPES = {
+    value
+    for value in vars(records).values()
+    if isinstance(value, type) and is_dataclass(value) and value.__module__ == records.__name__
+}
+
+
+def returned(bank: Bank) -> list[Any]:
+    """Return a record of every type, each from a bank in which everything has happened."""
+    bank.put(new_adapter())
+    bank.put(new_adapter(seed=1), new_version=True)
+    bank.alias("mood@1", "production")
+    bank.put_trial(new_trial())
+    number = record_finding(bank, "mood@1")
+    bank.remove("mood@2")
+    log = bank.verification_log
+    log.start_run("full", ["mood"], {"torch": "2.0"})
+    ((_, circumstances),) = log.observations(1)
+    found: list[Any] = [bank.gc()]
+    for group in (
+        bank.adapters(retired=True),
+        bank.trials(),
+        bank.backbones(),
+        bank.aliases("mood"),
+        log.verifications(),
+        log.results(verification=number),
+        log.findings(number),
+        log.unfinished_runs(),
+        log.acceptances("mood"),
+        log.tolerances("mood"),
+        log.scores(),
+        *log.observations(1).values(),
+        tuple(log.confirmations([circumstances]).values()),
+    ):
+        assert group
+        found += group
+    return found
+
+
+def parts(value: Any) -> set[type]:
+    """Return the types of a record and of the records in it."""
+    if isinstance(value, tuple | list):
+        return {found for one in value for found in parts(one)}
+    if not is_dataclass(value) or isinstance(value, type):
+        return set()
+    own = {found for field in fields(value) for found in parts(getattr(value, field.name))}
+    return {type(value)} | own
+
+
+def test_every_record_survives_pickling(bank: Bank) -> None:
+    """A record of each type that a bank returns comes out of its pickle equal, the bank closed."""
+    found = returned(bank)
+    bank.close()
+    assert TYPES - parts(found) == set()
+    for record in found:
+        assert pickle.loads(pickle.dumps(record)) == record  # noqa: S301 - our own bytes
+
+
+def test_a_record_shows_data_only(bank: Bank) -> None:
+    """The text of a record names its fields and holds no object with an address."""
+    for record in returned(bank):
+        assert type(record).__name__ in repr(record)
+        assert " object at 0x" not in repr(record)
+
+
+def test_records_in_a_list_survive_pickling(bank: Bank) -> None:
+    """The list of adapters that a bank returns comes out of its pickle equal."""
+    bank.put(new_adapter())
+    found = bank.adapters()
+    assert list(pickle.loads(pickle.dumps(found))) == list(found)  # noqa: S301 - our own bytes
+
+
+def test_the_record_of_a_verification_is_that_of_its_report(bank: Bank) -> None:
+    """The log has the number, level and outcome that the report says."""
+    bank.put(new_adapter())
+    report = verify_all(bank, level="integrity")
+    (record,) = bank.verification_log.verifications()
+    assert (record.id, record.level, record.ok) == (report.id, "integrity", True)
+
+
+@pytest.mark.parametrize("changed", [{"version": 2}, {"score": 0.0}, {"digest": "other"}])
+def test_records_are_compared_by_what_they_hold(bank: Bank, changed: dict[str, Any]) -> None:
+    """Two records that differ in a field are not equal; the number of the row does not count."""
+    record = bank.put(new_adapter())
+    assert replace(record, id=99) == record
+    assert replace(record, **changed) != record
