@@ -63,7 +63,7 @@ def _verify_until_killed(url: str) -> None:
 
     patch = pytest.MonkeyPatch()
     patch.setattr(observer, "predict_examples", predict)
-    patch.setattr(observer, "EXAMPLES", 0)  # a task at a time
+    patch.setattr(observer, "WINDOW_EXAMPLES", 0)  # a task at a time
     with Bank(url) as bank:
         verify_all(bank)
 
