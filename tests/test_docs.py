@@ -309,6 +309,27 @@ def test_every_generated_section_is_on_a_page() -> None:
     assert named == set(reference.SECTIONS)
 
 
+def test_a_plugin_is_in_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method and a kind of an installed package are rows of the tables, with their options."""
+    (tmp_path / "plugin.py").write_text(
+        "from dataclasses import replace\n"
+        "from taskbank.kinds.single import SINGLE\n"
+        "from taskbank.methods.lora import LORA\n"
+        "METHOD = replace(LORA, name='low', summary='something low', rate=0.125)\n"
+        "KIND = replace(SINGLE, name='sole', summary='a text, alone')\n"
+    )
+    metadata = tmp_path / "plugin-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[taskbank.methods]\nlow = plugin:METHOD\n[taskbank.kinds]\nsole = plugin:KIND\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "| [`low`](#low) | something low | 0.125 | yes |" in reference.methods()
+    assert "### low\n\n| option | default | meaning |" in reference.method_options()
+    assert "| `sole` | a text, alone | `text`; `label` | `accuracy` |" in reference.kinds()
+
+
 def test_the_picture_is_what_its_script_draws() -> None:
     """The README's picture is, byte for byte, what its script draws."""
     drawn = (DOCS / "pictures" / "taskbank.svg").read_text(encoding="utf-8")

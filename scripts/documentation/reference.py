@@ -31,6 +31,8 @@ from taskbank import errors, plugins
 from taskbank.cli import main
 from taskbank.kinds.kind import Kind
 from taskbank.methods.method import Method
+from taskbank.pipeline import suite_file
+from taskbank.specs import SHORTCUTS, TaskSpec, TrainingSpec, descriptions
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -108,8 +110,13 @@ def _plain(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a text in which no character is Markdown."""
-    return re.sub(r"([\\`*\[\]])", r"\\\1", text).replace("<", "&lt;")
+    """Return a text in which no character but the backticks around code is Markdown."""
+    special = {"<": "&lt;"}
+    return re.sub(
+        r"(`[^`]*`)|([*<\[\]])",
+        lambda found: found[1] or special.get(found[2], f"\\{found[2]}"),
+        text,
+    )
 
 
 def kinds() -> str:
@@ -162,6 +169,18 @@ def method_options() -> str:
 
 def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def suite_keys() -> str:
+    """Return the table of the keys that a task of a suite may have."""
+    described = descriptions(TaskSpec) | descriptions(TrainingSpec) | SHORTCUTS
+    return _table(
+        ("key", "value", "meaning"),
+        [
+            (f"`{key}`", suite_file.NAMES[types], _escaped(described[key].removesuffix(".")))
+            for key, types in suite_file.TYPES.items()
+        ],
+    )
 
 
 def architectures() -> str:
@@ -246,6 +265,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "methods": methods,
     "method options": method_options,
     "architectures": architectures,
+    "suite keys": suite_keys,
     "exit codes": exit_codes,
     "python": python,
     "tree": tree,
