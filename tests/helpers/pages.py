@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,17 +51,18 @@ def blocks(page: str) -> list[Block]:
     ]
 
 
-def run_page(page: str, name: str, folder: Path, environment: Mapping[str, str]) -> str:
+def run_page(
+    page: str, name: str, folder: Path, environment: Mapping[str, str], *, fresh: bool = False
+) -> str:
     """Run the blocks of a page, in order; return the page with the output that they gave.
-
-    Output that differs from what the page shows only in what varies (see `varying`) is left as
-    the page has it.
 
     Args:
         page: its text.
         name: its name, for failures.
         folder: where the blocks run.
         environment: of the blocks; `taskbank` and `python` are found on its PATH.
+        fresh: whether to put in output that differs from what the page shows only in what varies
+            (see `varying`), which is left as it is otherwise.
     """
     shown: list[tuple[Block, str]] = []
     printed = ""
@@ -73,9 +74,9 @@ def run_page(page: str, name: str, folder: Path, environment: Mapping[str, str])
             line = page.count("\n", 0, block.start)
             assert code == int(expected[1] if expected else 0), f"{name}:{line}: {code}\n{printed}"
             if block.language == "console":
-                shown.append((block, _console(block.code, printed)))
+                shown.append((block, _console(block.code, printed, fresh=fresh)))
         elif block.mark == "output":
-            shown.append((block, _as_shown(block.code, printed)))
+            shown.append((block, _as_shown(block.code, printed, fresh=fresh)))
     for block, text in reversed(shown):
         page = page[: block.start] + text + page[block.start + len(block.code) :]
     return page
@@ -128,26 +129,40 @@ def commands(block: Block) -> list[str]:
     return [line.replace("\\\n", " ").strip() for line in lines]
 
 
-def _console(code: str, printed: str) -> str:
+def _console(code: str, printed: str, *, fresh: bool) -> str:
     """Return a console block with what its commands printed."""
     text = ""
-    outputs = printed.split(BETWEEN)
-    for (command, shown), output in zip(_session(code), outputs, strict=True):
-        prompt = "$ " + command
-        blank = "\n" if shown.endswith("\n\n") or shown == "\n" else ""
-        text += prompt + _as_shown(shown.removesuffix(blank) if blank else shown, output) + blank
+    for (command, shown), output in zip(_session(code), printed.split(BETWEEN), strict=True):
+        text += f"$ {command}" + _as_shown(shown, output, fresh=fresh)
     return text
 
 
-def _as_shown(shown: str, printed: str) -> str:
-    """Return what is shown if it is what was printed but for what varies, else what was printed."""
+def _as_shown(shown: str, printed: str, *, fresh: bool) -> str:
+    """Return what is shown if it was printed but for what varies, otherwise what was printed.
+
+    Args:
+        shown: lines of a page.
+        printed: lines of a command.
+        fresh: whether to put in what was printed also where only what varies is different.
+    """
     lines = [line.rstrip() for line in printed.splitlines()]
-    pattern = "".join(
-        r"(?:.*\n)*" if line.strip() == ELLIPSIS else re.escape(varying(line)) + r"\n"
-        for line in shown.splitlines()
-    )
-    same = re.fullmatch(pattern, "".join(varying(line) + "\n" for line in lines))
-    return shown if same else "".join(line + "\n" for line in lines)
+    aligned = _aligned(shown.splitlines(), lines)
+    if aligned is not None and not fresh:
+        return shown
+    return "".join(f"{line}\n" for line in (lines if aligned is None else aligned))
+
+
+def _aligned(shown: Sequence[str], printed: Sequence[str]) -> list[str] | None:
+    """Return the printed lines that the shown ones stand for; none if others were printed."""
+    if not shown:
+        return None if printed else []
+    if shown[0] == ELLIPSIS:
+        rests = (_aligned(shown[1:], printed[start:]) for start in range(len(printed) + 1))
+        return next(([ELLIPSIS, *rest] for rest in rests if rest is not None), None)
+    if not printed or varying(shown[0]) != varying(printed[0]):
+        return None
+    rest = _aligned(shown[1:], printed[1:])
+    return None if rest is None else [printed[0], *rest]
 
 
 def varying(line: str) -> str:
