@@ -177,7 +177,7 @@ def suite_keys() -> str:
     return _table(
         ("key", "value", "meaning"),
         [
-            (f"`{key}`", suite_file.NAMES[types], _escaped(described[key].removesuffix(".")))
+            (f"`{key}`", suite_file.TYPE_NAMES[types], _escaped(described[key].removesuffix(".")))
             for key, types in suite_file.TYPES.items()
         ],
     )
