@@ -173,7 +173,7 @@ def _as_text(value: object) -> str:
 
 def suite_keys() -> str:
     """Return the table of the keys that a task of a suite may have."""
-    described = descriptions(TaskSpec) | descriptions(TrainingSpec) | SHORTCUTS
+    described = {**descriptions(TaskSpec), **descriptions(TrainingSpec), **SHORTCUTS}
     return _table(
         ("key", "value", "meaning"),
         [
