@@ -182,7 +182,7 @@ class TaskSpec:
     Attributes:
         name: name of the task.
         train: training data: a .csv, .tsv, .jsonl, .parquet or .arrow file, a folder that
-            `datasets` saved, or hf:NAME[/CONFIG][:SPLIT].
+            `datasets` saved, or `hf:NAME[/CONFIG][:SPLIT]`.
         validation: data on which the best epoch and the best trial are chosen; by default a
             stratified tenth of the training data is held out.
         test: data that is scored once, at the end, and provides the task's score; by default the

@@ -1,0 +1,1 @@
+"""The generated sections and the picture of the documentation."""
