@@ -1,13 +1,14 @@
-"""Specifications refuse values out of range."""
+"""Specifications refuse values out of range, and describe their fields."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from taskbank.errors import InputError
-from taskbank.specs import TrainingSpec
+from taskbank.specs import TaskSpec, TrainingSpec, descriptions
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,69 @@ def test_a_hyperparameter_out_of_range_is_refused(wrong: dict[str, Any]) -> None
     (name,) = wrong
     with pytest.raises(InputError, match=f"{name} is"):
         TrainingSpec(**wrong)
+
+
+TASK = {"name": "mood", "train": "a.csv"}
+
+
+def test_training_fields_and_shortcuts_may_stand_beside_the_fields_of_a_task() -> None:
+    """`of` sorts flat values into training and options, over what these tables already hold."""
+    spec = TaskSpec.of(
+        TASK
+        | {"epochs": 3, "training": {"epochs": 9, "seed": 1}, "rows": 40}
+        | {"size": 8, "layers": "top:1", "options": {"size": 64, "init_std": 0.1}}
+    )
+    assert spec == TaskSpec(
+        "mood",
+        "a.csv",
+        rows=40,
+        training={"epochs": 3, "seed": 1},
+        options={"size": 8, "layers": "top:1", "init_std": 0.1},
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"name": "a b"}, "task name 'a b' is invalid"),
+        ({"description": "\udcff"}, "description .* is not UTF-8"),
+        ({"tags": {"a b": "c"}}, "tag 'a b' is invalid"),
+        ({"tags": {"a": "c\x00d"}}, r"tag a 'c\\x00d' contains a NUL"),
+        ({"training": {"speed": 9}}, "training has no field 'speed': it has epochs, learning_rate"),
+        ({"training": {"epochs": 0}}, "epochs is 0: it must be a whole number from 1"),
+        ({"epochs": 0}, "epochs is 0: it must be a whole number from 1"),
+        ({"rows": 1}, "rows is 1: it must be at least 2"),
+        ({"epoch": 3}, "a task has no field 'epoch': it has name, train, validation"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused_before_any_data_is_read(
+    wrong: dict[str, Any], says: str
+) -> None:
+    """The error names the field and its value; the training file does not even exist."""
+    with pytest.raises(InputError, match=says):
+        TaskSpec.of(TASK | wrong)
+
+
+@pytest.mark.parametrize("spec", [TaskSpec, TrainingSpec])
+def test_every_field_has_a_description(spec: Any) -> None:
+    """The docstring describes every field, in its order; a sentence of two lines is joined."""
+    found = descriptions(spec)
+    assert list(found) == [field.name for field in fields(spec)]
+    assert all(text.endswith(".") and "  " not in text for text in found.values())
+
+
+def test_a_class_without_attributes_has_no_descriptions() -> None:
+    """Only an `Attributes` section is read."""
+
+    class Plain:
+        """Epochs: none.
+
+        Args:
+            epochs: none.
+        """
+
+    assert descriptions(Plain) == {}
+    assert descriptions(TrainingSpec)["patience"] == (
+        "number of epochs without a better validation score after which training stops; by "
+        "default every epoch is run."
+    )

@@ -24,6 +24,6 @@ def test_the_command_line_compares_and_refuses(
     assert run(move) == 0
     move = [*base, "alias", "mood@3", "production", "--require", "negative_flips <= 3"]
     assert run(move) == 1
-    assert "the alias was not moved" in capsys.readouterr().err
+    assert "alias 'production' was not moved" in capsys.readouterr().err
     assert versions["mood@production"].version == 2
     assert run([*base, "alias", "mood", "--require", "flips = 0"]) == 2

@@ -26,7 +26,7 @@ def test_the_command_shows_it(
     record_finding(bank, "task1")
     capsys.readouterr()
     assert run(base) == 0
-    assert "1 checked, 1 changed, not well" in capsys.readouterr().out
+    assert "1 checked, 1 changed, problems found" in capsys.readouterr().out
     assert run([*base, "task1"]) == 0
     assert "a test wants it" in capsys.readouterr().out
     assert run([*base, "task1", "--json"]) == 0

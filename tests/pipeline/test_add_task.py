@@ -147,7 +147,7 @@ STRANGE = [*sentences(30), {"text": "hm", "label": "so-so"}]
         ({"name": "é"}, "task name"),
         ({"name": "x" * 101}, "task name"),
         ({"tags": {"a b": "c"}}, "tag 'a b' is invalid"),
-        ({"tags": {"a": "c\x00d"}}, "tag a contains a NUL"),
+        ({"tags": {"a": "c\x00d"}}, r"tag a 'c\\x00d' contains a NUL"),
         ({"description": "\udcff"}, "is not UTF-8"),
         ({"training": {"speed": 9}}, "training has no field 'speed'"),
         ({"kind": "triple"}, "kind 'triple' is unknown: taskbank knows single, pair"),

@@ -17,7 +17,7 @@ from tests.helpers.training import QUICK
 
 def test_a_bank_without_a_backbone_asks_for_one(bank: Bank, data: Path) -> None:
     """With none or several backbones to choose from, the error says to name one."""
-    with pytest.raises(InputError, match=r"has 0 backbones\b.*--backbone"):
+    with pytest.raises(InputError, match=r"has 0 backbones\s.*--backbone"):
         add_task(bank, "x", str(data / "train.jsonl"))
 
 

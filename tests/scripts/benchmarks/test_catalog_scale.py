@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from scripts.benchmarks.catalog_scale import (
     OPERATIONS,
     Timing,
@@ -23,6 +25,7 @@ def test_timings_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert read_timings(tmp_path / "scale.csv") == timings
 
 
+@pytest.mark.process
 def test_every_operation_is_timed_on_a_filled_bank(tmp_path: Path) -> None:
     """Each operation succeeds on a bank of 400 adapters, and has a row in the table."""
     with create_bank(f"sqlite:///{tmp_path / 'bank.db'}") as bank:

@@ -13,6 +13,7 @@ from scripts.benchmarks.workers.worker import repeated
 from tests.helpers.backbones import make_backbone
 
 
+@pytest.mark.process
 def test_a_worker_gets_its_job_and_its_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,6 +33,7 @@ def test_a_worker_gets_its_job_and_its_threads(
         peers.run_worker(Path(sys.executable), "broken.py", job, tmp_path / "runs")
 
 
+@pytest.mark.process
 def test_a_worker_imports_its_siblings_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,6 +56,7 @@ def test_a_worker_imports_its_siblings_from_any_folder(
     assert run["times_bare"] == run["seconds"] / run["bare"] > 0
 
 
+@pytest.mark.process
 def test_an_existing_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is created or installed where a peer's Python has its requirements."""
     python = tmp_path / "peft" / "bin" / "python"

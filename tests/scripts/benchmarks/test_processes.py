@@ -10,6 +10,7 @@ import pytest
 from scripts.benchmarks.processes import run_measured
 
 
+@pytest.mark.process
 def test_a_command_is_charged_with_its_own_memory() -> None:
     """The memory of this process does not count, and 200 MiB of the command's own do."""
     large = bytearray(300 << 20)
@@ -21,6 +22,7 @@ def test_a_command_is_charged_with_its_own_memory() -> None:
     assert cost["seconds"] > 0 < cost["processor"]
 
 
+@pytest.mark.process
 def test_a_failing_command_is_not_measured() -> None:
     """A command that fails ends the script with the command's error."""
     with pytest.raises(SystemExit, match="because of this"):

@@ -17,7 +17,7 @@ def test_the_adapter_of_a_trial_has_its_training_rows(mood: Bank, folder: Path) 
     (trial,) = mood.trials("mood")
     train = {"train": {"digest": digest_bytes(b"other rows")}}
     new = as_new(mood, mood["mood"])
-    mood.put(replace(new, environment=dict(new.environment) | train), new_version=True)
+    mood.put(replace(new, course=dict(new.course) | train), new_version=True)
     other = replace(trial, data=dict(trial.data) | train)
     experiment = Experiment(mood, load_backbone(str(folder)), (), 1, {}, folder)
     found = [experiment.adapter(one) for one in (trial, other)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.paper import figures
-from tests.scripts.paper.rows import Row, score_row
+from tests.helpers.score_rows import Row, score_row
 
 CURVE = [
     {"task": t, "method": m, "value": v, "parameters": 100 * v, "score": 0.7 + v / 100}

@@ -34,6 +34,7 @@ test = "answers_test.jsonl"
 """
 
 
+@pytest.mark.process
 def test_every_stage_runs_and_trains_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All stages write their tables and figures, and a second run trains nothing."""
     pytest.importorskip("matplotlib")

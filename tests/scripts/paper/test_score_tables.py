@@ -8,7 +8,7 @@ import pytest
 
 from scripts.paper.score_tables import write_scores
 from taskbank.specs import BackboneIdentity
-from tests.scripts.paper.rows import Row, score_row
+from tests.helpers.score_rows import Row, score_row
 
 BACKBONE = BackboneIdentity("./tiny", "bert", "mean", 1000, 32, 2, 64, "w", "c", "t")
 

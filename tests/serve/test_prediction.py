@@ -1,0 +1,40 @@
+"""A prediction keeps the input, the answer and the details apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from taskbank.serve.prediction import Prediction
+
+CLASSES = {"label": "good", "score": 0.75, "probabilities": {"bad": 0.25, "good": 0.75}}
+ANSWER = {"label": "", "score": 0.5, "answer": None, "start": None, "end": None}
+TAGS = {"label": "", "score": 0.9, "entities": [], "words": ["sad", "film"], "tags": ["O", "O"]}
+
+
+@pytest.mark.parametrize(
+    ("texts", "answer", "details"),
+    [
+        (("good day",), CLASSES, {"probabilities": {"bad": 0.25, "good": 0.75}}),
+        (("who?", "nobody"), ANSWER, {"answer": None, "start": None, "end": None}),
+        ((["sad", "film"],), TAGS, {"entities": [], "words": ["sad", "film"], "tags": ["O", "O"]}),
+    ],
+)
+def test_a_prediction_has_the_texts_the_label_the_score_and_the_other_values_as_details(
+    texts: tuple[Any, ...], answer: dict[str, Any], details: dict[str, Any]
+) -> None:
+    """`of` takes label and score out of a kind's answer and keeps all other values, None too."""
+    found = Prediction.of(texts, answer)
+    assert (found.text, found.text_pair) == (texts[0], texts[1] if len(texts) == 2 else None)
+    assert (found.label, found.score) == (answer["label"], answer["score"])
+    assert found.details == details
+
+
+def test_the_json_form_has_the_input_first_and_a_second_text_only_if_there_is_one() -> None:
+    """`to_json` lists text, text_pair, label, score and the details in this order."""
+    one = Prediction.of(("good day",), CLASSES)
+    two = Prediction.of(("who?", "nobody"), ANSWER)
+    assert list(one.to_json().items()) == list({"text": "good day", **CLASSES}.items())
+    expected = {"text": "who?", "text_pair": "nobody", **ANSWER}
+    assert list(two.to_json().items()) == list(expected.items())
