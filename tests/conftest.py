@@ -169,10 +169,10 @@ def own(tmp_path: Path) -> Iterator[Bank]:
         yield made
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> str:
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A file of 160 labelled sentences."""
-    return write_jsonl(tmp_path / "small.jsonl", sentences(160, seed=1))
+    return write_jsonl(tmp_path_factory.mktemp("small") / "small.jsonl", sentences(160, seed=1))
 
 
 @pytest.fixture

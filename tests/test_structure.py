@@ -20,7 +20,6 @@ NO_FILE = {
     "version": "one constant; cli/test_main.py prints it",
     "backbone/adaptation": "plain data; backbone/test_hooks.py computes with it",
     "backbone/backbone": "plain data; backbone/test_load.py and test_architectures.py load it",
-    "backbone/linear": "methods/test_method.py and model/test_task_model.py set and use its values",
     "bank/blobs/sql": "bank/test_bank.py runs over every blob store",
     "bank/catalog/acceptances": "bank/test_verification_log.py accepts; verify/test_verdict.py "
     "sets tolerances",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -18,10 +19,11 @@ def prefetch(compute: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
         items: the items, read one ahead.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
-        pending = None
+        # A future that was popped keeps no result alive while the caller uses it.
+        futures: deque[Future[Result]] = deque()
         for item in items:
-            previous, pending = pending, thread.submit(compute, item)
-            if previous is not None:
-                yield previous.result()
-        if pending is not None:
-            yield pending.result()
+            futures.append(thread.submit(compute, item))
+            if len(futures) > 1:
+                yield futures.popleft().result()
+        if futures:
+            yield futures.popleft().result()

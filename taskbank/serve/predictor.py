@@ -98,6 +98,8 @@ class Predictor:
             inputs = [PredictionRequest(chunk.model, chunk.encoded) for chunk in chunks]
             for chunk, outputs in zip(chunks, predict_mixed(cache.backbone, inputs), strict=True):
                 chunk.request.add(chunk, outputs)
+            # The next step of the loop starts loading models, so these are released first.
+            del inputs, chunk, chunks
 
 
 class _Request:

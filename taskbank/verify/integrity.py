@@ -103,17 +103,17 @@ def check_integrity(
             *_loose_blob_damages(rows),
         ]
         concerned = {row_id for damage in damages for row_id in damage.adapters}
+        # If the row itself is damaged, further findings would only repeat the damage.
+        intact_ids = [row_id for row_id in adapters if row_id not in concerned]
         splits = split_cache()
         for contents in tqdm(
-            rows.contents("adapters", list(adapters)),
-            total=len(adapters),
+            rows.contents("adapters", intact_ids),
+            total=len(intact_ids),
             desc="checking",
             unit="adapter",
             disable=None if progress else True,
         ):
-            # If the row itself is damaged, further findings would only repeat the damage.
-            if contents.id not in concerned:
-                damages += _adapter_damages(rows, adapters[contents.id], contents, splits)
+            damages += _adapter_damages(rows, adapters[contents.id], contents, splits)
     failed: dict[int, set[str]] = {}
     for damage in damages:
         for row_id in damage.adapters:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from uuid import uuid4
-
 import numpy as np
 import pytest
 from safetensors.numpy import load
 
 from taskbank.bank.bank import Bank
-from taskbank.bank.open import create_bank
 from taskbank.data.examples import Examples
 from taskbank.errors import (
     ConflictError,
@@ -20,14 +15,6 @@ from taskbank.errors import (
 )
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import LABELS, identity, new_adapter
-
-
-@pytest.fixture(params=["catalog", "folder", "memory"])
-def stored(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Iterator[Bank]:
-    """An empty bank with its blobs in the catalog, in a folder and behind an fsspec URL."""
-    blobs = {"catalog": None, "folder": f"{tmp_path}/blobs", "memory": f"memory://{uuid4().hex}"}
-    with create_bank(url, blobs[request.param]) as bank:
-        yield bank
 
 
 def test_an_adapter_comes_out_as_it_went_in(stored: Bank) -> None:
@@ -52,6 +39,7 @@ def test_an_adapter_comes_out_as_it_went_in(stored: Bank) -> None:
     assert record.score == new.score
     assert (record.split, record.metric) == ("test", "accuracy")
     assert record.environment == new.environment
+    assert (record.course, record.request) == (new.course, new.request)
     assert record.backbone == identity().fingerprint
     assert stored.weights(record) == new.weights
     assert record.bytes == len(new.weights)

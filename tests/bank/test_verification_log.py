@@ -44,7 +44,7 @@ def test_what_cannot_be_accepted(mood: Bank) -> None:
     both = verify_all(mood)
     quick = verify_all(mood, level="integrity")
     for number in (only.id, quick.id):
-        with pytest.raises(NotFoundError, match="did not predict all of other@1"):
+        with pytest.raises(NotFoundError, match="did not predict every split of other@1"):
             mood.accept("other", number, "why not")
     with pytest.raises(NotFoundError, match="no verification 999"):
         mood.accept("other", 999, "why not")
@@ -81,10 +81,10 @@ def test_what_is_accepted_is_what_that_verification_saw(
                 raise KeyboardInterrupt
             return compared(self, record, observed)
 
-        monkeypatch.setattr(observer.Observer, "_compared", once)
+        monkeypatch.setattr(observer.Observer, "_compare", once)
         with pytest.raises(KeyboardInterrupt):
             verify_all(mood, ["other", "mood"], resume=True)
-    monkeypatch.setattr(observer.Observer, "_compared", compared)
+    monkeypatch.setattr(observer.Observer, "_compare", compared)
     monkeypatch.setattr(environment_module, "NUMERICS", 1)
     shift[0] = 0.0
     report = verify_all(mood, ["other", "mood"], resume=True)

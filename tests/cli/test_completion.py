@@ -9,6 +9,7 @@ from taskbank.cli.main import run
 from tests.helpers.terminal import process
 
 
+@pytest.mark.process  # click asks bash for its version
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_are_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each shell gets a script that calls taskbank."""
@@ -16,6 +17,7 @@ def test_completion_scripts_are_printed(shell: str, capsys: pytest.CaptureFixtur
     assert "_TASKBANK_COMPLETE" in capsys.readouterr().out
 
 
+@pytest.mark.process
 def test_task_names_are_completed(mood: Bank) -> None:
     """A shell that asks gets the names of tasks in the bank."""
     mood.close()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import taskbank
@@ -15,6 +18,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.cli.main import run
 from taskbank.model.load import load_model
+from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.model.task_model import TaskModel
 from taskbank.serve import predictor
 from taskbank.serve.prediction import Prediction
@@ -38,19 +42,31 @@ def test_the_command_keeps_no_more_adapters_than_it_computes_with(
     for number in range(12):
         put_moved(bank, backbone, f"task-{number}")
     models: weakref.WeakSet[TaskModel] = weakref.WeakSet()
-    most = 0
+    loaded = threading.Condition()
+    most = total = rounds = 0
 
     def load(source: Bank, record: AdapterRecord, on: Backbone) -> TaskModel:
-        nonlocal most
+        nonlocal most, total
         model = load_model(source, record, on)
-        models.add(model)
-        most = max(most, len(models))
+        with loaded:
+            models.add(model)
+            most, total = max(most, len(models)), total + 1
+            loaded.notify()
         return model
 
+    def predict(on: Backbone, requests: Sequence[PredictionRequest]) -> list[np.ndarray]:
+        nonlocal rounds
+        rounds += 1
+        with loaded:  # the next round is loaded while this one is computed
+            assert loaded.wait_for(lambda: total >= min(2 * (rounds + 1), 12), 60)
+        return predict_mixed(on, requests)
+
     monkeypatch.setattr("taskbank.serve.model_cache.load_model", load)
+    monkeypatch.setattr(predictor, "predict_mixed", predict)
     monkeypatch.setattr(predictor, "TASKS", 2)
     assert run(["--bank", bank.url, "predict", "--task", "*", "good day"]) == 0
-    assert 2 < most <= 2 * 2 + 1
+    assert rounds == 6
+    assert 2 * 2 <= most <= 2 * 2 + 1
 
 
 def test_many_tasks_are_asked_on_the_command_line(

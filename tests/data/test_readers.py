@@ -71,7 +71,7 @@ def test_a_byte_order_mark_is_no_part_of_a_column_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "is not there|cannot be read"),
+        (None, "does not exist: give a file|cannot be read"),
         (b"", "is empty"),
         (b"\n\n", "is empty"),
         (b"text,label\n", "has no rows"),
@@ -107,18 +107,18 @@ def test_a_csv_file_that_is_not_usable_says_why(
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
-        ('{"text": "x", "label": "a"}\n[1]\n', "line 2 .* one object a line"),
+        ('{"text": "x", "label": "a"}\n[1]\n', "line 2 .* one object per line"),
         ('{"text": "x", "label": "a"}\n{"text": \n', "line 2 .* is not JSON"),
         ("[" * 100_000 + "\n", "is not JSON"),
         ('{"text": "x", "label": 0.5}\n', "holds fractions"),
         ('{"text": "x", "label": NaN}\n', "holds fractions"),
         ('{"text": 5, "label": "a"}\n', "not text"),
-        ('{"text": "x", "label": ["a"]}\n', "not one class a row"),
+        ('{"text": "x", "label": ["a"]}\n', "not one class per row"),
         ('{"text": "x", "label": "a"}\n{"text": "y", "label": 1}\n', "one type in every row"),
         ('{"text": "x"}\n{"label": "a"}\n', "have no text"),
         ('{"text": "\\ud800", "label": "a"}\n', "row 1 .* half a surrogate"),
         ('{"text": null, "label": "a"}\n', "have no text"),
-        ('{"text": "x", "text": "y", "label": "a"}\n', "line 1 .* 'text' twice"),
+        ('{"text": "x", "text": "y", "label": "a"}\n', "line 1 .* repeats the key 'text'"),
         ('{"text": "x", "label": "a\\u0000"}\n', "row 1 .* NUL"),
         (f'{{"text": "x", "label": {2**70}}}\n', f"row 1 .* {2**70} in 'label', .*cannot be read"),
         (

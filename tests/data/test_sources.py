@@ -85,7 +85,7 @@ def test_columns_that_are_not_asked_for_may_hold_anything(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("a.xlsx", "is not there"),
+        ("a.xlsx", "does not exist"),
         ("notes.md", r"ending '.md'"),
         ("hf:", "write hf:NAME"),
         ("hf:a/b/c/d", "write hf:NAME"),

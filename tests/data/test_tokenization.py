@@ -140,5 +140,7 @@ def test_a_tokenizer_that_cannot_say_where_its_tokens_stand_is_refused(
     """Its error names its class and says what to do."""
     monkeypatch.setattr(PreTrainedTokenizerFast, "is_fast", False)
     for refused in (lambda t: truncate(t, ["a"], 3), lambda t: encode_windows(t, ["a"], 8, 0)):
-        with pytest.raises(InputError, match=r"tokenizer.*does not say where.*tokenizer\.json"):
+        with pytest.raises(
+            InputError, match=r"tokenizer.*does not report token positions.*tokenizer\.json"
+        ):
             refused(make_tokenizer())

@@ -64,6 +64,7 @@ def new_adapter(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewAdap
         "weights": save(weights),
         "environment": {"torch": "2.0"},
         "course": {"seconds": 1.5},
+        "request": digest_bytes(f"request {task} {seed}".encode()),
         "description": "is it good?",
         "tags": {"team": "search"},
     }
@@ -193,4 +194,6 @@ def as_new(bank: Bank, record: AdapterRecord) -> NewAdapter:
         parameters=record.parameters,
         weights=bank.weights(record),
         environment=record.environment,
+        course=record.course,
+        request=record.request,
     )

@@ -35,7 +35,7 @@ def test_everything_that_happened_to_a_task_is_told_in_order(bank: Bank) -> None
     by_what = {event.what: event for event in reversed(found)}
     assert by_what["verified"].verification == by_what["accepted"].verification == number
     assert by_what["accepted"].result == "a test wants it"
-    assert "out of use now" in by_what["added"].result
+    assert "now retired" in by_what["added"].result
     with pytest.raises(NotFoundError):
         task_events(bank, "nothing")
 
@@ -47,5 +47,5 @@ def test_the_events_of_a_bank_are_its_adapters_and_verifications(bank: Bank) -> 
     bank.verification_log.start_run("full", [], {})
     found = bank_events(bank)
     assert [event.what for event in found] == ["added", "verified", "interrupted"]
-    assert found[1].result == "1 checked, 1 changed, not well"
+    assert found[1].result == "1 checked, 1 changed, problems found"
     assert "0 adapters observed" in found[2].result

@@ -16,5 +16,5 @@ def test_a_metric_is_checked_and_has_a_direction() -> None:
     assert orient("f1", 0.6) > orient("f1", 0.5)
     assert resolve_metric(SINGLE, None, ["f1"]) == "accuracy"
     assert resolve_metric(SINGLE, "f1", ["f1"]) == "f1"
-    with pytest.raises(InputError, match=r"'bleu' .*'single' has: use accuracy, f1"):
+    with pytest.raises(InputError, match=r"'bleu' does not exist .*'single': use accuracy, f1"):
         resolve_metric(SINGLE, "bleu", ["accuracy", "f1"])

@@ -128,7 +128,9 @@ def test_a_cache_that_fails_costs_time_and_not_the_result(
     else:
         cache.clear(["states"])
         monkeypatch.setattr(Path, "replace", _full)
-    with pytest.warns(UserWarning, match="is made again" if how == "truncated" else "nothing is"):
+    with pytest.warns(
+        UserWarning, match="will be recomputed" if how == "truncated" else "nothing is cached"
+    ):
         assert_same(trained(backbone), first)
 
 

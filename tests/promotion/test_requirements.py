@@ -32,7 +32,7 @@ def test_requirements_are_checked_against_what_the_alias_names(
     found = unmet_requirements(versions, "mood@3", "production", [requirement])
     assert (found == []) == fulfilled
     if found:
-        assert f"mood@3 does not fulfil {requirement}" in found[0]
+        assert f"mood@3 does not meet {requirement}" in found[0]
 
 
 def test_where_an_alias_names_nothing_there_is_nothing_to_be_worse_than(versions: Bank) -> None:

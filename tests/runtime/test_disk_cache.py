@@ -54,7 +54,7 @@ def test_a_file_that_is_not_as_it_was_written_is_said_and_removed(spoilt: bytes)
     """A file that was cut or changed is a warning that names it, and is not there any more."""
     path = put(KEY, b"content")
     path.write_bytes(spoilt)
-    with pytest.warns(UserWarning, match=f"{path.name} is damaged: it is made again"):
+    with pytest.warns(UserWarning, match=f"{path.name} is damaged and will be recomputed"):
         assert find("tokens", KEY) is None
     assert not path.exists()
 
@@ -191,7 +191,7 @@ def test_a_damaged_file_of_tokens_is_made_again() -> None:
     whole = tokenised()
     (path,) = (cache_folder() / "tokens").iterdir()
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.warns(UserWarning, match="is damaged: it is made again"):
+    with pytest.warns(UserWarning, match="is damaged and will be recomputed"):
         assert_same(tokenised(), whole)
     assert_same(tokenised(), whole)
 

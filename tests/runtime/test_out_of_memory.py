@@ -52,7 +52,9 @@ def test_what_does_not_fit_is_computed_in_halves() -> None:
 @pytest.mark.filterwarnings("ignore:a batch of")
 def test_what_does_not_fit_in_halves_is_an_error(rows: np.ndarray) -> None:
     """It is tried again once; then the error says what to do."""
-    with pytest.raises(InputError, match=r"memory does not suffice .* smaller --batch-size"):
+    with pytest.raises(
+        InputError, match=r"memory is too small for a batch of .* smaller --batch-size"
+    ):
         compute_in_halves(rows, fitting(0))
 
 

@@ -26,6 +26,7 @@ def run(script: str, *arguments: object) -> str:
 CLAIMED = "from taskbank.runtime.startup import claim_process; claim_process()\n"
 
 
+@pytest.mark.process
 def test_a_command_imports_no_compiler_and_no_mathematics(tmp_path: Path) -> None:
     """A claimed process loads a backbone and takes a training step without UNUSED."""
     folder = make_backbone(tmp_path / "backbone")
@@ -46,6 +47,7 @@ print(gc.isenabled(), gc.get_freeze_count() > 0)
     assert run(script, folder) == "\nTrue\nTrue True\n"
 
 
+@pytest.mark.process
 def test_a_program_keeps_its_libraries() -> None:
     """A process that is not claimed has the compiler, scipy and torch.distributed as ever."""
     script = """
@@ -60,6 +62,7 @@ print(transformers.utils.is_torch_distributed_available(), gc.get_freeze_count()
     assert run(script) == "module True\nTrue True\nTrue 0\n"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "first", ["import torch._dynamo.eval_frame", "torch._dynamo.config", "pass"]
 )
@@ -79,6 +82,7 @@ print(torch._dynamo._trace_wrapped_higher_order_op.__name__, torch.distributed.i
     assert run(script) == f"2.0\nTrue\nTrue\nTrue\n{apart} True\n"
 
 
+@pytest.mark.process
 def test_an_unknown_version_is_imported_as_ever() -> None:
     """Without the module that is imported by itself there is no stand-in, and models import."""
     script = f"""{CLAIMED}

@@ -70,6 +70,7 @@ def test_the_environment_is_left_as_it_was() -> None:
     assert WAITING not in os.environ
 
 
+@pytest.mark.process
 def test_python_loads_torch_so_that_threads_sleep() -> None:
     """Importing taskbank sets nothing; a public name sets the policy while torch loads."""
     script = f"""
@@ -81,6 +82,7 @@ print(os.environ.get("{WAITING}"), "torch" in sys.modules)
     assert run(script) == "None False\ntorch passive\nNone True\n"
 
 
+@pytest.mark.process
 def test_a_command_loads_torch_so_that_threads_sleep() -> None:
     """The command line loads torch under the policy."""
     script = """

@@ -60,8 +60,8 @@ def test_what_is_tried_out_leaves_no_trace(mood: Bank) -> None:
     [
         ({"colour": "red"}, "backbone, dtype, device, threads"),
         ({"dtype": "int3"}, "float32, bfloat16, float16"),
-        ({"threads": "0"}, "no number of threads"),
-        ({"threads": "many"}, "no number of threads"),
+        ({"threads": "0"}, "threads=0 is not a number of threads: use a number from 1 to 1024"),
+        ({"threads": "many"}, "threads=many is not a number of threads"),
         ({"device": "tpu"}, "device 'tpu'"),
     ],
 )

@@ -127,11 +127,14 @@ def test_a_flipped_byte_in_any_blob_is_found(mood: Bank) -> None:
 @pytest.mark.parametrize(
     ("statement", "says"),
     [
-        ("DELETE FROM metrics WHERE name = 'accuracy'", "lost or added"),
-        ("DELETE FROM tags", "lost or added"),
-        ("DELETE FROM predictions WHERE split = 'test'", "lost or added"),
+        ("DELETE FROM metrics WHERE name = 'accuracy'", "changed, removed or added"),
+        ("DELETE FROM tags", "changed, removed or added"),
+        ("DELETE FROM predictions WHERE split = 'test'", "changed, removed or added"),
         ("DELETE FROM blobs", "is missing"),
-        ("INSERT INTO tags (adapter_id, key, value) VALUES (1, 'a', 'b')", "lost or added"),
+        (
+            "INSERT INTO tags (adapter_id, key, value) VALUES (1, 'a', 'b')",
+            "changed, removed or added",
+        ),
         ("UPDATE adapters SET score = 0.999", "was changed"),
         ("UPDATE adapters SET parameters = 7", "was changed"),
         ("UPDATE metrics SET value = 1", "were changed"),

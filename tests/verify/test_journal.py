@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from taskbank.bank.bank import Bank
+from taskbank.bank.verification_log import VerificationLog
 from taskbank.errors import BankError, InputError
 from taskbank.model.predict import predict_examples
-from taskbank.runtime import device as environment_module
+from taskbank.runtime import environment as environment_module
 from taskbank.verify import observer
 from taskbank.verify.verify import verify_all
 from tests.helpers.processes import ended, start
@@ -93,10 +94,10 @@ def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
     def interrupted(*arguments: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(observer.Observer, "_compared", interrupted)
+    monkeypatch.setattr(observer.Observer, "_compare", interrupted)
     with pytest.raises(KeyboardInterrupt):
         verify_all(mood)
-    monkeypatch.setattr(observer.Observer, "_compared", real)
+    monkeypatch.setattr(observer.Observer, "_compare", real)
     assert mood.verification_log.unfinished_runs()[0].adapters == 1
     calls: list[int] = []
 
@@ -129,7 +130,7 @@ def test_what_cannot_be_recorded_is_no_damage(mood: Bank, monkeypatch: pytest.Mo
     def locked(*_given: Any) -> None:
         raise BankError("the database is locked")
 
-    monkeypatch.setattr(Bank, "observe", locked)
+    monkeypatch.setattr(VerificationLog, "observe", locked)
     report = verify_all(mood)
     assert (report.ok, report.tasks[0].status) == (True, "ok")
     assert report.unrecorded == "the database is locked"

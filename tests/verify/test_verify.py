@@ -13,6 +13,7 @@ import torch
 
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
+from taskbank.bank.verification_log import VerificationLog
 from taskbank.errors import (
     BackboneMismatchError,
     BankError,
@@ -101,7 +102,7 @@ def test_references_that_do_not_belong_to_the_examples_are_damage(mood: Bank) ->
     reseal(mood, shuffle, "logits")
     report = verify_all(mood)
     assert report.tasks[0].status == "damaged"
-    assert "do not belong together" in messages(report)
+    assert "the stored predictions do not match the examples" in messages(report)
 
 
 def test_weights_that_are_no_numbers_are_a_regression(mood: Bank) -> None:
@@ -114,7 +115,7 @@ def test_weights_that_are_no_numbers_are_a_regression(mood: Bank) -> None:
     report = verify_all(mood)
     assert (report.tasks[0].status, report.tasks[0].flips) == ("regressed", 96)
     assert report.tasks[0].shift is None
-    with pytest.raises(DamagedError, match="no number for input 1"):
+    with pytest.raises(DamagedError, match="mood@1 produced NaN or infinity for input 1"):
         predict(mood, "mood", ["good"])
     assert report.id is not None
 
@@ -183,9 +184,9 @@ def test_a_bank_that_cannot_be_written_to_is_still_reported_on(
     """Where the record of the run cannot be kept, the report says so and stands."""
 
     def refuse(*_arguments: object) -> None:
-        raise BankError("the bank could not do that: attempt to write a readonly database")
+        raise BankError("the bank reported an error: attempt to write a readonly database")
 
-    monkeypatch.setattr("taskbank.verify.verify.writing", refuse)
+    monkeypatch.setattr(VerificationLog, "record", refuse)
     report = verify_all(mood, level="integrity")
     assert report.ok
     assert (report.id, "readonly" in str(report.unrecorded)) == (None, True)

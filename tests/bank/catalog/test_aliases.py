@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from taskbank.bank.bank import Bank
@@ -32,5 +34,5 @@ def test_an_alias_moves_and_keeps_its_history(bank: Bank) -> None:
 def test_an_alias_that_would_confuse_is_refused(bank: Bank, alias: str) -> None:
     """An alias must be a plain name and no number."""
     bank.put(new_adapter())
-    with pytest.raises(InputError, match="not usable"):
+    with pytest.raises(InputError, match=f"alias {re.escape(repr(alias))} is invalid: "):
         bank.alias("mood@1", alias)

@@ -23,14 +23,17 @@ def test_a_closed_sqlite_bank_is_one_file_in_write_ahead_mode(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("mysql://root:hunter2@localhost/x", "unknown kind"),
-        ("rubbish", "cannot be read"),
+        ("mysql://root:hunter2@localhost/x", "unknown scheme 'mysql'"),
+        ("rubbish", "the bank URL is invalid"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
         ("sqlite:///x.db?mode=ro", "options after"),
         ("sqlite:///no/such/folder/x.db", "is not a folder"),
         ("postgresql://joe:hunter2@127.0.0.1:9/x", "cannot be reached"),
-        ("postgresql+psycopg2://joe:hunter2@127.0.0.1:9/x", "unknown kind"),
+        (
+            "postgresql+psycopg2://joe:hunter2@127.0.0.1:9/x",
+            r"scheme 'postgresql\+psycopg2'",
+        ),
         ("postgresql+psycopg://joe:hunter2@[bad", "cannot be reached"),
     ],
 )

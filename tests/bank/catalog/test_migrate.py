@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -12,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, Column, Engine, inspect, text
 
 from taskbank.bank.bank import Bank
+from taskbank.bank.catalog import adapters
 from taskbank.bank.catalog.database import connect, prepare_sqlite, write_transaction
 from taskbank.bank.catalog.migrate import downgrade, migrations_folder, upgrade
 from taskbank.bank.catalog.tables import SCHEMA_REVISION, SCHEMA_REVISIONS, Base
@@ -86,20 +88,32 @@ def test_a_new_bank_has_every_trigger_and_no_other(bank: Bank) -> None:
     assert found == trigger_names(bank._engine.dialect.name)
 
 
-def _older(url: str) -> None:
-    """Make a bank with an adapter as the first schema had it."""
+def _older(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a bank with an adapter as the first schema had it: the environment holds how the
+    training went."""
+    today = adapters.adapter_values
+
+    def earlier(*given: Any) -> dict[str, Any]:
+        values = today(*given)
+        environment = values["environment"] | values["course"] | {"asked": values["request"]}
+        return values | {"environment": environment, "course": None, "request": None}
+
+    monkeypatch.setattr(adapters, "adapter_values", earlier)
     with create_bank(url) as bank:
         new = new_adapter(definition=Definition(LABELS))
         bank.put(replace(new, splits=tuple(replace(one, canary=()) for one in new.splits)))
         assert verify_all(bank, level="integrity").ok
         with write_transaction(bank._engine) as connection:
             downgrade(connection, "0001")
+    monkeypatch.undo()
 
 
-def test_a_bank_of_an_older_taskbank_is_refused_until_upgraded(url: str) -> None:
+def test_a_bank_of_an_older_taskbank_is_refused_until_upgraded(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A known older schema is an error that names `taskbank db upgrade`; upgraded, everything
     in it is what was recorded, and it takes what the newer schema has."""
-    _older(url)
+    _older(url, monkeypatch)
     with pytest.raises(SchemaError, match="taskbank db upgrade"):
         Bank(url)
     assert upgrade_bank(url) == "0001"
@@ -107,6 +121,9 @@ def test_a_bank_of_an_older_taskbank_is_refused_until_upgraded(url: str) -> None
         assert verify_all(bank, level="integrity").ok
         assert bank["mood"].definition == Definition(LABELS)
         assert bank.weights(bank["mood"]) == new_adapter().weights
+        assert bank["mood"].environment == new_adapter().environment
+        assert bank["mood"].course == new_adapter().course
+        assert bank["mood"].request == new_adapter().request
         bank.put(new_adapter("other", seed=1))
         bank.put_trial(new_trial())
         assert verify_all(bank, level="integrity").ok
