@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from taskbank.data.fields import preview
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
