@@ -41,7 +41,8 @@ def divided(environment: Mapping[str, Any]) -> dict[str, Any]:
     rest = dict(environment)
     course = {name: rest.pop(name) for name in COURSE if name in rest}
     if "train" in rest:
-        course["at_max_length"] = rest.pop("train")["at_max_length"]
+        train = dict(rest.pop("train"))
+        course |= {"at_max_length": train.pop("at_max_length"), "train": train}
     request = rest.pop("asked", None)
     return {"environment": rest, "course": course, "request": request}
 
