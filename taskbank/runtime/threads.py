@@ -3,7 +3,7 @@
 OpenMP's threads spin at every barrier, for milliseconds, before they sleep. A training passes
 thousands of barriers. Where two trainings share processors, each thread that spins takes the time
 that the other training's threads need to get to their barrier, and both take many times as long.
-scripts/benchmarks/contention.py measures what that costs. Threads that sleep at once give way.
+docs/measured/contention.md has what that costs. Threads that sleep at once give way.
 
 OpenMP reads its settings once, when torch is loaded, so that they have to be made before. The
 number of threads stays as it is: results depend on it, and not on how threads wait.
