@@ -13,12 +13,13 @@ from taskbank.data.fields import Field, preview
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
 from taskbank.kinds.changes import Changes, largest_changes, output_scale
+from taskbank.kinds.confusion import count_classes, resample_classes
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.labels import MAX_LISTED_LABELS, label_space
 from taskbank.kinds.logits import class_changes, margins, softmax
 from taskbank.kinds.metrics import Measurement
-from taskbank.kinds.resampling import RESAMPLES, standard_error_of_mean
+from taskbank.kinds.resampling import standard_error_of_mean
 from taskbank.kinds.text import TextKind
 
 if TYPE_CHECKING:
@@ -138,20 +139,18 @@ class Classification(TextKind):
 
         F1 is computed for the class that the setting `positive` names.
         """
-        from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
-
-        targets, predicted = self.targets(columns, definition), predictions.argmax(axis=1)
-        constant = (targets == targets[0]).all() and (predicted == targets[0]).all()
+        targets = self.targets(columns, definition)
+        counts = count_classes(predictions.argmax(axis=1), targets)
         scores = {
-            "accuracy": accuracy_score(targets, predicted),
-            "f1_macro": f1_score(targets, predicted, average="macro", zero_division=0),
-            "matthews": 0.0 if constant else matthews_corrcoef(targets, predicted),
+            "accuracy": counts.accuracy(),
+            "f1_macro": counts.f1_macro(),
+            "matthews": counts.matthews(),
             "log_loss": _losses(predictions, targets).mean(),
         }
         positive = _positive(definition)
         if positive is not None:
-            scores["f1"] = f1_score(targets == positive, predicted == positive, zero_division=0)
-        return {name: float(value) for name, value in scores.items()}
+            scores["f1"] = counts.f1(positive)
+        return {name: value.item() for name, value in scores.items()}
 
     def metrics(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -164,11 +163,19 @@ class Classification(TextKind):
         targets = self.targets(columns, definition)
         scores = self.scores(predictions, columns, definition)
         accuracy, count = scores["accuracy"], len(targets)
-        errors = _bootstrap_errors(predictions.argmax(axis=1), targets, _positive(definition)) | {
+        samples = resample_classes(predictions.argmax(axis=1), targets)
+        errors = {
             "accuracy": math.sqrt(accuracy * (1 - accuracy) / count),
+            "f1_macro": samples.f1_macro().std(ddof=1),
+            "matthews": samples.matthews().std(ddof=1),
             "log_loss": standard_error_of_mean(_losses(predictions, targets)),
         }
-        return {name: Measurement(value, errors[name], count) for name, value in scores.items()}
+        positive = _positive(definition)
+        if positive is not None:
+            errors["f1"] = samples.f1(positive).std(ddof=1)
+        return {
+            name: Measurement(value, float(errors[name]), count) for name, value in scores.items()
+        }
 
     def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return the logarithms of the classes' shares, the same for every example."""
@@ -229,57 +236,10 @@ def _positive(definition: Definition) -> int | None:
 
 
 def _losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return each example's cross-entropy; scikit-learn computes only the mean."""
+    """Return each example's cross-entropy."""
     shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=1, keepdims=True)
     losses: np.ndarray = (
         np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
     )
     return losses
-
-
-def _bootstrap_errors(
-    predicted: np.ndarray, targets: np.ndarray, positive: int | None
-) -> dict[str, float]:
-    """Return bootstrapped standard errors of F1, macro F1 and Matthews' coefficient.
-
-    They depend only on how often each (target, predicted) cell is drawn, so the resamples
-    draw cells and not examples.
-    """
-    present = np.unique(np.concatenate([targets, predicted]))
-    size = len(present)
-    target_positions, predicted_positions = (
-        np.searchsorted(present, targets),
-        np.searchsorted(present, predicted),
-    )
-    cells, counts = np.unique(target_positions * size + predicted_positions, return_counts=True)
-    rows, columns = np.divmod(cells, size)
-    generator = np.random.default_rng(0)
-    drawn = generator.multinomial(len(targets), counts / len(targets), size=RESAMPLES)
-    target_counts, predicted_counts = np.zeros((RESAMPLES, size)), np.zeros((RESAMPLES, size))
-    hit_counts = np.zeros((RESAMPLES, size))
-    for cell, (row, column) in enumerate(zip(rows, columns, strict=True)):
-        target_counts[:, row] += drawn[:, cell]
-        predicted_counts[:, column] += drawn[:, cell]
-        if row == column:
-            hit_counts[:, row] += drawn[:, cell]
-    total_counts = target_counts + predicted_counts
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # As in scikit-learn, a class counts only if it is a target or a prediction.
-        f1 = np.where(total_counts > 0, 2 * hit_counts / total_counts, np.nan)
-        macro = np.nanmean(f1, axis=1)
-        examples = float(len(targets))
-        covariance = hit_counts.sum(axis=1) * examples - (target_counts * predicted_counts).sum(
-            axis=1
-        )
-        variance = (examples**2 - (target_counts**2).sum(axis=1)) * (
-            examples**2 - (predicted_counts**2).sum(axis=1)
-        )
-        matthews = np.where(variance > 0, covariance / np.sqrt(variance), 0.0)
-    errors = {"f1_macro": macro.std(ddof=1), "matthews": matthews.std(ddof=1)}
-    if positive is not None:
-        index = np.searchsorted(present, positive)
-        occurs = index < size and present[index] == positive
-        f1_of_positive = np.nan_to_num(f1[:, index]) if occurs else np.zeros(RESAMPLES)
-        errors["f1"] = f1_of_positive.std(ddof=1)
-    return {name: float(value) for name, value in errors.items()}

@@ -11,6 +11,7 @@ from taskbank.runtime import environment as environment_module
 from taskbank.verify.verify import verify_all
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["numerics", "version", "backbone"])
 def test_whatever_a_result_depends_on_calls_for_a_new_prediction(
     mood: Bank, predicted: list[int], monkeypatch: pytest.MonkeyPatch, what: str
@@ -22,7 +23,7 @@ def test_whatever_a_result_depends_on_calls_for_a_new_prediction(
         monkeypatch.setattr(environment_module, "NUMERICS", -1)
     elif what == "version":
         monkeypatch.setattr(
-            environment_module, "version", lambda name: "99" if name == "torch" else "1"
+            environment_module, "_version", lambda name: "99" if name == "torch" else "1"
         )
     else:
         from taskbank.verify import conditions
@@ -39,6 +40,7 @@ def test_whatever_a_result_depends_on_calls_for_a_new_prediction(
 # what if
 
 
+@pytest.mark.slow
 def test_what_is_tried_out_leaves_no_trace(mood: Bank) -> None:
     """Products in bfloat16 move the outputs, and the bank does not know that it was asked."""
     before = len(mood.verification_log.verifications())
