@@ -24,7 +24,7 @@ NO_FILE = {
     "bank/catalog/acceptances": "bank/test_verification_log.py accepts; verify/test_verdict.py "
     "sets tolerances",
     "bank/catalog/bank_row": "bank/test_open.py reads it from a new bank",
-    "bank/catalog/raw_rows": "verify/test_integrity.py damages every column that it reads",
+    "bank/catalog/stored_rows": "verify/test_integrity.py damages every column that it reads",
     "bank/catalog/rows": "bank/test_bank.py writes and reads rows of every table",
     "bank/catalog/runs": "verify/test_journal.py interrupts and resumes runs",
     "bank/catalog/seals": "verify/test_integrity.py damages every sealed column",

@@ -40,15 +40,15 @@ class Adaptation:
     Attributes:
         modules: the trained and stored modules, by stored name.
         changes: the changes by module path in the model.
-        mixes: whether a batch may have rows of other tasks too. It may not if the task replaces
-            whole layers, which must be computed for each task alone.
+        supports_mixing: whether a batch may have rows of other tasks too. It may not if the task
+            replaces whole layers, which must be computed for each task alone.
     """
 
-    def __init__(self, backbone: Backbone, *, mixes: bool = True) -> None:
+    def __init__(self, backbone: Backbone, *, supports_mixing: bool = True) -> None:
         self.backbone = backbone
         self.modules = torch.nn.ModuleDict()
         self.changes: dict[str, Change] = {}
-        self.mixes = mixes
+        self.supports_mixing = supports_mixing
 
     def add(self, name: str, module: torch.nn.Module) -> None:
         """Add a module that is trained, and stored under a name."""

@@ -97,7 +97,7 @@ class _WithoutStorage(TorchFunctionMode):
 
 
 def _is_meta(*tensors: Any) -> bool:
-    return all(isinstance(one, torch.Tensor) and one.is_meta for one in tensors)
+    return all(isinstance(tensor, torch.Tensor) and tensor.is_meta for tensor in tensors)
 
 
 def _locate(spec: str) -> tuple[str, str | None, str]:

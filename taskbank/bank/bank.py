@@ -12,7 +12,7 @@ from taskbank.bank.blobs.url import blob_store
 from taskbank.bank.catalog.acceptances import add_tolerance, read_tolerances
 from taskbank.bank.catalog.adapters import (
     add_adapter,
-    check_addable,
+    check_can_add,
     count_adapters,
     kind_of,
     read_adapter,
@@ -277,7 +277,7 @@ class Bank:
 
     # Writing
 
-    def check_addable(self, task: str, kind: str, *, new_version: bool) -> None:
+    def check_can_add(self, task: str, kind: str, *, new_version: bool) -> None:
         """Raise unless an adapter of a given kind can be added under a task's name.
 
         Raises:
@@ -285,7 +285,7 @@ class Bank:
                 another kind.
         """
         with read_transaction(self._engine) as connection:
-            check_addable(task, kind, kind_of(connection, task), new_version=new_version)
+            check_can_add(task, kind, kind_of(connection, task), new_version=new_version)
 
     def add_backbone(self, identity: BackboneIdentity) -> BackboneRecord:
         """Record a backbone unless one with the same fingerprint exists."""

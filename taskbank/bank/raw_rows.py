@@ -8,9 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from taskbank.bank.catalog.raw_rows import CANNOT_BE_READ, READ_ERRORS, sealed_rows, stored_damage
 from taskbank.bank.catalog.rows import child_rows, chunks
 from taskbank.bank.catalog.seals import children_damage
+from taskbank.bank.catalog.stored_rows import (
+    CANNOT_BE_READ,
+    READ_ERRORS,
+    sealed_rows,
+    stored_damage,
+)
 from taskbank.bank.catalog.tables import CHILDREN, SEALED_TABLES, VERIFICATION_CHILDREN, Base
 from taskbank.bank.catalog.triggers import missing_triggers
 

@@ -9,7 +9,7 @@ import click
 
 from taskbank.cli.output import print_findings, print_json
 from taskbank.cli.settings import Settings, data_options, verify_option
-from taskbank.cli.tables import print_table
+from taskbank.cli.text_table import print_table
 from taskbank.runtime.startup import collection_paused
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import click
 
 from taskbank.cli.output import print_json, size
 from taskbank.cli.settings import Settings, data_options
-from taskbank.cli.tables import print_table
+from taskbank.cli.text_table import print_table
 
 
 @click.group()

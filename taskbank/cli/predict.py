@@ -11,7 +11,7 @@ import click
 
 from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
-from taskbank.cli.tables import print_table
+from taskbank.cli.text_table import print_table
 from taskbank.errors import InputError, NotFoundError
 from taskbank.runtime.startup import collection_paused
 

@@ -10,7 +10,7 @@ import click
 
 from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
-from taskbank.cli.tables import print_table, terminal_width
+from taskbank.cli.text_table import print_table, terminal_width
 from taskbank.digests import Json
 from taskbank.errors import NotFoundError
 

@@ -49,7 +49,8 @@ class Encoded:
         input_targets: the loss's targets per input, arrays of shape [inputs, …].
         token_targets: the loss's targets and masks per token, arrays of shape [all tokens]; the
             value for padding is 0.
-        places: where the tokens stand in the examples, in a form that the kind chooses.
+        alignment: which words or characters of the examples the tokens come from, in a form that
+            the kind chooses.
         states: the inputs of the lowest layer to compute. None means that every layer is computed.
     """
 
@@ -57,7 +58,7 @@ class Encoded:
     offsets: np.ndarray
     input_targets: Mapping[str, np.ndarray] = field(default_factory=dict)
     token_targets: Mapping[str, np.ndarray] = field(default_factory=dict)
-    places: Any = None
+    alignment: Any = None
     states: States | None = None
 
     def __len__(self) -> int:

@@ -148,7 +148,7 @@ def encode_windows(
     inner = encoded.offsets[1:-1]
     starts, ends = (np.split(_flat(table, name), inner) for name in ("starts", "ends"))
     windows = [Window(*fields) for fields in zip(examples.tolist(), starts, ends, strict=True)]
-    return replace(encoded, places=windows), windows
+    return replace(encoded, alignment=windows), windows
 
 
 def truncate(tokenizer: Any, texts: Sequence[str], tokens: int) -> list[str]:

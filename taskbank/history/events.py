@@ -42,14 +42,22 @@ def bank_events(bank: Bank) -> list[Event]:
         Event(record.created_at, "added", record.ref, None, record.metric, record.score)
         for record in bank.adapters(retired=True)
     ]
-    for one in bank.verification_log.verifications():
-        parts = [f"{one.checked} checked"]
-        if one.confirmed:
-            parts.append(f"{one.confirmed} confirmed by earlier verifications")
-        statuses = sorted(one.statuses.items())
+    for verification in bank.verification_log.verifications():
+        parts = [f"{verification.checked} checked"]
+        if verification.confirmed:
+            parts.append(f"{verification.confirmed} confirmed by earlier verifications")
+        statuses = sorted(verification.statuses.items())
         parts += [f"{count} {status}" for status, count in statuses if status != "ok"]
-        parts.append("all is well" if one.ok else "problems found")
-        events.append(Event(one.finished_at, "verified", one.level, one.id, ", ".join(parts)))
+        parts.append("all is well" if verification.ok else "problems found")
+        events.append(
+            Event(
+                verification.finished_at,
+                "verified",
+                verification.level,
+                verification.id,
+                ", ".join(parts),
+            )
+        )
     for run in bank.verification_log.unfinished_runs():
         result = f"incomplete, {run.adapters} adapters observed; continue with verify-all --resume"
         events.append(Event(run.started_at, "interrupted", run.level, None, result))
@@ -72,15 +80,15 @@ def _task_events(bank: Bank, task: str) -> Iterator[Event]:
     for record in bank.adapters(task=task, retired=True):
         result = f"{record.metric} on {record.split}" + (", now retired" if record.retired else "")
         yield Event(record.created_at, "added", record.ref, None, result, record.score)
-    for one in bank.verification_log.results(task=task):
+    for verified in bank.verification_log.results(task=task):
         yield Event(
-            one.finished_at,
+            verified.finished_at,
             "verified",
-            f"{task}@{one.version}",
-            one.verification,
-            f"{one.status} ({one.level})",
-            one.observed,
-            one.flips,
+            f"{task}@{verified.version}",
+            verified.verification,
+            f"{verified.status} ({verified.level})",
+            verified.observed,
+            verified.flips,
         )
     for accepted in bank.verification_log.acceptances(task):
         about = f"{task}@{accepted.version}"

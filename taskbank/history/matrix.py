@@ -51,7 +51,7 @@ class Matrix:
 
     def to_json(self) -> dict[str, Json]:
         """Return the JSON form that `taskbank history --matrix --json` prints."""
-        rows = [[None if np.isnan(one) else float(one) for one in row] for row in self.scores]
+        rows = [[None if np.isnan(value) else float(value) for value in row] for row in self.scores]
         return {
             "tasks": list(self.tasks),
             "metrics": list(self.metrics),
@@ -107,12 +107,12 @@ def recorded_scores(
     Returns:
         time, task, version and score, in chronological order.
     """
-    added = [(one.created_at, one.task, one.version, one.score) for one in records]
-    versions = {(one.task, one.version) for one in records}
+    added = [(record.created_at, record.task, record.version, record.score) for record in records]
+    versions = {(record.task, record.version) for record in records}
     scores = bank.verification_log.scores()
     verified = [
-        (one.at, one.task, one.version, one.score)
-        for one in scores
-        if (one.task, one.version) in versions
+        (score.at, score.task, score.version, score.score)
+        for score in scores
+        if (score.task, score.version) in versions
     ]
     return sorted(added + verified)

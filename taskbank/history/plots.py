@@ -87,7 +87,7 @@ def draw_task(task: str, events: Sequence[Event], path: Path) -> None:
             positions = [number for number, event in enumerate(scored) if event.what == what]
             axes.scatter(
                 times[positions],
-                [scores[one] for one in positions],
+                [scores[position] for position in positions],
                 marker=marker,
                 color=color,
                 label=what,

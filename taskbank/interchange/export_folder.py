@@ -146,7 +146,7 @@ def _check_contents(source: Path, new: NewAdapter, kind: Kind) -> None:
     }
     _ = new.score  # raises if the task's own metric is not among its metrics
     splits = [split.name for split in new.splits]
-    measured = [(one.split, one.name) for one in new.metrics]
+    measured = [(metric.split, metric.name) for metric in new.metrics]
     if new.split not in splits or any(len(set(names)) < len(names) for names in (splits, measured)):
         raise InputError(
             f"{source} cannot be imported: it must have split {new.split!r}, and each split and "

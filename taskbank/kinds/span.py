@@ -145,7 +145,7 @@ class Span:
 
     def predictions(self, outputs: np.ndarray, encoded: Encoded) -> np.ndarray:
         """Return the best answers of each example over its windows; outputs: [tokens, 2]."""
-        windows: Sequence[Window] = encoded.places
+        windows: Sequence[Window] = encoded.alignment
         count = windows[-1].example + 1
         nulls = np.full(count, np.inf, dtype=np.float64)
         spans: list[dict[tuple[int, int], float]] = [{} for _ in range(count)]

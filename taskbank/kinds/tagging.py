@@ -83,7 +83,7 @@ class Tagging:
             for tag in tags:
                 if tag not in known:
                     listed = ", ".join(
-                        preview(one) for one in definition.labels[:MAX_LISTED_LABELS]
+                        preview(label) for label in definition.labels[:MAX_LISTED_LABELS]
                     )
                     raise DataError(
                         f"row {row} of {origin} has the tag {preview(tag)}, which train does not "
@@ -126,7 +126,9 @@ class Tagging:
             positions = _positions(columns, definition)
             classes[tokens[tokens >= 0]] = 1 + positions[tokens >= 0]
             targets = {"targets": classes}
-        return replace(encoded, token_targets=targets, places=Words(tokens, _outside(definition)))
+        return replace(
+            encoded, token_targets=targets, alignment=Words(tokens, _outside(definition))
+        )
 
     def loss(
         self,
@@ -153,10 +155,10 @@ class Tagging:
 
     def predictions(self, outputs: np.ndarray, encoded: Encoded) -> np.ndarray:
         """Return the outputs of each word's first sub-word."""
-        places: Words = encoded.places
-        predictions: np.ndarray = outputs[places.tokens]
-        missing = places.tokens < 0
-        predictions[missing] = np.eye(outputs.shape[1], dtype=np.float32)[places.outside]
+        words: Words = encoded.alignment
+        predictions: np.ndarray = outputs[words.tokens]
+        missing = words.tokens < 0
+        predictions[missing] = np.eye(outputs.shape[1], dtype=np.float32)[words.outside]
         return predictions
 
     def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:

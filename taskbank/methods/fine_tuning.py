@@ -36,7 +36,7 @@ def adapt(
         present = dict(backbone.model.named_children())
         above = [path for path in backbone.architecture.top if path in present]
         paths = [*layers, *above]
-    adaptation = Adaptation(backbone, mixes=False)
+    adaptation = Adaptation(backbone, supports_mixing=False)
     adaptation.add("model", replace_modules(adaptation, paths))
     return adaptation
 

@@ -54,7 +54,7 @@ def predict_mixed(backbone: Backbone, requests: Sequence[PredictionRequest]) -> 
         float32 outputs per request, as `taskbank.model.predict.predict_outputs` returns them.
     """
     outputs_of: dict[int, np.ndarray] = {}
-    mixed = [number for number, request in enumerate(requests) if request.model.mixes]
+    mixed = [number for number, request in enumerate(requests) if request.model.supports_mixing]
     if len(mixed) > 1:
         outputs = _predict_together(backbone, [requests[number] for number in mixed])
         outputs_of |= dict(zip(mixed, outputs, strict=True))

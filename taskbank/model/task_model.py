@@ -60,12 +60,12 @@ class TaskModel(torch.nn.Module):
         return 0 < self.adaptation.lowest_layer < self.backbone.identity.layers
 
     @property
-    def mixes(self) -> bool:
+    def supports_mixing(self) -> bool:
         """Whether inputs of other tasks may share a batch with this task's inputs."""
         adaptation = self.adaptation
         return (
             self.backbone.supports_packing
-            and adaptation.mixes
+            and adaptation.supports_mixing
             and adaptation.lowest_layer < self.backbone.identity.layers
         )
 

@@ -107,7 +107,7 @@ def add_task(
     with ExitStack() as stack:
         opened = bank if isinstance(bank, Bank) else open_if_exists(bank, backbone, stack)
         if opened is not None and stored:
-            opened.check_addable(spec.name, spec.kind, new_version=new_version)
+            opened.check_can_add(spec.name, spec.kind, new_version=new_version)
         plan = plan_task(spec)
         loaded = resolve_backbone(opened, backbone, device)
         fit_to_backbone(

@@ -47,6 +47,8 @@ def resolve_backbone(bank: Bank | None, spec: str | None, device: str | None) ->
     records = bank.backbones() if bank is not None else ()
     if len(records) == 1:
         return load_recorded_backbone(records[0], device=device)
+    if not records:
+        raise InputError("the bank has no backbone yet: name one with --backbone SPEC")
     raise InputError(
         f"the bank has {len(records)} backbones"
         + "".join(f"\n  {record.identity.spec}" for record in records)

@@ -158,7 +158,7 @@ def _plan_entries(
             if outcome is not None:
                 outcomes[task_plan.name] = outcome
             elif task_plan.stored:
-                bank.check_addable(task_plan.name, task_plan.kind.name, new_version=new_version)
+                bank.check_can_add(task_plan.name, task_plan.kind.name, new_version=new_version)
 
     problems = [_check(entry, partial(plan, entry)) for entry in entries]
     return plans, outcomes, problems

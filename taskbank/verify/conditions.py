@@ -119,7 +119,7 @@ def digest_circumstances(record: AdapterRecord, backbone: str, numerics: Mapping
             "method": [record.method, dict(record.options)],
             "definition": [list(record.labels), dict(record.settings)],
             "max_length": record.training["max_length"],
-            "splits": [[one.name, one.digest, one.reference] for one in record.splits],
+            "splits": [[split.name, split.digest, split.reference] for split in record.splits],
             "backbone": backbone,
             "numerics": dict(numerics),
         }

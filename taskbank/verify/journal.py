@@ -34,10 +34,15 @@ class Journal:
     def read(self, record: AdapterRecord, circumstances: str) -> Observed | None:
         """Return earlier predictions and noise, by split; None unless every split was observed."""
         observations = self.earlier.get((record.id, circumstances), ())
-        if {one.split for one in observations} != {split.name for split in record.splits}:
+        if {observation.split for observation in observations} != {
+            split.name for split in record.splits
+        }:
             return None
         try:
-            return {one.split: (self.log.predictions(one), one.noise) for one in observations}
+            return {
+                observation.split: (self.log.predictions(observation), observation.noise)
+                for observation in observations
+            }
         except TaskbankError:  # the bytes are missing or damaged: predict again
             return None
 

@@ -54,8 +54,8 @@ def measure_noise(
     if torch.get_num_threads() > 1:
         with use_threads(1):
             predictions.append(predict_examples(model, kind, encoded))
-    changes = [kind.changes(observed, one, columns, definition) for one in predictions]
-    moved = np.concatenate([one.moved for one in changes])
+    changes = [kind.changes(observed, other, columns, definition) for other in predictions]
+    moved = np.concatenate([change.moved for change in changes])
     largest = float(moved[np.isfinite(moved)].max(initial=0.0))
     return max(SAFETY_FACTOR * largest, minimum_noise(changes[0].scale))
 

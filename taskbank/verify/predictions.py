@@ -43,7 +43,7 @@ def load_given_backbone(bank: Bank, conditions: Conditions) -> Backbone | None:
     if isinstance(given, str):
         given = load_backbone(given, conditions.device)
     if given is not None and "backbone" not in conditions.overrides:
-        known = {one.fingerprint: one for one in bank.backbones()}
+        known = {stored.fingerprint: stored for stored in bank.backbones()}
         if given.identity.fingerprint not in known and known:
             check_backbone(given, next(iter(known.values())))
     return given
@@ -100,8 +100,8 @@ def gather_evidence(
                 bar.update(len(group))
                 continue
             observer = Observer(bank, loaded, level, conditions, journal, still_holds)
-            for one in observer.observe(group):
-                evidence.append(one)
+            for item in observer.observe(group):
+                evidence.append(item)
                 bar.update()
     return findings, evidence
 

@@ -53,12 +53,12 @@ class Evidence:
     @property
     def main_comparison(self) -> Comparison:
         """The comparison of the adapter's scored split."""
-        return next(one for one in self.comparisons if one.split.name == self.record.split)
+        return next(c for c in self.comparisons if c.split.name == self.record.split)
 
     @property
     def disagreements(self) -> tuple[str, ...]:
         """The recorded metrics that the reference predictions contradict."""
-        return tuple(text for one in self.comparisons for text in one.disagreements)
+        return tuple(text for c in self.comparisons for text in c.disagreements)
 
 
 def judge(
@@ -78,14 +78,14 @@ def judge(
     """
     findings: list[Finding] = []
     results = []
-    p_values = [one.main_comparison.p_value for one in evidence if one.comparisons]
+    p_values = [item.main_comparison.p_value for item in evidence if item.comparisons]
     corrected = iter(holm(p_values))
-    for one in evidence:
-        p_value = next(corrected) if one.comparisons else 1.0
-        own_tolerance = (tolerances or {}).get(one.record.task, tolerance)
-        own_findings = list(_findings(one, p_value, own_tolerance, strict=strict))
+    for item in evidence:
+        p_value = next(corrected) if item.comparisons else 1.0
+        own_tolerance = (tolerances or {}).get(item.record.task, tolerance)
+        own_findings = list(_findings(item, p_value, own_tolerance, strict=strict))
         findings += own_findings
-        results.append(_result(one, own_findings, p_value))
+        results.append(_result(item, own_findings, p_value))
     return findings, results
 
 
@@ -120,10 +120,11 @@ def _findings(
         yield finding("metrics", disagreement)
     if evidence.disagreements or not evidence.comparisons:
         return
-    for one in evidence.comparisons:
-        if one.broken:
+    for comparison in evidence.comparisons:
+        if comparison.broken:
             message = (
-                f"{one.describe()}. {one.broken:,} predictions are NaN or infinite. {NEXT_STEP}"
+                f"{comparison.describe()}. {comparison.broken:,} predictions are NaN or infinite. "
+                f"{NEXT_STEP}"
             )
             yield finding("regression", message)
             return
@@ -140,9 +141,10 @@ def _findings(
     if reason:
         yield finding("regression", f"{main.describe()}. {reason.capitalize()}. {NEXT_STEP}")
     elif strict:
-        for one in evidence.comparisons:
-            if one.real_flips:
-                message = f"{one.describe()}. --strict treats every changed prediction as a failure"
+        for comparison in evidence.comparisons:
+            if comparison.real_flips:
+                description = comparison.describe()
+                message = f"{description}. --strict treats every changed prediction as a failure"
                 yield finding("strict", message)
 
 
@@ -163,7 +165,7 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
             canaries=evidence.canaries,
         )
     main = evidence.main_comparison
-    shift = max(one.shift for one in comparisons)
+    shift = max(comparison.shift for comparison in comparisons)
     return TaskResult(
         record.task,
         record.version,
@@ -171,17 +173,21 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
         record.metric,
         main.recorded,
         main.observed,
-        sum(len(one.flips) for one in comparisons),
-        sum(one.split.rows for one in comparisons),
+        sum(len(comparison.flips) for comparison in comparisons),
+        sum(comparison.split.rows for comparison in comparisons),
         shift if math.isfinite(shift) else None,
-        noise=max(one.noise for one in comparisons),
-        within_noise=sum(len(one.flips) - one.real_flips for one in comparisons),
-        negative_flips=sum(one.effects("worse") for one in comparisons),
-        positive_flips=sum(one.effects("better") for one in comparisons),
+        noise=max(comparison.noise for comparison in comparisons),
+        within_noise=sum(
+            len(comparison.flips) - comparison.real_flips for comparison in comparisons
+        ),
+        negative_flips=sum(comparison.effects("worse") for comparison in comparisons),
+        positive_flips=sum(comparison.effects("better") for comparison in comparisons),
         p_value=p_value,
         circumstances=evidence.circumstances,
-        metrics={one.split.name: dict(one.metrics) for one in comparisons},
-        flipped=tuple(flip for one in comparisons for flip in one.flips[:SHOWN_FLIPS]),
+        metrics={comparison.split.name: dict(comparison.metrics) for comparison in comparisons},
+        flipped=tuple(
+            flip for comparison in comparisons for flip in comparison.flips[:SHOWN_FLIPS]
+        ),
     )
 
 
@@ -194,4 +200,4 @@ def _status(evidence: Evidence, checks: set[str]) -> Status:
         return "regressed"
     if evidence.confirmation is not None and evidence.confirmation.status == "changed":
         return "changed"
-    return "changed" if any(one.moved for one in evidence.comparisons) else "ok"
+    return "changed" if any(comparison.moved for comparison in evidence.comparisons) else "ok"

@@ -136,16 +136,16 @@ def _results(
         (finding.task, finding.version) for finding in findings if finding.check == "row"
     }
     return tuple(
-        by_ref.get((one.task, one.version))
+        by_ref.get((adapter.task, adapter.version))
         or TaskResult(
-            one.task,
-            one.version,
-            "damaged" if (one.task, one.version) in damaged_rows else one.status,
-            one.metric,
-            one.score,
+            adapter.task,
+            adapter.version,
+            "damaged" if (adapter.task, adapter.version) in damaged_rows else adapter.status,
+            adapter.metric,
+            adapter.score,
         )
-        for one in integrity.adapters
-        if not one.retired
+        for adapter in integrity.adapters
+        if not adapter.retired
     )
 
 
@@ -156,14 +156,14 @@ def _read_records(bank: Bank, integrity: Integrity) -> tuple[list[AdapterRecord]
     except TaskbankError:  # one unreadable adapter is enough to raise
         known = {}
     records, findings = [], []
-    for one in integrity.adapters:
-        if not one.intact:
+    for adapter in integrity.adapters:
+        if not adapter.intact:
             continue
         try:
-            found = known.get((one.task, one.version))
-            records.append(found or bank[f"{one.task}@{one.version}"])
+            found = known.get((adapter.task, adapter.version))
+            records.append(found or bank[f"{adapter.task}@{adapter.version}"])
         except TaskbankError as error:  # it was changed or removed in the meantime
-            findings.append(Finding(one.task, one.version, "row", str(error)))
+            findings.append(Finding(adapter.task, adapter.version, "row", str(error)))
     return records, findings
 
 

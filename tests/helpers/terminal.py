@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from taskbank.cli import tables, trials
+from taskbank.cli import text_table, trials
 from taskbank.cli.main import run
-from taskbank.cli.tables import print_table
+from taskbank.cli.text_table import print_table
 
 
 class Terminal:
@@ -58,7 +58,7 @@ class Screen:
 
     def widen(self, width: int | None) -> None:
         """Be a terminal of a width, or none."""
-        for module in (tables, trials):
+        for module in (text_table, trials):
             self.monkeypatch.setattr(module, "terminal_width", lambda: width)
 
     def table(self, width: int | None, *given: Any) -> list[str]:

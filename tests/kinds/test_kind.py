@@ -304,6 +304,7 @@ def scored(taught: Taught) -> Iterator[tuple[np.ndarray, Columns, Definition]]:
     yield kind.constant_baseline(one, definition), one, definition
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_every_metric_has_its_value_and_its_error(taught: Taught) -> None:
     """Metrics are the scores, none is missing, and errors are numbers even where nothing varies."""
@@ -405,6 +406,7 @@ def test_what_is_predicted_differently_is_a_change(taught: Taught) -> None:
     assert (found.changed & ~found.within(NOISE * found.scale)).any()
 
 
+@pytest.mark.slow
 def test_a_near_tie_is_told_from_a_change(taught: Taught) -> None:
     """Outputs that cross from one answer to the next by less than rounding are a near miss."""
     kind, columns, definition = taught.kind, taught.columns, taught.definition

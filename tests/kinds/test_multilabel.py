@@ -78,6 +78,7 @@ def test_labels_that_nobody_has_score_nought() -> None:
     assert f1_score(np.zeros((2, 6)), np.zeros((2, 6)), average="micro", zero_division=0) == 0
 
 
+@pytest.mark.slow
 def test_errors_are_what_resampling_examples_gives() -> None:
     """The quick bootstrap agrees with one that scores resampled examples with scikit-learn."""
     wanted, logits, columns = chance(4)
@@ -92,6 +93,7 @@ def test_errors_are_what_resampling_examples_gives() -> None:
     assert errors == pytest.approx(np.std(plain, axis=0), rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [8, 120])
 def test_each_threshold_is_the_best_of_all(rows: int) -> None:
     """No other threshold of the grid gives its label a better F1, nor an equal one nearer to ½."""

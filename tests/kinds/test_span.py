@@ -203,7 +203,7 @@ def windows_with(encoded: Encoded, start: int, end: int) -> list[int]:
     """Return the windows that have every character from start to end."""
     return [
         number
-        for number, window in enumerate(encoded.places)
+        for number, window in enumerate(encoded.alignment)
         if (window.starts[window.inside] <= start).any()
         and (window.ends[window.inside] >= end).any()
         and window.starts[window.inside].min() <= start
@@ -219,13 +219,13 @@ def test_only_windows_that_hold_the_answer_point_at_it(place: int) -> None:
     assert len(encoded) > 3
     holding = windows_with(encoded, start, start + 6)
     assert holding
-    for number, window in enumerate(encoded.places):
+    for number, window in enumerate(encoded.alignment):
         first, last = encoded.input_targets["first"][number], encoded.input_targets["last"][number]
         if number in holding:
             assert context[window.starts[first] : window.ends[last]] == "lovely"
         else:
             assert (first, last) == (0, 0)
-    read = {int(s) for w in encoded.places for s in w.starts[w.inside]}
+    read = {int(s) for w in encoded.alignment for s in w.starts[w.inside]}
     assert read == {match.start() for match in re.finditer(r"\S+", context)}
 
 
@@ -239,7 +239,7 @@ def test_a_window_that_cuts_the_answer_points_at_its_first_token() -> None:
         row = ("is", context, {"text": [context[start:end]], "answer_start": [start]})
         encoded = SPAN.encode(make_tokenizer(), columns_of(row), ANSWERED, 20, labelled=True)
         whole = 0
-        for number, window in enumerate(encoded.places):
+        for number, window in enumerate(encoded.alignment):
             one, other = (
                 encoded.input_targets["first"][number],
                 encoded.input_targets["last"][number],
@@ -260,7 +260,7 @@ def test_an_answer_is_found_that_begins_or_ends_with_what_has_no_token() -> None
         columns = columns_of(("is", context, answers(text, context=context)))
         encoded = SPAN.encode(make_tokenizer(), columns, ANSWERED, 24, labelled=True)
         first, last = encoded.input_targets["first"][0], encoded.input_targets["last"][0]
-        window = encoded.places[0]
+        window = encoded.alignment[0]
         assert context[window.starts[first] : window.ends[last]] == token
 
 
@@ -272,7 +272,7 @@ def test_an_answer_in_a_late_window_is_predicted() -> None:
     outputs = np.zeros((encoded.offsets[-1], 2), dtype=np.float32)
     outputs[encoded.offsets[:-1]] = 5  # every window says that there is no answer
     number = windows_with(encoded, start, start + 6)[-1]
-    window = encoded.places[number]
+    window = encoded.alignment[number]
     token = encoded.offsets[number] + int(np.flatnonzero(window.starts == start)[0])
     outputs[token] = 7
     outputs[encoded.offsets[number]] = 1
@@ -285,6 +285,7 @@ def test_an_answer_in_a_late_window_is_predicted() -> None:
     assert predictions[1, 0] == 10
 
 
+@pytest.mark.slow
 def test_a_model_that_learned_reads_long_contexts_to_their_end(backbone: Backbone) -> None:
     """Trained on windows, a tiny model finds the good word wherever in a long text it stands."""
     chance = random.Random(0)
@@ -319,7 +320,7 @@ def test_answers_are_neither_backwards_nor_endless() -> None:
     generator = np.random.default_rng(0)
     outputs = generator.normal(size=(encoded.offsets[-1], 2)).astype(np.float32)
     predictions = SPAN.predictions(outputs, encoded)
-    window, own = encoded.places[0], np.flatnonzero(encoded.places[0].inside)
+    window, own = encoded.alignment[0], np.flatnonzero(encoded.alignment[0].inside)
     every = {
         (int(window.starts[i]), int(window.ends[j])): float(outputs[i, 0]) + float(outputs[j, 1])
         for i in sorted(own, key=lambda i: -outputs[i, 0])[:CANDIDATES]
@@ -347,6 +348,7 @@ def test_a_long_question_leaves_room_for_the_context() -> None:
     assert encoded.lengths.tolist() == [MAX_QUESTION + len(PLAIN * 2) + 3]
 
 
+@pytest.mark.slow
 def test_any_length_and_any_text_can_be_encoded() -> None:
     """From the least length on, no question or context is too long, too short or too odd."""
     signs = ["good", "x", "xyzzy", "\U0001f642", "\u200b", "é", "...", "\u4e2d\u6587", " "]
@@ -360,7 +362,7 @@ def test_any_length_and_any_text_can_be_encoded() -> None:
             rows.append((question, context, answers()))
         encoded = SPAN.encode(tokenizer, columns_of(*rows), MAYBE, length, labelled=True)
         assert encoded.lengths.max() <= length
-        assert {window.example for window in encoded.places} == set(range(30))
+        assert {window.example for window in encoded.alignment} == set(range(30))
     with pytest.raises(InputError, match=r"max_length is 4: .*needs at least 5"):
         SPAN.encode(tokenizer, columns_of(*rows), MAYBE, 4, labelled=True)
 
@@ -396,7 +398,7 @@ def test_the_loss_looks_at_the_context_and_the_first_token_only() -> None:
     loss = SPAN.loss(outputs.requires_grad_(), told, None)
     loss.backward()
     expected = torch.zeros(outputs.shape[:2], dtype=torch.bool)
-    for row, window in enumerate(encoded.places):
+    for row, window in enumerate(encoded.alignment):
         expected[row, : len(window.inside)] = torch.from_numpy(window.inside)
     expected[:, 0] = True
     assert outputs.grad is not None

@@ -135,6 +135,7 @@ def test_sentences_without_entities_score_nought_and_say_nothing() -> None:
     assert {one.standard_error for one in found.values()} == {0}
 
 
+@pytest.mark.slow
 def test_errors_are_what_resampling_examples_gives() -> None:
     """The quick bootstrap over counts agrees with one that scores sentences by seqeval."""
     chance, definition = random.Random(0), Definition(BIO)
@@ -153,7 +154,7 @@ def test_errors_are_what_resampling_examples_gives() -> None:
 
 def read_at(encoded: Encoded, tokenizer: Any) -> list[str]:
     """Return the token that each word is read at."""
-    ids = encoded.flat["input_ids"][encoded.places.tokens]
+    ids = encoded.flat["input_ids"][encoded.alignment.tokens]
     return list(tokenizer.convert_ids_to_tokens(ids.tolist()))
 
 
@@ -179,7 +180,7 @@ def test_every_word_of_a_long_text_is_read_once_where_it_has_most_context(max_le
     encoded = TAGGING.encode(tokenizer, columns, definition, max_length, labelled=True)
     assert encoded.lengths.max() <= max_length
     flat = [word for own in words for word in own]
-    tokens = encoded.places.tokens
+    tokens = encoded.alignment.tokens
     assert len(set(tokens.tolist())) == len(flat)
     firsts = [tokenizer.tokenize(word)[0] for word in flat]
     assert read_at(encoded, tokenizer) == firsts
@@ -204,7 +205,7 @@ def test_a_character_of_several_tokens_is_read_at_its_first(max_length: int) -> 
         tokenizer, columns, Definition(("B-a", "I-a", "O")), max_length, labelled=True
     )
     assert read_at(encoded, tokenizer) == [tokenizer.tokenize(word)[0] for word in words]
-    assert len(set(encoded.places.tokens.tolist())) == len(words)
+    assert len(set(encoded.alignment.tokens.tolist())) == len(words)
 
 
 def test_a_window_that_begins_inside_a_word_does_not_read_it() -> None:
@@ -227,7 +228,7 @@ def test_a_token_that_begins_with_the_space_before_it_is_of_its_word() -> None:
     assert found[1] == (3, 9), "this test needs a tokenizer whose tokens begin with a space"
     columns = columns_of((["Ada", "lives", "here"], ["B-a", "O", "O"]), (["here"], ["O"]))
     encoded = TAGGING.encode(tokenizer, columns, Definition(("B-a", "O")), 48, labelled=True)
-    assert encoded.places.tokens.tolist() == [0, 1, 2, 3]
+    assert encoded.alignment.tokens.tolist() == [0, 1, 2, 3]
 
 
 def test_a_word_that_has_no_token_is_outside(backbone: Backbone) -> None:
@@ -235,7 +236,7 @@ def test_a_word_that_has_no_token_is_outside(backbone: Backbone) -> None:
     columns = columns_of((["it", "\u200b", "was"], ["O", "B-per", "O"]), (["\u200b"], ["O"]))
     definition = Definition(BIO)
     encoded = TAGGING.encode(backbone.tokenizer, columns, definition, 48, labelled=True)
-    assert (encoded.places.tokens < 0).tolist() == [False, True, False, True]
+    assert (encoded.alignment.tokens < 0).tolist() == [False, True, False, True]
     assert (encoded.token_targets["targets"] > 0).sum() == 2
     model = task_model(backbone, TAGGING, definition, "houlsby", {"size": 4}, 0)
     predictions = predict_examples(model, TAGGING, encoded)

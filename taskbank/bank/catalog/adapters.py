@@ -77,7 +77,7 @@ def _insert_task(connection: Connection, name: str, kind: str, *, new_version: b
         select(TaskRow.kind).where(TaskRow.id == task_id).with_for_update()
     ).scalar_one()
     if not created:
-        check_addable(name, kind, found, new_version=new_version)
+        check_can_add(name, kind, found, new_version=new_version)
     return task_id
 
 
@@ -255,7 +255,7 @@ def _adapter_record(
     )
 
 
-def check_addable(name: str, kind: str, existing: str | None, *, new_version: bool) -> None:
+def check_can_add(name: str, kind: str, existing: str | None, *, new_version: bool) -> None:
     """Raise unless an adapter of a given kind can be added under a task's name.
 
     Args:

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from taskbank.bank.catalog.raw_rows import sealed_rows, stored_damage
 from taskbank.bank.catalog.rows import insert_row
+from taskbank.bank.catalog.stored_rows import sealed_rows, stored_damage
 from taskbank.bank.catalog.tables import BankRow
 from taskbank.errors import DamagedError
 from taskbank.runtime.clock import now
