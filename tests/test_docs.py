@@ -328,6 +328,7 @@ def test_the_site_is_not_built_with_a_broken_reference(project: Path, broken: st
 # Generated sections and pictures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_the_generated_sections_of_a_page_are_those_of_the_code(page: Path) -> None:
     """Generating the sections of a page again changes nothing.

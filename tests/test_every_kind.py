@@ -24,6 +24,8 @@ from taskbank.verify.compare import compare
 from taskbank.verify.verdict import Evidence, judge
 from tests.helpers.rows import ROWS, write_jsonl
 
+pytestmark = pytest.mark.slow  # a task of every kind is trained first
+
 KINDS = plugins.names("kinds")
 QUICK: dict[str, Any] = {
     "options": {"size": 4},

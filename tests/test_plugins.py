@@ -117,6 +117,7 @@ def test_help_names_methods_and_kinds_of_other_packages(printed: Callable[..., s
     assert "context, source)" in text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("outside")
 def test_a_task_is_added_with_a_method_and_a_kind_of_another_package(
     rows: str, folder: Path, printed: Callable[..., str]

@@ -78,6 +78,7 @@ def test_an_old_schema_is_refused_until_it_is_upgraded(url: str) -> None:
         assert len(bank) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["integrity", "full", "changed"])
 def test_the_bank_verifies(previous: Bank, level: Any) -> None:
     """At every level nothing is found, and every adapter predicts its reference."""
@@ -118,6 +119,7 @@ def test_history_aliases_tolerances_and_references_are_kept(previous: Bank) -> N
     assert split.reference != split.predictions
 
 
+@pytest.mark.slow
 def test_a_new_version_is_added(previous: Bank) -> None:
     """A task of the bank gets a version more, which verifies beside the old ones."""
     added = taskbank.add_task(
@@ -147,6 +149,7 @@ def test_the_export_is_imported(tmp_path: Path) -> None:
         assert taskbank.verify_all(bank, backbone=BACKBONE).ok
 
 
+@pytest.mark.slow
 def test_the_checkpoint_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A training that was interrupted after two of three epochs trains the third alone."""
     recorded = EXPECTED["resumed"]

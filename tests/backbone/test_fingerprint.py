@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 from safetensors.torch import load_file, save_file
 
 from taskbank.backbone.load import load_backbone
@@ -24,6 +25,7 @@ def test_a_fingerprint_is_the_same_for_the_same_files_and_after_use(folder: Path
     assert load_backbone(str(folder)).identity == first.identity
 
 
+@pytest.mark.slow
 def test_each_part_of_the_fingerprint_notices_its_own_change(folder: Path, tmp_path: Path) -> None:
     """One weight, one configuration value or the tokenizer's casing each change one digest."""
     before = load_backbone(str(folder)).identity

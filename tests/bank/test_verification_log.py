@@ -17,6 +17,7 @@ from taskbank.verify.verify import verify_all
 from tests.helpers.tampering import nudge, replica
 
 
+@pytest.mark.slow
 def test_what_is_accepted_is_the_reference_and_the_old_one_is_kept(mood: Bank) -> None:
     """A changed task is `ok` once what it predicts was accepted; the reason and what it predicted
     before stay in the bank."""
@@ -37,6 +38,7 @@ def test_what_is_accepted_is_the_reference_and_the_old_one_is_kept(mood: Bank) -
     assert reasons == ["the new library is right"] * 2
 
 
+@pytest.mark.slow
 def test_what_cannot_be_accepted(mood: Bank) -> None:
     """A verification that did not see it, that is not there, or saw nothing new; no reason."""
     mood.put(replica(mood, "other", nudge))
@@ -57,6 +59,7 @@ def test_what_cannot_be_accepted(mood: Bank) -> None:
         mood.accept("other@1", both.id, "why not")
 
 
+@pytest.mark.slow
 def test_what_is_accepted_is_what_that_verification_saw(
     mood: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import taskbank
 from taskbank.cli.main import run
 
 
+@pytest.mark.slow
 def test_a_version_that_is_worse_does_not_get_the_alias(
     tmp_path: Path, folder: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from taskbank.cli.main import run
 from tests.helpers.adapters import new_adapter, record_finding
 
 
+@pytest.mark.slow
 def test_the_command_shows_it(
     bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from tests.helpers.adapters import new_adapter
 from tests.helpers.terminal import Terminal, process
 
 
+@pytest.mark.slow
 def test_a_long_list_is_cut_for_people_and_whole_for_scripts(
     bank: Bank, capsys: pytest.CaptureFixture[str]
 ) -> None:

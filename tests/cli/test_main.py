@@ -51,6 +51,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "taskbank, version 0.1.0\n"
 
 
+@pytest.mark.slow
 def test_a_session_from_nothing_to_verified(
     url: str, folder: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

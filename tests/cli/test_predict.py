@@ -35,6 +35,7 @@ def test_texts_come_from_a_file_too(terminal: Terminal, tmp_path: Path) -> None:
     terminal("predict", "mood", "x", "--file", "texts.txt", code=2)
 
 
+@pytest.mark.slow
 def test_the_command_keeps_no_more_adapters_than_it_computes_with(
     bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +70,7 @@ def test_the_command_keeps_no_more_adapters_than_it_computes_with(
     assert 2 * 2 <= most <= 2 * 2 + 1
 
 
+@pytest.mark.slow
 def test_many_tasks_are_asked_on_the_command_line(
     bank: Bank, backbone: Backbone, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

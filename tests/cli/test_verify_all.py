@@ -9,6 +9,7 @@ from taskbank.cli.main import run
 from tests.helpers.tampering import nudge, replica
 
 
+@pytest.mark.slow
 def test_the_command_line_has_it_all(mood: Bank, capsys: pytest.CaptureFixture[str]) -> None:
     """Levels, trying out, accepting and tolerances, with what they say."""
     mood.put(replica(mood, "other", nudge))

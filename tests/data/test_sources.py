@@ -60,6 +60,7 @@ def test_a_kind_of_one_text_or_two_takes_what_is_there(
     assert next(read(path, REGRESSION, **options).rows()) == expected | {"label": 0.5}
 
 
+@pytest.mark.slow
 def test_values_nested_to_any_depth_are_no_traceback(tmp_path: Path) -> None:
     """What Python can just about read, but neither write nor show, is an error like any other."""
     usual = sys.getrecursionlimit()

@@ -23,6 +23,7 @@ from taskbank.model.task_model import TaskModel
 from taskbank.runtime.clock import now
 from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
 from taskbank.training.evaluation import measure
+from taskbank.verify.verify import verify_all
 
 LABELS = ("bad", "good")
 DEFINITION = Definition(LABELS, {"positive": "good"})
@@ -166,6 +167,18 @@ def record_finding(bank: Bank, ref: str = "mood") -> int:
     bank.accept(record.ref, number, "a test wants it")
     bank.set_tolerance(record.task, 0.01)
     return number
+
+
+def fill_every_table(bank: Bank) -> Bank:
+    """Give a bank at least one row in every table, and return it."""
+    bank.put(new_adapter("mood"))
+    bank.put(new_adapter("mood", seed=1), new_version=True)
+    bank.alias("mood@2", "production")
+    bank.remove("mood@1")
+    bank.put_trial(new_trial(seed=9))
+    verify_all(bank, level="integrity")
+    record_finding(bank)
+    return bank
 
 
 def as_new(bank: Bank, record: AdapterRecord) -> NewAdapter:

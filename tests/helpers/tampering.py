@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -21,17 +22,21 @@ from tests.helpers.adapters import as_new
 
 def rewrite(bank: Bank, statement: str, *values: object) -> None:
     """Change a SQLite bank behind its back, its triggers put aside and put back."""
-    with sqlite3.connect(str(bank._engine.url.database)) as connection:
+    # One transaction: each of its own would wait for the disk, for a hundred triggers.
+    with closing(
+        sqlite3.connect(str(bank._engine.url.database), isolation_level=None)
+    ) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("BEGIN IMMEDIATE")
         triggers = connection.execute(
             "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
         ).fetchall()
         for name, _ in triggers:
             connection.execute(f"DROP TRIGGER {name}")
-        connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute(statement, values)
         for _, sql in triggers:
             connection.execute(sql)
-    connection.close()
+        connection.execute("COMMIT")
 
 
 def reseal(bank: Bank, change: Callable[[dict[str, np.ndarray]], None], which: str) -> None:

@@ -15,6 +15,7 @@ from tests.helpers.adapters import new_adapter
 from tests.helpers.verifications import observe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [1, 3, 40])
 def test_pictures_are_drawn_and_the_same_every_time(tmp_path: Path, tasks: int) -> None:
     """Of few tasks with their names and of many without; equal data gives equal bytes."""

@@ -15,6 +15,7 @@ from taskbank.interchange.export_folder import export_adapter, import_adapter
 WHERE = ("validation", "accuracy")
 
 
+@pytest.mark.slow
 def test_an_exported_adapter_is_the_same_in_another_bank(
     mood: Bank, exported: Path, url: str
 ) -> None:

@@ -198,6 +198,7 @@ def test_every_kind_has_settings_that_were_forged() -> None:
     assert set(FORGED) == set(plugins.names("kinds"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORGED)
 def test_forged_settings_are_refused(kind: str, tmp_path: Path, folder: Path) -> None:
     """Settings that are unknown, or read inputs or predictions otherwise, never enter a bank."""
@@ -264,6 +265,7 @@ def test_numbers_that_json_does_not_have_are_refused(exported: Path, tmp_path: P
         import_adapter(bank, exported)
 
 
+@pytest.mark.slow
 def test_an_adapter_from_before_there_were_settings_is_imported(
     exported: Path, tmp_path: Path
 ) -> None:

@@ -32,6 +32,7 @@ def check(backbone: Backbone, asked: list[PredictionRequest]) -> None:
         torch.testing.assert_close(torch.from_numpy(found), torch.from_numpy(alone), **CLOSE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("tokens", [1, 100, 4096])
 def test_tasks_of_every_kind_of_change_give_together_what_each_gives_alone(

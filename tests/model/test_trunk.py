@@ -91,6 +91,7 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
         assert torch.equal(found[name], tensor)
 
 
+@pytest.mark.slow
 def test_states_serve_the_next_training_from_memory_and_from_the_cache(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def test_a_task_is_recorded_whole(trained: tuple[Path, Added]) -> None:
         assert bank["mood"] == record
 
 
+@pytest.mark.slow
 def test_adding_adds_a_row_to_the_history(url: str, folder: Path, data: Path) -> None:
     """What is added is verified from the bank, what was there is vouched for; `none` does not
     look, and the levels of a verification are those of `verify_all`."""
@@ -63,6 +64,7 @@ def test_adding_adds_a_row_to_the_history(url: str, folder: Path, data: Path) ->
         assert len(bank.verification_log.verifications()) == 3
 
 
+@pytest.mark.slow
 def test_adding_on_either_database_gives_the_same_bytes(url: str, folder: Path, data: Path) -> None:
     """The database changes nothing: a bank made by the first call, a second task, equal bytes."""
     train = str(data / "train.jsonl")
@@ -77,6 +79,7 @@ def test_adding_on_either_database_gives_the_same_bytes(url: str, folder: Path, 
         assert bank["one@1"] == first
 
 
+@pytest.mark.slow
 def test_a_pair_task_is_added_and_used(tmp_path: Path, folder: Path, data: Path) -> None:
     """Two texts go in together and the right one of two labels comes out."""
     url = f"sqlite:///{tmp_path}/bank.db"
@@ -98,6 +101,7 @@ def test_a_pair_task_is_added_and_used(tmp_path: Path, folder: Path, data: Path)
             taskbank.predict(bank, "same", ["alone"])
 
 
+@pytest.mark.slow
 def test_tags_and_names_of_columns_are_taken_over(tmp_path: Path, folder: Path) -> None:
     """Other column names, tags and a description reach the record."""
     rows = [{"body": r["text"], "class": r["label"]} for r in sentences(40)]
@@ -237,6 +241,7 @@ def test_an_interrupted_training_leaves_the_bank_as_it_was(
     assert taskbank.verify_all(mood, level="integrity").ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["full", "top-k"])
 def test_a_baseline_that_is_only_measured_leaves_a_trial(
     own: Bank, small: str, folder: Path, data: Path, method: str
@@ -260,6 +265,7 @@ def test_a_baseline_that_is_only_measured_leaves_a_trial(
     assert taskbank.predict(own, "kept", ["good"])[0].label in ("good", "bad")
 
 
+@pytest.mark.slow
 def test_measuring_needs_no_new_version(own: Bank, small: str, folder: Path) -> None:
     """A baseline that stores nothing may be measured for a task that is there."""
     add(own, small, folder)
@@ -271,6 +277,7 @@ def test_measuring_needs_no_new_version(own: Bank, small: str, folder: Path) -> 
         add(own, small, folder)
 
 
+@pytest.mark.slow
 def test_a_metric_is_what_the_task_is_chosen_and_scored_by(
     own: Bank, small: str, folder: Path
 ) -> None:

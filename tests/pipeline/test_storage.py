@@ -26,6 +26,7 @@ def trained_in(
     return plan, train_task(plan, backbone, record=trial_recorder(bank, plan, backbone))
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_what_was_trained(
     bank: Bank, backbone: Backbone, small: str, data: Path
 ) -> None:
@@ -58,6 +59,7 @@ def test_what_is_stored_is_what_was_trained(
     assert scored.digest is None
 
 
+@pytest.mark.slow
 def test_a_taken_name_is_refused_and_the_bank_is_left_as_it_was(
     bank: Bank, backbone: Backbone, small: str
 ) -> None:
@@ -72,6 +74,7 @@ def test_a_taken_name_is_refused_and_the_bank_is_left_as_it_was(
     assert (second.version, second.digest) == (2, bank["mood@1"].digest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tested", [False, True])
 def test_a_baseline_leaves_its_scores_and_no_adapter(
     bank: Bank, backbone: Backbone, small: str, data: Path, tested: bool
@@ -87,6 +90,7 @@ def test_a_baseline_leaves_its_scores_and_no_adapter(
     assert (trial.value("test") is not None) == tested
 
 
+@pytest.mark.slow
 def test_the_weights_of_trials_are_stored_if_they_are_to_be_kept(
     bank: Bank, backbone: Backbone, small: str
 ) -> None:

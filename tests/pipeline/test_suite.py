@@ -29,6 +29,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_suite_is_added_once(
     url: str, suite: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,6 +55,7 @@ def test_a_suite_is_added_once(
     assert [o.score for o in again.outcomes] == [o.score for o in report.outcomes]
 
 
+@pytest.mark.slow
 def test_a_task_that_fails_does_not_stop_the_others(
     suite: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +79,7 @@ def test_a_task_that_fails_does_not_stop_the_others(
     assert statuses(add_tasks(url, suite)) == ["added", "skipped", "skipped"]
 
 
+@pytest.mark.slow
 def test_an_error_of_any_sort_does_not_stop_the_others(
     suite: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +99,7 @@ def test_an_error_of_any_sort_does_not_stop_the_others(
     assert report.outcomes[0].problem == "RuntimeError: out of memory"
 
 
+@pytest.mark.slow
 def test_a_suite_for_another_backbone_is_another_thing(
     suite: Path, tmp_path: Path, folder: Path
 ) -> None:
@@ -111,6 +115,7 @@ def test_a_suite_for_another_backbone_is_another_thing(
     assert statuses(add_tasks(url, suite, backbone=str(folder))) == ["skipped"] * 3
 
 
+@pytest.mark.slow
 def test_an_interrupted_suite_goes_on_where_it_was(
     suite: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +140,7 @@ def test_an_interrupted_suite_goes_on_where_it_was(
     assert statuses(add_tasks(url, suite)) == ["skipped", "added", "measured"]
 
 
+@pytest.mark.slow
 def test_a_changed_specification_needs_a_new_version(
     suite: Path, tmp_path: Path, folder: Path
 ) -> None:
@@ -190,6 +196,7 @@ def test_inputs_longer_than_the_backbone_takes_are_said_before_the_first_trainin
         add_tasks(f"sqlite:///{tmp_path}/bank.db", suite, backbone=str(folder))
 
 
+@pytest.mark.slow
 def test_an_open_bank_is_taken_as_it_is(suite: Path, tmp_path: Path, folder: Path) -> None:
     """A bank that knows its backbone needs none to be named."""
     url = f"sqlite:///{tmp_path}/bank.db"
@@ -199,6 +206,7 @@ def test_an_open_bank_is_taken_as_it_is(suite: Path, tmp_path: Path, folder: Pat
         assert len(bank) == 2
 
 
+@pytest.mark.slow
 def test_a_measured_task_shows_its_best_trial_again(tmp_path: Path, folder: Path) -> None:
     """Scored on validation, a task of several seeds has the score of the best of them, in the
     first run and when it is skipped."""

@@ -12,6 +12,7 @@ from taskbank.pipeline.suite_file import TYPE_NAMES, TYPES, read_suite
 from taskbank.specs import TRAINING_FIELDS
 
 
+@pytest.mark.slow
 def test_files_are_looked_for_where_the_user_says(
     suite: Path, tmp_path: Path, folder: Path
 ) -> None:

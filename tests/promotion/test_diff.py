@@ -55,6 +55,7 @@ def test_versions_that_share_a_split_are_compared_as_they_are_stored(versions: B
     json.dumps(found.to_json())
 
 
+@pytest.mark.slow
 def test_a_class_that_the_older_version_does_not_know_is_left_out(
     tmp_path: Path, folder: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_what_cannot_be_compared(versions: Bank) -> None:
         diff(versions, "mood@1", "mood@9")
 
 
+@pytest.mark.slow
 def test_an_older_version_predicts_the_newer_ones_split(
     tmp_path: Path, folder: Path, data: Path
 ) -> None:
@@ -106,6 +108,7 @@ def test_an_older_version_predicts_the_newer_ones_split(
     assert found.examples == len(examples)
 
 
+@pytest.mark.slow
 def test_a_version_on_another_backbone_is_compared_on_its_own(tmp_path: Path, data: Path) -> None:
     """The older version predicts on the backbone that it was trained for, so that a worse one
     on a new encoder does not get the alias."""
@@ -132,6 +135,7 @@ def test_a_version_on_another_backbone_is_compared_on_its_own(tmp_path: Path, da
         assert bank["mood@live"].version == 1
 
 
+@pytest.mark.slow
 def test_the_test_is_of_the_metric(bank: Bank) -> None:
     """F1 that collapses while accuracy stays is significantly worse, though as many answers
     became right as wrong."""

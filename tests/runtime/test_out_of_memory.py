@@ -84,6 +84,7 @@ def test_predictions_in_halves_are_the_same(
     np.testing.assert_allclose(halved, predict_outputs(model, encoded), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small")
 @pytest.mark.filterwarnings("ignore:a batch of")
 def test_a_training_in_halves_learns_the_same(

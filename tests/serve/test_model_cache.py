@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 import torch
 
 from taskbank.backbone.backbone import Backbone
@@ -29,6 +30,7 @@ def test_adapters_are_loaded_once_and_let_go_of_by_bytes(bank: Bank, backbone: B
     assert len(tiny) == 1
 
 
+@pytest.mark.slow
 def test_adapters_are_loaded_from_many_threads(bank: Bank, backbone: Backbone) -> None:
     """Eight threads that ask for more tasks than fit get the right ones, and the bytes hold."""
     records = [put_moved(bank, backbone, name) for name in "abcde"]

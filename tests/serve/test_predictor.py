@@ -21,6 +21,7 @@ from tests.helpers.adapters import put_model
 from tests.helpers.models import moved, put_moved, texts
 
 
+@pytest.mark.slow
 def test_a_predictor_answers_many_tasks_as_each_alone(
     bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,6 +71,7 @@ def test_bad_inputs_are_refused_before_the_backbone_is_loaded(
         many.predict_many([("a", ["good", " "])])
 
 
+@pytest.mark.slow
 def test_outputs_that_are_no_numbers_are_named_by_task_and_input(
     bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:

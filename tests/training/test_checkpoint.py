@@ -98,6 +98,7 @@ def same(one: Training, other: Training) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_same_to_the_last_bit(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +137,7 @@ def _stop_at_step(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
 
 
+@pytest.mark.slow
 def test_a_training_is_resumed_and_not_run_again(
     single: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +154,7 @@ def test_a_training_is_resumed_and_not_run_again(
     assert 1000 < course.seconds < 1100
 
 
+@pytest.mark.slow
 def test_patience_counts_the_epochs_before_an_interruption(single: Task) -> None:
     """A resumed training ends early where an uninterrupted one does."""
     spec = replace(SPEC, epochs=30, patience=2)
@@ -164,6 +167,7 @@ def test_patience_counts_the_epochs_before_an_interruption(single: Task) -> None
     assert (resumed.epochs, found) == (course.epochs, expected)
 
 
+@pytest.mark.slow
 def test_a_state_that_is_not_wanted_is_not_used(single: Task) -> None:
     """Without `resume` a training starts over, and keeps its own state all the same."""
     course, expected = single.train()
@@ -212,6 +216,7 @@ def _spoil(data: bytes, how: str) -> bytes:
     return {"cut": data[:-1], "half": data[: len(data) // 2], "empty": b"", "text": b"x" * 999}[how]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [
@@ -240,6 +245,7 @@ def test_a_damaged_file_is_said_and_training_starts_over(single: Task, how: str)
         assert found == single.train()[1]
 
 
+@pytest.mark.slow
 def test_a_file_of_another_training_is_said_and_not_used(single: Task) -> None:
     """A file that was renamed is a warning, and nothing of it comes into this training."""
     other, checkpoint = (Checkpoint(digest_json(name), resume=True) for name in ("a", "b"))
@@ -253,6 +259,7 @@ def test_a_file_of_another_training_is_said_and_not_used(single: Task) -> None:
         assert checkpoint.load() is not None  # by now its own
 
 
+@pytest.mark.slow
 def test_a_state_that_cannot_be_kept_does_not_stop_a_training(
     single: Task, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def run(
     return course, predict_examples(model, SINGLE, validation.encoded), b"".join(parts)
 
 
+@pytest.mark.slow
 def test_a_task_is_learned(backbone: Backbone) -> None:
     """A tiny model learns to tell good words from bad ones."""
     course, logits, _ = run(backbone)
@@ -49,6 +50,7 @@ def test_a_task_is_learned(backbone: Backbone) -> None:
     assert np.array_equal(course.predictions, logits)
 
 
+@pytest.mark.slow
 def test_training_twice_gives_the_same_bytes(backbone: Backbone) -> None:
     """Same data and seed give the same bytes, whatever the global random state is before."""
     first = run(backbone)[2]
@@ -59,6 +61,7 @@ def test_training_twice_gives_the_same_bytes(backbone: Backbone) -> None:
     assert run(backbone, replace(SPEC, seed=1))[2] != first
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_what_stays(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where later epochs are worse, the model is left with the weights of the best one."""
     calls: list[bytes] = []
@@ -78,6 +81,7 @@ def test_the_best_epoch_is_what_stays(backbone: Backbone, monkeypatch: pytest.Mo
     assert calls[-1] == kept_at_best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["log_loss", "matthews"])
 def test_the_best_epoch_is_the_best_by_the_metric_asked_for(
     backbone: Backbone, metric: str
@@ -90,6 +94,7 @@ def test_the_best_epoch_is_the_best_by_the_metric_asked_for(
     assert course.best.score == SINGLE.scores(logits, columns, MOOD)[metric]
 
 
+@pytest.mark.slow
 def test_a_training_that_is_given_up_keeps_its_best_epoch(backbone: Backbone) -> None:
     """Who watches the epochs can end a training, which says so."""
     seen: list[Epoch] = []
@@ -105,6 +110,7 @@ def test_a_training_that_is_given_up_keeps_its_best_epoch(backbone: Backbone) ->
     assert not whole.pruned
 
 
+@pytest.mark.slow
 def test_balanced_classes_count_alike_in_the_loss(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +132,7 @@ def test_balanced_classes_count_alike_in_the_loss(
     assert all(weights is not None and np.array_equal(weights, expected) for weights in seen)
 
 
+@pytest.mark.slow
 def test_patience_ends_a_training_that_gets_no_better(backbone: Backbone) -> None:
     """Training stops after as many epochs without a better one as were asked for."""
     spec = replace(SPEC, epochs=30, patience=2)
@@ -133,6 +140,7 @@ def test_patience_ends_a_training_that_gets_no_better(backbone: Backbone) -> Non
     assert len(course.epochs) == course.best.number + 2 < 30
 
 
+@pytest.mark.slow
 def test_the_learning_rate_rises_for_a_tenth_and_falls_to_zero(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:

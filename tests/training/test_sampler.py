@@ -17,6 +17,7 @@ from taskbank.training.loop import Epoch
 from tests.helpers.training import GRID, Interrupt, add, interrupt_after
 
 
+@pytest.mark.slow
 def test_a_sampler_tries_as_many_settings_as_asked_and_the_best_from_every_seed(
     own: Bank, small: str, folder: Path
 ) -> None:
@@ -29,6 +30,7 @@ def test_a_sampler_tries_as_many_settings_as_asked_and_the_best_from_every_seed(
     assert [t.training["seed"] for t in first.trials] == [0, 0, 0, 1]
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_behind_is_given_up(
     own: Bank, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,6 +50,7 @@ def test_a_trial_that_is_behind_is_given_up(
     assert added.trial.status == "complete"
 
 
+@pytest.mark.slow
 def test_a_sampler_picks_no_setting_twice_and_ends_when_all_were_tried(
     own: Bank, small: str, folder: Path
 ) -> None:
@@ -59,6 +62,7 @@ def test_a_sampler_picks_no_setting_twice_and_ends_when_all_were_tried(
     assert all(t.training["seed"] > 0 for t in added.trials[4:])
 
 
+@pytest.mark.slow
 def test_a_large_grid_costs_nothing_where_a_sampler_picks(
     own: Bank, small: str, folder: Path
 ) -> None:
@@ -105,6 +109,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, small: str, folder: Path) ->
         return add(bank, small, folder, **PRUNING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [2, 4, 5, 7, 9, 11, 13])
 def test_an_interrupted_sampler_is_resumed_to_the_same_trials(
     own: Bank,

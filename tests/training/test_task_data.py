@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from taskbank.bank.bank import Bank
 from taskbank.pipeline.add_task import Added
 from tests.helpers.training import add
 
 
+@pytest.mark.slow
 def test_a_sample_of_train_keeps_its_classes(own: Bank, small: str, folder: Path) -> None:
     """`rows` trains on so many rows, of every class its share, and says so."""
     added = add(own, small, folder, rows=40, validation=small, training={"epochs": 1})

@@ -33,6 +33,7 @@ def plan(small: str, data: Path) -> TaskPlan:
     return plan_task(replace(SPEC, train=small, test=str(data / "test.jsonl")))
 
 
+@pytest.mark.slow
 def test_the_result_is_the_best_trial_with_what_its_weights_predict(
     plan: TaskPlan, backbone: Backbone
 ) -> None:
@@ -66,6 +67,7 @@ def test_the_result_is_the_best_trial_with_what_its_weights_predict(
         np.testing.assert_allclose(result.predictions[split], predicted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_known_trials_are_not_trained_again_and_checkpoints_go_when_asked(
     plan: TaskPlan, backbone: Backbone
 ) -> None:

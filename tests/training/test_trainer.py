@@ -18,6 +18,7 @@ from tests.helpers.rows import write_jsonl
 from tests.helpers.training import Interrupt, add, interrupt_after
 
 
+@pytest.mark.slow
 def test_a_run_that_collapsed_is_tried_again_from_another_seed(
     own: Bank, tmp_path: Path, folder: Path
 ) -> None:
@@ -34,6 +35,7 @@ def test_a_run_that_collapsed_is_tried_again_from_another_seed(
     assert added.record is not None
 
 
+@pytest.mark.slow
 def test_a_seed_that_works_ends_the_tries(
     own: Bank, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +77,7 @@ def test_one_answer_for_everything_is_a_collapse_whichever_it_is(small: str, pos
     assert collapsed(right[:, ::-1])
 
 
+@pytest.mark.slow
 def test_without_resume_a_training_starts_over(
     own: Bank, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +98,7 @@ def test_without_resume_a_training_starts_over(
     assert len(steps) == 3 * 9
 
 
+@pytest.mark.slow
 def test_the_backbone_is_left_as_it_was(
     own: Bank, small: str, folder: Path, backbone: Backbone
 ) -> None:

@@ -18,6 +18,7 @@ from taskbank.training.loop import train
 from tests.helpers.training import GRID, Interrupt, add, interrupt_after
 
 
+@pytest.mark.slow
 def test_a_search_records_every_trial_and_the_best_one_as_the_adapter(
     url: str, small: str, folder: Path
 ) -> None:
@@ -47,6 +48,7 @@ def test_a_search_records_every_trial_and_the_best_one_as_the_adapter(
         assert taskbank.verify_all(bank).ok
 
 
+@pytest.mark.slow
 def test_the_test_split_is_scored_for_the_best_trial_alone(
     own: Bank, small: str, folder: Path, data: Path
 ) -> None:
@@ -60,6 +62,7 @@ def test_the_test_split_is_scored_for_the_best_trial_alone(
     assert rows == 2 + 1  # the last is the best once more, with the score of test
 
 
+@pytest.mark.slow
 def test_kept_trials_can_be_read_and_outlive_a_garbage_collection(
     own: Bank, small: str, folder: Path
 ) -> None:
@@ -75,6 +78,7 @@ def test_kept_trials_can_be_read_and_outlive_a_garbage_collection(
     assert all(torch.equal(kept[name], own_weights[name]) for name in own_weights)
 
 
+@pytest.mark.slow
 def test_a_setting_that_diverges_does_not_end_a_search(
     own: Bank, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +111,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, small: str, folder: Path) ->
         return add(bank, small, folder, search=GRID).record
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 2, 3, 4, 8, 12])
 def test_an_interrupted_search_is_resumed_to_the_same_bytes(
     own: Bank,

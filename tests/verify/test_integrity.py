@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def test_integrity_is_checked_on_either_database(bank: Bank) -> None:
         verify_all(bank, level="deep")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "table", ["tasks", "adapters", "aliases", "tags", "predictions", "splits", "trials"]
 )
@@ -67,14 +69,11 @@ def _columns() -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("mask", [0x01, 0x80])
-@pytest.mark.parametrize(("table", "column"), _columns())
-def test_a_flipped_byte_in_any_text_column_is_found(
-    tmp_path: Path, table: str, column: str, mask: int
-) -> None:
-    """XOR with a constant always changes a byte; wherever it is, it is found or refused, and
-    what was not touched is still checked."""
-    with create_bank(f"sqlite:///{tmp_path}/bank.db") as bank:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite bank that is intact and has a row in every table; copy its file."""
+    place = tmp_path_factory.mktemp("filled") / "bank.db"
+    with create_bank(f"sqlite:///{place}") as bank:
         bank.put(new_adapter("one"))
         bank.put(new_adapter("two", seed=1))
         bank.alias("one@1", "production")
@@ -83,6 +82,19 @@ def test_a_flipped_byte_in_any_text_column_is_found(
         bank.put_trial(new_trial(seed=3))
         assert verify_all(bank, level="integrity").ok
         record_finding(bank, "one")
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mask", [0x01, 0x80])
+@pytest.mark.parametrize(("table", "column"), _columns())
+def test_a_flipped_byte_in_any_text_column_is_found(
+    filled: Path, tmp_path: Path, table: str, column: str, mask: int
+) -> None:
+    """XOR with a constant always changes a byte; wherever it is, it is found or refused, and
+    what was not touched is still checked."""
+    shutil.copy(filled, tmp_path / "bank.db")
+    with Bank(f"sqlite:///{tmp_path}/bank.db") as bank:
         with sqlite3.connect(tmp_path / "bank.db") as connection:
             connection.text_factory = bytes
             found = connection.execute(
@@ -110,6 +122,7 @@ def test_a_flipped_byte_in_any_text_column_is_found(
         assert damaged == [finding.task] * (finding.task != "gone")
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_in_any_blob_is_found(mood: Bank) -> None:
     """Weights, splits and predictions: a changed byte anywhere makes the task damaged."""
     for digest, size in list(mood._blobs.sizes()):

@@ -19,6 +19,7 @@ from tests.helpers.processes import ended, start
 from tests.helpers.tampering import nudge, replica
 
 
+@pytest.mark.slow
 def test_a_verification_that_was_interrupted_goes_on_where_it_was(
     mood: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_verification_whose_process_was_killed_goes_on_too(
     assert mood.verification_log.unfinished_runs() == ()
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
     mood: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +113,7 @@ def test_what_an_interrupted_run_saw_under_other_circumstances_is_not_used(
     assert calls == [1, 1]
 
 
+@pytest.mark.slow
 def test_what_was_observed_of_an_adapter_goes_with_it(mood: Bank) -> None:
     """Garbage collection takes the predictions of a retired adapter, its references included."""
     mood.put(replica(mood, "other", nudge))

@@ -19,6 +19,7 @@ from tests.helpers.models import moved
 from tests.helpers.tampering import Change, nudge, replica, swap
 
 
+@pytest.mark.slow
 def test_small_tasks_are_predicted_in_the_same_batches(
     bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,6 +46,7 @@ def test_small_tasks_are_predicted_in_the_same_batches(
     assert [str(one) for one in together.findings] == [str(one) for one in alone.findings]
 
 
+@pytest.mark.slow
 def test_a_task_that_cannot_be_read_does_not_spoil_those_it_is_predicted_with(
     bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +84,7 @@ def test_where_tasks_cannot_be_computed_together_each_is_alone(
 # canary
 
 
+@pytest.mark.slow
 def test_canaries_stand_for_all_examples_where_none_moved(mood: Bank, predicted: list[int]) -> None:
     """A few examples of each split are predicted; the report says what they can miss."""
     report = verify_all(mood, level="canary")
@@ -92,6 +95,7 @@ def test_canaries_stand_for_all_examples_where_none_moved(mood: Bank, predicted:
     assert verify_all(mood, level="full").undetectable is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "status"), [(nudge, "changed"), (swap, "regressed")])
 def test_where_a_canary_moved_all_examples_are_predicted(
     mood: Bank, predicted: list[int], change: Change, status: str
@@ -104,6 +108,7 @@ def test_where_a_canary_moved_all_examples_are_predicted(
     assert sum(predicted) > 96
 
 
+@pytest.mark.slow
 def test_an_adapter_from_before_there_were_canaries_has_them_all_the_same(mood: Bank) -> None:
     """They are then chosen when they are needed, from the reference predictions."""
     stored = replica(mood, "older")

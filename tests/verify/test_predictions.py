@@ -24,6 +24,7 @@ def test_a_task_whose_split_is_gone_is_unverifiable(mood: Bank) -> None:
     assert [task.status for task in verify_all(mood).tasks] == ["damaged"]
 
 
+@pytest.mark.slow
 def test_an_adapter_whose_outputs_are_infinite_is_a_finding(mood: Bank) -> None:
     """Infinity and NaN are a regression that is recorded, and nothing that could be accepted."""
 

@@ -57,6 +57,7 @@ def test_a_drop_that_matters_to_nobody_is_a_change(mood: Bank) -> None:
         assert judged(record, sure, tolerance=0.0).status == "regressed"
 
 
+@pytest.mark.slow
 def test_a_task_has_a_tolerance_of_its_own(mood: Bank) -> None:
     """It counts for its task and no other, and can be taken back."""
     record = mood["mood"]
@@ -95,6 +96,7 @@ def test_a_switch_of_number_type_is_judged_by_its_flips(mood: Bank) -> None:
     assert result.shift > 10 * result.noise
 
 
+@pytest.mark.slow
 def test_a_voucher_is_for_the_same_metric(mood: Bank) -> None:
     """The same weights judged by another metric are another task."""
     verify_all(mood)
@@ -106,6 +108,7 @@ def test_a_voucher_is_for_the_same_metric(mood: Bank) -> None:
     assert report.tasks[0].recorded == pytest.approx(loss)
 
 
+@pytest.mark.slow
 def test_what_was_accepted_is_what_is_vouched_for(mood: Bank) -> None:
     """The recorded score is that of the reference, whoever says it."""
     mood.put(replica(mood, "other", swap))
@@ -116,6 +119,7 @@ def test_what_was_accepted_is_what_is_vouched_for(mood: Bank) -> None:
     assert quick.tasks[0].recorded == full.tasks[0].recorded == full.tasks[0].observed
 
 
+@pytest.mark.slow
 def test_a_tolerance_that_was_tampered_with_lets_nothing_pass(mood: Bank) -> None:
     """It is a finding of the integrity check and otherwise as if it were not there."""
     mood.set_tolerance("mood", 0.5)

@@ -55,6 +55,7 @@ def test_an_untouched_bank_verifies_and_the_run_is_recorded(mood: Bank) -> None:
     json.dumps(report.to_json())
 
 
+@pytest.mark.slow
 def test_weights_that_predict_otherwise_are_a_regression(mood: Bank) -> None:
     """A head with its classes swapped passes every digest, and is caught by its predictions,
     example by example."""
@@ -78,6 +79,7 @@ def test_weights_that_predict_otherwise_are_a_regression(mood: Bank) -> None:
     assert not verify_all(mood, tolerance=1.0).ok
 
 
+@pytest.mark.slow
 def test_a_small_change_that_flips_nothing_is_shown_but_is_no_regression(mood: Bank) -> None:
     """Where no label flips, the shift of the logits says how much changed."""
 
@@ -93,6 +95,7 @@ def test_a_small_change_that_flips_nothing_is_shown_but_is_no_regression(mood: B
     assert verify_all(mood, strict=True).ok
 
 
+@pytest.mark.slow
 def test_references_that_do_not_belong_to_the_examples_are_damage(mood: Bank) -> None:
     """Shuffled reference predictions contradict the recorded metrics, and that is said."""
 
@@ -105,6 +108,7 @@ def test_references_that_do_not_belong_to_the_examples_are_damage(mood: Bank) ->
     assert "the stored predictions do not match the examples" in messages(report)
 
 
+@pytest.mark.slow
 def test_weights_that_are_no_numbers_are_a_regression(mood: Bank) -> None:
     """NaN never passes: every example counts as flipped."""
 
@@ -120,6 +124,7 @@ def test_weights_that_are_no_numbers_are_a_regression(mood: Bank) -> None:
     assert report.id is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("batch", [1, 5, 64])
 def test_batches_and_threads_make_no_finding(
@@ -137,6 +142,7 @@ def test_batches_and_threads_make_no_finding(
     assert report.tasks[0].shift < 1e-4
 
 
+@pytest.mark.slow
 def test_a_backbone_that_cannot_be_loaded_is_one_finding(
     tmp_path: Path, folder: Path, data: Path
 ) -> None:
@@ -192,6 +198,7 @@ def test_a_bank_that_cannot_be_written_to_is_still_reported_on(
     assert (report.id, "readonly" in str(report.unrecorded)) == (None, True)
 
 
+@pytest.mark.slow
 def test_adapters_of_different_backbones_are_verified_each_with_its_own(
     mood: Bank, trained: tuple[Path, Added], data: Path, tmp_path: Path
 ) -> None:
@@ -228,6 +235,7 @@ def test_verification_leaves_a_loaded_backbone_as_it_was(mood: Bank, folder: Pat
 # changed
 
 
+@pytest.mark.slow
 def test_what_has_not_changed_is_not_predicted_again(mood: Bank, predicted: list[int]) -> None:
     """At level `changed` the first verification predicts, the next points at it; a new adapter is
     predicted, the others are not."""
@@ -252,6 +260,7 @@ def test_what_has_not_changed_is_not_predicted_again(mood: Bank, predicted: list
     assert {one.id: one.confirmed for one in log.verifications()}[second.id] == 1
 
 
+@pytest.mark.slow
 def test_a_full_verification_vouches_too_and_one_that_found_something_does_not(
     mood: Bank, predicted: list[int]
 ) -> None:

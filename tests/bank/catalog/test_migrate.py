@@ -62,6 +62,7 @@ def test_migrated_tables_are_those_of_the_models(engine: Engine) -> None:
         assert compare_metadata(context, Base.metadata) == []
 
 
+@pytest.mark.slow
 def test_migrations_leave_nothing_behind_on_the_way_down(engine: Engine) -> None:
     """Up, down to nothing and up again works, and down leaves neither tables nor functions."""
     with write_transaction(engine) as connection:
@@ -108,6 +109,7 @@ def _older(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
 
 
+@pytest.mark.slow
 def test_a_bank_of_an_older_taskbank_is_refused_until_upgraded(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

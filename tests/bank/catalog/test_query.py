@@ -11,9 +11,10 @@ from taskbank.specs import MethodSpec, TrainingSpec
 from tests.helpers.adapters import new_adapter
 
 
-@pytest.fixture
-def three(bank: Bank) -> Bank:
-    """A bank with three adapters that differ in what queries ask for."""
+@pytest.fixture(scope="module")
+def three(shared_bank: Bank) -> Bank:
+    """A bank with three adapters that differ in what queries ask for; nothing may change it."""
+    bank = shared_bank
     for task, score, size, rate, tags in (
         ("alpha", 0.95, 64, 0.001, {"team": "search", "tier": "1"}),
         ("beta", 0.80, 8, 0.01, {"team": "ads"}),

@@ -7,7 +7,8 @@ from end to end whatever indexes there are, so it is told not to where it can do
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -17,10 +18,11 @@ from sqlalchemy import event, text
 from scripts.benchmarks.synthetic_bank import ALIAS, WITH_BLOBS, fill, make_adapter
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.tables import Base
-from taskbank.bank.open import create_bank
+from taskbank.digests import digest_bytes
 from taskbank.verify.integrity import check_integrity
 from tests.helpers.adapters import new_trial, record_finding
-from tests.helpers.databases import DATABASES
+
+pytestmark = pytest.mark.slow  # a bank of 1,200 adapters is filled first
 
 # Tables that do not grow with the tasks, and the databases' own.
 SMALL = {"bank", "backbones", "sqlite_master", "pg_trigger"}
@@ -59,25 +61,21 @@ HOT: dict[str, tuple[Callable[[Bank], object], set[str]]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=DATABASES)
-def bank(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Bank]:
+@pytest.fixture(scope="module")
+def bank(shared_bank: Bank) -> Bank:
     """A bank of 1,200 adapters, on SQLite and on PostgreSQL in turn."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('plans')}/bank.db"
-    else:
-        url = request.getfixturevalue("new_database")()
-    with create_bank(url) as made:
-        fill(made, 1200)
-        for number in range(0, 300, WITH_BLOBS):
-            record_finding(made, f"task-{number:06}@1")
-        for number in range(300):
-            made.put_trial(new_trial(f"task-{number:06}", weights=None))
-        if request.param == "postgresql":  # which does so itself before long; SQLite never does
-            with made._engine.begin() as connection:
-                connection.execute(text("ANALYZE"))
-        yield made
+    fill(shared_bank, 1200)
+    for number in range(0, 300, WITH_BLOBS):
+        record_finding(shared_bank, f"task-{number:06}@1")
+    trial = new_trial(weights=None)
+    for number in range(300):
+        task = f"task-{number:06}"
+        specification = digest_bytes(task.encode())
+        shared_bank.put_trial(replace(trial, task=task, specification=specification))
+    if shared_bank._engine.dialect.name == "postgresql":
+        with shared_bank._engine.begin() as connection:  # it does so itself before long
+            connection.execute(text("ANALYZE"))
+    return shared_bank
 
 
 def plans(bank: Bank, operation: Callable[[Bank], object]) -> list[tuple[str, str]]:

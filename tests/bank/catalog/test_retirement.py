@@ -10,7 +10,7 @@ from taskbank.errors import (
     NotFoundError,
 )
 from taskbank.verify.verify import verify_all
-from tests.helpers.adapters import new_adapter
+from tests.helpers.adapters import fill_every_table, new_adapter
 from tests.helpers.tampering import rows
 
 
@@ -28,22 +28,23 @@ def test_retired_adapters_are_out_of_sight_but_not_gone(bank: Bank) -> None:
         bank["mood"]
 
 
-def test_gc_destroys_what_is_retired_and_nothing_else(filled: Bank) -> None:
+def test_gc_destroys_what_is_retired_and_nothing_else(bank: Bank) -> None:
     """A dry run changes nothing; a confirmed one takes the retired adapter, its bytes and its
     split, leaves the other and the trial's weights, and never gives its number again."""
-    live = filled["mood@2"]
-    dry = filled.gc()
+    fill_every_table(bank)
+    live = bank["mood@2"]
+    dry = bank.gc()
     assert (dry.adapters, dry.blobs) == (("mood@1",), 3)
-    assert len(rows(filled, "blobs")) == 8
-    assert filled.gc(confirm=True) == dry
-    assert len(rows(filled, "blobs")) == len(list(filled._blobs.sizes())) == 5
-    assert rows(filled, "gc_permits") == []
-    assert filled["mood@2"] == live
-    assert filled.weights(live) == new_adapter("mood", seed=1).weights
-    assert filled.put(new_adapter("mood", seed=2), new_version=True).version == 3
-    assert filled.gc().adapters == ()
-    assert filled.state_dict(filled.trials("mood")[0]).keys() == {"head.weight", "head.bias"}
-    assert verify_all(filled, level="integrity").findings == ()
+    assert len(rows(bank, "blobs")) == 8
+    assert bank.gc(confirm=True) == dry
+    assert len(rows(bank, "blobs")) == len(list(bank._blobs.sizes())) == 5
+    assert rows(bank, "gc_permits") == []
+    assert bank["mood@2"] == live
+    assert bank.weights(live) == new_adapter("mood", seed=1).weights
+    assert bank.put(new_adapter("mood", seed=2), new_version=True).version == 3
+    assert bank.gc().adapters == ()
+    assert bank.state_dict(bank.trials("mood")[0]).keys() == {"head.weight", "head.bias"}
+    assert verify_all(bank, level="integrity").findings == ()
 
 
 def test_gc_keeps_bytes_that_another_adapter_shares(bank: Bank) -> None:

@@ -8,11 +8,18 @@ from sqlalchemy.exc import DBAPIError
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.tables import Base
+from tests.helpers.adapters import fill_every_table
 from tests.helpers.tampering import rows
 
 TABLES = sorted(set(Base.metadata.tables) - {"gc_permits"})
 # Rows that a filled bank has no reason to lock: what nothing refers to may go.
 FREE = {"splits", "blobs"}
+
+
+@pytest.fixture(scope="module")
+def filled(shared_bank: Bank) -> Bank:
+    """A bank with a row in every table; every test is refused, so that it stays as it is."""
+    return fill_every_table(shared_bank)
 
 
 def refused(bank: Bank, statement: str) -> str:

@@ -62,6 +62,7 @@ def test_equal_arguments_give_equal_examples() -> None:
     assert examples[0]["label"] == ["no", "yes", "no", "yes"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("catalog", [[], CATALOG], ids=["commands", "commands and catalog"])
 def test_a_figure_has_the_same_bytes_each_time(tmp_path: Path, catalog: list[Timing]) -> None:
     """Two figures of the same data are the same PNG and the same SVG."""

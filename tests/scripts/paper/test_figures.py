@@ -39,6 +39,7 @@ FIGURES: list[tuple[Callable[..., None], list[Row]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("draw", "rows"), FIGURES)
 def test_a_figure_has_the_same_bytes_each_time(
     tmp_path: Path, draw: Callable[..., None], rows: list[Row]

@@ -12,6 +12,7 @@ from tests.helpers.backbones import make_backbone
 from tests.helpers.rows import sentences, write_jsonl
 
 
+@pytest.mark.slow
 def test_settings_are_scored_on_rows_outside_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from taskbank.bank.bank import Bank
 from taskbank.verify.verify import verify_all
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "as_expected"), [(["mood"], True), ([], False)], ids=["changed", "unchanged"]
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from scripts.verification.suite_bank import copy_bank, shorten
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
@@ -17,6 +19,7 @@ def test_a_copy_has_the_same_content(mood: Bank, tmp_path: Path) -> None:
         assert copy["mood"].digest == mood["mood"].digest
 
 
+@pytest.mark.slow
 def test_a_shortened_copy_still_verifies(mood: Bank, folder: Path, tmp_path: Path) -> None:
     """With five examples per split, the recorded predictions and metrics are those predicted."""
     change = partial(shorten, examples=5)
