@@ -69,7 +69,7 @@ def fill(page: str) -> str:
 
 def command_line() -> str:
     """Return a section for each command: its usage, its help and its options."""
-    parent = click.Context(main.cli, info_name="taskbank")
+    parent = click.Context(main.cli, info_name="taskbank", **main.cli.context_settings)
     return "\n".join(
         _command(command, click.Context(command, info_name=name, parent=parent))
         for name, command in sorted(main.cli.commands.items())
@@ -100,7 +100,7 @@ def _options(params: Sequence[click.Parameter], context: click.Context) -> str:
 
 def global_options() -> str:
     """Return the table of the options that may stand before any command."""
-    context = click.Context(main.cli, info_name="taskbank")
+    context = click.Context(main.cli, info_name="taskbank", **main.cli.context_settings)
     return _options(main.cli.get_params(context), context)
 
 
