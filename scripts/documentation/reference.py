@@ -69,11 +69,15 @@ def fill(page: str) -> str:
 
 def command_line() -> str:
     """Return a section for each command: its usage, its help and its options."""
-    parent = click.Context(main.cli, info_name="taskbank", **main.cli.context_settings)
+    parent = _context()
     return "\n".join(
         _command(command, click.Context(command, info_name=name, parent=parent))
         for name, command in sorted(main.cli.commands.items())
     )
+
+
+def _context() -> click.Context:
+    return click.Context(main.cli, info_name="taskbank", **main.cli.context_settings)
 
 
 def _command(command: click.Command, context: click.Context) -> str:
@@ -100,7 +104,7 @@ def _options(params: Sequence[click.Parameter], context: click.Context) -> str:
 
 def global_options() -> str:
     """Return the table of the options that may stand before any command."""
-    context = click.Context(main.cli, info_name="taskbank", **main.cli.context_settings)
+    context = _context()
     return _options(main.cli.get_params(context), context)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from taskbank.digests import Json
@@ -12,14 +11,6 @@ from taskbank.version import __version__
 
 NUMERICS = 3  # incremented when the same weights or the same seed give other numbers
 RECORDED = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
-
-
-@cache
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # a vendored build without metadata
-        return "unknown"
 
 
 def numerics(device: str) -> dict[str, Json]:
@@ -42,7 +33,11 @@ def environment(device: str | None = None) -> dict[str, Json]:
         "machine": platform.machine(),
         "system": platform.system(),
     }
-    values |= {name: _version(name) for name in RECORDED}
+    for name in RECORDED:
+        try:
+            values[name] = version(name)
+        except PackageNotFoundError:  # a vendored build without metadata
+            values[name] = "unknown"
     if device is not None:
         import torch
 

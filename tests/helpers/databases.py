@@ -14,8 +14,8 @@ DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.server))
 def replayed(upgrade: Callable[..., None]) -> Callable[..., None]:
     """Return an `upgrade` that runs the migrations of new banks once per kind of database.
 
-    For every further empty database it repeats the statements that the migrations ran, in a tenth
-    of the time. A database that holds tables is always upgraded by the migrations.
+    For every further empty database it repeats the statements that the migrations ran, in a
+    fraction of the time. A database that holds tables is always upgraded by the migrations.
     """
     recorded: dict[str, list[str]] = {}
 

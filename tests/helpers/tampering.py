@@ -22,7 +22,7 @@ from tests.helpers.adapters import as_new
 
 def rewrite(bank: Bank, statement: str, *values: object) -> None:
     """Change a SQLite bank behind its back, its triggers put aside and put back."""
-    # One transaction: each of its own would wait for the disk, for a hundred triggers.
+    # In one transaction a hundred statements wait for the disk once.
     with closing(
         sqlite3.connect(str(bank._engine.url.database), isolation_level=None)
     ) as connection:

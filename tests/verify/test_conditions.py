@@ -23,7 +23,7 @@ def test_whatever_a_result_depends_on_calls_for_a_new_prediction(
         monkeypatch.setattr(environment_module, "NUMERICS", -1)
     elif what == "version":
         monkeypatch.setattr(
-            environment_module, "_version", lambda name: "99" if name == "torch" else "1"
+            environment_module, "version", lambda name: "99" if name == "torch" else "1"
         )
     else:
         from taskbank.verify import conditions

@@ -14,13 +14,12 @@ from tests.helpers.adapters import new_adapter
 @pytest.fixture(scope="module")
 def three(shared_bank: Bank) -> Bank:
     """A bank with three adapters that differ in what queries ask for; nothing may change it."""
-    bank = shared_bank
     for task, score, size, rate, tags in (
         ("alpha", 0.95, 64, 0.001, {"team": "search", "tier": "1"}),
         ("beta", 0.80, 8, 0.01, {"team": "ads"}),
         ("Gamma", 0.90, 256, 0.001, {}),
     ):
-        bank.put(
+        shared_bank.put(
             new_adapter(
                 task,
                 metrics=(
@@ -33,7 +32,7 @@ def three(shared_bank: Bank) -> Bank:
                 description='says "hi"' if task == "beta" else "",
             )
         )
-    return bank
+    return shared_bank
 
 
 @pytest.mark.parametrize(
