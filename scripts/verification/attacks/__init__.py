@@ -1,0 +1,1 @@
+"""Attacks on the promises of taskbank, each a script that counts what happened."""
