@@ -33,7 +33,6 @@ NO_FILE = {
     "bank/new_records": RECORDS,
     "bank/operators": "bank/catalog/test_query.py and promotion/test_requirements.py use each",
     "bank/raw_rows": "verify/test_integrity.py damages every column that it reads",
-    "bank/url": "bank/catalog/test_database.py parses every kind of URL",
     "cli/accept": COMMAND,
     "cli/add_tasks": COMMAND,
     "cli/alias": COMMAND,

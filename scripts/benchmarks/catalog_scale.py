@@ -183,7 +183,7 @@ def time_bank(bank: Bank, system: str, adapters: int, runs: int) -> Iterator[Tim
         return report.ok and report.checked == VERSIONS
 
     def list_as_process(_number: int) -> bool:
-        url = bank._engine.url.render_as_string(hide_password=False)
+        url = bank.url
         command = taskbank_command(url, "list")
         done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
         return done.returncode == 0

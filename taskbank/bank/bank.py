@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -55,16 +56,16 @@ class Bank:
     """An open bank; `open_bank` opens one.
 
     Args:
-        url: the bank's URL.
+        url: the bank's file, or its URL.
 
     Attributes:
-        url: the bank's URL.
+        url: the bank's file or URL as given, with any password.
         blobs_url: the location of its blobs: `catalog`, a folder or an fsspec URL.
         verification_log: the record of the bank's verifications.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str | os.PathLike[str]) -> None:
+        self.url = os.fspath(url)
         self._engine = connect(url)
         try:
             check_revision(self._engine)

@@ -5,12 +5,15 @@ Both `open_bank` and `create_bank` check the URL and the schema completely befor
 
 from __future__ import annotations
 
+import os
+
 from sqlalchemy import Engine, select
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.blobs.url import IN_CATALOG, blob_store, canonical_blobs_url
 from taskbank.bank.catalog.bank_row import add_bank_row
 from taskbank.bank.catalog.database import (
+    check_sqlite_folder,
     open_engine,
     prepare_sqlite,
     write_transaction,
@@ -20,14 +23,15 @@ from taskbank.bank.catalog.tables import SCHEMA_REVISION as SCHEMA_REVISION
 from taskbank.bank.catalog.tables import SCHEMA_REVISIONS, BankRow
 from taskbank.bank.url import redacted_url
 from taskbank.errors import ConflictError
+from taskbank.redaction import redacted
 from taskbank.version import __version__
 
 
-def open_bank(url: str = "sqlite:///taskbank.db") -> Bank:
+def open_bank(url: str | os.PathLike[str] = "sqlite:///taskbank.db") -> Bank:
     """Open a bank.
 
     Args:
-        url: `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/DATABASE`.
+        url: `FILE`, `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/DATABASE`.
 
     Raises:
         InputError: if the URL is not a bank's URL, or the server cannot be reached.
@@ -37,11 +41,11 @@ def open_bank(url: str = "sqlite:///taskbank.db") -> Bank:
     return Bank(url)
 
 
-def create_bank(url: str, blobs: str | None = None) -> Bank:
+def create_bank(url: str | os.PathLike[str], blobs: str | None = None) -> Bank:
     """Create an empty bank, or open an existing one.
 
     Args:
-        url: `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/DATABASE`.
+        url: `FILE`, `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/DATABASE`.
         blobs: where to store blobs: a folder or an fsspec URL; None means in the catalog.
 
     Raises:
@@ -56,13 +60,29 @@ def create_bank(url: str, blobs: str | None = None) -> Bank:
     bank = Bank(url)
     if blobs is not None and bank.blobs_url != store:
         raise ConflictError(
-            f"the bank {redacted_url(url)} exists and keeps its blobs in {bank.blobs_url}, not in "
-            f"{store}: omit --blobs, or create another bank"
+            f"the bank {redacted_url(url)} exists and keeps its blobs in "
+            f"{redacted(bank.blobs_url)}, not in {store}: omit --blobs, or create another bank"
         )
     return bank
 
 
-def bank_exists(url: str) -> bool:
+def check_can_create(url: str | os.PathLike[str], blobs: str | None = None) -> None:
+    """Raise unless a bank exists or can be created, so that no long work is lost.
+
+    Args:
+        url: the bank's URL.
+        blobs: as for `create_bank`.
+
+    Raises:
+        InputError: as `create_bank`.
+    """
+    with open_engine(url) as engine:
+        blob_store(canonical_blobs_url(blobs if blobs is not None else IN_CATALOG), engine)
+        if revision_of(engine) is None:
+            check_sqlite_folder(engine)
+
+
+def bank_exists(url: str | os.PathLike[str]) -> bool:
     """Return whether there is a bank at a URL, whatever its schema.
 
     Raises:
@@ -72,7 +92,7 @@ def bank_exists(url: str) -> bool:
         return revision_of(engine) is not None
 
 
-def schema_of(url: str) -> str:
+def schema_of(url: str | os.PathLike[str]) -> str:
     """Return the schema revision of a bank, even if this code cannot read that revision.
 
     Raises:
@@ -85,7 +105,7 @@ def schema_of(url: str) -> str:
     return str(revision)
 
 
-def upgrade_bank(url: str) -> str:
+def upgrade_bank(url: str | os.PathLike[str]) -> str:
     """Upgrade a bank to the schema of this code, and return its previous schema.
 
     Raises:

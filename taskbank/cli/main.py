@@ -36,6 +36,7 @@ from taskbank.cli.tolerance import tolerance
 from taskbank.cli.trials import trials
 from taskbank.cli.verify_all import verify_all
 from taskbank.errors import TaskbankError
+from taskbank.redaction import redacted
 from taskbank.runtime import startup, threads
 from taskbank.version import __version__
 
@@ -106,7 +107,7 @@ def run(arguments: list[str] | None = None) -> int:
         error.show()
         return TaskbankError.exit_code
     except TaskbankError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {redacted(str(error))}", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: unfinished work was not recorded", err=True)
@@ -116,7 +117,7 @@ def run(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:
-        traceback.print_exc()
+        click.echo(redacted(traceback.format_exc()), err=True)
         click.echo("error: this is a defect in taskbank; please report the lines above", err=True)
         return BUG
     return result if isinstance(result, int) else 0
@@ -131,4 +132,4 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """Print a warning like an error, without its location in the code, which users do not need."""
-    click.echo(f"warning: {message}", err=True)
+    click.echo(f"warning: {redacted(str(message))}", err=True)

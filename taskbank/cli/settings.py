@@ -57,7 +57,7 @@ def bank_options(command: Command) -> Command:
             metavar="URL",
             callback=_set_option,
             expose_value=False,
-            help="sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE.  "
+            help="FILE, sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE.  "
             f"[default: TASKBANK_BANK in the environment, else {DEFAULT_BANK}]",
         ),
     ):

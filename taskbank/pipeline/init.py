@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from taskbank.backbone.load import load_backbone
-from taskbank.bank.open import bank_exists, create_bank
+from taskbank.bank.open import check_can_create, create_bank
 from taskbank.bank.records import BackboneRecord
 from taskbank.pipeline.opening import check_backbone_source
 from taskbank.runtime.device import pick_device
@@ -24,7 +24,7 @@ def init(
         InputError: if a URL is invalid or the backbone cannot be loaded.
         BackboneMismatchError: if the bank has recorded another backbone from the same source.
     """
-    bank_exists(url)  # raises before the slow load if the URL is invalid
+    check_can_create(url, blobs)  # raises before the slow load
     loaded = load_backbone(backbone, pick_device(device))
     with create_bank(url, blobs) as bank:
         check_backbone_source(bank, loaded)

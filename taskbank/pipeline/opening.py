@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
-from taskbank.bank.open import bank_exists
+from taskbank.bank.open import bank_exists, check_can_create
 from taskbank.errors import InputError
 from taskbank.model.load import check_backbone, load_recorded_backbone
 from taskbank.runtime.device import pick_device
@@ -23,8 +23,10 @@ def open_if_exists(url: str, backbone: str | None, stack: ExitStack) -> Bank | N
 
     Raises:
         NotFoundError: if the bank does not exist and no backbone was given.
+        InputError: if the bank does not exist and cannot be created.
     """
     if backbone is not None and not bank_exists(url):
+        check_can_create(url)  # before anything is trained for it
         return None
     return stack.enter_context(Bank(url))
 

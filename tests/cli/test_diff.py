@@ -14,7 +14,7 @@ def test_the_command_line_compares_and_refuses(
     versions: Bank, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`diff` prints what differs; an alias that must not move does not, and the code is 1."""
-    base = ["--bank", versions._engine.url.render_as_string(hide_password=False)]
+    base = ["--bank", versions.url]
     assert run([*base, "diff", "mood@2", "mood@3"]) == 0
     out = capsys.readouterr().out
     assert "18 for the worse" in out.replace("\n", " ")

@@ -17,7 +17,7 @@ def test_the_command_shows_it(
     bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Tables, JSON, pictures, and errors for what cannot be had."""
-    base = ["--bank", bank._engine.url.render_as_string(hide_password=False), "history"]
+    base = ["--bank", bank.url, "history"]
     assert run(base) == 0
     assert "there are no events yet" in capsys.readouterr().out
     assert run([*base, "--matrix"]) == 0

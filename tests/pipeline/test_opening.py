@@ -46,3 +46,19 @@ def test_a_backbone_that_changed_in_its_place_is_refused(
             taskbank.predict(bank, "one", ["good"])
         (found,) = taskbank.predict(bank, "one", ["good"], backbone=str(folder))
         assert found.label in ("good", "bad")
+
+
+def test_nothing_is_loaded_for_a_bank_that_cannot_be_created(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing folder or an unusable blobs URL is refused before the backbone is loaded."""
+    monkeypatch.setattr("taskbank.pipeline.init.load_backbone", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("taskbank.pipeline.opening.load_backbone", lambda *_: pytest.fail("loaded"))
+    missing = f"sqlite:///{tmp_path}/missing/bank.db"
+    with pytest.raises(InputError, match="is not a folder"):
+        taskbank.init(missing, "some/backbone")
+    with pytest.raises(InputError, match="no secrets"):
+        taskbank.init(f"sqlite:///{tmp_path}/bank.db", "some/backbone", blobs="s3://key:x@bucket")
+    with pytest.raises(InputError, match="is not a folder"):
+        add_task(missing, "x", str(data / "train.jsonl"), backbone="some/backbone")
+    assert not (tmp_path / "bank.db").exists()

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from taskbank.bank.blobs.store import check_blob, file_name
 from taskbank.digests import digest_bytes
 from taskbank.errors import BankError
+from taskbank.redaction import redacted
 
 UNFINISHED = ".unfinished-"
 
@@ -21,6 +22,7 @@ class FolderBlobs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.name = redacted(str(folder))  # earlier versions took some URLs for folders
 
     def stage(self, data: bytes) -> None:
         """Write the file unless it exists."""
@@ -36,7 +38,7 @@ class FolderBlobs:
             Path(file.name).replace(path)
         except OSError as error:
             raise BankError(
-                f"blob {path.name} could not be written to {self.folder}: {error.strerror}"
+                f"blob {path.name} could not be written to {self.name}: {error.strerror}"
             ) from error
 
     def put(self, data: bytes, connection: Connection) -> str:
@@ -48,7 +50,7 @@ class FolderBlobs:
         """Return the bytes with a given digest, after checking them against it."""
         path = self.folder / file_name(digest)
         data = path.read_bytes() if path.is_file() else None
-        return check_blob(digest, data, str(self.folder))
+        return check_blob(digest, data, self.name)
 
     def delete(self, digest: str, connection: Connection) -> None:
         """Delete a blob's file."""

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from taskbank.bank.blobs.store import check_blob, file_name
 from taskbank.digests import digest_bytes
 from taskbank.errors import BankError, InputError
+from taskbank.redaction import redacted
 
 
 class RemoteBlobs:
@@ -22,11 +23,12 @@ class RemoteBlobs:
     def __init__(self, url: str) -> None:
         import fsspec
 
-        self.url = url
+        self.name = redacted(url)  # banks of earlier versions may have recorded a password
         try:
             self.files, self.root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise InputError(f"blobs URL {url!r} cannot be opened: {error}") from None
+            reason = redacted(str(error))
+            raise InputError(f"blobs URL {self.name!r} cannot be opened: {reason}") from None
 
     def stage(self, data: bytes) -> None:
         """Upload the bytes unless the store has them."""
@@ -45,7 +47,7 @@ class RemoteBlobs:
             data = self._call(lambda: self.files.cat_file(path))
         except FileNotFoundError:
             data = None
-        return check_blob(digest, data, self.url)
+        return check_blob(digest, data, self.name)
 
     def delete(self, digest: str, connection: Connection) -> None:
         """Delete a blob."""
@@ -71,4 +73,5 @@ class RemoteBlobs:
         except FileNotFoundError:
             raise
         except Exception as error:  # every driver raises its own exception types
-            raise BankError(f"the blob store {self.url} failed: {error}") from error
+            reason = redacted(str(error))
+            raise BankError(f"the blob store {self.name} failed: {reason}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,9 +12,16 @@ from taskbank.bank.blobs.folder import FolderBlobs
 from taskbank.bank.blobs.remote import RemoteBlobs
 from taskbank.bank.blobs.sql import CatalogBlobs
 from taskbank.bank.blobs.store import BlobStore
+from taskbank.bank.url import is_plainly_path
 from taskbank.errors import InputError
+from taskbank.redaction import redacted
 
 IN_CATALOG = "catalog"
+_FILE_URL = re.compile("(file|local):", re.IGNORECASE)
+_NO_SECRETS = (
+    "the catalog stores no secrets: set them in the environment or in the store's own "
+    "configuration, as its fsspec driver documents"
+)
 
 
 def canonical_blobs_url(url: str) -> str:
@@ -23,32 +31,68 @@ def canonical_blobs_url(url: str) -> str:
         url: `catalog`, a folder, or an fsspec URL such as `s3://bucket/folder`.
 
     Raises:
-        InputError: if the URL contains a user name or a password: the catalog stores no secrets.
+        InputError: if the URL contains credentials or options, since the catalog stores no
+            secrets, or if it is a chain of file systems.
     """
-    parts = urlsplit(url)
     if url == IN_CATALOG:
         return url
     if not url.strip():
         raise InputError(
             "the blobs URL is empty: give a folder or a URL such as s3://bucket/folder"
         )
-    if parts.username or parts.password:
+    if _FILE_URL.match(url):
+        url = _path_of(url)
+    elif not _is_folder(url):
+        _check_remote(url)
+        return url.rstrip("/")
+    elif not is_plainly_path(url):
         raise InputError(
-            "the blobs URL contains a user name or a password, but the catalog stores no secrets: "
-            "set them in the environment, as the store's fsspec driver documents"
+            "the blobs URL is invalid, and looks as if it contained a password: give a folder or "
+            "a URL such as s3://bucket/folder; ./FOLDER is always a folder"
         )
-    if parts.scheme in ("", "file"):
-        from urllib.request import url2pathname  # slow to import
-
-        path = url2pathname(parts.path) if parts.scheme else url
-        return str(Path(path).expanduser().resolve())
-    return url.rstrip("/")
+    return str(Path(url).expanduser().resolve())
 
 
 def blob_store(url: str, engine: Engine) -> BlobStore:
     """Return the store that a bank's `blobs` column names."""
     if url == IN_CATALOG:
         return CatalogBlobs(engine)
-    if urlsplit(url).scheme:
-        return RemoteBlobs(url)
-    return FolderBlobs(Path(url))
+    return FolderBlobs(Path(url)) if _is_folder(url) else RemoteBlobs(url)
+
+
+def _is_folder(url: str) -> bool:
+    return url.startswith(("/", ".", "~")) or not re.search(r"://|::", url)
+
+
+def _path_of(url: str) -> str:
+    from urllib.request import url2pathname  # slow to import
+
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+        raise InputError(
+            "the blobs URL is invalid: after file:// comes the path of a folder, with a third "
+            "slash, and no host, options or password"
+        )
+    return url2pathname(parts.path)
+
+
+def _check_remote(url: str) -> None:
+    # The messages omit the URL: even an invalid one may contain a password.
+    if "::" in url:
+        raise InputError(
+            "the blobs URL is a chain of file systems (::), but blobs need one store: name the "
+            "store itself, such as s3://bucket/folder"
+        )
+    scheme, _, place = url.partition("://")
+    before_at, at, _ = place.rpartition("@")
+    # The container of an Azure URL is no secret: abfs://container@account.dfs.core.windows.net
+    names_container = scheme in ("abfs", "abfss") and not re.search("[:/]", before_at)
+    if (at and not names_container) or re.match(r"[^/]*:(?!\d+(/|$))", place):
+        raise InputError(
+            f"the blobs URL seems to contain a user name or a password (an @ or a :), but "
+            f"{_NO_SECRETS}"
+        )
+    if "?" in place or redacted(url) != url:
+        raise InputError(
+            f"the blobs URL has options after '?', which may be secrets, but {_NO_SECRETS}"
+        )

@@ -10,13 +10,12 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from taskbank.bank.url import parse_url
+from taskbank.bank.url import BankUrl, parse_url
 from taskbank.digests import canonical_json
 from taskbank.errors import (
     BankError,
@@ -30,47 +29,52 @@ GC_LOCK = 0x7461736B62616E6B  # PostgreSQL advisory lock: shared by writers, exc
 FIND_DAMAGE = "run taskbank verify-all --level integrity to locate it"
 
 
-def connect(url: str) -> Engine:
+def connect(url: str | os.PathLike[str]) -> Engine:
     """Return an engine for a bank's URL without connecting yet.
 
     Raises:
         InputError: if the URL is not a bank's URL.
         MissingExtraError: if the database's driver is not installed.
     """
-    parsed = parse_url(url)
-    if parsed.get_backend_name() == "sqlite":
+    bank = parse_url(url)
+    if bank.file is not None:
         engine = create_engine(
-            parsed, json_serializer=canonical_json, connect_args={"timeout": LOCK_TIMEOUT}
+            bank.database,
+            json_serializer=canonical_json,
+            connect_args={"timeout": LOCK_TIMEOUT},
+            execution_options={"bank": bank},
         )
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     try:
         return create_engine(
-            parsed,
+            bank.database,
             json_serializer=canonical_json,
             pool_pre_ping=True,
             connect_args={"connect_timeout": 10},
+            execution_options={"bank": bank},
         )
     except ModuleNotFoundError:
         raise MissingExtraError(
-            f"bank URL {parsed.render_as_string()!r} needs the driver psycopg: "
+            f"bank URL {bank.shown!r} needs the driver psycopg: "
             "install it with pip install 'taskbank[postgresql]'"
         ) from None
 
 
-def sqlite_path(engine: Engine) -> Path | None:
-    """Return the file of a SQLite bank; None for PostgreSQL."""
-    return Path(str(engine.url.database)) if engine.dialect.name == "sqlite" else None
+def url_of(engine: Engine) -> BankUrl:
+    """Return the parsed URL of an engine's bank."""
+    url: BankUrl = engine.get_execution_options()["bank"]
+    return url
 
 
-def prepare_sqlite(engine: Engine) -> None:
-    """Create the file of a new SQLite bank, in write-ahead mode so that writes do not block reads.
+def check_sqlite_folder(engine: Engine) -> None:
+    """Raise unless the file of a new SQLite bank can be created.
 
     Raises:
         InputError: if the folder does not exist or is not writable.
     """
-    path = sqlite_path(engine)
+    path = url_of(engine).file
     if path is None:
         return
     if not path.parent.is_dir():
@@ -79,12 +83,22 @@ def prepare_sqlite(engine: Engine) -> None:
         )
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"the folder {path.parent} is not writable: give another bank URL")
-    with translate_errors(engine), closing(engine.raw_connection()) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")  # the file stores this mode
+
+
+def prepare_sqlite(engine: Engine) -> None:
+    """Create the file of a new SQLite bank, in write-ahead mode so that writes do not block reads.
+
+    Raises:
+        InputError: if the folder does not exist or is not writable.
+    """
+    check_sqlite_folder(engine)
+    if url_of(engine).file is not None:
+        with translate_errors(engine), closing(engine.raw_connection()) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")  # the file stores this mode
 
 
 @contextmanager
-def open_engine(url: str) -> Iterator[Engine]:
+def open_engine(url: str | os.PathLike[str]) -> Iterator[Engine]:
     """Open an engine for a bank's URL, and close all its connections at the end.
 
     Raises:
@@ -147,7 +161,8 @@ def translate_errors(engine: Engine) -> Iterator[None]:
         InputError: if the server cannot be reached or refuses the connection.
         BankError: for any other database error.
     """
-    name = engine.url.render_as_string(hide_password=True)
+    url = url_of(engine)
+    name = url.shown
     try:
         yield
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -156,8 +171,7 @@ def translate_errors(engine: Engine) -> Iterator[None]:
         ) from None
     except DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-        if engine.url.password:
-            reason = reason.replace(str(engine.url.password), "***")
+        reason = url.hide_secrets(reason)
         if "malformed" in reason or "not a database" in reason:
             raise DamagedError(
                 f"the bank {name} is damaged ({reason}): restore it from a copy"

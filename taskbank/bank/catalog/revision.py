@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 from sqlalchemy import Engine, inspect, text
 
-from taskbank.bank.catalog.database import read_transaction, sqlite_path
+from taskbank.bank.catalog.database import read_transaction, url_of
 from taskbank.bank.catalog.tables import SCHEMA_REVISION, SCHEMA_REVISIONS
 from taskbank.errors import (
     InputError,
@@ -23,12 +24,14 @@ def revision_of(engine: Engine) -> str | None:
     Raises:
         InputError: if the file or the database is not a bank, or cannot be reached.
     """
-    name = engine.url.render_as_string(hide_password=True)
-    path = sqlite_path(engine)
+    name = url_of(engine).shown
+    path = url_of(engine).file
     if path is not None:
-        if not path.exists() or (path.is_file() and path.stat().st_size == 0):
-            return None
-        _check_sqlite_file(path)
+        try:
+            if not _sqlite_file_exists(path):
+                return None
+        except OSError as error:
+            raise InputError(f"{name} cannot be opened: {error.strerror}") from None
     with read_transaction(engine) as connection:
         tables = set(inspect(connection).get_table_names())
         if tables <= {"alembic_version"}:
@@ -49,7 +52,7 @@ def check_revision(engine: Engine) -> None:
         NotFoundError: if there is no bank.
         SchemaError: if the bank's schema is older or newer.
     """
-    name = engine.url.render_as_string(hide_password=True)
+    name = url_of(engine).shown
     revision = revision_of(engine)
     if revision is None:
         raise NotFoundError(
@@ -70,11 +73,22 @@ def check_revision(engine: Engine) -> None:
     )
 
 
-def _check_sqlite_file(path: Path) -> None:
+def _sqlite_file_exists(path: Path) -> bool:
+    """Return whether a file exists and has content, and raise unless it can be a bank."""
+    if not path.exists():
+        decoded = Path(unquote(str(path)))
+        if decoded != path and decoded.exists():
+            raise InputError(
+                f"there is no file {path}, but there is {decoded}: write a bank's file without "
+                "percent escapes, as it is called"
+            )
+        return False
     if not path.is_file():
         raise InputError(
             f"{path} is not a file, but a SQLite bank is a single file: name one with --bank URL"
         )
+    if path.stat().st_size == 0:
+        return False
     with path.open("rb") as file:
         header = file.read(100)
     if not header.startswith(SQLITE_HEADER) or len(header) < 100:
@@ -91,3 +105,4 @@ def _check_sqlite_file(path: Path) -> None:
         raise InputError(
             f"{path} is truncated: it has {size:,} of {expected:,} bytes; restore it from a copy"
         )
+    return True

@@ -24,7 +24,7 @@ def test_a_closed_sqlite_bank_is_one_file_in_write_ahead_mode(tmp_path: Path) ->
     ("url", "says"),
     [
         ("mysql://root:hunter2@localhost/x", "unknown scheme 'mysql'"),
-        ("rubbish", "the bank URL is invalid"),
+        ("sqlite:rubbish", "the bank URL is invalid"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
         ("sqlite:///x.db?mode=ro", "options after"),
