@@ -45,7 +45,6 @@ NO_FILE = {
     "cli/query": COMMAND,
     "cli/remove": COMMAND,
     "cli/settings": "cli/test_main.py gives the global options in every place",
-    "cli/show": COMMAND,
     "kinds/entities": "kinds/test_tagging.py compares it with seqeval",
     "kinds/pair": "an instance of kinds/classification.py",
     "kinds/resampling": "the tests of four kinds compare its errors with a plain bootstrap",

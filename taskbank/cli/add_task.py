@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from taskbank import plugins
+from taskbank.cli.metric_fields import metric_fields, metrics_json
 from taskbank.cli.output import print_fields, print_findings, print_json, size
 from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
 from taskbank.cli.spec_options import spec_options
@@ -124,6 +126,7 @@ def as_json(added: Added) -> dict[str, Any]:
     """Return what `--json` prints: the adapter, or else the trial, and the results for the task."""
     record = added.trial if added.record is None else added.record
     return record.to_json() | {
+        "metrics": metrics_json(plugins.load("kinds", record.kind), record.metrics),
         "stored": added.record is not None,
         "trials": [trial.to_json() for trial in added.trials],
         "worse": None if added.worse is None else added.worse.to_json(),
@@ -146,10 +149,7 @@ def _print(added: Added) -> None:
     for name in filter(trial.data.get, ("train", "validation", "test")):
         split = trial.data[name]
         fields[name] = f"{split['rows']:,} examples of {split['origin']}"
-    for measured in trial.metrics:
-        fields[f"{measured.split} {measured.name}"] = (
-            f"{measured.value:.4f} ± {measured.standard_error:.4f}"
-        )
+    fields |= metric_fields(plugins.load("kinds", trial.kind), trial.metrics)
     cut = trial.course["at_max_length"]
     if cut:
         fields["cut"] = (

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from taskbank.cli.metric_fields import metric_fields, metrics_json, print_classes
 from taskbank.cli.output import print_fields, print_json, size
 from taskbank.cli.settings import Settings, complete_task, data_options
+
+if TYPE_CHECKING:
+    from taskbank.bank.bank import Bank
+    from taskbank.bank.records import AdapterRecord
+    from taskbank.kinds.class_report import ClassReport
+    from taskbank.kinds.kind import Kind
 
 
 @click.command()
@@ -13,15 +22,36 @@ from taskbank.cli.settings import Settings, complete_task, data_options
 @data_options
 @click.pass_obj
 def show(settings: Settings, ref: str) -> None:
-    """Show one adapter: scores, hyperparameters, splits, labels, tags, environment."""
+    """Show one adapter: scores, classes, hyperparameters, splits, labels, tags, environment.
+
+    The scores of every class, and which classes are confused, are computed from the stored
+    examples and predictions of the adapter's scored split.
+    """
+    from taskbank import plugins
     from taskbank.bank.open import open_bank
     from taskbank.digests import canonical_json
+    from taskbank.errors import TaskbankError
 
     with open_bank(settings.bank) as bank:
         record = bank[ref]
         backbone = bank.backbone(record.backbone).identity
+        kind: Kind = plugins.load("kinds", record.kind)
+        classes, problem = None, ""
+        try:
+            classes = _class_report(bank, record, kind)
+        except TaskbankError as error:  # everything else can be shown
+            problem = str(error)
+    if problem:
+        click.echo(f"the classes cannot be shown: {problem}", err=True)
     if settings.json:
-        print_json(record.to_json() | {"backbone_spec": backbone.spec})
+        print_json(
+            record.to_json()
+            | {
+                "metrics": metrics_json(kind, record.metrics),
+                "classes": None if classes is None else classes.to_json(),
+                "backbone_spec": backbone.spec,
+            }
+        )
         return
     fields: dict[str, object] = {
         "adapter": record.ref + (" (retired)" if record.retired else ""),
@@ -37,10 +67,7 @@ def show(settings: Settings, ref: str) -> None:
         fields["description"] = record.description
     for split in record.splits:
         fields[f"split {split.name}"] = f"{split.rows:,} examples of {split.origin}"
-    for measured in record.metrics:
-        fields[f"{measured.split} {measured.name}"] = (
-            f"{measured.value:.4f} ± {measured.standard_error:.4f}"
-        )
+    fields |= metric_fields(kind, record.metrics)
     fields |= {f"tag {key}": value for key, value in record.tags.items()}
     fields |= {f"training {key}": value for key, value in record.training.items()}
     environment = {k: v for k, v in record.environment.items() if not isinstance(v, dict | list)}
@@ -49,6 +76,14 @@ def show(settings: Settings, ref: str) -> None:
     if record.labels:
         fields["labels"] = ", ".join(record.labels)
     print_fields(fields)
+    if classes is not None:
+        print_classes(classes)
+
+
+def _class_report(bank: Bank, record: AdapterRecord, kind: Kind) -> ClassReport | None:
+    """Return the report by class of an adapter's scored split."""
+    columns = bank.examples(record, record.split).columns
+    return kind.by_class(bank.reference(record, record.split), columns, record.definition)
 
 
 def _plain(value: object) -> str:

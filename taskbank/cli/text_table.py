@@ -13,6 +13,7 @@ from taskbank.cli.output import print_fields
 
 WIDE = 3  # spaces between columns if the table fits the terminal
 LONG_WORD = 12  # characters; longer words in a narrow last column may be broken
+USUAL_WIDTH = 100  # characters of a line where there is no terminal
 READABLE = 20  # minimum characters of a last column that is folded before other columns
 
 
@@ -48,6 +49,13 @@ def print_table(
         click.echo("\n" * (number > 0), nl=False)
         names = (column.lstrip(">") for column in columns)
         print_fields({name: cell for name, cell in zip(names, row, strict=True) if cell})
+
+
+def fits(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether a table fits the terminal, or usual paper elsewhere, with no cell folded."""
+    table = [[column.lstrip(">"), *cells] for column, *cells in zip(columns, *rows, strict=True)]
+    width = sum(_widest(cells, str.splitlines) + WIDE for cells in table) - WIDE
+    return width <= (terminal_width() or USUAL_WIDTH)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from taskbank.data.fields import Field, preview
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
 from taskbank.kinds.changes import Changes, largest_changes, output_scale
+from taskbank.kinds.class_report import ClassReport, report_classes
 from taskbank.kinds.confusion import count_classes, resample_classes
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
@@ -37,6 +38,7 @@ class Classification(TextKind):
         inputs: the possible fields of an input.
         summary: a short description of input and prediction.
         metric: the default metric for choosing and verifying adapters.
+        proportions: the metrics that are the share of the examples with a correct answer.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Classification(TextKind):
     summary: str
     metric: str = "accuracy"
     label: Field = field(default=LABEL)
+    proportions: tuple[str, ...] = ("accuracy",)
 
     def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
         """Return the classes; see `label_space`.
@@ -176,6 +179,13 @@ class Classification(TextKind):
         return {
             name: Measurement(value, float(errors[name]), count) for name, value in scores.items()
         }
+
+    def by_class(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> ClassReport:
+        """Return the scores of every class, and the confusion matrix."""
+        targets = self.targets(columns, definition)
+        return report_classes(definition.labels, predictions.argmax(axis=1), targets)
 
     def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return the logarithms of the classes' shares, the same for every example."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from taskbank.data.encoded import Encoded
     from taskbank.kinds.changes import Changes
+    from taskbank.kinds.class_report import ClassReport
     from taskbank.kinds.metrics import Measurement
 
 Columns = Mapping[str, Sequence[Json]]  # values by canonical name, as in `Examples`
@@ -162,6 +163,15 @@ class Scoring(Protocol):
 
     def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return the best predictions that ignore the input, as a collapsed training makes them."""
+
+    def by_class(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> ClassReport | None:
+        """Return the scores and the confusions of every class; None for a kind without classes."""
+
+    @property
+    def proportions(self) -> tuple[str, ...]:
+        """The metrics that are the share of the examples with a correct answer."""
 
     def answers(
         self, predictions: np.ndarray, columns: Columns, definition: Definition

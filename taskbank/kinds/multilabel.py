@@ -16,6 +16,7 @@ from taskbank.data.fields import Field, is_number, preview
 from taskbank.digests import Json
 from taskbank.errors import DataError
 from taskbank.kinds.changes import Changes, largest_changes, output_scale
+from taskbank.kinds.class_report import ClassReport, report_labels
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.labels import check_distinct, rarest
@@ -39,6 +40,7 @@ class Multilabel(TextKind):
     inputs = (ONE_TEXT, TWO_TEXTS)
     label = Field("labels", "classes", "--label")
     metric = "f1_micro"
+    proportions = ("exact_match",)
 
     def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
         """Return the sorted labels of the training data, with thresholds of one half.
@@ -161,6 +163,15 @@ class Multilabel(TextKind):
             name: Measurement(score(np.arange(count)), bootstrap_error(count, score), count)
             for name, score in metrics.items()
         }
+
+    def by_class(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> ClassReport:
+        """Return the scores of every label; as an example has several, none are confused."""
+        expected = self.targets(columns, definition) > 0
+        return report_labels(
+            definition.labels, _predicted_labels(predictions, definition), expected
+        )
 
     def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return the logit of each label's share, the same for every example."""

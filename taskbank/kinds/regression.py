@@ -37,6 +37,7 @@ class Regression(TextKind):
     inputs = (ONE_TEXT, TWO_TEXTS)
     label = Field("label", "number", "--label")
     metric = "spearman"
+    proportions: tuple[str, ...] = ()
 
     def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
         """Return the mean and standard deviation of the numbers, and the input fields.
@@ -145,6 +146,9 @@ class Regression(TextKind):
             return Measurement(correlation(values, expected), error, count)
 
         return {name: measure(correlation) for name, correlation in CORRELATIONS.items()}
+
+    def by_class(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> None:
+        """Return None: numbers are no classes."""
 
     def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return the mean of the training data for every example."""

@@ -55,6 +55,7 @@ class Span:
     label = Field("answers", "answers", "--label")
     per_token = True
     metric = "f1"
+    proportions = ("exact_match",)
     training = {"max_length": 384}  # noqa: RUF012 - never written to
 
     def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
@@ -219,6 +220,9 @@ class Span:
             name: Measurement(float(values.mean()), standard_error_of_mean(values), len(values))
             for name, values in (("f1", marks[:, 1]), ("exact_match", marks[:, 0]))
         }
+
+    def by_class(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> None:
+        """Return None: answers are no classes."""
 
     def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return no answer for every example."""

@@ -19,6 +19,7 @@ from taskbank.data.fields import Field, preview
 from taskbank.digests import Json
 from taskbank.errors import DataError
 from taskbank.kinds.changes import Changes, largest_changes, output_scale
+from taskbank.kinds.class_report import ClassReport, report_entities
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.entities import ENTITY, entities_of, seqeval_metrics, seqeval_tags
 from taskbank.kinds.kind import Columns
@@ -49,6 +50,7 @@ class Tagging:
     label = Field("tags", "tags", "--label")
     per_token = True
     metric = "f1"
+    proportions: tuple[str, ...] = ()
     training: Mapping[str, Json] = {}
 
     def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
@@ -225,6 +227,17 @@ class Tagging:
             name: Measurement(value, errors[name], len(correct))
             for name, value in self.scores(predictions, columns, definition).items()
         }
+
+    def by_class(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> ClassReport:
+        """Return the scores of every type of entity, and which types are confused."""
+        correct, predicted = (
+            [entities_of(tags, definition) for tags in sentences]
+            for sentences in (map(list, columns["tags"]), _tags(predictions, columns, definition))
+        )
+        types = {name for entities in (*correct, *predicted) for name, _, _ in entities}
+        return report_entities(sorted(types), predicted, correct)
 
     def constant_baseline(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return the most common tag for every word."""

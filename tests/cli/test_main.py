@@ -102,7 +102,10 @@ def test_a_session_from_nothing_to_verified(
     assert [tuple(row) for row in listed] == [LIST_KEYS] * 2
     assert terminal.json("query", 'tag.team = "search"') == listed[:1]
     shown = terminal.json("show", "mood@1")
-    assert {"labels", "training", "metrics", "splits", "environment"} <= set(shown)
+    assert {"labels", "training", "metrics", "splits", "environment", "classes"} <= set(shown)
+    assert (
+        sum(cell["count"] for cell in shown["classes"]["confusion"]) == shown["splits"][-1]["rows"]
+    )
     predicted = terminal.json("predict", "mood", "a good day")
     assert [set(row) for row in predicted] == [{"text", "label", "score", "probabilities"}]
     (step,) = terminal.json("alias", "mood@1", "production")

@@ -1,0 +1,96 @@
+"""Prints metrics with their standard errors, and the report by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from taskbank.cli.text_table import fits, print_table
+
+if TYPE_CHECKING:
+    from taskbank.bank.records import MetricRecord
+    from taskbank.kinds.class_report import Cell, ClassReport
+    from taskbank.kinds.kind import Kind
+
+SHOWN_CLASSES = 20  # classes, or pairs of confused classes, that a table lists
+NOTHING = "(none)"  # in place of an entity that is missed, or that is not there
+
+
+def metric_fields(kind: Kind, metrics: Iterable[MetricRecord]) -> dict[str, str]:
+    """Return one field per metric: its split and name, and its value with its standard error."""
+    return {f"{one.split} {one.name}": metric_text(kind, one) for one in metrics}
+
+
+def metric_text(kind: Kind, measured: MetricRecord) -> str:
+    """Return a metric's value with its standard error, and its interval where that is needed."""
+    from taskbank.kinds.intervals import interval, needs_interval
+
+    text = f"{measured.value:.4f} ± {measured.standard_error:.4f}"
+    found = interval(kind, measured)
+    if found is None or not needs_interval(measured):
+        return text
+    return f"{text} (95% interval {found[0]:.4f} to {found[1]:.4f}, {measured.count:,} examples)"
+
+
+def metrics_json(kind: Kind, metrics: Iterable[MetricRecord]) -> list[dict[str, Any]]:
+    """Return metrics as `--json` prints them, with their intervals."""
+    from taskbank.kinds.intervals import interval
+
+    return [vars(one) | {"interval": interval(kind, one)} for one in metrics]
+
+
+def print_classes(report: ClassReport) -> None:
+    """Print the scores of the classes, and which classes are confused.
+
+    Of more than `SHOWN_CLASSES` classes, those with the lowest F1 are printed. The confusion matrix
+    is printed if it fits; otherwise the most frequent confusions are.
+    """
+    shown = report.classes
+    if len(shown) > SHOWN_CLASSES:
+        occurring = [score for score in shown if score.f1 is not None]
+        shown = tuple(sorted(occurring, key=lambda score: score.f1 or 0)[:SHOWN_CLASSES])
+    click.echo()
+    print_table(
+        ("class", ">precision", ">recall", ">f1", ">support"),
+        [
+            (one.label, *map(_number, (one.precision, one.recall, one.f1)), f"{one.support:,}")
+            for one in shown
+        ],
+    )
+    _say_left_out(len(report.classes) - len(shown), "classes with a higher F1, or without one,")
+    if report.cells:
+        click.echo()
+        _print_confusion(report, [score.label for score in report.classes])
+
+
+def _print_confusion(report: ClassReport, labels: Sequence[str]) -> None:
+    cells = report.cells or ()
+    names = [*labels, *([NOTHING] if any(None in (c.label, c.predicted) for c in cells) else [])]
+    if len(names) <= SHOWN_CLASSES:
+        matrix = {(cell.label or NOTHING, cell.predicted or NOTHING): cell.count for cell in cells}
+        heading = ("true \\ predicted", *(f">{name}" for name in names))
+        rows = [(row, *(f"{matrix.get((row, name), 0):,}" for name in names)) for row in names]
+        if fits(heading, rows):
+            print_table(heading, rows)
+            return
+    confusions = report.confusions()
+    print_table(
+        ("class", "taken for", f">{report.unit}"),
+        [_confusion(cell) for cell in confusions[:SHOWN_CLASSES]],
+    )
+    _say_left_out(len(confusions) - SHOWN_CLASSES, "rarer confusions")
+
+
+def _confusion(cell: Cell) -> tuple[str, str, str]:
+    return cell.label or NOTHING, cell.predicted or NOTHING, f"{cell.count:,}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _say_left_out(count: int, what: str) -> None:
+    if count > 0:
+        click.echo(f"{count:,} {what} are left out: --json prints all")
