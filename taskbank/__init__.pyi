@@ -18,9 +18,11 @@ from taskbank.errors import GoneError as GoneError
 from taskbank.errors import InputError as InputError
 from taskbank.errors import MissingExtraError as MissingExtraError
 from taskbank.errors import NotFoundError as NotFoundError
+from taskbank.errors import ResourceError as ResourceError
 from taskbank.errors import SchemaError as SchemaError
 from taskbank.errors import TaskbankError as TaskbankError
 from taskbank.errors import TrainingError as TrainingError
+from taskbank.errors import UnreachableError as UnreachableError
 from taskbank.history.matrix import Matrix as Matrix
 from taskbank.history.matrix import score_matrix as score_matrix
 from taskbank.interchange.export_folder import export_adapter as export_adapter

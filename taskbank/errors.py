@@ -11,10 +11,12 @@
     │   ├── DamagedError       3  stored bytes or rows differ from what was recorded
     │   │   └── GoneError      3  stored bytes are missing
     │   └── SchemaError        3  the bank's schema version is not the one that taskbank reads
-    └── BackboneMismatchError  4  the loaded backbone differs from the recorded one
+    ├── BackboneMismatchError  4  the loaded backbone differs from the recorded one
+    └── ResourceError          5  memory, disk space or file handles ran out, or a disk failed
+        └── UnreachableError   5  the connection to a database server or a blob store was lost
 
 A verification with findings raises no error: it returns a report, and the command line
-exits with 1. An interrupt exits with 130.
+exits with 1. An interrupt (Ctrl-C, SIGINT) exits with 130, SIGTERM with 143.
 """
 
 from __future__ import annotations
@@ -74,3 +76,13 @@ class BackboneMismatchError(TaskbankError):
     """The loaded backbone differs from the recorded one."""
 
     exit_code = 4
+
+
+class ResourceError(TaskbankError):
+    """Memory, disk space or file handles ran out, or a disk failed; the bank is as it was."""
+
+    exit_code = 5
+
+
+class UnreachableError(ResourceError):
+    """The connection to a database server or a blob store was lost, or cannot be made."""

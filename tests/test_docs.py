@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from scripts.documentation import picture, reference
-from taskbank.cli.main import cli
+from taskbank.cli.commands import cli
 from tests.helpers.fork_server import ForkServer
 from tests.helpers.pages import BLOCK, blocks, commands, run_page, varying
 

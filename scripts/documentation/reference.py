@@ -28,7 +28,7 @@ import click
 
 import taskbank
 from taskbank import errors, plugins
-from taskbank.cli import main
+from taskbank.cli import commands, main
 from taskbank.kinds.kind import Kind
 from taskbank.methods.method import Method
 from taskbank.pipeline import suite_file
@@ -47,8 +47,11 @@ EXIT_CODES = {
     2: "usage error or bad input; nothing was changed",
     3: "the bank is damaged or has another schema version",
     4: "the backbone is not the recorded one",
+    5: "memory, disk space or file handles ran out, a disk failed, or a server was lost; nothing "
+    "was recorded by halves, and the command can be run again",
     main.BUG: "a defect in taskbank",
-    main.INTERRUPTED: "interrupted",
+    130: "interrupted (Ctrl-C, SIGINT)",
+    143: "terminated (SIGTERM); 129 for SIGHUP",
 }
 EVERYWHERE = {"--bank", "--quiet"}  # options of every command, described once
 
@@ -72,12 +75,12 @@ def command_line() -> str:
     parent = _context()
     return "\n".join(
         _command(command, click.Context(command, info_name=name, parent=parent))
-        for name, command in sorted(main.cli.commands.items())
+        for name, command in sorted(commands.cli.commands.items())
     )
 
 
 def _context() -> click.Context:
-    return click.Context(main.cli, info_name="taskbank", **main.cli.context_settings)
+    return click.Context(commands.cli, info_name="taskbank", **commands.cli.context_settings)
 
 
 def _command(command: click.Command, context: click.Context) -> str:
@@ -105,7 +108,7 @@ def _options(params: Sequence[click.Parameter], context: click.Context) -> str:
 def global_options() -> str:
     """Return the table of the options that may stand before any command."""
     context = _context()
-    return _options(main.cli.get_params(context), context)
+    return _options(commands.cli.get_params(context), context)
 
 
 def _plain(text: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import click
 
 from taskbank.cli.output import print_fields
+from taskbank.cli.streams import encodable
 
 WIDE = 3  # spaces between columns if the table fits the terminal
 LONG_WORD = 12  # characters; longer words in a narrow last column may be broken
@@ -36,7 +37,7 @@ def print_table(
         rows: the rows, with one cell per heading.
         optional: the headings of columns that may be dropped, in the order of dropping.
     """
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[encodable(str(cell)) for cell in row] for row in rows]
     width = terminal_width()
     if width is None:
         _print_grid(columns, cells, Layout(range(len(columns)), None, WIDE))
@@ -119,14 +120,17 @@ def _widest(cells: Sequence[str], parts: Callable[[str], list[str]]) -> int:
 
 
 def _print_grid(columns: Sequence[str], rows: Sequence[Sequence[str]], layout: Layout) -> None:
-    from rich import box
+    from rich.box import SIMPLE_HEAD, Box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     # The box puts one space between columns, and padding adds up to one on each side of a cell.
     padding = (0, int(layout.gap > 1), 0, int(layout.gap > 2))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=padding)
+    box = SIMPLE_HEAD
+    if encodable(str(box)) != str(box):
+        box = Box(str(box).replace("─", "-"), ascii=True)
+    table = Table(box=box, pad_edge=False, show_edge=False, padding=padding)
     for number, index in enumerate(layout.kept):
         right = columns[index].startswith(">")
         table.add_column(

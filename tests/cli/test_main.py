@@ -12,7 +12,8 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.tables import SCHEMA_REVISION
-from taskbank.cli.main import cli, run
+from taskbank.cli.commands import cli
+from taskbank.cli.main import run
 from tests.helpers.backbones import make_backbone
 from tests.helpers.terminal import Terminal
 

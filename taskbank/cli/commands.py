@@ -1,0 +1,76 @@
+"""The group `taskbank` of all commands, with its global options.
+
+Heavy modules are imported neither here nor at the top of a command's file, so that `--help` and
+read-only commands start quickly.
+"""
+
+from __future__ import annotations
+
+import click
+
+from taskbank.cli.accept import accept
+from taskbank.cli.add_task import add_task
+from taskbank.cli.add_tasks import add_tasks
+from taskbank.cli.alias import alias
+from taskbank.cli.cache import cache
+from taskbank.cli.completion import completion
+from taskbank.cli.db import db
+from taskbank.cli.diff import diff
+from taskbank.cli.export import export
+from taskbank.cli.gc import gc
+from taskbank.cli.history import history
+from taskbank.cli.import_ import import_
+from taskbank.cli.init import init
+from taskbank.cli.list import list_
+from taskbank.cli.predict import predict
+from taskbank.cli.query import query
+from taskbank.cli.remove import remove
+from taskbank.cli.settings import Settings, data_options
+from taskbank.cli.show import show
+from taskbank.cli.tolerance import tolerance
+from taskbank.cli.trials import trials
+from taskbank.cli.verify_all import verify_all
+from taskbank.version import __version__
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@data_options
+@click.version_option(__version__, prog_name="taskbank")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """One frozen language-model encoder, and a bank of small task adapters for it.
+
+    Every command accepts --bank and --quiet; commands that print data also accept --json.
+
+    Exit codes: 0 success; 1 a verification has findings, a task of a suite failed, or a version
+    did not meet a requirement; 2 invalid input or failed training; 3 the bank is damaged or has
+    another schema; 4 the backbone does not match; 5 memory, disk space or a server failed; 70 a
+    defect of taskbank; 130 interrupted; 143 terminated.
+    """
+    context.ensure_object(Settings)
+
+
+for command in (
+    init,
+    add_task,
+    add_tasks,
+    verify_all,
+    history,
+    diff,
+    accept,
+    tolerance,
+    list_,
+    show,
+    query,
+    trials,
+    predict,
+    alias,
+    remove,
+    gc,
+    cache,
+    export,
+    import_,
+    db,
+    completion,
+):
+    cli.add_command(command)

@@ -1,0 +1,130 @@
+"""Interrupts: one line and the exit code of the signal, wherever a command is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+# Runs the command line with a command that does what the text says, as its own process.
+PROCESS = """
+import sys, time
+from types import SimpleNamespace
+from taskbank.cli import main
+
+
+class Commands:
+    def main(self, *given, **more):
+        print("ready", flush=True)
+        exec(sys.argv[1])
+
+
+sys.modules["taskbank.cli.commands"] = SimpleNamespace(cli=Commands())
+main.main()
+"""
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+WAIT = "time.sleep(30)"
+IN_DESTRUCTOR = """
+class Slow:
+    def __del__(self):
+        time.sleep(30)
+slow = Slow()
+del slow
+time.sleep(30)
+"""
+IN_IMPORT = """
+try:
+    time.sleep(30)
+except KeyboardInterrupt as error:
+    raise ImportError("the library could not be loaded") from error
+"""
+SWALLOWING = """
+while True:
+    try:
+        time.sleep(30)
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+def start(code: str) -> subprocess.Popen[str]:
+    """Start a process, and return when its command has begun."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROCESS, code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.1)
+    return process
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+def test_a_signal_ends_a_command_with_one_line_and_its_code(number: signal.Signals) -> None:
+    """Ctrl-C exits with 130, SIGTERM with 143 and SIGHUP with 129; there is no traceback."""
+    process = start(WAIT)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == CODES[number]
+    how = "interrupted" if number == signal.SIGINT else "terminated"
+    assert said.strip() == f"{how}: unfinished work was not recorded"
+
+
+@pytest.mark.parametrize("code", [IN_DESTRUCTOR, IN_IMPORT], ids=["destructor", "import"])
+def test_an_interrupt_counts_where_libraries_swallow_or_replace_it(code: str) -> None:
+    """An interrupt in `__del__`, or one that became another error, still counts."""
+    process = start(code)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert said.strip() == "interrupted: unfinished work was not recorded"
+
+
+def test_a_second_signal_ends_the_process_at_once() -> None:
+    """A command that does not react to Ctrl-C is ended by the second."""
+    process = start(SWALLOWING)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert said.strip() == "interrupted: unfinished work was not recorded"
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    """What `nohup` lets a command ignore does not end it."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start("time.sleep(0.5)")
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+def test_a_real_command_can_be_interrupted_while_it_starts(tmp_path: Path) -> None:
+    """From the first of our own code on, an interrupt has one line and its code."""
+    command = [sys.executable, "-X", "importtime", "-m", "taskbank", "--bank", "sqlite:///no.db"]
+    process = subprocess.Popen(
+        [*command, "verify-all"], stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    lines = []
+    assert process.stderr is not None
+    for line in process.stderr:  # the time that an import took is printed after it
+        lines.append(line)
+        if "taskbank.cli.streams" in line:
+            process.send_signal(signal.SIGINT)
+    process.wait(timeout=10)
+    said = [line for line in lines if "import time:" not in line and line.strip()]
+    assert said == ["interrupted: unfinished work was not recorded\n"]
+    assert process.returncode == 130
