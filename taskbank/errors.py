@@ -7,6 +7,7 @@
     │   ├── ConflictError      2  a name already exists in the bank, or is still in use
     │   └── MissingExtraError  2  an optional dependency is not installed
     ├── TrainingError          2  training produced no usable adapter (the loss was not finite)
+    ├── UnstableError          2  outputs depend on the batch by more than rounding explains
     ├── BankError              3  the bank cannot be used safely
     │   ├── DamagedError       3  stored bytes or rows differ from what was recorded
     │   │   └── GoneError      3  stored bytes are missing
@@ -52,6 +53,10 @@ class MissingExtraError(InputError):
 
 class TrainingError(TaskbankError):
     """Training produced no usable adapter, because the loss was not finite."""
+
+
+class UnstableError(TaskbankError):
+    """Outputs depend on the batch that they are computed in by more than rounding explains."""
 
 
 class BankError(TaskbankError):

@@ -64,7 +64,7 @@ def evidence(examples: int, drop: float, p_value: float) -> Evidence:
         task="task", version=1, metric="accuracy", score=ACCURACY, split="test", ref="task@1"
     )
     metrics = {"accuracy": (ACCURACY, ACCURACY - drop)}
-    own = Comparison(split, "accuracy", metrics, 1.0, 1e-5, 1, 0, (), p_value, ())
+    own = Comparison(split, "accuracy", metrics, 1.0, 1e-5, None, 1, 0, (), p_value, ())
     return Evidence(record, (own,))
 
 

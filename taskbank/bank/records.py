@@ -313,7 +313,7 @@ class ResultRecord:
         finished_at: when the verification ended, ISO 8601 in UTC.
         task: the task's name.
         version: the adapter's version.
-        status: `ok`, `changed`, `regressed`, `damaged` or `unverifiable`.
+        status: `ok`, `changed`, `regressed`, `unstable`, `damaged` or `unverifiable`.
         metric: the task's metric.
         recorded: the metric's value from the reference predictions.
         observed: the metric's value in the verification; None if nothing was predicted.

@@ -118,7 +118,7 @@ class VerificationLog:
         return load_predictions(self._blobs, observation.predictions)
 
     def confirmations(self, circumstances: Sequence[str]) -> dict[str, Confirmation]:
-        """Return, for each digest of circumstances, the newest result `ok` or `changed`."""
+        """Return the newest result for each digest of circumstances if it is `ok` or `changed`."""
         with read_transaction(self._engine) as connection:
             return read_confirmations(connection, circumstances)
 
@@ -172,7 +172,14 @@ class VerificationLog:
         if record.retired:
             raise ConflictError(f"{record.ref} is retired: retired adapters are not verified")
         with read_transaction(self._engine) as connection:
+            results = read_results(connection, task=record.task, verification=verification)
             observations = read_observed(connection, verification, record)
+        if any((r.version, r.status) == (record.version, "unstable") for r in results):
+            raise ConflictError(
+                f"the predictions of {record.ref} in verification {verification} depend on the "
+                "batch that they were computed in: verify it again on another machine, and accept "
+                "that verification"
+            )
         references = {split.name: split.reference for split in record.splits}
         if {observation.split for observation in observations} != references.keys():
             raise NotFoundError(

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--strict",
     is_flag=True,
-    help="Treat every prediction that changed beyond rounding as a failure.",
+    help="Treat every answer that changed as a failure, even one that rounding explains.",
 )
 @click.option(
     "--what-if",

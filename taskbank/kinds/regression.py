@@ -161,13 +161,24 @@ class Regression(TextKind):
         columns: Columns,
         definition: Definition,
     ) -> Changes:
-        """Compare the numbers: an example changes if its number differs in four digits."""
+        """Compare the numbers: an example changes if its number differs in four digits.
+
+        A number between two of four digits may be rounded to either, which is no change. So the
+        difference must be at least half a unit of the fourth digit, of the number or of the labels'
+        standard deviation if that is larger.
+        """
         moved = largest_changes(reference, predictions)
         before, after = (
             [answer["label"] for answer in self.answers(outputs, columns, definition)]
             for outputs in (reference, predictions)
         )
-        changed = np.array([old != new for old, new in zip(before, after, strict=True)])
+        differs = np.array([old != new for old, new in zip(before, after, strict=True)])
+        deviation = definition.settings["std"]
+        values = np.abs(
+            reference[:, 0].astype(np.float64) * deviation + definition.settings["mean"]
+        )
+        unit = 10.0 ** (np.floor(np.log10(np.maximum(values, deviation))) - 3)
+        changed = differs & (moved * deviation >= unit / 2)
         return Changes(changed | ~np.isfinite(moved), moved, moved, output_scale(reference))
 
     def margins(

@@ -86,9 +86,11 @@ def train_task(
         InputError: if the requested inputs are longer than the backbone's maximum, or a requested
             layer does not exist.
         TrainingError: if every trial diverged.
+        UnstableError: if outputs on this machine depend on the batch, before or after training.
     """
     base = fit_to_backbone(plan, backbone)
     trainer = Trainer(backbone, plan, known=known, record=record, resume=resume, progress=progress)
+    trainer.check_machine(base)
     best, trials = tune(trainer, base)
     predictions, metrics = trainer.evaluate(best)
     assert best.weights is not None  # noqa: S101 - tune returns the best trial with its weights

@@ -7,8 +7,9 @@ the bank.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.bank.records import MetricRecord
 from taskbank.digests import digest_json
 from taskbank.errors import TrainingError
+from taskbank.kinds.canaries import choose_canaries
 from taskbank.model.predict import predict_examples
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.runtime.environment import numerics
@@ -27,6 +29,13 @@ from taskbank.training.prepared import PreparedSplits
 from taskbank.training.sampler import ShouldPrune
 from taskbank.training.search import Setting
 from taskbank.training.trial import Trial
+from taskbank.verify.noise import check_stable
+
+if TYPE_CHECKING:
+    from taskbank.data.encoded import Encoded
+    from taskbank.kinds.kind import Columns
+
+CHECKED_EXAMPLES = 16  # validation examples whose outputs are compared before training
 
 
 class Trainer:
@@ -104,11 +113,34 @@ class Trainer:
             }
         )
 
+    def check_machine(self, setting: Setting) -> None:
+        """Raise if outputs on this machine depend on the batch that they are computed in.
+
+        The outputs are those of an untrained model for a few validation examples.
+
+        Args:
+            setting: a setting of the task.
+
+        Raises:
+            UnstableError: if they depend on it by more than rounding explains.
+        """
+        model, length = self._model(setting), setting.training.max_length
+        model.eval()
+        count = len(self.plan.data.validation)
+        rows = np.unique(np.linspace(0, count - 1, CHECKED_EXAMPLES).astype(int)).tolist()
+        columns, encoded = self._select("validation", rows, length)
+        predictions = predict_examples(model, self.plan.kind, encoded)
+        definition = self.plan.data.definition
+        check_stable(model, self.plan.kind, definition, columns, encoded, predictions)
+
     def evaluate(self, trial: Trial) -> tuple[dict[str, np.ndarray], tuple[MetricRecord, ...]]:
         """Return a trial's predictions by split, and its metrics on every evaluated split.
 
         Args:
             trial: a trial whose weights and predictions were not released.
+
+        Raises:
+            UnstableError: if the predictions depend on their batch by more than rounding explains.
         """
         assert trial.weights is not None and trial.predictions is not None  # noqa: S101, PT018
         plan = self.plan
@@ -119,6 +151,8 @@ class Trainer:
         for split in plan.data.evaluated_splits.keys() - predictions:
             encoded = self._splits.get(split, trial.setting.training.max_length).encoded
             predictions[split] = predict_examples(model, plan.kind, encoded)
+        for split, observed in predictions.items():
+            self._check_predictions(model, trial, split, observed)
         metrics = [
             metric
             for split, examples in plan.data.evaluated_splits.items()
@@ -127,6 +161,23 @@ class Trainer:
             )
         ]
         return predictions, tuple(metrics)
+
+    def _check_predictions(
+        self, model: TaskModel, trial: Trial, split: str, predictions: np.ndarray
+    ) -> None:
+        kind, columns = self.plan.kind, self.plan.data.evaluated_splits[split].columns
+        rows = choose_canaries(kind, predictions, columns, trial.definition)
+        observed = predictions[np.isin(kind.examples_of(columns), rows)]
+        selected, encoded = self._select(split, rows, trial.setting.training.max_length)
+        check_stable(model, kind, trial.definition, selected, encoded, observed)
+
+    def _select(self, split: str, rows: Sequence[int], max_length: int) -> tuple[Columns, Encoded]:
+        """Return the columns of some examples of a split, and their inputs."""
+        plan = self.plan
+        columns = plan.data.evaluated_splits[split].select(rows, split).columns
+        return columns, plan.kind.encode(
+            self.backbone.tokenizer, columns, plan.data.definition, max_length, labelled=False
+        )
 
     def _train(
         self, setting: Setting, specification: str, should_prune: ShouldPrune | None, caption: str

@@ -1,7 +1,8 @@
 """Compares two sets of predictions of one split, example by example, without torch.
 
 Two runs of one model differ by rounding when batch shape, thread count or processor differ. The
-comparison therefore separates flips that this noise explains from flips beyond it.
+comparison therefore separates flips that this noise explains from flips beyond it. The metric is
+compared on the raw predictions, whatever the noise.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from taskbank.data.examples import Examples
 from taskbank.kinds.metrics import metric_drop
 from taskbank.verify.flips import flips_between
 from taskbank.verify.report import Effect, Flip
+from taskbank.verify.rounding import describe_instability, is_unstable, noise_limit
 from taskbank.verify.significance import METRIC_ROUNDING, drop_p_value
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class Comparison:
         metrics: every metric, computed from the reference predictions and from the new ones.
         shift: the largest change of any output; infinite if an output became NaN or infinite.
         noise: how far rounding alone may move an output.
+        instability: a description of outputs that depend on their batch by more than rounding
+            explains; None if they do not.
         moved: number of examples with an output that moved by more than the noise.
         broken: number of examples with an output that became NaN or infinite.
         flips: every example whose answer changed.
@@ -47,6 +51,7 @@ class Comparison:
     metrics: Mapping[str, tuple[float, float]]
     shift: float
     noise: float
+    instability: str | None
     moved: int
     broken: int
     flips: tuple[Flip, ...]
@@ -67,6 +72,11 @@ class Comparison:
     def drop(self) -> float:
         """The drop of the task's metric; negative if the metric improved."""
         return metric_drop(self.metric, self.recorded, self.observed)
+
+    @property
+    def differs(self) -> bool:
+        """Whether an answer changed, or an output moved by more than the noise."""
+        return bool(self.flips) or self.moved > 0
 
     @property
     def real_flips(self) -> int:
@@ -112,7 +122,7 @@ def compare(
         examples: the split's examples.
         reference: the reference predictions, of the shape that the task's kind defines.
         predictions: the new predictions, of the same shape.
-        noise: how far rounding alone may move an output.
+        noise: how far rounding alone may move an output, as it was measured.
     """
     kind: Kind = plugins.load("kinds", record.kind)
     columns, definition = examples.columns, record.definition
@@ -128,15 +138,18 @@ def compare(
         for message in metric_disagreements(split.name, recorded, before)
     )
     changes = kind.changes(reference, predictions, columns, definition)
-    within_noise = changes.within(noise)
-    moved = changes.moved > noise
-    flipped = changes.changed & ~within_noise
+    explained = min(noise, noise_limit(changes.scale))
+    within_noise = changes.within(explained)
+    moved = changes.moved > explained
+    # A correlation moves with every bit of an output; such a drop is not worth a slow test.
+    differs = moved.any() or changes.changed.any()
     return Comparison(
         split,
         record.metric,
         {name: (value, after[name]) for name, value in before.items()},
         float(changes.moved.max()),
-        noise,
+        explained,
+        describe_instability(noise, changes.scale) if is_unstable(noise, changes.scale) else None,
         int(moved.sum()),
         int((~np.isfinite(changes.moved)).sum()),
         flips_between(
@@ -148,7 +161,7 @@ def compare(
             np.flatnonzero(changes.changed),
             within_noise,
         ),
-        drop_p_value(kind, record, columns, reference, readable, flipped, moved),
+        drop_p_value(kind, record, columns, reference, readable) if differs else 1.0,
         disagreements,
     )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from taskbank.backbone.backbone import Backbone
 
 DTYPES = ("float32", "bfloat16", "float16")
+RULES = 2  # incremented when a result by earlier rules no longer vouches for an adapter
 WHAT_IF_NAMES = ("backbone", "dtype", "device", "threads")
 
 
@@ -122,5 +123,6 @@ def digest_circumstances(record: AdapterRecord, backbone: str, numerics: Mapping
             "splits": [[split.name, split.digest, split.reference] for split in record.splits],
             "backbone": backbone,
             "numerics": dict(numerics),
+            "rules": RULES,
         }
     )

@@ -72,6 +72,8 @@ def _advice(report: Report, counts: Mapping[str, int]) -> str:
     advice = {
         "regressed": "Adapters that predict worse than recorded: {}. Do not switch to the "
         "environment of this verification, or train new versions.",
+        "unstable": "Adapters whose outputs depend on the other examples in a batch: {}. Do not "
+        "predict with this machine: check its memory and its versions of torch and transformers.",
         "damaged": "Adapters whose stored data differs from what was recorded: {}. Restore the "
         "bank from a copy.",
         "unverifiable": "Adapters that could not be checked because something is missing: {}.",

@@ -8,7 +8,7 @@ from pathlib import Path
 from taskbank.errors import InputError
 from taskbank.verify.report import Finding, Report
 
-FAILING_STATUSES = ("regressed", "damaged", "unverifiable")
+FAILING_STATUSES = ("regressed", "unstable", "damaged", "unverifiable")
 
 
 def write_junit(report: Report, path: Path) -> None:

@@ -1,9 +1,7 @@
-"""Measures how far rounding alone moves a task's outputs on the verifying machine.
+"""Measures how far a task's outputs depend on the batch that they are computed in.
 
-Other batch shapes and thread counts change the order of summation. The effect on the outputs
-depends on the task and the processor, so it is measured instead of assumed. The noise is always
-that of float32, the type of the reference: the effect of another number type is not noise but the
-very change that a verification with `--what-if dtype` is to reveal.
+The noise is always that of float32, the type of the reference: the effect of another number type
+is not noise but the very change that a verification with `--what-if dtype` is to reveal.
 """
 
 from __future__ import annotations
@@ -15,21 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from taskbank.errors import UnstableError
+from taskbank.kinds.changes import output_scale
 from taskbank.kinds.definition import Definition
 from taskbank.model.predict import predict_examples
+from taskbank.verify.rounding import describe_instability, is_unstable, noise_of
 
 if TYPE_CHECKING:
     from taskbank.data.encoded import Encoded
     from taskbank.kinds.kind import Columns, Kind
     from taskbank.model.task_model import TaskModel
-
-# A few examples in a few batch shapes do not show the largest possible move, and another processor
-# may have computed the reference.
-SAFETY_FACTOR = 10
-# The measured batch shapes may move nothing although others would. In 200 verifications of six
-# tasks in batches of all sizes (scripts/verification/false_alarms.py), outputs moved by at most an
-# eighth of this minimum.
-MINIMUM_RELATIVE_NOISE = 64 * float(np.finfo(np.float32).eps)
 
 
 def measure_noise(
@@ -39,8 +32,9 @@ def measure_noise(
     columns: Columns,
     encoded: Encoded,
     observed: np.ndarray,
+    scale: float,
 ) -> float:
-    """Return how far rounding alone may move an output of a task.
+    """Return how far rounding alone may move an output of a task; see `noise_of`.
 
     Args:
         model: the backbone with the task attached.
@@ -49,24 +43,63 @@ def measure_noise(
         columns: the columns of a few of its examples.
         encoded: the same examples, encoded for the model.
         observed: the predictions for these examples, made in larger batches.
+        scale: the largest output of the task.
     """
     predictions = [predict_examples(model, kind, encoded, size) for size in (1, len(encoded))]
     if torch.get_num_threads() > 1:
         with use_threads(1):
             predictions.append(predict_examples(model, kind, encoded))
-    changes = [kind.changes(observed, other, columns, definition) for other in predictions]
-    moved = np.concatenate([change.moved for change in changes])
-    largest = float(moved[np.isfinite(moved)].max(initial=0.0))
-    return max(SAFETY_FACTOR * largest, minimum_noise(changes[0].scale))
+    largest = max(
+        _largest_difference(kind, definition, columns, observed, other) for other in predictions
+    )
+    return noise_of(largest, scale, reduced_precision=_has_reduced_precision(model))
 
 
-def minimum_noise(scale: float) -> float:
-    """Return the smallest noise to assume, even if no measured output moved.
+def check_stable(
+    model: TaskModel,
+    kind: Kind,
+    definition: Definition,
+    columns: Columns,
+    encoded: Encoded,
+    observed: np.ndarray,
+) -> None:
+    """Raise unless a task's outputs are the same in other batches, up to rounding.
 
     Args:
-        scale: the largest output.
+        model: the backbone with the task attached.
+        kind: the task's kind.
+        definition: the task's definition.
+        columns: the columns of a few of its examples.
+        encoded: the same examples, encoded for the model.
+        observed: the predictions for these examples, made in larger batches.
+
+    Raises:
+        UnstableError: if they are not.
     """
-    return MINIMUM_RELATIVE_NOISE * scale
+    scale = output_scale(observed)
+    noise = measure_noise(model, kind, definition, columns, encoded, observed, scale)
+    if is_unstable(noise, scale):
+        raise UnstableError(f"nothing is recorded: {describe_instability(noise, scale)}")
+
+
+def _largest_difference(
+    kind: Kind,
+    definition: Definition,
+    columns: Columns,
+    observed: np.ndarray,
+    other: np.ndarray,
+) -> float:
+    """Return the largest difference; infinite if only one side has a NaN or an infinite output."""
+    if (np.isfinite(observed) != np.isfinite(other)).any():
+        return float("inf")
+    moved = kind.changes(observed, other, columns, definition).moved
+    return float(moved[np.isfinite(moved)].max(initial=0.0))
+
+
+def _has_reduced_precision(model: TaskModel) -> bool:
+    # On a GPU, products of float32 may be computed in TF32.
+    device = model.backbone.device.type
+    return torch.is_autocast_enabled(device) or torch.get_float32_matmul_precision() != "highest"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ Predictions are recorded immediately, so an interrupted verification can be resu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,8 +29,9 @@ from taskbank.runtime.prefetch import prefetch
 from taskbank.verify.compare import Comparison, compare
 from taskbank.verify.conditions import Conditions, digest_circumstances
 from taskbank.verify.journal import Journal, Observed
-from taskbank.verify.noise import measure_noise, minimum_noise
+from taskbank.verify.noise import measure_noise
 from taskbank.verify.report import Level
+from taskbank.verify.rounding import is_unstable, minimum_noise
 from taskbank.verify.verdict import Evidence
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ CACHED_EXAMPLES = 16384  # in each cache: of examples, of encoded splits and of 
 # The tasks and examples that are predicted together. Larger splits fill batches of their own, as
 # they did when the adapter was added, which reproduces the same bits.
 WINDOW_TASKS, WINDOW_EXAMPLES = 32, 256
+# Examples, besides the canaries, that are predicted again to measure the noise: those that moved
+# most. What moved them may concern few examples, and only in the company of certain others.
+MOST_MOVED = 16
 StillHolds = Callable[[AdapterRecord, Confirmation], bool]
 
 
@@ -85,6 +89,9 @@ class Observer:
         self.examples: LruCache[Examples] = LruCache(CACHED_EXAMPLES, len)
         self.encoded: LruCache[Encoded] = LruCache(CACHED_EXAMPLES, len)
         self.references: LruCache[np.ndarray] = LruCache(CACHED_EXAMPLES, len)
+        # A machine that is broken the same way as when the adapters were added moves no output. So
+        # the noise of the first adapter is always measured.
+        self.has_measured = False
 
     def observe(self, records: Sequence[AdapterRecord]) -> Iterator[Evidence]:
         """Yield the evidence of each adapter."""
@@ -166,35 +173,62 @@ class Observer:
         return Evidence(record, comparisons, circumstances=case.key)
 
     def _predict(self, case: _Case, model: TaskModel) -> Observed:
-        record, definition = case.record, case.record.definition
+        record = case.record
         kind: Kind = plugins.load("kinds", record.kind)
-        observed = {}
+        predicted: dict[str, np.ndarray] = {}
+        noises: list[float] = []  # relative to the scale of their split
+        scales: dict[str, float] = {}
         for split in record.splits:
-            examples, encoded = self._examples(record, split), case.encoded[split.name]
-            if split.name in case.outputs:
-                predictions = kind.predictions(case.outputs[split.name], encoded)
-            elif self.conditions.reduced_precision:
-                predictions = predict_examples(model, kind, encoded)
-            else:
-                predictions = predict_examples(
-                    model, kind, add_trunk_states(model, encoded, stored=False)
-                )
-            reference = self._reference(record, split)
-            changes = kind.changes(reference, predictions, examples.columns, definition)
+            predictions = self._predict_split(case, model, kind, split)
+            reference, columns = (
+                self._reference(record, split),
+                self._examples(record, split).columns,
+            )
+            changes = kind.changes(reference, predictions, columns, record.definition)
             noise = minimum_noise(changes.scale)
-            # Smaller moves need no explanation, and with a reduced precision no move is noise.
-            if not self.conditions.reduced_precision and (changes.moved > noise).any():
-                selected, canaries, mask = self._canaries(record, split)
-                noise = measure_noise(
-                    model, kind, definition, selected.columns, canaries, predictions[mask]
-                )
-            elif split.name in case.outputs and (changes.moved <= noise).all():
+            moved = changes.moved > noise  # smaller moves need no explanation
+            if moved.any() or not self.has_measured:
+                farthest = np.argsort(-changes.moved, kind="stable")[:MOST_MOVED]
+                rows = {*self._canary_rows(record, split), *farthest[moved[farthest]].tolist()}
+                noise = self._measure_noise(record, model, split, rows, predictions, changes.scale)
+                self.has_measured = True
+            elif split.name in case.outputs and not changes.changed.any():
                 # Only the batches differ from those of the reference, so the stored blob is reused.
                 predictions = reference
-            observed[split.name] = (predictions, noise)
+            predicted[split.name], scales[split.name] = predictions, changes.scale
+            noises.append(noise / changes.scale)
         # One model predicts all splits, so noise in one split may occur in the others.
-        noise = max(split_noise for _, split_noise in observed.values())
-        return {name: (predictions, noise) for name, (predictions, _) in observed.items()}
+        return {name: (predicted[name], max(noises) * scales[name]) for name in predicted}
+
+    def _predict_split(
+        self, case: _Case, model: TaskModel, kind: Kind, split: SplitRecord
+    ) -> np.ndarray:
+        encoded = case.encoded[split.name]
+        if split.name in case.outputs:
+            return kind.predictions(case.outputs[split.name], encoded)
+        if self.conditions.reduced_precision:
+            return predict_examples(model, kind, encoded)
+        return predict_examples(model, kind, add_trunk_states(model, encoded, stored=False))
+
+    def _measure_noise(
+        self,
+        record: AdapterRecord,
+        model: TaskModel,
+        split: SplitRecord,
+        rows: Collection[int],
+        predictions: np.ndarray,
+        scale: float,
+    ) -> float:
+        """Return the noise of a split's predictions, measured on some of its examples."""
+        kind: Kind = plugins.load("kinds", record.kind)
+        selected, encoded, mask = self._select(record, split, rows)
+        noise = measure_noise(
+            model, kind, record.definition, selected.columns, encoded, predictions[mask], scale
+        )
+        # The reference has the precision of float32: a move by a reduced precision is no noise.
+        if self.conditions.reduced_precision and not is_unstable(noise, scale):
+            return minimum_noise(scale)
+        return noise
 
     def _encode(self, record: AdapterRecord) -> dict[str, Encoded]:
         """Return every split encoded for the model; the versions of a task share them."""
@@ -215,35 +249,39 @@ class Observer:
     def _count_unmoved_canaries(self, record: AdapterRecord, model: TaskModel) -> int:
         """Return the number of canaries of the scored split if no canary moved, else 0."""
         kind: Kind = plugins.load("kinds", record.kind)
-        definition, count = record.definition, 0
+        count = 0
         for split in record.splits:
-            selected, encoded, mask = self._canaries(record, split)
-            reference = self._reference(record, split)[mask]
-            predictions = predict_examples(model, kind, encoded)
-            changes = kind.changes(reference, predictions, selected.columns, definition)
-            noise = minimum_noise(changes.scale)
-            if not self.conditions.reduced_precision:
-                noise = measure_noise(
-                    model, kind, definition, selected.columns, encoded, predictions
-                )
-            if (changes.moved > noise).any():
+            rows = self._canary_rows(record, split)
+            selected, encoded, mask = self._select(record, split, rows)
+            reference = self._reference(record, split)
+            predictions = np.zeros_like(reference)
+            predictions[mask] = predict_examples(model, kind, encoded)
+            changes = kind.changes(
+                reference[mask], predictions[mask], selected.columns, record.definition
+            )
+            noise = self._measure_noise(record, model, split, rows, predictions, changes.scale)
+            if is_unstable(noise, changes.scale) or (changes.moved > noise).any():
                 return 0
             if split.name == record.split:
                 count = len(selected)
         return count
 
-    def _canaries(
-        self, record: AdapterRecord, split: SplitRecord
+    def _canary_rows(self, record: AdapterRecord, split: SplitRecord) -> Sequence[int]:
+        """Return the positions of a split's canaries."""
+        if split.canary:
+            return split.canary
+        kind: Kind = plugins.load("kinds", record.kind)
+        reference, columns = self._reference(record, split), self._examples(record, split).columns
+        return choose_canaries(kind, reference, columns, record.definition)
+
+    def _select(
+        self, record: AdapterRecord, split: SplitRecord, rows: Collection[int]
     ) -> tuple[Examples, Encoded, np.ndarray]:
-        """Return a split's canaries, their encoded form, and a mask of their predictions."""
+        """Return some examples of a split, their encoded form, and a mask of their predictions."""
         kind: Kind = plugins.load("kinds", record.kind)
         examples = self._examples(record, split)
-        rows: Sequence[int] = split.canary
-        if not rows:
-            reference = self._reference(record, split)
-            rows = choose_canaries(kind, reference, examples.columns, record.definition)
-        selected = examples.select(rows, examples.origin)
-        mask = np.isin(kind.examples_of(examples.columns), rows)
+        selected = examples.select(sorted(rows), examples.origin)
+        mask = np.isin(kind.examples_of(examples.columns), list(rows))
         return selected, encode_for(record, self.backbone, selected.columns), mask
 
     def _reference(self, record: AdapterRecord, split: SplitRecord) -> np.ndarray:

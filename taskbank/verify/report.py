@@ -9,7 +9,7 @@ from typing import Literal
 from taskbank.digests import Json
 
 Level = Literal["integrity", "changed", "canary", "full"]
-Status = Literal["ok", "changed", "regressed", "damaged", "unverifiable"]
+Status = Literal["ok", "changed", "regressed", "unstable", "damaged", "unverifiable"]
 Effect = Literal["worse", "better", "neither"]
 LevelAfterAdding = Level | Literal["none"]  # the verification level after a task is added
 
@@ -22,7 +22,7 @@ class Finding:
         task: the affected task; None if the finding concerns the bank.
         version: the affected version; None if the finding concerns the bank.
         check: the check that failed: `schema`, `triggers`, `row`, `contents`, `weights`, `split`,
-            `predictions`, `gone`, `metrics`, `backbone`, `regression` or `strict`.
+            `predictions`, `gone`, `metrics`, `backbone`, `unstable`, `regression` or `strict`.
         message: the observed value, the expected value and the next step.
     """
 
@@ -71,9 +71,9 @@ class TaskResult:
         task: the task's name.
         version: the adapter's version.
         status: `ok`: its predictions are unchanged up to rounding; `changed`: its predictions
-            changed but did not get significantly worse; `regressed`: they got worse; `damaged`:
-            its stored data differs from what was recorded; `unverifiable`: it could not be
-            checked.
+            changed but did not get significantly worse; `regressed`: they got worse; `unstable`:
+            they depend on the batch by more than rounding explains; `damaged`: its stored data
+            differs from what was recorded; `unverifiable`: it could not be checked.
         metric: the task's own metric; None if it cannot be read.
         recorded: the metric's value for the reference predictions.
         observed: the metric's value for the new predictions; None if nothing was predicted.

@@ -22,8 +22,6 @@ def drop_p_value(
     columns: Columns,
     reference: np.ndarray,
     predictions: np.ndarray,
-    flipped: np.ndarray | None = None,
-    moved: np.ndarray | None = None,
 ) -> float:
     """Return the one-sided p-value of the drop of an adapter's metric.
 
@@ -33,17 +31,12 @@ def drop_p_value(
         columns: the columns of the examples.
         reference: the reference predictions.
         predictions: the new predictions, all finite.
-        flipped: for each example, whether its answer changed beyond rounding; None means whether
-            its answer changed at all.
-        moved: for each example, whether an output moved beyond rounding; None means whether an
-            output moved at all.
 
     Returns:
         the p-value, which is 1 if there is no drop.
     """
-    if flipped is None or moved is None:
-        changes = kind.changes(reference, predictions, columns, record.definition)
-        flipped, moved = changes.changed, changes.moved > 0
+    changes = kind.changes(reference, predictions, columns, record.definition)
+    flipped, moved = changes.changed, changes.moved > 0
     if not moved.any():
         return 1.0
     definition, owner = record.definition, kind.examples_of(columns)

@@ -1,9 +1,10 @@
 """Turns the evidence of a verification into results and findings.
 
-An adapter is `regressed` if its metric dropped by more than the tolerance, or significantly;
-otherwise it is `changed` if its predictions moved by more than rounding, else `ok`. The p-values
-are corrected for the number of adapters: even among a thousand adapters, the probability of any
-false alarm is that of a single test.
+An adapter is `unstable` if its outputs depend on the batch by more than rounding explains; it is
+`regressed` if its metric dropped by more than the tolerance, or significantly; otherwise it is
+`changed` if its predictions moved by more than rounding, else `ok`. The metric is that of the raw
+predictions: noise excuses no drop. The p-values are corrected for the number of adapters: even
+among a thousand adapters, the probability of any false alarm is that of a single test.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def judge(
         evidence: the evidence of every adapter in the verification.
         tolerance: largest metric drop to tolerate when it is not statistically significant.
         tolerances: tolerances of individual tasks, by task.
-        strict: whether every answer that changed beyond rounding is a finding.
+        strict: whether every answer that changed is a finding.
     """
     findings: list[Finding] = []
     results = []
@@ -120,6 +121,10 @@ def _findings(
         yield finding("metrics", disagreement)
     if evidence.disagreements or not evidence.comparisons:
         return
+    main = evidence.main_comparison
+    unstable = next((c for c in evidence.comparisons if c.instability is not None), None)
+    if unstable is not None:
+        yield finding("unstable", f"{unstable.describe()}. {unstable.instability}")
     for comparison in evidence.comparisons:
         if comparison.broken:
             message = (
@@ -128,8 +133,7 @@ def _findings(
             )
             yield finding("regression", message)
             return
-    main = evidence.main_comparison
-    drop = main.drop if main.moved else 0.0
+    drop = main.drop if main.differs else 0.0
     if exceeds_tolerance(drop, tolerance):
         reason = f"the metric dropped by {drop:.4f}, more than the tolerance of {tolerance:g}"
     elif is_significant(drop, p_value):
@@ -142,7 +146,7 @@ def _findings(
         yield finding("regression", f"{main.describe()}. {reason.capitalize()}. {NEXT_STEP}")
     elif strict:
         for comparison in evidence.comparisons:
-            if comparison.real_flips:
+            if comparison.flips:
                 description = comparison.describe()
                 message = f"{description}. --strict treats every changed prediction as a failure"
                 yield finding("strict", message)
@@ -196,6 +200,8 @@ def _status(evidence: Evidence, checks: set[str]) -> Status:
         return "unverifiable"
     if checks & {"weights", "metrics"}:
         return "damaged"
+    if "unstable" in checks:
+        return "unstable"
     if "regression" in checks:
         return "regressed"
     if evidence.confirmation is not None and evidence.confirmation.status == "changed":

@@ -49,7 +49,7 @@ def verify_all(
         tolerance: largest metric drop to tolerate when it is not statistically significant, from
             0 to 1; 1 tolerates any such drop. A significant drop is never tolerated. The bank can
             store a separate tolerance for a task.
-        strict: whether every answer that changed beyond rounding is a finding.
+        strict: whether every answer that changed is a finding, even if rounding explains it.
         what_if: another `backbone`, `dtype` (`float32`, `bfloat16` or `float16`), `device` or
             number of `threads` to try out, by name; nothing is recorded.
         backbone: the backbone, or where to load it from; None means its recorded source.

@@ -159,3 +159,15 @@ def test_a_number_written_alike_is_no_change() -> None:
     assert found.changed.tolist() == [False, False, True]
     assert found.moved == pytest.approx([0, 4e-5, 5e-3], abs=1e-7)
     assert not found.within(1e-4)[2]
+
+
+def test_a_number_between_two_of_four_digits_may_be_rounded_to_either() -> None:
+    """A move by a bit is no change of the answer, wherever the number lies and however small."""
+    before = as_predictions([0.12345, 1e-6, 0.9])
+    after = as_predictions([0.12345 + 3e-8, 1.2e-6, 0.9002])
+    found = REGRESSION.changes(before, after, columns_of(1, 2, 3), UNIT)
+    labels = [
+        [answer["label"] for answer in REGRESSION.answers(x, {}, UNIT)] for x in (before, after)
+    ]
+    assert labels[0][1] != labels[1][1]
+    assert found.changed.tolist() == [False, False, False]

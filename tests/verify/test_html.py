@@ -6,6 +6,7 @@ import re
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,19 @@ def test_texts_in_a_report_are_only_texts(tmp_path: Path) -> None:
     write_junit(report, tmp_path / "a.xml")
     assert "<script>alert" not in (tmp_path / "a.html").read_text()
     assert len(list(ET.parse(tmp_path / "a.xml").getroot().iter("failure"))) == 2
+
+
+def test_an_unstable_adapter_needs_attention(tmp_path: Path) -> None:
+    """The page and the JUnit file show its status and its finding, and what to do."""
+    task = TaskResult("tickets", 1, "unstable", "accuracy", 0.9, 0.5, 40, 100, 2.0)
+    finding = Finding("tickets", 1, "unstable", "outputs of the same examples differ by 3")
+    unstable = replace(report(), tasks=(task,), findings=(finding,))
+    write_html(unstable, tmp_path / "a.html")
+    write_junit(unstable, tmp_path / "a.xml")
+    page = (tmp_path / "a.html").read_text()
+    assert "1 adapters checked: 1 need attention" in page
+    assert "outputs depend on the other examples in a batch: 1" in page
+    assert "outputs of the same examples differ by 3" in page
+    failures = ET.parse(tmp_path / "a.xml").getroot().iter("failure")
+    assert [failure.get("type") for failure in failures] == ["unstable"]
+    assert unstable.to_json()["tasks"][0]["status"] == "unstable"

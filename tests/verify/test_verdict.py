@@ -14,6 +14,7 @@ from taskbank.errors import (
 )
 from taskbank.kinds.single import SINGLE
 from taskbank.verify.compare import compare
+from taskbank.verify.verdict import Evidence, judge
 from taskbank.verify.verify import verify_all
 from tests.helpers.findings import judged, messages
 from tests.helpers.tampering import replica, rewrite, swap
@@ -129,3 +130,37 @@ def test_a_tolerance_that_was_tampered_with_lets_nothing_pass(mood: Bank) -> Non
     assert mood.tolerances() == {}
     rewrite(mood, "UPDATE verifications SET contents = '[]'")
     assert not verify_all(mood, level="integrity").ok
+
+
+def test_strict_and_tolerance_look_at_every_flip(mood: Bank) -> None:
+    """An answer that changed is a finding of both, even where rounding explains it."""
+    record = mood["mood"]
+    split = record.splits[1]
+    examples = mood.examples(record, "test")
+    reference = mood.reference(record, "test").copy()
+    right = record.labels.index(examples.columns["label"][0])
+    reference[0, [right, 1 - right]] = [1.00001, 1.0]
+    close = reference.copy()
+    close[0, [right, 1 - right]] = [1.0, 1.00001]
+    found = replace(compare(record, split, examples, reference, close, 1e-4), disagreements=())
+    assert (found.real_flips, len(found.flips)) == (0, 1)
+    for tolerance, strict, checks in (
+        (1.0, False, []),
+        (1.0, True, ["strict"]),
+        (0.5 / len(examples), False, ["regression"]),
+    ):
+        findings, _ = judge([Evidence(record, (found,))], tolerance=tolerance, strict=strict)
+        assert [finding.check for finding in findings] == checks
+
+
+def test_rounding_alone_exceeds_no_tolerance(mood: Bank) -> None:
+    """A metric that depends on every output moves with every bit of them, which is no drop."""
+    record = replace(mood["mood"], metric="log_loss")
+    split = record.splits[1]
+    reference = mood.reference(record, "test")
+    now = reference * np.float32(1 - 1e-6)
+    found = compare(record, split, mood.examples(record, "test"), reference, now, 1e-4)
+    assert found.recorded != found.observed
+    assert (found.differs, found.p_value) == (False, 1.0)
+    findings, _ = judge([Evidence(record, (replace(found, disagreements=()),))], tolerance=0.0)
+    assert findings == []

@@ -140,7 +140,10 @@ def read_scores(connection: Connection) -> tuple[ScoreRecord, ...]:
 def read_confirmations(
     connection: Connection, circumstances: Sequence[str]
 ) -> dict[str, Confirmation]:
-    """Return, for each digest of circumstances, the newest result `ok` or `changed`."""
+    """Return the newest result for each digest of circumstances if it is `ok` or `changed`.
+
+    A later result of another status, such as `unstable`, takes the trust in an earlier one.
+    """
     found: dict[str, Confirmation] = {}
     for chunk in chunks(circumstances):
         query = (
@@ -152,13 +155,15 @@ def read_confirmations(
                 ResultRow.observed,
             )
             .where(ResultRow.circumstances.in_(chunk))
-            .where(ResultRow.status.in_(("ok", "changed")))
             .order_by(ResultRow.id)
         )
         for digest, verification, status, recorded, observed in connection.execute(query):
-            found[str(digest)] = Confirmation(
-                verification, status, float(recorded or 0.0), observed
-            )
+            if status in ("ok", "changed"):
+                found[str(digest)] = Confirmation(
+                    verification, status, float(recorded or 0.0), observed
+                )
+            else:
+                found.pop(str(digest), None)
     return found
 
 
