@@ -21,12 +21,11 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.adapters import adapter_values, children_of
 from taskbank.bank.catalog.backbones import add_backbone
 from taskbank.bank.catalog.database import write_transaction
-from taskbank.bank.catalog.seals import seal
+from taskbank.bank.catalog.rows import insert_children, insert_rows
 from taskbank.bank.catalog.tables import (
     CHILDREN,
     AdapterRow,
     AliasRow,
-    Base,
     BlobRow,
     RetirementRow,
     SplitRow,
@@ -192,17 +191,16 @@ def _insert_tasks(bank: Bank, connection: Connection, numbers: range) -> None:
     backbone = add_backbone(connection, BACKBONE)
     names = list(dict.fromkeys(new.task for new in made))
     tasks = {"kind": "single", "created_at": now()}
-    ids = dict(
-        zip(names, _insert(connection, TaskRow, [{"name": n} | tasks for n in names]), strict=True)
-    )
+    task_ids = insert_rows(connection, TaskRow, [{"name": name} | tasks for name in names])
+    ids = dict(zip(names, task_ids, strict=True))
     children = [children_of(new) for new in made]
     rows = [
         adapter_values(new, ids[new.task], number % VERSIONS + 1, backbone, own)
         for number, new, own in zip(numbers, made, children, strict=True)
     ]
-    adapters = _insert(connection, AdapterRow, rows)
+    adapters = insert_rows(connection, AdapterRow, rows)
     splits = {digest_bytes(s.examples): s for new in made for s in new.splits}
-    _insert(
+    insert_rows(
         connection,
         SplitRow,
         [
@@ -210,16 +208,9 @@ def _insert_tasks(bank: Bank, connection: Connection, numbers: range) -> None:
             for digest, s in splits.items()
         ],
     )
-    for name, (table, parent) in CHILDREN.items():
-        connection.execute(
-            insert(table),
-            [
-                row | {parent: adapter}
-                for adapter, own in zip(adapters, children, strict=True)
-                for row in own[name]
-            ],
-        )
-    _insert(
+    families = dict(zip(adapters, children, strict=True))
+    insert_children(connection, AdapterRow, families, CHILDREN)
+    insert_rows(
         connection,
         AliasRow,
         [
@@ -228,7 +219,7 @@ def _insert_tasks(bank: Bank, connection: Connection, numbers: range) -> None:
             for task in ids.values()
         ],
     )
-    _insert(
+    insert_rows(
         connection,
         RetirementRow,
         [
@@ -238,13 +229,6 @@ def _insert_tasks(bank: Bank, connection: Connection, numbers: range) -> None:
         ],
     )
     connection.execute(insert(BlobRow), list(_blobs(numbers, made)))
-
-
-def _insert(connection: Connection, table: type[Base], rows: Sequence[Row]) -> list[int]:
-    """Insert rows with their seals; return their ids in the order of the rows."""
-    query = insert(table).returning(table.__table__.c.id, sort_by_parameter_order=True)
-    sealed = [row | {"seal": seal(row)} for row in rows]
-    return list(connection.execute(query, sealed).scalars()) if sealed else []
 
 
 def _blobs(numbers: range, made: Sequence[NewAdapter]) -> Iterator[Mapping[str, Any]]:

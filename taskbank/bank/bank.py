@@ -23,6 +23,7 @@ from taskbank.bank.catalog.adapters import (
 from taskbank.bank.catalog.aliases import read_aliases, set_alias
 from taskbank.bank.catalog.backbones import add_backbone, read_backbones
 from taskbank.bank.catalog.bank_row import read_bank_row
+from taskbank.bank.catalog.chain import read_head
 from taskbank.bank.catalog.database import connect, read_transaction, write_transaction
 from taskbank.bank.catalog.retirement import delete_retired, digests_in_use, retire
 from taskbank.bank.catalog.revision import check_revision
@@ -35,6 +36,7 @@ from taskbank.bank.records import (
     AliasRecord,
     BackboneRecord,
     Garbage,
+    Head,
     SplitRecord,
     TrialRecord,
 )
@@ -42,7 +44,7 @@ from taskbank.bank.url import redacted_url
 from taskbank.bank.verification_log import VerificationLog, load_predictions
 from taskbank.checks import check_tolerance
 from taskbank.data.examples import Examples
-from taskbank.errors import NotFoundError
+from taskbank.errors import DamagedError, NotFoundError
 from taskbank.specs import BackboneIdentity
 
 if TYPE_CHECKING:
@@ -186,6 +188,18 @@ class Bank:
         """
         with read_transaction(self._engine) as connection:
             return read_trials(connection, task)
+
+    def head(self) -> Head:
+        """Return the head of the bank's chain, which stands for everything recorded so far.
+
+        Raises:
+            DamagedError: if the chain is empty.
+        """
+        with read_transaction(self._engine) as connection:
+            head = read_head(connection)
+        if head is None:
+            raise DamagedError("the bank's chain is empty: restore the bank from a copy")
+        return head
 
     def backbones(self) -> tuple[BackboneRecord, ...]:
         """Return every recorded backbone, oldest first."""

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select
 from taskbank.bank.bank import Bank
 from taskbank.bank.blobs.url import IN_CATALOG, blob_store, canonical_blobs_url
 from taskbank.bank.catalog.bank_row import add_bank_row
+from taskbank.bank.catalog.chain_upgrade import begin_chain
 from taskbank.bank.catalog.database import (
     check_sqlite_folder,
     open_engine,
@@ -108,8 +109,11 @@ def schema_of(url: str | os.PathLike[str]) -> str:
 def upgrade_bank(url: str | os.PathLike[str]) -> str:
     """Upgrade a bank to the schema of this code, and return its previous schema.
 
+    A bank that is older than chains gets its chain, over every row that it holds.
+
     Raises:
         NotFoundError: if there is no bank at the URL.
+        DamagedError: if a row cannot be read.
     """
     from taskbank.bank.catalog.migrate import upgrade
 
@@ -119,6 +123,7 @@ def upgrade_bank(url: str | os.PathLike[str]) -> str:
             check_revision(engine)
         with write_transaction(engine, exclusive=True) as connection:
             upgrade(connection)
+            begin_chain(connection)
     return before
 
 

@@ -8,16 +8,19 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from taskbank.bank.catalog.chain_walk import Walk
 from taskbank.bank.catalog.rows import child_rows, chunks
-from taskbank.bank.catalog.seals import children_damage
+from taskbank.bank.catalog.seals import children_damage, family_seal
 from taskbank.bank.catalog.stored_rows import (
     CANNOT_BE_READ,
     READ_ERRORS,
+    StoredRow,
     sealed_rows,
     stored_damage,
 )
-from taskbank.bank.catalog.tables import CHILDREN, SEALED_TABLES, VERIFICATION_CHILDREN, Base
-from taskbank.bank.catalog.triggers import missing_triggers
+from taskbank.bank.catalog.structure import check_tables, structure_damages
+from taskbank.bank.catalog.tables import FAMILIES, SEALED_TABLES, Base
+from taskbank.bank.catalog.triggers import trigger_damages
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ class RawRows:
 
     Attributes:
         tables: the rows of every sealed table, by table name and row id.
-        missing_triggers: the names of append-only triggers that are missing or disabled.
+        walk: the walk over the chain; None if rows of some tasks only are included.
         read_blob: returns the checked bytes of a digest.
+        damages: descriptions of the damage to rows, by table name and row id.
     """
 
     def __init__(
@@ -57,21 +61,30 @@ class RawRows:
         tasks: Collection[str] = (),
     ) -> None:
         self._connection = connection
+        self._whole = not tasks
         self.read_blob = read_blob
-        self.missing_triggers = missing_triggers(connection)
+        if self._whole:
+            check_tables(connection)
         self.tables = {
             model.__tablename__: {
                 row.values["id"]: row for row in sealed_rows(connection, model, tasks)
             }
             for model in SEALED_TABLES
         }
+        self.damages = {table: dict(_damages(table, rows)) for table, rows in self.tables.items()}
+        self.walk = Walk(connection, self.tables, self.damages) if self._whole else None
 
-    def damages(self, table: str) -> Iterator[tuple[int, str]]:
-        """Yield the id of every damaged row of a table with a description of the damage."""
-        for row_id, row in self.tables[table].items():
-            damage = stored_damage(table, row)
-            if damage is not None:
-                yield row_id, damage
+    def schema_damages(self) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong with the triggers, and for all rows with keys and indexes.
+
+        Yields:
+            `triggers` or `schema`, and a description.
+        """
+        for damage in trigger_damages(self._connection):
+            yield "triggers", damage
+        if self._whole:
+            for damage in structure_damages(self._connection):
+                yield "schema", damage
 
     def contents(self, table: str, ids: Sequence[int]) -> Iterator[Contents]:
         """Yield the child rows of the given rows, with any damage to them.
@@ -80,7 +93,7 @@ class RawRows:
             table: `adapters` or `verifications`.
             ids: ids of the parent rows.
         """
-        child_tables = {"adapters": CHILDREN, "verifications": VERIFICATION_CHILDREN}[table]
+        child_tables = FAMILIES[table]
         for chunk in chunks(ids):
             children_of_chunk = self._children(chunk, child_tables)
             for row_id in chunk:
@@ -95,7 +108,23 @@ class RawRows:
                     name: groups.get(row_id, []) for name, groups in children.items()
                 }
                 row = self.tables[table][row_id].values
-                yield Contents(row_id, children_of_row, tuple(children_damage(row, children)))
+                damages = tuple(children_damage(row, children)) or self._other_family(
+                    table, row, children_of_row
+                )
+                yield Contents(row_id, children_of_row, damages)
+
+    def _other_family(
+        self, table: str, row: Mapping[str, Any], children: Mapping[str, Any]
+    ) -> tuple[str, ...]:
+        """Return the damage to a row whose seal and contents fit, but not what the chain says."""
+        mark = self.walk.family_marks[table].get(row["id"]) if self.walk else None
+        if mark is None or mark == family_seal(row["seal"], children):
+            return ()
+        names = ", ".join(children)
+        return (
+            f"row {row['id']} of table {table!r} or its rows of {names} are not the ones that the "
+            "chain recorded under these ids",
+        )
 
     def _children(
         self, ids: Sequence[int], child_tables: Mapping[str, tuple[type[Base], str]]
@@ -105,3 +134,10 @@ class RawRows:
             return child_rows(self._connection, ids, child_tables)
         except READ_ERRORS:
             return None
+
+
+def _damages(table: str, rows: Mapping[int, StoredRow]) -> Iterator[tuple[int, str]]:
+    for row_id, row in rows.items():
+        damage = stored_damage(table, row)
+        if damage is not None:
+            yield row_id, damage

@@ -389,6 +389,21 @@ class AliasRecord:
 
 
 @dataclass(frozen=True)
+class Head:
+    """The head of a bank's chain, which seals everything recorded up to its entry.
+
+    Attributes:
+        entries: number of the entry, counted from 1.
+        digest: the head.
+        at: when the entry was appended, ISO 8601 in UTC.
+    """
+
+    entries: int
+    digest: str
+    at: str
+
+
+@dataclass(frozen=True)
 class Garbage:
     """The adapters and blobs that a garbage collection destroyed or would destroy."""
 

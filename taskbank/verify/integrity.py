@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.raw_rows import Contents, RawRows
+from taskbank.bank.records import Head
 from taskbank.errors import TaskbankError
 from taskbank.verify.contents import SplitCache, bytes_damage, split_cache
 from taskbank.verify.report import Finding, Status
@@ -22,7 +24,9 @@ from taskbank.verify.report import Finding, Status
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
-RESTORE = "restore the bank from a copy, or remove the task and add it again"
+FROM_COPY = "restore the bank from a copy"
+RESTORE = f"{FROM_COPY}, or remove the task and add it again"
+UNREADABLE = -1  # stands for the version of an adapter whose version cannot be read
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class AdapterIntegrity:
         task: the task's name, as currently stored.
         version: the adapter's version.
         metric: the task's own metric; None if it cannot be read.
-        score: the metric's recorded value.
+        score: the metric's recorded value; None if it cannot be read or is not finite.
         retired: whether the adapter is retired; if so, only its rows are checked.
         failed: names of the checks that found damage.
     """
@@ -41,7 +45,7 @@ class AdapterIntegrity:
     task: str
     version: int
     metric: str | None
-    score: float
+    score: float | None
     retired: bool
     failed: frozenset[str] = frozenset()
 
@@ -65,10 +69,14 @@ class Integrity:
     Attributes:
         findings: all findings, in order.
         adapters: all checked adapters.
+        head: the newest head of the chain, if the whole bank was checked.
+        expected: number of the chain's entry with the expected head, if there is one.
     """
 
     findings: tuple[Finding, ...]
     adapters: tuple[AdapterIntegrity, ...]
+    head: Head | None = None
+    expected: int | None = None
 
 
 class _Damage(NamedTuple):
@@ -83,6 +91,7 @@ def check_integrity(
     bank: Bank,
     chosen: Collection[tuple[str, int | None]] = (),
     *,
+    expect: str | None = None,
     progress: bool = False,
 ) -> Integrity:
     """Check everything stored against what was recorded.
@@ -92,13 +101,15 @@ def check_integrity(
         chosen: tasks and versions of the adapters to check; a version of None means every version
             of the task. Empty means the whole bank, including verifications and other rows that
             belong to no single task.
+        expect: a head that the chain must contain; for the whole bank only.
         progress: whether to show a progress bar if the error stream is a terminal.
     """
     with bank.raw_rows({name for name, _ in chosen}) as rows:
         adapters = _select_adapters(rows, chosen)
         damages = [
-            *_trigger_damages(rows),
+            *_schema_damages(rows),
             *_row_damages(rows, adapters),
+            *_chain_damages(rows, adapters, expect),
             *_verification_damages(rows),
             *_loose_blob_damages(rows),
         ]
@@ -122,7 +133,13 @@ def check_integrity(
         AdapterIntegrity(**{**vars(adapter), "failed": frozenset(failed.get(row_id, ()))})
         for row_id, adapter in adapters.items()
     )
-    return Integrity(tuple(_findings(damages, adapters)), checked)
+    walk = rows.walk
+    return Integrity(
+        tuple(_findings(damages, adapters)),
+        checked,
+        walk.head if walk else None,
+        walk.number_of(expect) if walk and expect else None,
+    )
 
 
 def _findings(
@@ -148,41 +165,69 @@ def _select_adapters(
     adapters = {}
     for row_id, stored in rows.tables["adapters"].items():
         row = stored.values
-        task = rows.tables["tasks"].get(row["task_id"])
+        task_id, version, score = row.get("task_id"), row.get("version"), row.get("score")
+        task = rows.tables["tasks"].get(task_id) if task_id is not None else None
         name = task.values.get("name") if task else None
-        name = f"(task {row['task_id']})" if name is None else name
-        if not chosen or (name, None) in chosen or (name, row["version"]) in chosen:
+        name = f"(task {task_id})" if name is None else name
+        if not chosen or (name, None) in chosen or (name, version) in chosen:
             adapters[row_id] = AdapterIntegrity(
                 name,
-                row["version"],
+                UNREADABLE if version is None else version,
                 row.get("metric"),
-                row["score"],
-                retired=(row["task_id"], row["version"]) in retired,
+                score if isinstance(score, float) and isfinite(score) else None,
+                retired=(task_id, version) in retired,
             )
     return adapters
 
 
-def _trigger_damages(rows: RawRows) -> Iterator[_Damage]:
-    for trigger in rows.missing_triggers:
-        message = f"trigger {trigger!r} is missing or disabled: {RESTORE}"
-        yield _Damage((), "triggers", message)
+def _schema_damages(rows: RawRows) -> Iterator[_Damage]:
+    for check, damage in rows.schema_damages():
+        yield _Damage((), check, f"{damage}: {FROM_COPY}")
+
+
+def _chain_damages(
+    rows: RawRows, adapters: Mapping[int, AdapterIntegrity], expect: str | None
+) -> Iterator[_Damage]:
+    if rows.walk is None:
+        return
+    for table, ids, damage in rows.walk.damages:
+        concerned = _concerned(rows, adapters, table, ids)
+        yield _Damage(concerned, "chain", f"{damage}: {FROM_COPY}")
+    if expect is not None and rows.walk.number_of(expect) is None:
+        message = (
+            f"the chain has no entry with the expected head {expect}: entries were removed or "
+            "rewritten since that head was printed, or it was printed for another bank"
+        )
+        yield _Damage((), "chain", f"{message}: {FROM_COPY}")
 
 
 def _row_damages(rows: RawRows, adapters: Mapping[int, AdapterIntegrity]) -> Iterator[_Damage]:
     for table in rows.tables:
-        parent = {"tasks": "task_id", "backbones": "backbone_id", "adapters": "id"}.get(table)
-        for row_id, damage in rows.damages(table):
-            concerned = tuple(
-                adapter_id
-                for adapter_id in adapters
-                if parent and rows.tables["adapters"][adapter_id].values[parent] == row_id
-            )
+        for row_id, damage in rows.damages[table].items():
+            concerned = _concerned(rows, adapters, table, (row_id,))
             yield _Damage(concerned, "row", f"{damage}: {RESTORE}")
+
+
+def _concerned(
+    rows: RawRows,
+    adapters: Mapping[int, AdapterIntegrity],
+    table: str | None,
+    row_ids: Collection[int],
+) -> tuple[int, ...]:
+    """Return the ids of the adapters that consist of or refer to the given rows of a table."""
+    columns = {"tasks": "task_id", "backbones": "backbone_id", "adapters": "id"}
+    if table not in columns or not row_ids:
+        return ()
+    return tuple(
+        adapter_id
+        for adapter_id in adapters
+        if rows.tables["adapters"][adapter_id].values.get(columns[table]) in row_ids
+    )
 
 
 def _verification_damages(rows: RawRows) -> Iterator[_Damage]:
     # Damaged rows already have findings of their own.
-    damaged = dict(rows.damages("verifications"))
+    damaged = rows.damages["verifications"]
     intact_ids = [row_id for row_id in rows.tables["verifications"] if row_id not in damaged]
     for contents in rows.contents("verifications", intact_ids):
         for damage in contents.damages:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from taskbank.bank.records import Head
 from taskbank.digests import Json
 
 Level = Literal["integrity", "changed", "canary", "full"]
@@ -21,8 +22,9 @@ class Finding:
     Attributes:
         task: the affected task; None if the finding concerns the bank.
         version: the affected version; None if the finding concerns the bank.
-        check: the check that failed: `schema`, `triggers`, `row`, `contents`, `weights`, `split`,
-            `predictions`, `gone`, `metrics`, `backbone`, `unstable`, `regression` or `strict`.
+        check: the check that failed: `schema`, `triggers`, `chain`, `row`, `contents`, `weights`,
+            `split`, `predictions`, `gone`, `metrics`, `backbone`, `unstable`, `regression` or
+            `strict`.
         message: the observed value, the expected value and the next step.
     """
 
@@ -75,7 +77,7 @@ class TaskResult:
             they depend on the batch by more than rounding explains; `damaged`: its stored data
             differs from what was recorded; `unverifiable`: it could not be checked.
         metric: the task's own metric; None if it cannot be read.
-        recorded: the metric's value for the reference predictions.
+        recorded: the metric's value for the reference predictions; None if it cannot be read.
         observed: the metric's value for the new predictions; None if nothing was predicted.
         flips: number of examples whose answer changed, over all stored splits.
         examples: number of examples that were predicted again.
@@ -98,7 +100,7 @@ class TaskResult:
     version: int
     status: Status
     metric: str | None
-    recorded: float
+    recorded: float | None
     observed: float | None = None
     flips: int | None = None
     examples: int | None = None
@@ -140,6 +142,9 @@ class Report:
         id: the verification's number in the bank; None if it was not recorded.
         unrecorded: the error that prevented recording; None if there was none.
         what_if: the what-if overrides; with any of them, nothing is recorded.
+        head: the newest head of the bank's chain, the record of this verification included; None
+            if only some tasks were verified and nothing was recorded.
+        expected: number of the chain's entry with the expected head, if there is one.
     """
 
     level: Level
@@ -152,6 +157,8 @@ class Report:
     id: int | None = None
     unrecorded: str | None = None
     what_if: Mapping[str, str] = field(default_factory=dict)
+    head: Head | None = None
+    expected: int | None = None
 
     @property
     def confirmed(self) -> int:
@@ -196,4 +203,7 @@ class Report:
             "vouched": self.confirmed,
             "missable": self.undetectable,
             "what_if": dict(self.what_if),
+            "head": self.head.digest if self.head else None,
+            "entries": self.head.entries if self.head else None,
+            "expected_entry": self.expected,
         }

@@ -10,6 +10,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewResult, NewVerification
 from taskbank.bank.records import AdapterRecord, Confirmation, FindingRecord
 from taskbank.checks import ANY_DROP, check_tolerance
+from taskbank.digests import DIGEST
 from taskbank.errors import BankError, InputError, TaskbankError
 from taskbank.runtime.clock import now
 from taskbank.runtime.environment import environment
@@ -29,6 +30,7 @@ def verify_all(
     level: Level = "full",
     tolerance: float = ANY_DROP,
     strict: bool = False,
+    expect: str | None = None,
     what_if: Mapping[str, str] | None = None,
     backbone: str | Backbone | None = None,
     device: str | None = None,
@@ -50,6 +52,8 @@ def verify_all(
             0 to 1; 1 tolerates any such drop. A significant drop is never tolerated. The bank can
             store a separate tolerance for a task.
         strict: whether every answer that changed is a finding, even if rounding explains it.
+        expect: a head that was printed earlier, which the bank's chain must contain, as its
+            newest entry or an older one. For the whole bank only.
         what_if: another `backbone`, `dtype` (`float32`, `bfloat16` or `float16`), `device` or
             number of `threads` to try out, by name; nothing is recorded.
         backbone: the backbone, or where to load it from; None means its recorded source.
@@ -70,6 +74,8 @@ def verify_all(
         raise InputError(
             "level integrity predicts nothing: use --what-if with level changed, canary or full"
         )
+    if expect is not None:
+        _check_expected(expect, tasks)
     chosen = {_select(bank, ref) for ref in tasks}
 
     conditions = None
@@ -81,7 +87,8 @@ def verify_all(
     report = Report(
         level, (), (), tolerance, current_environment, started_at, started_at, what_if=what_if or {}
     )
-    integrity = check_integrity(bank, chosen, progress=progress)
+    integrity = check_integrity(bank, chosen, expect=expect, progress=progress)
+    report = replace(report, head=integrity.head, expected=integrity.expected)
     findings = list(integrity.findings)
     journal = Journal(bank.verification_log)
     predicted: list[TaskResult] = []
@@ -120,6 +127,16 @@ def verify_after_adding(bank: Bank, level: LevelAfterAdding, **given: Any) -> Re
         given: further arguments of `verify_all`.
     """
     return None if level == "none" else verify_all(bank, level=level, **given)
+
+
+def _check_expected(head: str, tasks: Sequence[str]) -> None:
+    if tasks:
+        raise InputError("an expected head covers the whole bank: leave out the tasks")
+    if not DIGEST.fullmatch(head):
+        raise InputError(
+            f"the expected head {head!r} is not a head: give one as taskbank printed it, "
+            "sha256: and 64 hex digits"
+        )
 
 
 def _select(bank: Bank, ref: str) -> tuple[str, int | None]:
@@ -221,6 +238,6 @@ def _record(bank: Bank, report: Report, run: int | None) -> Report:
         findings=tuple(FindingRecord(**vars(finding)) for finding in report.findings),
     )
     try:
-        return replace(report, id=bank.verification_log.record(new))
+        return replace(report, id=bank.verification_log.record(new), head=bank.head())
     except BankError as error:
         return replace(report, unrecorded=str(error))

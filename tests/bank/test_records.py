@@ -31,7 +31,7 @@ def returned(bank: Bank) -> list[Any]:
     log = bank.verification_log
     log.start_run("full", ["mood"], {"torch": "2.0"})
     ((_, circumstances),) = log.observations(1)
-    found: list[Any] = [bank.gc()]
+    found: list[Any] = [bank.gc(), bank.head()]
     for group in (
         bank.adapters(retired=True),
         bank.trials(),

@@ -20,8 +20,15 @@ from taskbank.digests import digest_bytes
 from tests.helpers.adapters import as_new
 
 
-def rewrite(bank: Bank, statement: str, *values: object) -> None:
-    """Change a SQLite bank behind its back, its triggers put aside and put back."""
+def rewrite(bank: Bank, statement: str, *values: object, on: str | None = None) -> None:
+    """Change a SQLite bank behind its back, its triggers put aside and put back.
+
+    Args:
+        bank: the bank.
+        statement: the SQL that changes it.
+        values: of the statement's parameters.
+        on: a table whose ids the statement exchanges, so that they are unique only at the end.
+    """
     # In one transaction a hundred statements wait for the disk once.
     with closing(
         sqlite3.connect(str(bank._engine.url.database), isolation_level=None)
@@ -33,7 +40,13 @@ def rewrite(bank: Bank, statement: str, *values: object) -> None:
         ).fetchall()
         for name, _ in triggers:
             connection.execute(f"DROP TRIGGER {name}")
-        connection.execute(statement, values)
+        if on is not None:  # exchanged in a copy without the key
+            connection.execute(f"CREATE TEMP TABLE copy AS SELECT * FROM {on}")
+            connection.execute(statement.replace(on, "copy", 1), values)
+            connection.execute(f"DELETE FROM {on}")
+            connection.execute(f"INSERT INTO {on} SELECT * FROM copy")
+        else:
+            connection.execute(statement, values)
         for _, sql in triggers:
             connection.execute(sql)
         connection.execute("COMMIT")

@@ -116,7 +116,7 @@ def test_a_flipped_byte_in_any_text_column_is_found(
     assert not report.ok
     assert report.checked >= 2
     if table in ("adapters", "tags", "metrics", "predictions"):
-        (finding,) = report.findings
+        (finding,) = [one for one in report.findings if one.check != "schema"]
         assert finding.task in ("one", "two", "gone")
         damaged = [task.task for task in report.tasks if task.status != "ok"]
         assert damaged == [finding.task] * (finding.task != "gone")

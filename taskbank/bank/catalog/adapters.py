@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from taskbank.bank.catalog.aliases import LIST_VERSIONS, resolve_alias
 from taskbank.bank.catalog.backbones import add_backbone
@@ -14,6 +14,7 @@ from taskbank.bank.catalog.rows import (
     child_rows,
     chunks,
     course_of,
+    insert_children,
     insert_once,
     insert_row,
     table_of,
@@ -62,10 +63,7 @@ def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -
     )
     for split in new.splits:
         _insert_split(connection, digest_bytes(split.examples), split.rows, len(split.examples))
-    for name, rows in children.items():
-        if rows:
-            table = CHILDREN[name][0]
-            connection.execute(insert(table), [row | {"adapter_id": adapter_id} for row in rows])
+    insert_children(connection, AdapterRow, {adapter_id: children}, CHILDREN)
     return read_adapters(connection, AdapterRow.id == adapter_id)[0]
 
 

@@ -15,6 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
+from taskbank.bank.catalog.chain import Changes, append_entries
+from taskbank.bank.catalog.column_types import WrongTypeError, read_json
 from taskbank.bank.url import BankUrl, parse_url
 from taskbank.digests import canonical_json
 from taskbank.errors import (
@@ -41,6 +43,7 @@ def connect(url: str | os.PathLike[str]) -> Engine:
         engine = create_engine(
             bank.database,
             json_serializer=canonical_json,
+            json_deserializer=read_json,
             connect_args={"timeout": LOCK_TIMEOUT},
             execution_options={"bank": bank},
         )
@@ -137,19 +140,27 @@ def read_transaction(engine: Engine) -> Iterator[Connection]:
 def write_transaction(engine: Engine, *, exclusive: bool = False) -> Iterator[Connection]:
     """Open a write transaction that commits at the end, or rolls back if an exception occurs.
 
+    What it recorded becomes an entry of the chain.
+
     Args:
         engine: the bank's engine.
         exclusive: whether to exclude all other writers, as garbage collection must.
     """
+    changes = Changes()
+    options: dict[str, Any] = {"writes": True, "changes": changes}
+    if engine.dialect.name == "postgresql":
+        # Whatever the server's default: a statement must see what was committed before it.
+        options["isolation_level"] = "READ COMMITTED"
     with (
         translate_errors(engine),
-        engine.connect().execution_options(writes=True) as connection,
+        engine.connect().execution_options(**options) as connection,
         connection.begin(),
     ):
         if engine.dialect.name == "postgresql":
             lock = "pg_advisory_xact_lock" if exclusive else "pg_advisory_xact_lock_shared"
             connection.execute(text(f"SELECT {lock}(:key)"), {"key": GC_LOCK})
         yield connection
+        append_entries(connection, [changes] if changes else [])
 
 
 @contextmanager
@@ -165,7 +176,7 @@ def translate_errors(engine: Engine) -> Iterator[None]:
     name = url.shown
     try:
         yield
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, WrongTypeError) as error:
         raise DamagedError(
             f"the bank {name} contains an unreadable value ({error}): {FIND_DAMAGE}"
         ) from None

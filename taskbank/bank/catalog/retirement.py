@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select
 
+from taskbank.bank.catalog.chain import changes_of
 from taskbank.bank.catalog.rows import insert_row
 from taskbank.bank.catalog.tables import (
     CHILDREN,
@@ -77,17 +78,19 @@ def retire(connection: Connection, record: AdapterRecord) -> None:
 
 def delete_retired(connection: Connection) -> None:
     """Delete the rows of every retired adapter, and the splits that no adapter refers to."""
-    ids = connection.execute(
-        select(AdapterRow.id).join(RetirementRow, retirement_of_adapter())
-    ).scalars()
-    for adapter_id in ids.all():
+    changes = changes_of(connection)
+    retired = select(AdapterRow.id).join(RetirementRow, retirement_of_adapter())
+    ids = connection.execute(retired).scalars().all()
+    for adapter_id in ids:
         connection.execute(insert(GcPermitRow), {"adapter_id": adapter_id})
         for table, parent in CHILDREN.values():
             connection.execute(delete(table).where(getattr(table, parent) == adapter_id))
         connection.execute(delete(AdapterRow).where(AdapterRow.id == adapter_id))
     connection.execute(delete(GcPermitRow))
     in_use = select(PredictionRow.split_digest)
-    connection.execute(delete(SplitRow).where(SplitRow.digest.not_in(in_use)))
+    unused = delete(SplitRow).where(SplitRow.digest.not_in(in_use)).returning(SplitRow.id)
+    changes.delete(AdapterRow.__tablename__, ids)
+    changes.delete(SplitRow.__tablename__, connection.execute(unused).scalars())
 
 
 def digests_in_use(connection: Connection, *, retired: bool = True) -> set[str]:

@@ -1,4 +1,7 @@
-"""Inserts sealed rows, and reads the child rows of many parents at once."""
+"""Inserts sealed rows and their child rows, and reads the child rows of many parents at once.
+
+Whatever is inserted here is noted among the changes of the transaction, for its chain entry.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, insert, select
 
-from taskbank.bank.catalog.seals import seal
+from taskbank.bank.catalog.chain import changes_of
+from taskbank.bank.catalog.seals import family_seal, seal
 from taskbank.bank.catalog.tables import CHILDREN, Base
 
 CHUNK_SIZE = 500  # values in the IN list of one query
@@ -24,9 +28,55 @@ def table_of(model: type[Base]) -> Table:
 
 def insert_row(connection: Connection, table: type[Base], values: Mapping[str, Any]) -> int:
     """Insert a row with its seal; return its id."""
-    sealed = {**values, "seal": seal(values)}
-    result = connection.execute(insert(table).returning(table_of(table).c.id), [sealed])
-    return int(result.scalar_one())
+    return insert_rows(connection, table, [values])[0]
+
+
+def insert_rows(
+    connection: Connection, table: type[Base], rows: Sequence[Mapping[str, Any]]
+) -> list[int]:
+    """Insert rows with their seals; return their ids in the order of the rows."""
+    sealed = [{**values, "seal": seal(values)} for values in rows]
+    ids = _insert(connection, table, sealed)
+    for row_id, values in zip(ids, sealed, strict=True):
+        changes_of(connection).insert(table.__tablename__, row_id, values["seal"])
+    return ids
+
+
+def insert_children(
+    connection: Connection,
+    parent: type[Base],
+    rows: Mapping[int, Mapping[str, Sequence[Mapping[str, Any]]]],
+    tables: Mapping[str, tuple[type[Base], str]],
+) -> None:
+    """Insert the child rows of parents that the same transaction has inserted.
+
+    Args:
+        connection: a write transaction.
+        parent: the parents' table.
+        rows: by parent id and then by table, the child rows without the parent's id.
+        tables: the child tables.
+    """
+    families: dict[int, dict[str, list[Mapping[str, Any]]]] = {row_id: {} for row_id in rows}
+    for name, (table, column) in tables.items():
+        with_parent = [
+            {**row, column: row_id} for row_id, own in rows.items() for row in own.get(name, ())
+        ]
+        ids = _insert(connection, table, with_parent)
+        for row_id, row in zip(ids, with_parent, strict=True):
+            families[row[column]].setdefault(name, []).append({**row, "id": row_id})
+    marks = changes_of(connection).inserted[parent.__tablename__]
+    for row_id, family in families.items():
+        marks[row_id] = family_seal(marks[row_id], family)
+
+
+def _insert(
+    connection: Connection, table: type[Base], rows: Sequence[Mapping[str, Any]]
+) -> list[int]:
+    if not rows:
+        return []
+    in_order = len(rows) > 1
+    query = insert(table).returning(table_of(table).c.id, sort_by_parameter_order=in_order)
+    return [int(row_id) for row_id in connection.execute(query, rows).scalars()]
 
 
 def insert_once(
@@ -46,6 +96,7 @@ def insert_once(
     statement = postgresql.insert(table).on_conflict_do_nothing().returning(table.c.id)
     inserted_id = connection.execute(statement, [sealed]).scalar()
     if inserted_id is not None:
+        changes_of(connection).insert(table.name, inserted_id, sealed["seal"])
         return int(inserted_id), True
     return int(connection.execute(select_id).scalar_one()), False
 

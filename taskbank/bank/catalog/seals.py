@@ -3,7 +3,7 @@
 The `seal` of a row is the digest of the canonical JSON of all its other columns. Child rows (an
 adapter's tags, metrics and predictions; a verification's results and findings) have no seals:
 the `contents` of their parent holds one digest per child table, which reveals rows that were
-changed, removed or added.
+changed, removed or added. Neither covers the ids of rows: the chain does.
 """
 
 from __future__ import annotations
@@ -31,6 +31,21 @@ def contents(rows: Iterable[Mapping[str, Any]], parent: str) -> str:
     return digest_bytes("\n".join(texts).encode())
 
 
+def family_seal(own: str, children: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
+    """Return the digest of a row's seal and of all its child rows with their ids.
+
+    Args:
+        own: the row's seal.
+        children: its child rows by table, each with all columns by name, in the order of the ids.
+    """
+    rows = {
+        name: [[row["id"], _sealed_columns(row)] for row in children_of_table]
+        for name, children_of_table in children.items()
+    }
+    # A table without rows is left out, so that digests outlive the addition of a child table.
+    return digest_json([own, {name: own_rows for name, own_rows in rows.items() if own_rows}])
+
+
 def _sealed_columns(values: Mapping[str, Any], *without: str) -> dict[str, Any]:
     """Return the columns that a digest covers.
 
@@ -54,7 +69,7 @@ def row_damage(table: str, row: Mapping[Any, Any]) -> str | None:
     """
     try:
         found = seal(row)
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         return f"row {row['id']} of table {table!r} contains an impossible value: {error}"
     if found == row["seal"]:
         return None
@@ -74,8 +89,13 @@ def children_damage(
         children: child rows, by table and then by parent id.
     """
     parents = {name: parent for name, (_, parent) in (CHILDREN | VERIFICATION_CHILDREN).items()}
-    for name, recorded in row["contents"].items():
-        found = contents(children[name].get(row["id"], []), parents[name])
+    for name, rows in children.items():
+        recorded = row["contents"].get(name)
+        try:
+            found = contents(rows.get(row["id"], []), parents[name])
+        except ValueError as error:
+            yield f"rows of table {name!r} for row {row['id']} have an impossible value: {error}"
+            continue
         if found != recorded:
             yield (
                 f"rows of table {name!r} for row {row['id']} were changed, removed or added: "

@@ -27,9 +27,9 @@ from taskbank.bank.catalog.tables import (
     TrialRow,
 )
 
-# The errors raised by reading a value that is not valid UTF-8 or JSON.
+# The errors raised by reading a value that is not valid UTF-8, not JSON or of another type.
 READ_ERRORS = (ValueError, OperationalError)
-CANNOT_BE_READ = "cannot be read (not UTF-8, or not JSON)"
+CANNOT_BE_READ = "cannot be read (not UTF-8, not JSON, or not of the column's type)"
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,16 @@ def sealed_rows(
         if model not in conditions:
             return
         query = query.where(conditions[model])
+    yield from readable_rows(connection, query)
+
+
+def readable_rows(connection: Connection, query: Select[Any]) -> Iterator[StoredRow]:
+    """Yield the rows of a query without their unreadable columns.
+
+    Args:
+        connection: the transaction to read in.
+        query: selects columns of one table, `id` among them.
+    """
     try:
         rows = connection.execute(query).mappings().all()
     except READ_ERRORS:

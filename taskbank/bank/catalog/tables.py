@@ -4,25 +4,17 @@ Every table except `gc_permits` is append-only: database triggers reject every U
 DELETE that no permitted garbage collection covers (see the migrations). Rows carry a *seal*, the
 digest of all their other columns, except blobs, whose digest already is their key, and child
 rows, whose digests their parent's row carries. A changed value is therefore always detectable.
+Which rows there are, and under which ids, is recorded in the chain (see `chain.py`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Text,
-    UniqueConstraint,
-)
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, MetaData, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from taskbank.bank.catalog.column_types import BigInteger, Boolean, Double, Integer, String, Text
 
 # The same constraint names on every database, so that migrations can refer to them.
 NAMING = {
@@ -33,7 +25,7 @@ NAMING = {
 }
 
 # The last one is the revision that this code uses; a test pins it to the migrations' head.
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
 
 # Columns added after the first schema, with their values in older rows. Digests leave out a
@@ -59,6 +51,9 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
         str: Text(),
+        int: Integer(),
+        float: Double(),
+        bool: Boolean(),
         dict[str, Any]: JSON(),
         list[str]: JSON(),
         list[Any]: JSON(),
@@ -424,6 +419,18 @@ class BlobRow(Base):
     data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class ChainRow(Base):
+    """One entry of the chain: the rows that a transaction inserted and deleted."""
+
+    __tablename__ = "chain"
+
+    # Consecutive numbers from 1, given by the code.
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    at: Mapped[str] = mapped_column(Moment)
+    changes: Mapped[str]  # canonical JSON; text, because the head covers its very bytes
+    head: Mapped[str] = mapped_column(Digest)  # of the previous head and this entry
+
+
 class GcPermitRow(Base):
     """Permission for the running garbage collection to delete a retired adapter."""
 
@@ -457,3 +464,5 @@ VERIFICATION_CHILDREN: dict[str, tuple[type[Base], str]] = {
     "results": (ResultRow, "verification_id"),
     "findings": (FindingRow, "verification_id"),
 }
+# The child tables of each table whose rows have child rows.
+FAMILIES = {"adapters": CHILDREN, "verifications": VERIFICATION_CHILDREN}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, select
 
-from taskbank.bank.catalog.rows import chunks, insert_row
+from taskbank.bank.catalog.rows import chunks, insert_children, insert_row
 from taskbank.bank.catalog.runs import read_observations
 from taskbank.bank.catalog.seals import contents
 from taskbank.bank.catalog.tables import (
@@ -48,12 +48,7 @@ def add_verification(connection: Connection, new: NewVerification) -> int:
         "contents": {name: contents(rows, "verification_id") for name, rows in children.items()},
     }
     verification_id = insert_row(connection, VerificationRow, values)
-    for name, rows in children.items():
-        if rows:
-            connection.execute(
-                insert(VERIFICATION_CHILDREN[name][0]),
-                [{**row, "verification_id": verification_id} for row in rows],
-            )
+    insert_children(connection, VerificationRow, {verification_id: children}, VERIFICATION_CHILDREN)
     return verification_id
 
 

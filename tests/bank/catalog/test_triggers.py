@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.tables import Base
+from taskbank.bank.catalog.triggers import trigger_damages
+from taskbank.bank.open import create_bank
 from tests.helpers.adapters import fill_every_table
 from tests.helpers.tampering import rows
 
@@ -65,6 +69,59 @@ def test_no_row_can_be_replaced(filled: Bank, table: str) -> None:
             f"ON CONFLICT ({key}) DO UPDATE SET {key} = EXCLUDED.{key}",
         )
     assert rows(filled, table) == before
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["DROP TRIGGER tags_no_update"],
+        [
+            "DROP TRIGGER tags_no_update",
+            "CREATE TRIGGER tags_no_update BEFORE UPDATE ON tags BEGIN SELECT 1; END",
+        ],
+        [
+            "DROP TRIGGER tags_no_update",
+            "CREATE TRIGGER tags_no_update BEFORE UPDATE ON metrics WHEN 1 BEGIN "
+            "SELECT RAISE(ABORT, 'taskbank: tags rows never change'); END",
+        ],
+        ["CREATE TRIGGER own BEFORE INSERT ON tags BEGIN SELECT RAISE(IGNORE); END"],
+    ],
+)
+def test_a_changed_trigger_of_sqlite_is_found(own: Bank, statements: list[str]) -> None:
+    """Dropped, emptied, moved to another table, or added."""
+    with own._engine.begin() as connection:
+        assert list(trigger_damages(connection)) == []
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+        assert list(trigger_damages(connection))
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TRIGGER tags_no_update ON tags",
+        "ALTER TABLE tags DISABLE TRIGGER tags_no_update",
+        "ALTER TABLE tags ENABLE REPLICA TRIGGER tags_no_update",
+        "CREATE OR REPLACE FUNCTION tags_refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RETURN NEW; END $$",
+        "ALTER FUNCTION tags_refuse_delete() SET search_path = elsewhere",
+        "DROP TRIGGER tags_no_update ON tags; CREATE TRIGGER tags_no_update BEFORE UPDATE ON "
+        "metrics FOR EACH ROW EXECUTE FUNCTION tags_refuse_change()",
+        "DROP TRIGGER tags_no_update ON tags; CREATE TRIGGER tags_no_update BEFORE UPDATE ON tags "
+        "FOR EACH ROW WHEN (false) EXECUTE FUNCTION tags_refuse_change()",
+        "CREATE TRIGGER own BEFORE INSERT ON tags FOR EACH ROW EXECUTE FUNCTION "
+        "tags_refuse_change()",
+    ],
+)
+def test_a_changed_trigger_of_postgresql_is_found(
+    new_database: Callable[[], str], statement: str
+) -> None:
+    """Dropped, disabled, emptied, moved to another table, or added."""
+    with create_bank(new_database()) as bank, bank._engine.begin() as connection:
+        assert list(trigger_damages(connection)) == []
+        connection.exec_driver_sql(statement)
+        assert list(trigger_damages(connection))
 
 
 def test_only_a_retired_adapter_gets_a_permit_to_be_deleted(filled: Bank) -> None:
