@@ -50,7 +50,6 @@ BATCH = 2000  # adapters per transaction: whole tasks
 HIDDEN = 384
 ROWS = 20  # examples per split
 
-Row = dict[str, Any]
 BACKBONE = BackboneIdentity(
     "./nowhere", "bert", "mean", 22_000_000, HIDDEN, 12, 512,
     *(digest_bytes(part) for part in (b"weights", b"config", b"tokenizer")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -18,7 +19,7 @@ from tests.helpers.adapters import fill_every_table, new_adapter
 from tests.helpers.tampering import rewrite
 
 
-def entries(bank: Bank) -> list[tuple[int, str, dict[str, dict[str, object]], str]]:
+def entries(bank: Bank) -> list[tuple[int, str, dict[str, Any], str]]:
     """Return the entries of the chain."""
     with bank._engine.connect() as connection:
         query = select(ChainRow.id, ChainRow.at, ChainRow.changes, ChainRow.head)
@@ -104,7 +105,7 @@ def test_writers_at_once_extend_one_chain(bank: Bank) -> None:
 
     def write(name: str) -> None:
         try:
-            with Bank(bank._engine.url.render_as_string(hide_password=False)) as own:
+            with Bank(bank.url) as own:
                 for seed in range(4):
                     own.put(new_adapter(name, seed=seed), new_version=True)
                     own.alias("shared@1", name)
