@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from taskbank.bank.catalog.chain_walk import Walk
-from taskbank.bank.catalog.rows import child_rows, chunks
+from taskbank.bank.catalog.rows import Children, child_rows, chunks, family_of
 from taskbank.bank.catalog.seals import children_damage, family_seal
 from taskbank.bank.catalog.stored_rows import (
     CANNOT_BE_READ,
@@ -104,9 +104,7 @@ class RawRows:
                     )
                     yield Contents(row_id, {}, (message,))
                     continue
-                children_of_row = {
-                    name: groups.get(row_id, []) for name, groups in children.items()
-                }
+                children_of_row = family_of(children, row_id)
                 row = self.tables[table][row_id].values
                 damages = tuple(children_damage(row, children)) or self._other_family(
                     table, row, children_of_row
@@ -128,7 +126,7 @@ class RawRows:
 
     def _children(
         self, ids: Sequence[int], child_tables: Mapping[str, tuple[type[Base], str]]
-    ) -> Mapping[str, Mapping[int, list[Mapping[str, Any]]]] | None:
+    ) -> Children | None:
         """Return the child rows of the given rows; None if a value cannot be read."""
         try:
             return child_rows(self._connection, ids, child_tables)

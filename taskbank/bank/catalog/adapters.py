@@ -11,6 +11,7 @@ from taskbank.bank.catalog.aliases import LIST_VERSIONS, resolve_alias
 from taskbank.bank.catalog.backbones import add_backbone
 from taskbank.bank.catalog.retirement import IN_USE, retirement_of_adapter
 from taskbank.bank.catalog.rows import (
+    Children,
     child_rows,
     chunks,
     course_of,
@@ -51,11 +52,11 @@ def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -
             kind.
     """
     task_id = _insert_task(connection, new.task, new.kind, new_version=new_version)
-    version = 1 + max(
-        connection.execute(select(func.max(row.version)).where(row.task_id == task_id)).scalar()
-        or 0
-        for row in (AdapterRow, RetirementRow)
-    )
+    latest = [
+        select(func.max(row.version)).where(row.task_id == task_id).scalar_subquery()
+        for row in (AdapterRow, RetirementRow)  # gc deletes adapters but keeps their retirements
+    ]
+    version = 1 + max(number or 0 for number in connection.execute(select(*latest)).one())
     backbone_id = add_backbone(connection, new.backbone)
     children = children_of(new)
     adapter_id = insert_row(
@@ -63,18 +64,18 @@ def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -
     )
     for split in new.splits:
         _insert_split(connection, digest_bytes(split.examples), split.rows, len(split.examples))
-    insert_children(connection, AdapterRow, {adapter_id: children}, CHILDREN)
-    return read_adapters(connection, AdapterRow.id == adapter_id)[0]
+    inserted = insert_children(connection, AdapterRow, {adapter_id: children}, CHILDREN)
+    query = _adapters_query().where(AdapterRow.id == adapter_id)
+    return _adapter_record(connection.execute(query).mappings().one(), inserted, {})
 
 
 def _insert_task(connection: Connection, name: str, kind: str, *, new_version: bool) -> int:
     values = {"name": check_name(name, "task name"), "kind": kind, "created_at": now()}
     task_id, created = insert_once(connection, TaskRow, "name", values)
-    # The lock gives concurrently added versions of one task distinct numbers.
-    found = connection.execute(
-        select(TaskRow.kind).where(TaskRow.id == task_id).with_for_update()
-    ).scalar_one()
     if not created:
+        # The lock gives concurrently added versions of one task distinct numbers.
+        query = select(TaskRow.kind).where(TaskRow.id == task_id).with_for_update()
+        found = connection.execute(query).scalar_one()
         check_can_add(name, kind, found, new_version=new_version)
     return task_id
 
@@ -216,7 +217,7 @@ def resolve(connection: Connection, ref: str) -> tuple[str, int]:
 
 def _adapter_record(
     row: Mapping[Any, Any],
-    children: Mapping[str, Mapping[int, list[Mapping[str, Any]]]],
+    children: Children,
     accepted: Mapping[tuple[int, str], tuple[str, int]],
 ) -> AdapterRecord:
     own = row["id"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, select
 
 from taskbank.bank.catalog.chain import Changes, append_entries, read_head
-from taskbank.bank.catalog.rows import child_rows, chunks, table_of
+from taskbank.bank.catalog.rows import child_rows, chunks, family_of, table_of
 from taskbank.bank.catalog.seals import family_seal
 from taskbank.bank.catalog.stored_rows import READ_ERRORS
 from taskbank.bank.catalog.tables import FAMILIES, SEALED_TABLES, Base
@@ -42,6 +42,6 @@ def _entries(connection: Connection, model: type[Base]) -> Iterator[Changes]:
         ids = [row_id for row_id, _ in chunk]
         children = child_rows(connection, ids, child_tables) if child_tables else {}
         for row_id, own in chunk:
-            family = {name: rows.get(row_id, []) for name, rows in children.items()}
+            family = family_of(children, row_id)
             changes.insert(table.name, row_id, family_seal(own, family) if child_tables else own)
         yield changes

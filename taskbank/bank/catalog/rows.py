@@ -17,6 +17,7 @@ from taskbank.bank.catalog.tables import CHILDREN, Base
 
 CHUNK_SIZE = 500  # values in the IN list of one query
 T = TypeVar("T")
+Children = Mapping[str, Mapping[int, list[Mapping[str, Any]]]]  # by table and parent id
 
 
 def table_of(model: type[Base]) -> Table:
@@ -36,7 +37,11 @@ def insert_rows(
 ) -> list[int]:
     """Insert rows with their seals; return their ids in the order of the rows."""
     sealed = [{**values, "seal": seal(values)} for values in rows]
-    ids = _insert(connection, table, sealed)
+    if not sealed:
+        return []
+    in_order = len(sealed) > 1
+    query = insert(table).returning(table_of(table).c.id, sort_by_parameter_order=in_order)
+    ids = [int(row_id) for row_id in connection.execute(query, sealed).scalars()]
     for row_id, values in zip(ids, sealed, strict=True):
         changes_of(connection).insert(table.__tablename__, row_id, values["seal"])
     return ids
@@ -47,7 +52,7 @@ def insert_children(
     parent: type[Base],
     rows: Mapping[int, Mapping[str, Sequence[Mapping[str, Any]]]],
     tables: Mapping[str, tuple[type[Base], str]],
-) -> None:
+) -> Children:
     """Insert the child rows of parents that the same transaction has inserted.
 
     Args:
@@ -55,28 +60,26 @@ def insert_children(
         parent: the parents' table.
         rows: by parent id and then by table, the child rows without the parent's id.
         tables: the child tables.
+
+    Returns:
+        the child rows, as `child_rows` reads them.
     """
-    families: dict[int, dict[str, list[Mapping[str, Any]]]] = {row_id: {} for row_id in rows}
     for name, (table, column) in tables.items():
-        with_parent = [
+        values = [
             {**row, column: row_id} for row_id, own in rows.items() for row in own.get(name, ())
         ]
-        ids = _insert(connection, table, with_parent)
-        for row_id, row in zip(ids, with_parent, strict=True):
-            families[row[column]].setdefault(name, []).append({**row, "id": row_id})
+        if values:
+            connection.execute(insert(table), values)
+    children = child_rows(connection, list(rows), tables)
     marks = changes_of(connection).inserted[parent.__tablename__]
-    for row_id, family in families.items():
-        marks[row_id] = family_seal(marks[row_id], family)
+    for row_id in rows:
+        marks[row_id] = family_seal(marks[row_id], family_of(children, row_id))
+    return children
 
 
-def _insert(
-    connection: Connection, table: type[Base], rows: Sequence[Mapping[str, Any]]
-) -> list[int]:
-    if not rows:
-        return []
-    in_order = len(rows) > 1
-    query = insert(table).returning(table_of(table).c.id, sort_by_parameter_order=in_order)
-    return [int(row_id) for row_id in connection.execute(query, rows).scalars()]
+def family_of(children: Children, parent: int) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the child rows of one parent, by table."""
+    return {name: rows.get(parent, []) for name, rows in children.items()}
 
 
 def insert_once(
@@ -105,7 +108,7 @@ def child_rows(
     connection: Connection,
     parents: Sequence[int],
     tables: Mapping[str, tuple[type[Base], str]] = CHILDREN,
-) -> dict[str, dict[int, list[Mapping[str, Any]]]]:
+) -> Children:
     """Return the child rows of the given parents, by table and then by parent id."""
     return {
         name: _rows_by_parent(connection, table, parent, parents)
