@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from taskbank.checks import check_name, check_text
 from taskbank.digests import Json, digest_json
@@ -191,6 +192,14 @@ class TaskSpec:
         text: column of the first text of an input.
         text_pair: column of the second text of an input.
         label: column of the label to predict.
+        format: format of the files, instead of the one that their endings name.
+        delimiter: character between the values of a .csv or .tsv file, or its name: tab, comma,
+            semicolon, pipe, space; by default the file shows it.
+        quote: character around the values of a .csv or .tsv file, or `none` if quotes are part of
+            the texts; by default the file shows it.
+        encoding: encoding of text files, such as `cp1252`; by default UTF-8, or what a byte order
+            mark says.
+        columns: names of the columns of files without a header, separated by commas.
         rows: number of training rows to use, sampled with stratification; by default all.
         metric: metric that selects the best trial and is verified later; by default the kind's own
             metric.
@@ -209,13 +218,18 @@ class TaskSpec:
     """
 
     name: str
-    train: str
-    validation: str | None = None
-    test: str | None = None
+    train: str | Any
+    validation: str | Any | None = None
+    test: str | Any | None = None
     kind: str = "single"
     text: str | None = None
     text_pair: str | None = None
     label: str | None = None
+    format: str | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+    encoding: str | None = None
+    columns: str | None = None
     rows: int | None = None
     metric: str | None = None
     positive: str | None = None
@@ -236,6 +250,9 @@ class TaskSpec:
         for key, value in self.tags.items():
             check_name(key, "tag")
             check_text(value, f"tag {key}")
+        for key, values in self.search.items():
+            if isinstance(values, str) or not isinstance(values, Sequence):
+                raise InputError(f"search.{key} is {values!r}: write a list of values")
         unknown = sorted(set(self.training) - set(TRAINING_FIELDS))
         if unknown:
             raise InputError(

@@ -92,19 +92,19 @@ def cut_task(entry: Entry, rows: int, folder: Path) -> Entry:
         folder: receives the two parts as JSON lines.
     """
     kind: Kind = plugins.load("kinds", entry.values.get("kind", "single"))
-    columns = {key: entry.values.get(key) for key in ("text", "text_pair")}
     examples = read_examples(
         entry.values["train"],
         kind.inputs,
         kind.label,
+        text=entry.values.get("text"),
+        text_pair=entry.values.get("text_pair"),
         label_column=entry.values.get("label"),
-        **columns,
     )
     strata = kind.strata(examples.columns)
     rest, scored = hold_out(examples, strata, min(SCORED / len(examples), 0.5), SEED)
     rest = sample(rest, kind.strata(rest.columns), rows, SEED)
     folder.mkdir(parents=True, exist_ok=True)
-    replaced = (*columns, "label", "test", "rows")
+    replaced = ("text", "text_pair", "label", "test", "rows")
     values = {key: value for key, value in entry.values.items() if key not in replaced}
     for name, part in (("train", rest), ("validation", scored)):
         path = folder / f"{entry.name}.{rows}.{name}.jsonl"

@@ -6,6 +6,7 @@ No code from a model repository is run and no pickle is read.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ PACKAGE = "package:"
 HUB_ID = re.compile(r"(?P<name>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?", re.ASCII)
 
 
-def load_backbone(spec: str, device: str = "cpu") -> Backbone:
+def load_backbone(spec: str | os.PathLike[str], device: str = "cpu") -> Backbone:
     """Load a backbone, frozen, in float32.
 
     Args:
@@ -41,6 +42,7 @@ def load_backbone(spec: str, device: str = "cpu") -> Backbone:
         InputError: if the model does not exist or is incomplete, its weights are not
             safetensors, or its architecture is unknown.
     """
+    spec = os.fspath(spec)
     location, revision, shown = _locate(spec)
     source = {"pretrained_model_name_or_path": location, "revision": revision}
     with _quiet(), _explained(spec):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
+from taskbank.cli.spec_options import style_options
 from taskbank.cli.text_table import print_table
 from taskbank.errors import InputError, NotFoundError
 from taskbank.runtime.startup import collection_paused
@@ -33,23 +33,29 @@ PATTERN = frozenset("*?[")
     help="Task or pattern, such as '*' or 'ticket-*', instead of NAME; repeatable.",
 )
 @click.option(
-    "--file", "file", type=click.Path(path_type=Path), help="File of texts: .txt, .csv, …"
+    "--file",
+    "file",
+    metavar="DATA",
+    help="File of texts: .txt, .csv, …, or - to read standard input.",
 )
 @click.option("--text", metavar="COL", help="Column of the texts.  [default: text, or text_a]")
 @click.option("--text-pair", metavar="COL", help="Column of the second texts.  [default: text_b]")
+@style_options
 @click.option("--backbone", metavar="SPEC", help="New source of the backbone, if it moved.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
 @data_options
 @click.pass_obj
 def predict(
     settings: Settings,
+    /,
     words: tuple[str, ...],
     tasks: tuple[str, ...],
-    file: Path | None,
+    file: str | None,
     text: str | None,
     text_pair: str | None,
     backbone: str | None,
     device: str | None,
+    **style: str | None,
 ) -> None:
     """Predict each TEXT, or each row of --file, with task NAME or with every --task.
 
@@ -71,8 +77,9 @@ def predict(
         refs, fields = _compatible(settings, chosen, columns=file is not None)
         if file is not None:
             from taskbank.data.sources import read_inputs
+            from taskbank.data.style import Style
 
-            rows = read_inputs(str(file), fields, text=text, text_pair=text_pair)
+            rows = read_inputs(file, fields, text=text, text_pair=text_pair, style=Style(**style))
         elif len(texts) % len(fields):
             raise InputError(
                 f"{len(texts)} texts were given: {refs[0]} takes {len(fields)} per input"

@@ -13,12 +13,16 @@ import click
 
 from taskbank import plugins
 from taskbank.cli.settings import Command
+from taskbank.data.style import FORMATS
 from taskbank.specs import SHORTCUTS, TaskSpec, TrainingSpec, descriptions
 
 TYPES: Mapping[str, Any] = {"int": int, "float": float, "str": str}
 METAVARS: Mapping[str, str] = {
     **dict.fromkeys(("train", "validation", "test"), "DATA"),
     **dict.fromkeys(("text", "text_pair", "label"), "COL"),
+    **dict.fromkeys(("delimiter", "quote"), "CHAR"),
+    **dict.fromkeys(("format", "encoding"), "NAME"),
+    "columns": "COL,COL,…",
     "options": "K=V",
     "search": "K=V,V,…",
     "tags": "K=V",
@@ -26,12 +30,14 @@ METAVARS: Mapping[str, str] = {
 # Fields that hold several values take one value per option.
 FLAGS: Mapping[str, str] = {"options": "--option", "search": "--search", "tags": "--tag"}
 # Fields whose values or default columns depend on the installed kinds and methods.
+STYLE_FIELDS = ("format", "delimiter", "quote", "encoding", "columns")
 PLUGIN_HELP: Mapping[str, Callable[[], str]] = {
     "kind": lambda: f" ({', '.join(plugins.names('kinds'))})",
     "method": lambda: f" ({', '.join(plugins.names('methods'))})",
     "text": lambda: _columns(0),
     "text_pair": lambda: _columns(1),
     "label": lambda: _columns(-1),
+    "format": lambda: f" ({', '.join(FORMATS)})",
 }
 
 
@@ -61,6 +67,15 @@ def spec_options(command: Command) -> Command:
             options += [_shortcut(name, text) for name, text in SHORTCUTS.items()]
     for option in reversed(options):
         command = option(command)
+    return command
+
+
+def style_options(command: Command) -> Command:
+    """Add the options that say how files of data are written; see `Style`."""
+    described = descriptions(TaskSpec)
+    for field in reversed(fields(TaskSpec)):
+        if field.name in STYLE_FIELDS:
+            command = _option(field, described)(command)
     return command
 
 

@@ -14,31 +14,31 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pyarrow as pa
 
-from taskbank.data.fields import PREVIEW_LENGTH, VALIDATORS, Type, parse_squad_answers, preview
+from taskbank.data.fields import VALIDATORS, Type, parse_squad_answers, preview
+from taskbank.data.table import Table, reason_of
 from taskbank.digests import Json
 from taskbank.errors import DataError
 
 if TYPE_CHECKING:
     from taskbank.data.fields import Field
 
-MAX_LISTED_COLUMNS = 20  # number of columns that an error lists
+BOOLEANS = (("True", "False"), ("TRUE", "FALSE"))  # as programs write true and false
 
 
-def read_column(source: str, table: pa.Table, field: Field, column: str) -> tuple[Json, ...]:
+def read_column(table: Table, field: Field, name: str) -> tuple[Json, ...]:
     """Return the checked values of one column.
 
     Args:
-        source: the table's origin, for errors.
         table: the table to read.
         field: the field that the column is read as.
-        column: the column's name in the table.
+        name: the column's name in the table.
 
     Raises:
         DataError: naming the first rows with an invalid value.
     """
-    values = _find_column(source, table, field, column)
-    reader = _READERS[field.type]
-    return tuple(reader(_Origin(source, column, field.option, _class_names(table, column)), values))
+    values = table.column(name, field.option)
+    origin = _Origin(table.origin, name, field.option, table.class_names(table.find(name) or name))
+    return tuple(_READERS[field.type](origin, values))
 
 
 @dataclass(frozen=True)
@@ -55,28 +55,6 @@ class _Origin:
             f"row {row:,} of {self.source} has {preview(value)} in column {self.column!r}, "
             f"{problem}"
         )
-
-
-def _find_column(source: str, table: pa.Table, field: Field, name: str) -> pa.ChunkedArray:
-    count = table.column_names.count(name)
-    if count != 1:
-        problem = "more than one column" if count else "no column"
-        listed = ", ".join(
-            column if column.isprintable() and len(column) <= PREVIEW_LENGTH else preview(column)
-            for column in table.column_names[:MAX_LISTED_COLUMNS]
-        )
-        raise DataError(
-            f"{source} has {problem} {name!r}; its columns are {listed}"
-            f"{', …' if table.num_columns > MAX_LISTED_COLUMNS else ''}. "
-            f"Name the right one with {field.option} COL"
-        )
-    column = table[name]
-    try:
-        column.validate(full=True)  # reading checks neither UTF-8 nor value offsets
-    except pa.ArrowException as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"column {name!r} of {source} is damaged: {reason}") from None
-    return column
 
 
 def _read_texts(origin: _Origin, column: pa.ChunkedArray) -> Sequence[Json]:
@@ -97,12 +75,15 @@ def _read_classes(origin: _Origin, column: pa.ChunkedArray) -> Sequence[Json]:
             f"classes: name another column with {origin.option} COL, write the classes as names "
             "or whole numbers, or use --kind regression"
         )
-    if not (_is_class(dtype) or pa.types.is_null(dtype)):
+    is_list = _is_list(dtype) and _is_class(dtype.value_type)
+    if not (_is_class(dtype) or is_list or pa.types.is_null(dtype)):
         raise DataError(
             f"label column {origin.column!r} of {origin.source} holds {dtype}, not one class per "
             f"row: name another column with {origin.option} COL"
         )
     values = _values(origin, column)
+    if is_list:
+        values = [_only_class(origin, row, value) for row, value in enumerate(values, start=1)]
     if origin.classes is not None and pa.types.is_integer(dtype):
         unlabelled = [row for row, number in enumerate(values, start=1) if number == -1]
         if unlabelled:
@@ -111,7 +92,18 @@ def _read_classes(origin: _Origin, column: pa.ChunkedArray) -> Sequence[Json]:
                 f"{origin.column!r}, row {_list_rows(unlabelled)}; choose another split"
             )
     labels = [_class_text(origin, row, value) for row, value in enumerate(values, start=1)]
+    if any(set(labels) == set(names) for names in BOOLEANS):
+        labels = [None if label is None else label.lower() for label in labels]
     return _require_text(origin, "label", labels)
+
+
+def _only_class(origin: _Origin, row: int, value: list[Any] | None) -> Any:
+    """Return the class of a list of one, as programs for labelling export it."""
+    if value is None or len(value) == 0:
+        return None
+    if len(value) > 1:
+        raise origin.error(row, value, "which is not one class: use --kind multilabel")
+    return value[0]
 
 
 def _class_text(origin: _Origin, row: int, value: Any) -> str | None:
@@ -130,21 +122,6 @@ def _class_text(origin: _Origin, row: int, value: Any) -> str | None:
             )
         return origin.classes[value]
     return None if value is None else str(value)
-
-
-def _class_names(table: pa.Table, name: str) -> tuple[str, ...] | None:
-    # `datasets` writes the types of its columns into the table's metadata in every file format.
-    stored = (table.schema.metadata or {}).get(b"huggingface", b"null")
-    try:
-        feature = json.loads(stored)["info"]["features"][name]
-        if isinstance(feature, list):  # older versions wrote a list of classes this way
-            (feature,) = feature
-        names = feature.get("feature", feature)["names"]
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
-        return None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return None
-    return tuple(names)
 
 
 def _require_text(origin: _Origin, what: str, values: Sequence[str | None]) -> list[str]:
@@ -282,14 +259,21 @@ def _read_answers(origin: _Origin, column: pa.ChunkedArray) -> Sequence[Json]:
 
 def _values(origin: _Origin, column: pa.ChunkedArray) -> list[Any]:
     try:
-        values: list[Any] = column.to_pylist()
+        return [value for chunk in column.chunks for value in _chunk_values(chunk)]
     except (pa.ArrowException, ValueError, OverflowError) as error:  # such as the year 10^9
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
             f"column {origin.column!r} of {origin.source} holds {column.type}, whose values cannot "
-            f"be read ({reason}): name another column with {origin.option} COL"
+            f"be read ({reason_of(error)}): name another column with {origin.option} COL"
         ) from None
-    return values
+
+
+def _chunk_values(chunk: pa.Array) -> list[Any]:
+    if not pa.types.is_dictionary(chunk.type):
+        values: list[Any] = chunk.to_pylist()
+        return values
+    # A value that many rows refer to is one object, however long it is.
+    names = chunk.dictionary.to_pylist()
+    return [None if place is None else names[place] for place in chunk.indices.to_pylist()]
 
 
 def _plain_type(column: pa.ChunkedArray) -> pa.DataType:
@@ -302,6 +286,14 @@ def _is_text(dtype: pa.DataType) -> bool:
         pa.types.is_string(dtype)
         or pa.types.is_large_string(dtype)
         or pa.types.is_string_view(dtype)
+    )
+
+
+def _is_list(dtype: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(dtype)
+        or pa.types.is_large_list(dtype)
+        or pa.types.is_fixed_size_list(dtype)
     )
 
 

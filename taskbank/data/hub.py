@@ -7,9 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from taskbank.data.readers import reason_of
+from taskbank.data.memory import table_of_dataset
+from taskbank.data.table import Table, reason_of
 from taskbank.errors import DataError
 
 HUB = "hf:"
@@ -23,7 +22,7 @@ def probe(check: Callable[[], bool]) -> bool:
         return False
 
 
-def read_saved(source: str, folder: Path, split: str | None) -> pa.Table:
+def read_saved(source: str, folder: Path, split: str | None) -> Table:
     """Return a data set from a folder that `datasets` saved.
 
     Args:
@@ -43,10 +42,10 @@ def read_saved(source: str, folder: Path, split: str | None) -> pa.Table:
             f"{folder} was not saved by save_to_disk of datasets: {reason_of(error)}"
         ) from None
     if isinstance(loaded, datasets.DatasetDict):
-        return _table(source, _select_split(source, loaded, split))
+        return table_of_dataset(source, _select_split(source, loaded, split))
     if split is not None:
         raise DataError(f"{folder} holds one data set without splits: leave out ':{split}'")
-    return _table(source, loaded)
+    return table_of_dataset(source, loaded)
 
 
 def _select_split(source: str, splits: Any, split: str | None) -> Any:
@@ -58,7 +57,7 @@ def _select_split(source: str, splits: Any, split: str | None) -> Any:
     return splits[name]
 
 
-def read_hub(source: str) -> pa.Table:
+def read_hub(source: str) -> Table:
     """Return a data set from the hub.
 
     Args:
@@ -86,7 +85,7 @@ def read_hub(source: str) -> pa.Table:
         except Exception as error:  # datasets raises many types: no network, no such name, …
             problems.append(f"{path}{f' with {config}' if config else ''}: {reason_of(error)}")
         else:
-            return _table(source, loaded)
+            return table_of_dataset(source, loaded)
     raise DataError(
         f"{source} cannot be loaded from the hub ({'; '.join(problems)}): check the name, the "
         "split and the network, or give a file"
@@ -105,11 +104,3 @@ def _check_only_on_hub(source: str, path: str) -> None:
         raise DataError(
             f"{source} names a file format and not a data set on the hub: give the file itself"
         )
-
-
-def _table(source: str, data: Any) -> pa.Table:
-    try:
-        table = data.with_format("arrow")[:] if len(data) else data.data.table
-    except Exception as error:  # datasets raises many types for damaged files
-        raise DataError(f"{source} cannot be read: {reason_of(error)}") from None
-    return table.replace_schema_metadata(data.features.arrow_schema.metadata)

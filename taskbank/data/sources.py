@@ -1,107 +1,157 @@
 """Reads labelled text from any source and checks every row.
 
     FILE.csv             header, quotes as usual; every value is read as text
-    FILE.tsv             header, no quotes: tabs separate values, line ends separate rows
-    FILE.jsonl, .json    one JSON object per line
+    FILE.tsv             header; quotes around values, or as part of the texts, as the file shows
+    FILE.jsonl, .json    one object per line, or one document; also as SQuAD, Label Studio and
+                         doccano write it
     FILE.parquet
     FILE.arrow, .feather an Arrow file or stream
+    FILE.conll, .conllu  one word per line
+    FILE.txt             one text per line, to predict
+    -                    standard input, in the format that is named
     FOLDER[:SPLIT]       a folder that `datasets` saved
     hf:NAME[/CONFIG][:SPLIT]  from the hub; NAME may be OWNER/NAME; the default split is
                          `train`. A name of two parts is read as NAME/CONFIG if the hub has no
                          OWNER/NAME.
 
-CSV and TSV skip blank lines, unless the file has a single column. Errors name the file and the
-place in it, before any expensive work starts.
+A file may be packed (`.csv.gz`, `.jsonl.zst`). Data may also be in memory, as `memory` describes.
+Errors name the source and the place in it, before any expensive work starts.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
-
-import pyarrow as pa
+from typing import Any
 
 from taskbank.data.columns import read_column
 from taskbank.data.examples import Examples
-from taskbank.data.fields import Field, preview
+from taskbank.data.fields import Field
+from taskbank.data.files import File
+from taskbank.data.formats.registry import read_file
 from taskbank.data.hub import HUB, probe, read_hub, read_saved
-from taskbank.data.readers import READERS, decode, reason_of
+from taskbank.data.memory import table_in_memory
+from taskbank.data.remarks import remark
+from taskbank.data.style import Style
+from taskbank.data.table import Table
 from taskbank.digests import Json
 from taskbank.errors import DataError
 
 Inputs = Sequence[Field]  # the columns that make one input
+LISTED = 5  # number of lines that a remark lists
 
 
 def read_examples(
-    source: str,
+    source: Any,
     inputs: Sequence[Inputs],
     label: Field,
     *,
+    role: str = "data",
     text: str | None = None,
     text_pair: str | None = None,
     label_column: str | None = None,
+    style: Style | None = None,
 ) -> Examples:
     """Return the labelled examples of a source, every row checked.
 
     Args:
-        source: a file, a folder or a hub name, as the module describes.
+        source: a file, a folder or a hub name, as the module describes, or data in memory.
         inputs: the possible columns of an input, such as one text, or two texts.
         label: the column to predict.
+        role: what the data is for, such as `train`; it names data in memory in errors.
         text: the name of the input's first column, if it differs from its field's name.
         text_pair: the name of the input's second column, likewise.
         label_column: the name of the label's column, likewise.
+        style: what is said about how files are written.
 
     Raises:
         DataError: if the source cannot be read or a row is invalid.
     """
     names = (text, text_pair)
-    table = _read(source, {*_names(inputs, names).values(), label_column or label.name})
-    fields = _choose_fields(inputs, names, table.column_names)
+    table = read_table(source, role, style or Style())
+    fields = _choose_fields(inputs, names, table)
     columns = {
-        field.name: read_column(source, table, field, name)
+        field.name: read_column(table, field, name)
         for field, name in zip(fields, _columns(fields, names), strict=True)
     }
-    columns[label.name] = read_column(source, table, label, label_column or label.name)
-    # A file's name may hold bytes that are not UTF-8; a recorded name may not.
-    return Examples(columns, source.encode(errors="backslashreplace").decode())
+    columns[label.name] = read_column(table, label, label_column or label.name)
+    # A folder's name may hold bytes that are not UTF-8; a recorded name may not.
+    return Examples(columns, table.origin.encode(errors="backslashreplace").decode())
 
 
 def read_inputs(
-    source: str,
+    source: Any,
     inputs: Inputs,
     *,
     text: str | None = None,
     text_pair: str | None = None,
+    style: Style | None = None,
 ) -> list[tuple[Json, ...]]:
     """Return the unlabelled inputs of a source, one tuple per row.
+
+    Blank rows of a file are left out, with a remark.
 
     Args:
         source: as for `read_examples`, or a `.txt` file with one text per line.
         inputs: the columns that make an input.
         text: the name of the first column, if it differs from its field's name.
         text_pair: the name of the input's second column, likewise.
+        style: what is said about how files are written.
 
     Raises:
         DataError: if the source cannot be read or a row is invalid.
     """
-    names = _columns(_choose_fields([inputs], (text, text_pair), ()), (text, text_pair))
-    if Path(source).suffix.lower() == ".txt":
-        return [(line,) for line in _lines(source, inputs, text)]
-    table = _read(source, names)
-    columns = [
-        read_column(source, table, field, name) for field, name in zip(inputs, names, strict=True)
-    ]
+    table = read_table(source, "the data", style or Style())
+    fields = _choose_fields([inputs], (text, text_pair), table)
+    names = _columns(fields, (text, text_pair))
+    if table.is_lines:
+        names, fields = ["text"], [_line_field(table, fields, text)]
+    columns = [read_column(table, field, name) for field, name in zip(fields, names, strict=True)]
+    if table.blank:
+        listed = ", ".join(f"{line:,}" for line in table.blank[:LISTED])
+        more = ", …" if len(table.blank) > LISTED else ""
+        remark(
+            f"{len(table.blank):,} blank rows of {table.origin} are left out: line {listed}{more}"
+        )
     return list(zip(*columns, strict=True))
 
 
-def _names(inputs: Sequence[Inputs], names: Sequence[str | None]) -> dict[str, str]:
-    """Return the column name of every possible input field."""
-    return {
-        field.name: column
-        for fields in inputs
-        for field, column in zip(fields, _columns(fields, names), strict=True)
-    }
+def read_table(source: Any, role: str, style: Style) -> Table:
+    """Return the table of a source, whose columns are read when they are asked for.
+
+    Args:
+        source: a file, a folder or a hub name, as the module describes, or data in memory.
+        role: what the data is for, such as `train`; it names data in memory in errors.
+        style: what is said about how files are written.
+
+    Raises:
+        DataError: if the source cannot be read.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return table_in_memory(source, role)
+    name = os.fsdecode(source)
+    if name.startswith(HUB) and isinstance(source, str):
+        return read_hub(name)
+    path = Path(name)
+    if probe(path.is_dir):
+        return read_saved(name, path, None)
+    folder, colon, split = name.rpartition(":")
+    if colon and not probe(path.exists) and probe(Path(folder).is_dir):
+        return read_saved(name, Path(folder), split)
+    return read_file(File(name, style))
+
+
+def _line_field(table: Table, inputs: Inputs, column: str | None) -> Field:
+    """Return the field as which the lines of a table without columns are read."""
+    if len(inputs) > 1:
+        raise DataError(
+            f"{table.origin} has one text a line, and this kind takes {len(inputs)}: give a .tsv, "
+            f".csv or .jsonl file with the columns {', '.join(field.name for field in inputs)}"
+        )
+    if column is not None:
+        raise DataError(f"{table.origin} has lines and no columns: leave out --text {column!r}")
+    return Field("text", "text", "--text")
 
 
 def _columns(fields: Inputs, names: Sequence[str | None]) -> list[str]:
@@ -111,9 +161,7 @@ def _columns(fields: Inputs, names: Sequence[str | None]) -> list[str]:
     ]
 
 
-def _choose_fields(
-    inputs: Sequence[Inputs], names: Sequence[str | None], columns: Sequence[str]
-) -> Inputs:
+def _choose_fields(inputs: Sequence[Inputs], names: Sequence[str | None], table: Table) -> Inputs:
     """Return the fields of an input, chosen by the options or by the source's columns."""
     text, text_pair = names
     widest = max(inputs, key=len)
@@ -125,64 +173,6 @@ def _choose_fields(
             )
         return widest
     for fields in inputs:
-        if text is None and all(field.name in columns for field in fields):
+        if text is None and all(table.has(field.name) for field in fields):
             return fields
     return inputs[0]
-
-
-def _lines(source: str, inputs: Inputs, column: str | None) -> Sequence[Json]:
-    if len(inputs) > 1:
-        raise DataError(
-            f"{source} has one text a line, and this kind takes {len(inputs)}: give a .tsv, .csv "
-            f"or .jsonl file with the columns {', '.join(field.name for field in inputs)}"
-        )
-    if column is not None:
-        raise DataError(f"{source} has lines and no columns: leave out --text {column!r}")
-    text = decode(source, _read_bytes(Path(source)))
-    if not text.strip():
-        raise DataError(f"{source} is empty")
-    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-    field = Field("text", "text", "--text")
-    return read_column(source, pa.table({"text": pa.array(lines, pa.string())}), field, "text")
-
-
-def _read(source: str, wanted: Collection[str]) -> pa.Table:
-    """Return the table of a source, with values in at least the wanted columns."""
-    if source.startswith(HUB):
-        return read_hub(source)
-    path = Path(source)
-    if probe(path.is_dir):
-        return read_saved(source, path, None)
-    folder, colon, split = source.rpartition(":")
-    if colon and not probe(path.exists) and probe(Path(folder).is_dir):
-        return read_saved(source, Path(folder), split)
-    if path.suffix.lower() not in READERS and probe(path.exists):
-        raise DataError(
-            f"{source} has the ending {path.suffix!r}: taskbank reads {', '.join(READERS)}, "
-            "a folder that datasets saved, and hf:NAME"
-        )
-    data = _read_bytes(path)
-    if not data.strip():
-        raise DataError(f"{source} is empty")
-    try:
-        table = READERS[path.suffix.lower()](source, data, wanted)
-        names = Counter(table.column_names)  # raises if a name is not UTF-8
-    except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{source} cannot be read as {path.suffix}: {reason_of(error)}") from None
-    repeated = [name for name, count in names.items() if count > 1]
-    if repeated:
-        raise DataError(f"{source} has more than one column {preview(repeated[0])}: rename one")
-    if table.num_rows == 0:
-        raise DataError(f"{source} has no rows")
-    return table
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist: give a file, a folder or hf:NAME") from None
-    except OSError as error:
-        raise DataError(f"{preview(str(path))} cannot be read: {error.strerror}") from None
-    except ValueError as error:  # the name has a NUL character
-        raise DataError(f"{preview(str(path))} cannot be read: {error}") from None

@@ -16,6 +16,7 @@ import numpy as np
 
 from taskbank.checks import check_text
 from taskbank.data.fields import Field, preview
+from taskbank.data.words import find_words
 from taskbank.digests import Json
 from taskbank.errors import DataError
 from taskbank.kinds.changes import Changes, largest_changes, output_scale
@@ -28,7 +29,7 @@ from taskbank.kinds.logits import class_changes, margins, softmax
 from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import bootstrap_error, standard_error_of_mean
 from taskbank.kinds.text import is_nonblank_text
-from taskbank.kinds.words import Words, find_words, first_tokens, word_places
+from taskbank.kinds.words import Words, first_tokens, word_places
 
 if TYPE_CHECKING:
     import torch

@@ -1,4 +1,4 @@
-"""Finds the words of a text, and each word's first token."""
+"""Finds the first token of each word."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from unicodedata import category
 
 import numpy as np
 
 if TYPE_CHECKING:
     from taskbank.data.tokenization import Window
-
-# A word of a text to predict: a mention or hashtag, a word with its inner punctuation,
-# or any other single character.
-WORD = re.compile(r"[@#]?\w+(?:['’.-]\w+)*|[^\w\s]")
-SIGN = re.compile(r"[^\w\s]")
 
 
 @dataclass(frozen=True)
@@ -37,13 +31,6 @@ def word_places(words: Sequence[str]) -> list[tuple[int, int]]:
     """Return the start and end of each word in the words joined by spaces."""
     ends = np.cumsum([len(word) + 1 for word in words]) - 1
     return [(int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True)]
-
-
-def find_words(text: str) -> list[tuple[int, int]]:
-    """Return the start and end of each word and sign of a text."""
-    # Python's \w excludes combining marks, so that Hindi words and "e\u0301" would be split.
-    plain = SIGN.sub(lambda sign: "x" if category(sign[0])[0] == "M" else sign[0], text)
-    return [match.span() for match in WORD.finditer(plain)]
 
 
 def first_tokens(

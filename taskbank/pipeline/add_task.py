@@ -6,6 +6,7 @@ it is complete.
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -54,9 +55,9 @@ class Added:
 def add_task(
     bank: Bank | str,
     name: TaskSpec | str,
-    train_data: str | None = None,
+    train_data: Any = None,
     *,
-    backbone: str | None = None,
+    backbone: str | os.PathLike[str] | None = None,
     new_version: bool = False,
     alias: str | None = None,
     must_not_regress: bool = False,
@@ -72,7 +73,9 @@ def add_task(
         bank: an open bank, or a bank's URL; given a URL and `backbone`, a bank that does not exist
             is created.
         name: the task's name, or its complete specification.
-        train_data: the training data if `name` is only a name; see `TaskSpec.train`.
+        train_data: the training data if `name` is only a name: what `TaskSpec.train` takes, a
+            `Path`, or data in memory: a data frame, a `Dataset`, an Arrow table or a list of
+            records. The fields `validation` and `test` take the same.
         backbone: the backbone's source; None means the only backbone of the bank.
         new_version: whether to add a version if the task already exists.
         alias: the alias to move to the added version.
@@ -185,7 +188,7 @@ def train_and_store(
     )
 
 
-def _spec(name: TaskSpec | str, train_data: str | None, fields: dict[str, Any]) -> TaskSpec:
+def _spec(name: TaskSpec | str, train_data: Any, fields: dict[str, Any]) -> TaskSpec:
     if isinstance(name, TaskSpec):
         if train_data is not None or fields:
             given = ", ".join(["train_data"] * (train_data is not None) + list(fields))

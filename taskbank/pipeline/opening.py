@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 
 from taskbank.backbone.backbone import Backbone
@@ -13,7 +14,9 @@ from taskbank.model.load import check_backbone, load_recorded_backbone
 from taskbank.runtime.device import pick_device
 
 
-def open_if_exists(url: str, backbone: str | None, stack: ExitStack) -> Bank | None:
+def open_if_exists(
+    url: str, backbone: str | os.PathLike[str] | None, stack: ExitStack
+) -> Bank | None:
     """Return the bank, or None if it does not exist and a backbone is given to create it for.
 
     Args:
@@ -31,7 +34,9 @@ def open_if_exists(url: str, backbone: str | None, stack: ExitStack) -> Bank | N
     return stack.enter_context(Bank(url))
 
 
-def resolve_backbone(bank: Bank | None, spec: str | None, device: str | None) -> Backbone:
+def resolve_backbone(
+    bank: Bank | None, spec: str | os.PathLike[str] | None, device: str | None
+) -> Backbone:
     """Load the given backbone, or by default the only backbone of a bank.
 
     Args:

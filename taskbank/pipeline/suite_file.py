@@ -38,7 +38,9 @@ def _types() -> dict[str, tuple[type, ...]]:
     types: dict[str, tuple[type, ...]] = {}
     for spec in (TaskSpec, TrainingSpec):
         for name, hint in get_type_hints(spec).items():
-            accepted = tuple(kind for kind in (get_args(hint) or (hint,)) if kind is not _NONE)
+            accepted = tuple(
+                kind for kind in (get_args(hint) or (hint,)) if kind not in (_NONE, Any)
+            )
             if get_origin(hint) in (Mapping, abc.Mapping):
                 accepted = (dict,)
             types[name] = (float, int) if accepted == (float,) else accepted

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from taskbank import plugins
 from taskbank.bank.records import AdapterRecord
 from taskbank.data.encoded import Encoded
-from taskbank.digests import Json
-from taskbank.errors import DamagedError, DataError
+from taskbank.errors import DamagedError
+from taskbank.kinds.kind import input_fields
 from taskbank.model.load import encode_for, load_recorded_backbone
 from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.runtime.prefetch import prefetch
+from taskbank.serve.inputs import input_rows, read_once
 from taskbank.serve.model_cache import MEMORY, ModelCache
 from taskbank.serve.prediction import Prediction
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 BLOCK = 1024  # inputs per task and block; the next block is tokenised during prediction
 TASKS = 64  # tasks per block
 
-Inputs = Sequence[Json]
+Inputs = Any  # the forms that `Predictor.predict_many` describes
 
 
 class Predictor:
@@ -65,9 +66,11 @@ class Predictor:
         inputs of different tasks are computed in one batch.
 
         Args:
-            asked: pairs of a task, as `NAME`, `NAME@VERSION` or `NAME@ALIAS`, and its inputs. An
-                input is a text, a pair of texts if the task takes two, such as a question and its
-                context, or, if the task tags words, a text or a list of words.
+            asked: pairs of a task, as `NAME`, `NAME@VERSION` or `NAME@ALIAS`, and its inputs:
+                a list, an array or another collection of inputs. An input is a text, a pair of
+                texts if the task takes two, such as a question and its context, or, if the task
+                tags words, a text or a list of words. A single text is one input. A data frame or
+                another table in memory gives one input per row, from the task's columns.
 
         Returns:
             one list per task, with one prediction per input.
@@ -78,7 +81,7 @@ class Predictor:
             BackboneMismatchError: if the backbone differs from the recorded one.
             DamagedError: if stored rows or bytes differ from what was recorded.
         """
-        requests = [_Request(self.bank[ref], inputs) for ref, inputs in asked]
+        requests = [_Request(self.bank[ref], inputs) for ref, inputs in read_once(asked)]
         groups: dict[str, list[_Request]] = defaultdict(list)
         for request in requests:
             groups[request.record.backbone].append(request)
@@ -108,9 +111,7 @@ class _Request:
     def __init__(self, record: AdapterRecord, inputs: Inputs) -> None:
         self.record, self.inputs = record, inputs
         self.kind: Kind = plugins.load("kinds", record.kind)
-        self.rows = [texts if isinstance(texts, tuple) else (texts,) for texts in inputs]
-        if not self.rows:
-            raise DataError("there is nothing to predict: give at least one text")
+        self.rows = input_rows(inputs, input_fields(self.kind, record.definition))
         self.columns = self.kind.parse(self.rows, record.definition)
         self.predictions: list[Prediction] = []
 

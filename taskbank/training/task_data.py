@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from taskbank.data.examples import Examples
 from taskbank.data.sources import read_examples
 from taskbank.data.splits import hold_out, sample
+from taskbank.data.style import Style
 from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.kinds.definition import Definition
@@ -68,19 +69,25 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
     seed = int(spec.training.get("seed", TrainingSpec.seed))
     requested = {} if spec.positive is None else {"positive": spec.positive}
 
-    def read(source: str) -> Examples:
+    style = Style(spec.format, spec.delimiter, spec.quote, spec.encoding, spec.columns)
+
+    def read(role: str) -> Examples | None:
+        source = getattr(spec, role)
+        if source is None:
+            return None
         return read_examples(
             source,
             kind.inputs,
             kind.label,
+            role=role,
+            style=style,
             text=spec.text,
             text_pair=spec.text_pair,
             label_column=spec.label,
         )
 
-    train = read(spec.train)
-    evaluation = [source and read(source) for source in (spec.validation, spec.test)]
-    validation, test = (examples or None for examples in evaluation)
+    train, validation, test = read("train"), read("validation"), read("test")
+    assert train is not None  # noqa: S101 - a specification has training data
     definition = kind.define(train.columns, train.origin, requested)
     for examples in (validation, test):
         if examples is not None:

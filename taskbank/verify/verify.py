@@ -74,6 +74,7 @@ def verify_all(
         raise InputError(
             "level integrity predicts nothing: use --what-if with level changed, canary or full"
         )
+    tasks = [tasks] if isinstance(tasks, str) else tasks
     if expect is not None:
         _check_expected(expect, tasks)
     chosen = {_select(bank, ref) for ref in tasks}

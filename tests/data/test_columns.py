@@ -16,6 +16,7 @@ import pytest
 
 from taskbank.data.columns import read_column
 from taskbank.data.fields import Field, Type, first_invalid_row
+from taskbank.data.formats.arrow import table_of_arrow
 from taskbank.digests import Json, canonical_json
 from taskbank.errors import DataError
 
@@ -31,7 +32,7 @@ def read(type_: Type, values: Any, features: datasets.Features | None = None) ->
     table = pa.table({"c": column})
     if features is not None:
         table = table.replace_schema_metadata(features.arrow_schema.metadata)
-    return list(read_column("here", table, Field("c", type_, "--option"), "c"))
+    return list(read_column(table_of_arrow("here", table), Field("c", type_, "--option"), "c"))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_lists_of_class_labels_are_read_by_name() -> None:
         ("text", ["x", "a\0b"], "row 2 of here has a NUL character in column 'c'"),
         ("class", [0.5], r"holds fractions \(double\), not classes"),
         ("class", [Decimal("0.5")], "holds fractions"),
-        ("class", [["x"]], "not one class per row"),
+        ("class", [["x"], ["x", "y"]], "which is not one class: use --kind multilabel"),
         ("class", [b"x"], "not one class per row"),
         ("class", ["x", ""], "1 rows of here have no label in column 'c': row 2"),
         ("class", ["x", "\0"], "row 2 of here has a NUL"),

@@ -118,9 +118,6 @@ def test_texts_to_predict_come_from_lines_or_columns(tmp_path: Path) -> None:
     assert read_texts(str(tmp_path / "a.txt")) == [("first",), ("second",)]
     path = write(tmp_path / "a.csv", [{"text": "x"}, {"text": "y"}])
     assert read_texts(path) == [("x",), ("y",)]
-    (tmp_path / "gap.txt").write_text("first\n\nthird\n")
-    with pytest.raises(DataError, match="row 2"):
-        read_texts(str(tmp_path / "gap.txt"))
 
 
 def test_inputs_of_every_shape_come_from_columns(tmp_path: Path) -> None:

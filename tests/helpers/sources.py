@@ -53,11 +53,11 @@ def write(path: Path, rows: list[dict[str, Any]]) -> str:
     return str(path)
 
 
-def read(source: str, kind: Kind = SINGLE, **columns: str) -> Examples:
+def read(source: Any, kind: Kind = SINGLE, **options: Any) -> Examples:
     """Read the labelled examples of a kind."""
-    return read_examples(source, kind.inputs, kind.label, **columns)
+    return read_examples(source, kind.inputs, kind.label, **options)
 
 
-def read_texts(source: str, kind: Kind = SINGLE, **columns: str) -> list[tuple[Json, ...]]:
+def read_texts(source: Any, kind: Kind = SINGLE, **options: Any) -> list[tuple[Json, ...]]:
     """Read the inputs of a kind."""
-    return read_inputs(source, kind.inputs[0], **columns)
+    return read_inputs(source, kind.inputs[0], **options)

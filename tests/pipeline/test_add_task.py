@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import datasets
+import pandas
 import pytest
 
 import taskbank
@@ -288,3 +290,35 @@ def test_a_metric_is_what_the_task_is_chosen_and_scored_by(
     losses = [epoch.score for epoch in added.training.epochs]
     assert added.training.best.score == min(losses) == record.score
     assert {m.name for m in record.metrics} >= {"accuracy", "f1", "f1_macro", "matthews"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", [Path, pandas.DataFrame, datasets.Dataset.from_list, list])
+def test_data_in_memory_trains_as_a_file_does(
+    url: str, folder: Path, tmp_path: Path, form: Any
+) -> None:
+    """Paths, data frames, data sets and records give the digests that the file gives."""
+    rows = sentences(24)
+    file = write_jsonl(tmp_path / "a.jsonl", rows)
+    data = Path(file) if form is Path else form(rows)
+    quick = QUICK | {"epochs": 1, "verify": "none"}
+    found = add_task(url, "given", data, validation=data, backbone=folder, **quick)
+    expected = add_task(url, "file", file, validation=file, **quick)
+    for split in ("train", "validation"):
+        assert found.trial.data[split]["rows"] == 24
+        assert found.trial.data[split]["digest"] == expected.trial.data[split]["digest"]
+
+
+@pytest.mark.parametrize(
+    ("train", "says"),
+    [
+        (["good", "bad"], "train is a list: give a path"),
+        ([{"text": "x", "label": 1}, {"text": "y"}], r"1 rows of train \(list\) have no label"),
+    ],
+)
+def test_data_in_memory_that_is_not_usable_is_named(
+    url: str, folder: Path, train: Any, says: str
+) -> None:
+    """The role of the data stands for the name of a file."""
+    with pytest.raises(InputError, match=says):
+        add_task(url, "mood", train, backbone=folder)

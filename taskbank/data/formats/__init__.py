@@ -1,0 +1,1 @@
+"""The formats of labelled text, one module each, and the registry of them."""
