@@ -200,6 +200,9 @@ class TaskSpec:
         encoding: encoding of text files, such as `cp1252`; by default UTF-8, or what a byte order
             mark says.
         columns: names of the columns of files without a header, separated by commas.
+        folds: number of folds of a cross-validation, which gives the score in place of data that
+            is held out: each fold is scored by a training on the others, then the adapter is
+            trained on all rows.
         rows: number of training rows to use, sampled with stratification; by default all.
         metric: metric that selects the best trial and is verified later; by default the kind's own
             metric.
@@ -230,6 +233,7 @@ class TaskSpec:
     quote: str | None = None
     encoding: str | None = None
     columns: str | None = None
+    folds: int | None = None
     rows: int | None = None
     metric: str | None = None
     positive: str | None = None
@@ -261,6 +265,26 @@ class TaskSpec:
         TrainingSpec(**self.training)  # checks the ranges before any data is read
         if self.rows is not None and self.rows < 2:
             raise InputError(f"rows is {self.rows}: it must be at least 2, or left out")
+        if self.folds is not None:
+            self._check_folds(self.folds)
+
+    def _check_folds(self, folds: int) -> None:
+        if type(folds) is not int or folds < 2:
+            raise InputError(f"folds is {folds!r}: it must be a whole number from 2, or left out")
+        reasons = {
+            "validation": (self.validation is not None, "the folds give the score"),
+            "test": (self.test is not None, "the folds give the score"),
+            "patience": (
+                self.training.get("patience") is not None or "patience" in self.search,
+                "with folds every epoch is run, as none is chosen",
+            ),
+            "keep_trials": (self.keep_trials, "a trial of several folds has no weights of its own"),
+        }
+        for name, (given, reason) in reasons.items():
+            if given:
+                raise InputError(
+                    f"folds is {folds} and {name} is given, too: {reason}; leave one of them out"
+                )
 
     @classmethod
     def of(cls, values: Mapping[str, Json]) -> TaskSpec:

@@ -65,7 +65,6 @@ NO_FILE = {
     "pipeline/init": "cli/test_main.py makes its bank with it",
     "runtime/clock": "one call of the standard library",
     "training/defaults": "scripts/test_paper.py measures them; training/test_plan.py uses them",
-    "training/evaluation": "the tests of each kind prove the metrics that it calls",
     "training/prepared": "training/test_loop.py trains with it",
     "verify/contents": "interchange/test_untrusted.py and verify/test_integrity.py feed it damage",
     "verify/flips": "verify/test_compare.py and promotion/test_diff.py count flips",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from taskbank.data.folds import FOLDS
 from taskbank.digests import Json
 from taskbank.kinds.definition import Definition
 from taskbank.specs import BackboneIdentity
@@ -19,7 +20,7 @@ class MetricRecord:
     """A metric's value on one split.
 
     Attributes:
-        split: `validation` or `test`.
+        split: `validation` or `test`; `folds` for a cross-validation, and then also `train`.
         name: the metric's name, such as `accuracy`.
         value: the metric's value.
         standard_error: the standard error of the value over the examples.
@@ -38,7 +39,7 @@ class SplitRecord:
     """A stored split of an adapter and its reference predictions.
 
     Attributes:
-        name: `validation` or `test`.
+        name: `validation` or `test`; `train` if a cross-validation gave the score.
         origin: where the examples came from, as text for people.
         rows: number of examples.
         digest: digest of the stored examples.
@@ -122,7 +123,8 @@ class AdapterRecord:
         method: the adaptation method, such as `houlsby`.
         metric: name of the task's own metric.
         score: the metric's value on `split`.
-        split: the scored split: `test` if there is one, else `validation`.
+        split: the scored split: `test` if there is one, else `validation`; `folds` if a
+            cross-validation gave the score.
         parameters: number of trained parameters.
         bytes: size of the stored weights in bytes.
         digest: digest of the stored weights.
@@ -139,7 +141,9 @@ class AdapterRecord:
         splits: the stored splits.
         retired: whether the adapter is retired, so that `gc` will destroy it.
         course: how the training went: `seconds`, `best_epoch`, `epochs` with their losses and
-            scores, `at_max_length`, the number of truncated training inputs.
+            scores, `at_max_length`, the number of truncated training inputs, `folds` with the rows
+            and scores of each, and `chance`, the probability of the score if the predictions had
+            nothing to do with the labels.
         request: digest of the request; an equal request need not be trained again. None for an
             imported adapter.
         id: the id of its row in the catalog.
@@ -175,6 +179,21 @@ class AdapterRecord:
     def ref(self) -> str:
         """The adapter's full name: `sst2@3`."""
         return f"{self.task}@{self.version}"
+
+    @property
+    def verified_split(self) -> str:
+        """The stored split whose metric a verification compares.
+
+        It is the scored split. A score of a cross-validation has no stored split, as other
+        trainings predicted its examples; then it is `train`, as the adapter itself predicts it.
+        """
+        return "train" if self.split == FOLDS else self.split
+
+    @property
+    def verified_score(self) -> float:
+        """The recorded value of the adapter's metric on `verified_split`."""
+        key = (self.verified_split, self.metric)
+        return next((m.value for m in self.metrics if (m.split, m.name) == key), self.score)
 
     @property
     def definition(self) -> Definition:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taskbank import plugins
-from taskbank.cli.metric_fields import metric_fields, metrics_json
+from taskbank.cli.metric_fields import evidence_fields, metric_fields, metrics_json
 from taskbank.cli.output import print_fields, print_findings, print_json, size
 from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
 from taskbank.cli.spec_options import spec_options
@@ -81,9 +81,10 @@ def add_task(
     elif not settings.quiet:
         _print(added)
     if added.trial.status == "collapsed":
+        held_out = "the folds" if added.trial.course.get("folds") else "validation"
         click.echo(
             f"warning: no trial of {spec.name} learned anything: {added.trial.metric} is "
-            f"{added.trial.score:.4f} on validation, no better than constant predictions; try "
+            f"{added.trial.score:.4f} on {held_out}, no better than constant predictions; try "
             "another --learning-rate, more epochs or more data",
             err=True,
         )
@@ -149,7 +150,9 @@ def _print(added: Added) -> None:
     for name in filter(trial.data.get, ("train", "validation", "test")):
         split = trial.data[name]
         fields[name] = f"{split['rows']:,} examples of {split['origin']}"
-    fields |= metric_fields(plugins.load("kinds", trial.kind), trial.metrics)
+    metrics = trial.metrics if added.record is None else added.record.metrics
+    fields |= metric_fields(plugins.load("kinds", trial.kind), metrics)
+    fields |= evidence_fields(trial.metric, added.training.trial.course)
     cut = trial.course["at_max_length"]
     if cut:
         fields["cut"] = (
@@ -157,7 +160,9 @@ def _print(added: Added) -> None:
             "are ignored, or read in another window (--max-length)"
         )
     fields |= {
-        "best epoch": f"{best.number} of {len(added.training.epochs)} run",
+        "kept epoch" if trial.course.get("folds") else "best epoch": (
+            f"{best.number} of {len(added.training.epochs)} run"
+        ),
         "trained": f"{added.training.seconds:.1f} s",
         "parameters": f"{trial.parameters:,}",
         "stored": "only this trial; --keep-weights also stores the trained weights"

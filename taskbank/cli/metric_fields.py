@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,6 +33,32 @@ def metric_text(kind: Kind, measured: MetricRecord) -> str:
     if found is None or not needs_interval(measured):
         return text
     return f"{text} (95% interval {found[0]:.4f} to {found[1]:.4f}, {measured.count:,} examples)"
+
+
+def evidence_fields(metric: str, course: Mapping[str, Any]) -> dict[str, str]:
+    """Return how a score varies over folds, and a remark if the examples do not support it.
+
+    Args:
+        metric: the metric that gives the score.
+        course: how the training went, as a record has it.
+    """
+    from taskbank.verify.significance import SIGNIFICANCE_LEVEL
+
+    fields: dict[str, str] = {}
+    values = [fold["scores"][metric] for fold in course.get("folds", ())]
+    if values:
+        fields["folds"] = (
+            f"{len(values)}, {metric} from {min(values):.4f} to {max(values):.4f}, standard "
+            f"deviation {stdev(values):.4f}; the adapter is trained on all rows"
+        )
+    chance = course.get("chance")
+    if chance is not None and chance >= SIGNIFICANCE_LEVEL:
+        fields["evidence"] = (
+            "too weak to tell that anything was learned: with the labels in random order, "
+            f"{metric} is as good with a probability of {chance:.2f}; score more examples "
+            "(--test, --folds)"
+        )
+    return fields
 
 
 def metrics_json(kind: Kind, metrics: Iterable[MetricRecord]) -> list[dict[str, Any]]:

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from taskbank.cli.metric_fields import metric_fields, metrics_json, print_classes
+from taskbank.cli.metric_fields import (
+    evidence_fields,
+    metric_fields,
+    metrics_json,
+    print_classes,
+)
 from taskbank.cli.output import print_fields, print_json, size
 from taskbank.cli.settings import Settings, complete_task, data_options
 
@@ -68,6 +73,7 @@ def show(settings: Settings, ref: str) -> None:
     for split in record.splits:
         fields[f"split {split.name}"] = f"{split.rows:,} examples of {split.origin}"
     fields |= metric_fields(kind, record.metrics)
+    fields |= evidence_fields(record.metric, record.course)
     fields |= {f"tag {key}": value for key, value in record.tags.items()}
     fields |= {f"training {key}": value for key, value in record.training.items()}
     environment = {k: v for k, v in record.environment.items() if not isinstance(v, dict | list)}
@@ -81,7 +87,14 @@ def show(settings: Settings, ref: str) -> None:
 
 
 def _class_report(bank: Bank, record: AdapterRecord, kind: Kind) -> ClassReport | None:
-    """Return the report by class of an adapter's scored split."""
+    """Return the report by class of an adapter's scored split, or that of its folds."""
+    from taskbank.data.folds import FOLDS
+    from taskbank.kinds.class_report import ClassReport
+
+    if "classes" in record.course:
+        return ClassReport.of(record.course["classes"])
+    if record.split == FOLDS:  # the adapter was trained on the examples that are stored
+        return None
     columns = bank.examples(record, record.split).columns
     return kind.by_class(bank.reference(record, record.split), columns, record.definition)
 

@@ -25,6 +25,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewAdapter, NewSplit
 from taskbank.bank.records import AdapterRecord
 from taskbank.data.examples import Examples
+from taskbank.data.folds import FOLDS
 from taskbank.digests import Json, digest_bytes
 from taskbank.errors import InputError
 from taskbank.interchange.untrusted import (
@@ -147,9 +148,10 @@ def _check_contents(source: Path, new: NewAdapter, kind: Kind) -> None:
     _ = new.score  # raises if the task's own metric is not among its metrics
     splits = [split.name for split in new.splits]
     measured = [(metric.split, metric.name) for metric in new.metrics]
-    if new.split not in splits or any(len(set(names)) < len(names) for names in (splits, measured)):
+    verified = "train" if new.split == FOLDS else new.split
+    if verified not in splits or any(len(set(names)) < len(names) for names in (splits, measured)):
         raise InputError(
-            f"{source} cannot be imported: it must have split {new.split!r}, and each split and "
+            f"{source} cannot be imported: it must have split {verified!r}, and each split and "
             f"metric only once, but it has the splits {splits} and the metrics {measured}; export "
             "it again"
         )

@@ -11,6 +11,7 @@ from taskbank import plugins
 from taskbank.bank.new_records import NewAdapter, NewSplit
 from taskbank.bank.records import MetricRecord
 from taskbank.checks import check_name
+from taskbank.data.folds import FOLDS
 from taskbank.digests import DIGEST, Json, digest_bytes
 from taskbank.errors import InputError
 from taskbank.kinds.definition import Definition
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = "taskbank-adapter/1"
 DESCRIPTION, WEIGHTS = "adapter.json", "weights.safetensors"
-SPLITS = ("validation", "test")
+SPLITS = ("validation", "test", "train")
 MAX_DESCRIPTION_BYTES = 64 * 2**20  # bytes; a label space of 100,000 names fits
 
 
@@ -104,8 +105,9 @@ def _parse_split(source: Path, split: dict[str, Any]) -> NewSplit:
 
 def _parse_metric(metric: dict[str, Any]) -> MetricRecord:
     value, error = float(metric["value"]), float(metric["standard_error"])
-    if not (math.isfinite(value) and math.isfinite(error)) or metric["split"] not in SPLITS:
-        raise ValueError(f"metric {metric!r} is not a number on one of {', '.join(SPLITS)}")
+    splits = (*SPLITS, FOLDS)
+    if not (math.isfinite(value) and math.isfinite(error)) or metric["split"] not in splits:
+        raise ValueError(f"metric {metric!r} is not a number on one of {', '.join(splits)}")
     return MetricRecord(
         metric["split"], check_name(metric["name"], "metric"), value, error, int(metric["count"])
     )

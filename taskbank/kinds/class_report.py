@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -67,6 +67,16 @@ class ClassReport:
         """Return the cells off the diagonal, the largest first."""
         wrong = [cell for cell in self.cells or () if cell.label != cell.predicted]
         return sorted(wrong, key=lambda cell: -cell.count)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Json]) -> ClassReport:
+        """Return the report with a given JSON form."""
+        cells = values["confusion"]
+        return cls(
+            values["unit"],
+            tuple(ClassScore(**score) for score in values["classes"]),
+            None if cells is None else tuple(Cell(**cell) for cell in cells),
+        )
 
     def to_json(self) -> dict[str, Json]:
         """Return the JSON form that `taskbank show --json` prints."""

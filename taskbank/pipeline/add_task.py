@@ -99,6 +99,12 @@ def add_task(
         raise InputError(
             "--must-not-regress compares a new version with an earlier one: add --new-version"
         )
+    if must_not_regress and spec.folds is not None:
+        raise InputError(
+            "--must-not-regress compares versions on data that neither was trained on, and with "
+            "--folds the new one is trained on all rows: leave one of them out, and compare them "
+            "with taskbank score on new data"
+        )
     stored = is_stored(spec.method, keep_weights=spec.keep_weights)
     if alias is not None:
         check_alias(alias)

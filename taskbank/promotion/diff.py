@@ -17,6 +17,7 @@ from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
+from taskbank.data.folds import FOLDS
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
 from taskbank.kinds.metrics import metric_drop
@@ -120,6 +121,12 @@ def diff(
         raise InputError(
             f"{baseline.ref} is of kind {baseline.kind!r}, {candidate.ref} is of kind "
             f"{candidate.kind!r}: compare adapters of the same kind"
+        )
+    if candidate.split == FOLDS:
+        raise InputError(
+            f"{candidate.ref} was scored by a cross-validation and then trained on all of its "
+            "examples, which are no fair comparison: score both adapters on new data with "
+            "taskbank score"
         )
     split = next(s for s in candidate.splits if s.name == candidate.split)
     examples = bank.examples(candidate, split.name)

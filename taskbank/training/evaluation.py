@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from taskbank.bank.records import MetricRecord
-from taskbank.digests import canonical_json
+from taskbank.digests import Json, canonical_json
 from taskbank.kinds.definition import Definition
-from taskbank.kinds.metrics import LOWER_IS_BETTER
+from taskbank.kinds.metrics import LOWER_IS_BETTER, orient
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Columns, Kind
@@ -31,6 +33,63 @@ def measure(
         MetricRecord(split, name, metric.value, metric.standard_error, metric.count)
         for name, metric in kind.metrics(predictions, columns, definition).items()
     ]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evaluation of a trial that is to be stored.
+
+    Attributes:
+        predictions: the predictions of every evaluated split, by name.
+        metrics: every metric on every evaluated split, and over the folds if there are any.
+        chance: the probability of a score as good without any relation; see `chance_of_score`.
+    """
+
+    predictions: Mapping[str, np.ndarray]
+    metrics: tuple[MetricRecord, ...]
+    chance: float | None
+
+
+RANDOM_ORDERS = 399  # orders of the labels that are tried
+TRIED_EXAMPLES = 500  # if so many do not show that answers and labels are related, more rarely do
+
+
+def chance_of_score(
+    kind: Kind, metric: str, predictions: np.ndarray, columns: Columns, definition: Definition
+) -> float | None:
+    """Return the probability of a score as good with the labels in random order.
+
+    A probability that is not small means that the examples do not show that the predictions have
+    anything to do with the labels: they are too few, or the adapter has learned nothing. A
+    permutation test, Good, "Permutation, Parametric, and Bootstrap Tests of Hypotheses" (2005),
+    section 3.2, with a fixed seed.
+
+    Args:
+        kind: the task's kind.
+        metric: the name of the metric that gives the score.
+        predictions: the predictions of the examples.
+        columns: the columns of the examples.
+        definition: the task's definition.
+
+    Returns:
+        the probability; None for a kind whose labels belong to the words of their own text.
+    """
+    if kind.per_token:
+        return None
+    label, count = kind.label.name, len(predictions)
+    generator = np.random.default_rng(0)
+    rows = generator.choice(count, min(count, TRIED_EXAMPLES), replace=False)
+    columns = {name: [values[row] for row in rows] for name, values in columns.items()}
+    predictions = predictions[rows]
+
+    def score(labels: Sequence[Json]) -> float:
+        values = kind.scores(predictions, {**columns, label: labels}, definition)
+        return orient(metric, values[metric])
+
+    labels, own = columns[label], score(columns[label])
+    orders = (generator.permutation(len(labels)) for _ in range(RANDOM_ORDERS))
+    as_good = sum(score([labels[row] for row in order]) >= own for order in orders)
+    return (1 + as_good) / (1 + RANDOM_ORDERS)
 
 
 def has_collapsed(

@@ -83,6 +83,7 @@ def train(
     spec: TrainingSpec,
     metric: str,
     *,
+    keep_last: bool = False,
     checkpoint: Checkpoint | None = None,
     should_prune: Callable[[Epoch], bool] | None = None,
     progress: bool = False,
@@ -91,7 +92,7 @@ def train(
     """Train a task model in place and leave it with the weights of its best epoch.
 
     The best epoch has the best validation score. Ties are broken by the lowest validation loss,
-    then by the earliest epoch.
+    then by the earliest epoch. With `keep_last`, the last epoch counts as the best.
 
     Args:
         model: the backbone with an untrained adapter and head.
@@ -101,6 +102,7 @@ def train(
         validation: the validation split, on which the best epoch is chosen.
         spec: the hyperparameters.
         metric: the name of the metric that the best epoch is chosen by.
+        keep_last: whether to keep the last epoch instead, so that nothing is chosen on validation.
         checkpoint: the checkpoint that the training resumes from and saves after every epoch.
         should_prune: called after every epoch; returns whether to stop the training early.
         progress: whether to show a progress bar if stderr is a terminal.
@@ -109,7 +111,7 @@ def train(
     Raises:
         TrainingError: if the loss is not a finite number.
     """
-    run = _Run(model, kind, definition, data, validation, spec, metric)
+    run = _Run(model, kind, definition, data, validation, spec, metric, keep_last)
     device = run.device
     pruned = False
     with _seeded(spec.seed, device), _bar(run.steps, progress) as bar:
@@ -143,7 +145,9 @@ class _Run:
         validation: PreparedSplit,
         spec: TrainingSpec,
         metric: str,
+        keep_last: bool,
     ) -> None:
+        self.keep_last = keep_last
         self.model, self.kind, self.definition = model, kind, definition
         self.data, self.validation = (
             replace(split, encoded=add_trunk_states(model, split.encoded))
@@ -190,7 +194,7 @@ class _Run:
             bar.update()
         epoch = self._score_epoch(number, float(total) / len(batches))
         self.epochs.append(epoch)
-        if self.best is None or self._rank(epoch) > self._rank(self.best):
+        if self.keep_last or self.best is None or self._rank(epoch) > self._rank(self.best):
             self.best = epoch
             self.best_weights = {
                 name: t.detach().clone() for name, t in self.model.trained_tensors().items()

@@ -50,8 +50,10 @@ class TaskPlan:
     @property
     def request(self) -> str:
         """Digest of the request: a task with an equal digest need not be trained again."""
+        folds = {"folds": self.data.folds} if self.data.folds else {}
         return digest_json(
-            {
+            folds
+            | {
                 "kind": self.kind.name,
                 "data": {name: part["digest"] for name, part in self.data.describe().items()},
                 "definition": asdict(self.data.definition),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskbank.data.examples import Examples
+from taskbank.data.folds import FOLDS, assign_folds
 from taskbank.data.sources import read_examples
 from taskbank.data.splits import hold_out, sample
 from taskbank.data.style import Style
@@ -27,25 +28,39 @@ class TaskData:
     Attributes:
         definition: the task's definition, from the training data, such as the classes.
         train: the training examples.
-        validation: the examples on which the epoch and the best trial are chosen.
+        validation: the examples on which the epoch and the best trial are chosen; with folds, the
+            training examples.
         test: the examples that are scored once, at the end; None if there are none.
+        fold_of: the fold of each training example; None without a cross-validation.
     """
 
     definition: Definition
     train: Examples
     validation: Examples
     test: Examples | None
+    fold_of: tuple[int, ...] | None = None
+
+    @property
+    def folds(self) -> int:
+        """The number of folds; 0 without a cross-validation."""
+        return 0 if self.fold_of is None else max(self.fold_of) + 1
 
     @property
     def evaluated_splits(self) -> dict[str, Examples]:
-        """The splits that are scored and stored, by name; the last one gives the task's score."""
+        """The splits that are scored and stored, by name.
+
+        The last one gives the task's score. With folds, the only one is train, which serves later
+        verifications, and the folds give the score.
+        """
+        if self.fold_of is not None:
+            return {"train": self.train}
         splits = {"validation": self.validation}
         return splits if self.test is None else splits | {"test": self.test}
 
     @property
     def scored_split(self) -> str:
         """The name of the split that gives the task's score."""
-        return list(self.evaluated_splits)[-1]
+        return FOLDS if self.fold_of is not None else list(self.evaluated_splits)[-1]
 
     def describe(self) -> dict[str, Json]:
         """Return the origin, number of rows and digest of every split."""
@@ -102,6 +117,10 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
         origin = f"{train.origin} ({spec.rows:,} of {len(train):,} rows, seed {seed})"
         sampled = sample(train, kind.strata(train.columns), spec.rows, seed)
         train = Examples(sampled.columns, origin)
+    if spec.folds is not None:
+        strata = kind.strata(train.columns)
+        fold_of = assign_folds(train, kind.label.name, strata, spec.folds, seed)
+        return TaskData(definition, train, train, None, tuple(fold_of.tolist()))
     if validation is None:
         train, validation = hold_out(train, kind.strata(train.columns), HELD_OUT_SHARE, seed)
     return TaskData(definition, train, validation, test)

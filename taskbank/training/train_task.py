@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.bank.records import MetricRecord
 from taskbank.kinds.definition import Definition
 from taskbank.training.checkpoint import Checkpoint
+from taskbank.training.cross_validation import CrossValidation
 from taskbank.training.loop import Epoch
 from taskbank.training.plan import TaskPlan
 from taskbank.training.trainer import Trainer
@@ -26,13 +27,15 @@ class Result:
     Attributes:
         trial: the best trial by validation.
         trials: every trial, in order of execution.
+        checkpoints: specifications of the trainings that may have a checkpoint.
         weights: the best trial's weights, by stored name.
         predictions: the best trial's predictions, by evaluated split.
-        metrics: every metric on every evaluated split.
+        metrics: every metric on every evaluated split, and over the folds if there are any.
     """
 
     trial: Trial
     trials: tuple[Trial, ...]
+    checkpoints: tuple[str, ...]
     weights: Mapping[str, torch.Tensor]
     predictions: Mapping[str, np.ndarray]
     metrics: tuple[MetricRecord, ...]
@@ -59,8 +62,8 @@ class Result:
 
     def remove_checkpoints(self) -> None:
         """Remove the checkpoints of all trials, once the result is stored."""
-        for trial in self.trials:  # resumed trials may have checkpoints, too
-            Checkpoint(trial.specification, resume=False).remove()
+        for specification in self.checkpoints:
+            Checkpoint(specification, resume=False).remove()
 
 
 def train_task(
@@ -89,9 +92,15 @@ def train_task(
         UnstableError: if outputs on this machine depend on the batch, before or after training.
     """
     base = fit_to_backbone(plan, backbone)
-    trainer = Trainer(backbone, plan, known=known, record=record, resume=resume, progress=progress)
+    trainer_class = CrossValidation if plan.data.folds else Trainer
+    trainer = trainer_class(
+        backbone, plan, known=known, record=record, resume=resume, progress=progress
+    )
     trainer.check_machine(base)
     best, trials = tune(trainer, base)
-    predictions, metrics = trainer.evaluate(best)
+    found = trainer.evaluate(best)
+    best = replace(best, chance=found.chance)
     assert best.weights is not None  # noqa: S101 - tune returns the best trial with its weights
-    return Result(best, trials, best.weights, predictions, metrics)
+    # Resumed trials may have checkpoints, too.
+    checkpoints = tuple(one for trial in trials for one in trainer.checkpoints(trial))
+    return Result(best, trials, checkpoints, best.weights, found.predictions, found.metrics)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taskbank.backbone.backbone import Backbone
-from taskbank.bank.records import MetricRecord
 from taskbank.digests import digest_json
 from taskbank.errors import TrainingError
 from taskbank.kinds.canaries import choose_canaries
@@ -22,7 +21,12 @@ from taskbank.model.predict import predict_examples
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.runtime.environment import numerics
 from taskbank.training.checkpoint import Checkpoint
-from taskbank.training.evaluation import has_collapsed, measure
+from taskbank.training.evaluation import (
+    Evaluation,
+    chance_of_score,
+    has_collapsed,
+    measure,
+)
 from taskbank.training.loop import Training, train
 from taskbank.training.plan import TaskPlan
 from taskbank.training.prepared import PreparedSplits
@@ -46,6 +50,7 @@ class Trainer:
         plan: the planned task.
         known: trials that an earlier run recorded; they are not trained again.
         record: function that is called with every new trial as soon as it has ended.
+        keep_last: whether to keep the last epoch of a training instead of the best.
         resume: whether to use the checkpoints of an earlier run.
         progress: whether to show progress bars if stderr is a terminal.
     """
@@ -57,12 +62,14 @@ class Trainer:
         *,
         known: Iterable[Trial] = (),
         record: Callable[[Trial], None] = lambda _trial: None,
+        keep_last: bool = False,
         resume: bool = False,
         progress: bool = False,
     ) -> None:
         self.backbone, self.plan = backbone, plan
         self.known = {trial.specification: trial for trial in known if trial.status != "diverged"}
         self.record, self.resume, self.progress = record, resume, progress
+        self.keep_last = keep_last
         self._splits = PreparedSplits(backbone, plan)
 
     def run(
@@ -96,11 +103,17 @@ class Trainer:
             raise TrainingError(f"a complete trial diverged when it was trained again: {retrained}")
         return retrained
 
+    def checkpoints(self, trial: Trial) -> tuple[str, ...]:
+        """Return the specifications of the trainings that a trial needs until it is stored."""
+        return (trial.specification,)
+
     def specification(self, setting: Setting) -> str:
         """Return the digest of everything that determines the bytes of a trial."""
         data = self.plan.data
+        kept = {"keep": "last"} if self.keep_last else {}
         return digest_json(
-            {
+            kept
+            | {
                 "kind": self.plan.kind.name,
                 "definition": asdict(data.definition),
                 "train": data.train.digest,
@@ -133,8 +146,8 @@ class Trainer:
         definition = self.plan.data.definition
         check_stable(model, self.plan.kind, definition, columns, encoded, predictions)
 
-    def evaluate(self, trial: Trial) -> tuple[dict[str, np.ndarray], tuple[MetricRecord, ...]]:
-        """Return a trial's predictions by split, and its metrics on every evaluated split.
+    def evaluate(self, trial: Trial) -> Evaluation:
+        """Return a trial's predictions and its metrics on every evaluated split.
 
         Args:
             trial: a trial whose weights and predictions were not released.
@@ -160,7 +173,15 @@ class Trainer:
                 plan.kind, split, predictions[split], examples.columns, trial.definition
             )
         ]
-        return predictions, tuple(metrics)
+        scored = plan.data.scored_split
+        chance = chance_of_score(
+            plan.kind,
+            plan.metric,
+            predictions[scored],
+            plan.data.evaluated_splits[scored].columns,
+            trial.definition,
+        )
+        return Evaluation(predictions, tuple(metrics), chance)
 
     def _check_predictions(
         self, model: TaskModel, trial: Trial, split: str, predictions: np.ndarray
@@ -194,6 +215,7 @@ class Trainer:
                 self._splits.get("validation", spec.max_length),
                 spec,
                 plan.metric,
+                keep_last=self.keep_last,
                 checkpoint=checkpoint,
                 should_prune=should_prune,
                 progress=self.progress,

@@ -23,6 +23,19 @@ RANKS = ("diverged", "pruned", "collapsed", "complete")
 
 
 @dataclass(frozen=True)
+class Fold:
+    """One fold of a cross-validation, scored by a training on the other folds.
+
+    Attributes:
+        rows: number of examples in the fold.
+        scores: the value of every metric on these examples.
+    """
+
+    rows: int
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Trial:
     """A finished trial.
 
@@ -31,7 +44,8 @@ class Trial:
         specification: digest of everything that determines the trial's bytes.
         status: `complete`; `collapsed` if it is no better than constant predictions; `diverged` if
             its loss was not finite; `pruned` if it was stopped early.
-        score: the best epoch's value of the task's metric on the validation split.
+        score: the best epoch's value of the task's metric on the validation split; with folds, the
+            value over all examples, each predicted by the training that left its fold out.
         loss: the best epoch's loss on the validation split.
         definition: the task's definition, with the values tuned on validation.
         epochs: every epoch that was run.
@@ -39,7 +53,11 @@ class Trial:
         seconds: duration of the training in seconds.
         at_max_length: number of training inputs that reach the maximum length.
         problem: error message of a diverged trial.
-        metrics: every metric on the validation split.
+        metrics: every metric on the validation split, or over all folds.
+        folds: the folds of a cross-validation.
+        classes: the report by class over all folds, as JSON; None without folds or classes.
+        chance: the probability of the score without any relation; see `chance_of_score`. None if
+            it was not computed.
         parameters: number of trained parameters.
         weights: trained tensors, by stored name; None if they were released.
         predictions: predictions on the validation split; None if they were released.
@@ -57,6 +75,9 @@ class Trial:
     at_max_length: int = 0
     problem: str = ""
     metrics: tuple[MetricRecord, ...] = ()
+    folds: tuple[Fold, ...] = ()
+    classes: Mapping[str, Json] | None = None
+    chance: float | None = None
     parameters: int = 0
     weights: Mapping[str, torch.Tensor] | None = None
     predictions: np.ndarray | None = None
@@ -78,6 +99,12 @@ class Trial:
             "epochs": [dict(vars(epoch)) for epoch in self.epochs],
             "at_max_length": self.at_max_length,
         }
+        if self.classes is not None:
+            course["classes"] = dict(self.classes)
+        if self.chance is not None:
+            course["chance"] = self.chance
+        if self.folds:
+            course["folds"] = [{"rows": one.rows, "scores": dict(one.scores)} for one in self.folds]
         return course | ({"problem": self.problem} if self.problem else {})
 
 
@@ -99,5 +126,8 @@ def trial_from_record(record: TrialRecord) -> Trial:
         at_max_length=course.get("at_max_length", 0),
         problem=course.get("problem", ""),
         metrics=record.metrics,
+        classes=course.get("classes"),
+        chance=course.get("chance"),
+        folds=tuple(Fold(**fold) for fold in course.get("folds", ())),
         parameters=record.parameters,
     )

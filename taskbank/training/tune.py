@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 from taskbank.backbone.backbone import Backbone
 from taskbank.errors import InputError, TrainingError
@@ -12,13 +13,29 @@ from taskbank.training.checkpoint import Checkpoint
 from taskbank.training.plan import TaskPlan
 from taskbank.training.sampler import Sampler, ShouldPrune
 from taskbank.training.search import Setting, settings
-from taskbank.training.trainer import Trainer, release_weights
+from taskbank.training.trainer import release_weights
 from taskbank.training.trial import Trial
 
 RETRIES = 2  # further seeds for the best setting if every trial collapsed
 
 
-def tune(trainer: Trainer, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
+class Trains(Protocol):
+    """What a search needs of a trainer; `Trainer` and `CrossValidation` provide it."""
+
+    @property
+    def plan(self) -> TaskPlan:
+        """The planned task."""
+
+    def run(
+        self, setting: Setting, should_prune: ShouldPrune | None = None, caption: str = ""
+    ) -> Trial:
+        """Return the trial of a setting; see `Trainer.run`."""
+
+    def ensure_weights(self, trial: Trial) -> Trial:
+        """Return a trial with its weights."""
+
+
+def tune(trainer: Trains, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
     """Run every trial of a plan; return the best, with its weights, and all trials in order.
 
     If every trial collapsed (was no better than constant predictions), the best setting is trained
@@ -49,7 +66,7 @@ def tune(trainer: Trainer, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
 class _Tuning:
     """The trials run so far, of which only the best keeps its weights."""
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Trains) -> None:
         self.trainer = trainer
         self.plan = trainer.plan
         self.trials: list[Trial] = []

@@ -262,7 +262,7 @@ class Observer:
             noise = self._measure_noise(record, model, split, rows, predictions, changes.scale)
             if is_unstable(noise, changes.scale) or (changes.moved > noise).any():
                 return 0
-            if split.name == record.split:
+            if split.name == record.verified_split:
                 count = len(selected)
         return count
 

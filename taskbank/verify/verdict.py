@@ -54,7 +54,7 @@ class Evidence:
     @property
     def main_comparison(self) -> Comparison:
         """The comparison of the adapter's scored split."""
-        return next(c for c in self.comparisons if c.split.name == self.record.split)
+        return next(c for c in self.comparisons if c.split.name == self.record.verified_split)
 
     @property
     def disagreements(self) -> tuple[str, ...]:
