@@ -5,6 +5,7 @@
     │   ├── DataError          2  a dataset cannot be read or does not fit its task
     │   ├── NotFoundError      2  the bank has no such task, version, alias or backbone
     │   ├── ConflictError      2  a name already exists in the bank, or is still in use
+    │   ├── NotWritableError   2  the bank is read-only, or another process has locked it
     │   └── MissingExtraError  2  an optional dependency is not installed
     ├── TrainingError          2  training produced no usable adapter (the loss was not finite)
     ├── UnstableError          2  outputs depend on the batch by more than rounding explains
@@ -45,6 +46,10 @@ class NotFoundError(InputError):
 
 class ConflictError(InputError):
     """A name already exists in the bank, or is still in use."""
+
+
+class NotWritableError(InputError):
+    """The bank is read-only, or another process has locked it."""
 
 
 class MissingExtraError(InputError):

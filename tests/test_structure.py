@@ -36,6 +36,7 @@ NO_FILE = {
     "cli/accept": COMMAND,
     "cli/add_tasks": COMMAND,
     "cli/alias": COMMAND,
+    "cli/backup": COMMAND,
     "cli/commands": "cli/test_main.py runs every command",
     "cli/db": COMMAND,
     "cli/export": COMMAND,

@@ -24,7 +24,15 @@ from taskbank.bank.catalog.aliases import read_aliases, set_alias
 from taskbank.bank.catalog.backbones import add_backbone, read_backbones
 from taskbank.bank.catalog.bank_row import read_bank_row
 from taskbank.bank.catalog.chain import read_head
-from taskbank.bank.catalog.database import connect, read_transaction, write_transaction
+from taskbank.bank.catalog.database import (
+    check_role,
+    check_writable,
+    close,
+    connect,
+    read_transaction,
+    settle,
+    write_transaction,
+)
 from taskbank.bank.catalog.retirement import delete_retired, digests_in_use, retire
 from taskbank.bank.catalog.revision import check_revision
 from taskbank.bank.catalog.tables import AdapterRow, BackboneRow, TaskRow
@@ -74,8 +82,9 @@ class Bank:
             with read_transaction(self._engine) as connection:
                 self.blobs_url = str(read_bank_row(connection)["blobs"])
             self._blobs = blob_store(self.blobs_url, self._engine)
+            settle(self._engine)  # a killed process may have left records in the log
         except BaseException:
-            self._engine.dispose()  # the caller gets no bank that it could close
+            close(self._engine)  # the caller gets no bank that it could close
             raise
         self.verification_log = VerificationLog(self._engine, self._blobs)
 
@@ -90,7 +99,7 @@ class Bank:
 
     def close(self) -> None:
         """Close every connection; the next call opens a new one."""
-        self._engine.dispose()
+        close(self._engine)
 
     # Reading
 
@@ -296,10 +305,13 @@ class Bank:
         """Raise unless an adapter of a given kind can be added under a task's name.
 
         Raises:
+            NotWritableError: if the bank is read-only.
             ConflictError: if the task exists and `new_version` is false, or if the task is of
                 another kind.
         """
+        check_writable(self._engine)
         with read_transaction(self._engine) as connection:
+            check_role(connection)
             check_can_add(task, kind, kind_of(connection, task), new_version=new_version)
 
     def add_backbone(self, identity: BackboneIdentity) -> BackboneRecord:

@@ -15,11 +15,12 @@ from taskbank.bank.catalog.bank_row import add_bank_row
 from taskbank.bank.catalog.chain_upgrade import begin_chain
 from taskbank.bank.catalog.database import (
     check_sqlite_folder,
+    check_writable,
     open_engine,
     prepare_sqlite,
     write_transaction,
 )
-from taskbank.bank.catalog.revision import check_revision, revision_of
+from taskbank.bank.catalog.revision import check_revision, existing_revision, revision_of
 from taskbank.bank.catalog.tables import SCHEMA_REVISION as SCHEMA_REVISION
 from taskbank.bank.catalog.tables import SCHEMA_REVISIONS, BankRow
 from taskbank.bank.url import redacted_url
@@ -76,11 +77,13 @@ def check_can_create(url: str | os.PathLike[str], blobs: str | None = None) -> N
 
     Raises:
         InputError: as `create_bank`.
+        NotWritableError: if the bank exists and is read-only.
     """
     with open_engine(url) as engine:
         blob_store(canonical_blobs_url(blobs if blobs is not None else IN_CATALOG), engine)
         if revision_of(engine) is None:
             check_sqlite_folder(engine)
+        check_writable(engine)
 
 
 def bank_exists(url: str | os.PathLike[str]) -> bool:
@@ -100,10 +103,7 @@ def schema_of(url: str | os.PathLike[str]) -> str:
         NotFoundError: if there is no bank at the URL.
     """
     with open_engine(url) as engine:
-        revision = revision_of(engine)
-        if revision is None:
-            check_revision(engine)
-    return str(revision)
+        return existing_revision(engine)
 
 
 def upgrade_bank(url: str | os.PathLike[str]) -> str:

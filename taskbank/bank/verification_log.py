@@ -98,7 +98,8 @@ class VerificationLog:
         blobs = {name: save({"logits": predictions}) for name, (predictions, _) in observed.items()}
         for data in blobs.values():
             self._blobs.stage(data)
-        with write_transaction(self._engine) as connection:
+        # The end of the verification brings these records into a SQLite file.
+        with write_transaction(self._engine, lasting=False) as connection:
             for name, (_, noise) in observed.items():
                 digest = self._blobs.put(blobs[name], connection)
                 observation = Observation(name, noise, digest)

@@ -12,6 +12,7 @@ from taskbank.cli.accept import accept
 from taskbank.cli.add_task import add_task
 from taskbank.cli.add_tasks import add_tasks
 from taskbank.cli.alias import alias
+from taskbank.cli.backup import backup
 from taskbank.cli.cache import cache
 from taskbank.cli.completion import completion
 from taskbank.cli.db import db
@@ -70,6 +71,7 @@ for command in (
     cache,
     export,
     import_,
+    backup,
     db,
     completion,
 ):

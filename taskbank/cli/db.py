@@ -31,7 +31,10 @@ def current(settings: Settings) -> None:
 @data_options
 @click.pass_obj
 def upgrade(settings: Settings) -> None:
-    """Upgrade the bank to the schema that this taskbank reads. Copy the bank first."""
+    """Upgrade the bank to the schema that this taskbank reads.
+
+    Copy the bank first, with taskbank backup or pg_dump.
+    """
     from taskbank.bank.open import SCHEMA_REVISION, upgrade_bank
 
     before = upgrade_bank(settings.bank)

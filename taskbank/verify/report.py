@@ -22,9 +22,9 @@ class Finding:
     Attributes:
         task: the affected task; None if the finding concerns the bank.
         version: the affected version; None if the finding concerns the bank.
-        check: the check that failed: `schema`, `triggers`, `chain`, `row`, `contents`, `weights`,
-            `split`, `predictions`, `gone`, `metrics`, `backbone`, `unstable`, `regression` or
-            `strict`.
+        check: the check that failed: `empty`, `schema`, `triggers`, `chain`, `row`, `contents`,
+            `weights`, `split`, `predictions`, `gone`, `metrics`, `backbone`, `unstable`,
+            `regression` or `strict`.
         message: the observed value, the expected value and the next step.
     """
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewResult, NewVerification
 from taskbank.bank.records import AdapterRecord, Confirmation, FindingRecord
+from taskbank.bank.url import redacted_url
 from taskbank.checks import ANY_DROP, check_tolerance
 from taskbank.digests import DIGEST
-from taskbank.errors import BankError, InputError, TaskbankError
+from taskbank.errors import BankError, InputError, NotWritableError, TaskbankError
 from taskbank.runtime.clock import now
 from taskbank.runtime.environment import environment
 from taskbank.verify.integrity import Integrity, check_integrity
@@ -90,7 +91,7 @@ def verify_all(
     )
     integrity = check_integrity(bank, chosen, expect=expect, progress=progress)
     report = replace(report, head=integrity.head, expected=integrity.expected)
-    findings = list(integrity.findings)
+    findings = [*integrity.findings, *_find_empty(bank, integrity)]
     journal = Journal(bank.verification_log)
     predicted: list[TaskResult] = []
     if conditions is not None:
@@ -143,6 +144,17 @@ def _check_expected(head: str, tasks: Sequence[str]) -> None:
 def _select(bank: Bank, ref: str) -> tuple[str, int | None]:
     name, version = bank.resolve(ref)
     return (name, version) if "@" in ref else (name, None)
+
+
+def _find_empty(bank: Bank, integrity: Integrity) -> list[Finding]:
+    """Return a finding if there is nothing to verify, which may mean that a bank was lost."""
+    if any(not adapter.retired for adapter in integrity.adapters):
+        return []
+    message = (
+        f"the bank {redacted_url(bank.url)} has no adapters in use, so nothing was verified: add "
+        "one with taskbank add-task, or name another bank with --bank"
+    )
+    return [Finding(None, None, "empty", message)]
 
 
 def _results(
@@ -199,7 +211,7 @@ def _open_journal(
                 return Journal(log, run.id, log.observations(run.id)), report
     try:
         return Journal(log, log.start_run(report.level, tasks, report.environment)), report
-    except BankError as error:  # verification continues if the bank is not writable
+    except (BankError, NotWritableError) as error:  # verification continues
         return Journal(log), replace(report, unrecorded=str(error))
 
 
@@ -240,5 +252,5 @@ def _record(bank: Bank, report: Report, run: int | None) -> Report:
     )
     try:
         return replace(report, id=bank.verification_log.record(new), head=bank.head())
-    except BankError as error:
+    except (BankError, NotWritableError) as error:
         return replace(report, unrecorded=str(error))

@@ -184,6 +184,17 @@ def test_verifying_changes_nothing_but_its_own_record(mood: Bank) -> None:
     assert (mood.adapters(), list(mood._blobs.sizes()), mood.aliases("mood")) == before
 
 
+def test_a_bank_without_adapters_is_a_finding(bank: Bank) -> None:
+    """Nothing was verified, so nothing is said to be well; a retired adapter does not count."""
+    (found,) = verify_all(bank, level="integrity").findings
+    assert found.check == "empty"
+    assert "no adapters in use, so nothing was verified: add one with" in found.message
+    bank.put(new_adapter())
+    assert verify_all(bank, level="integrity").ok
+    bank.remove("mood@1")
+    assert [found.check for found in verify_all(bank, level="integrity").findings] == ["empty"]
+
+
 def test_a_bank_that_cannot_be_written_to_is_still_reported_on(
     mood: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from taskbank.bank.catalog.chain import Changes, append_entries
-from taskbank.bank.catalog.column_types import WrongTypeError, read_json
+from taskbank.bank.catalog.column_types import WrongTypeError
+from taskbank.bank.catalog.sqlite_file import (
+    begin_immediate,
+    checkpoint,
+    explain_sqlite,
+    is_writable,
+    sqlite_engine,
+    unchanged,
+)
 from taskbank.bank.url import BankUrl, parse_url
 from taskbank.digests import canonical_json
 from taskbank.errors import (
@@ -24,9 +33,11 @@ from taskbank.errors import (
     DamagedError,
     InputError,
     MissingExtraError,
+    NotWritableError,
 )
 
-LOCK_TIMEOUT = 120.0  # seconds that a SQLite writer waits for another writer
+# PostgreSQL: a read-only transaction or server, and a role that may not write.
+READ_ONLY_STATES = ("25006", "42501")
 GC_LOCK = 0x7461736B62616E6B  # PostgreSQL advisory lock: shared by writers, exclusive for gc
 FIND_DAMAGE = "run taskbank verify-all --level integrity to locate it"
 
@@ -40,13 +51,7 @@ def connect(url: str | os.PathLike[str]) -> Engine:
     """
     bank = parse_url(url)
     if bank.file is not None:
-        engine = create_engine(
-            bank.database,
-            json_serializer=canonical_json,
-            json_deserializer=read_json,
-            connect_args={"timeout": LOCK_TIMEOUT},
-            execution_options={"bank": bank},
-        )
+        engine = sqlite_engine(bank, bank.file)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -111,7 +116,20 @@ def open_engine(url: str | os.PathLike[str]) -> Iterator[Engine]:
     try:
         yield engine
     finally:
-        engine.dispose()
+        close(engine)
+
+
+def close(engine: Engine) -> None:
+    """Close all connections, after `settle`."""
+    settle(engine)
+    engine.dispose()
+
+
+def settle(engine: Engine) -> None:
+    """Bring everything recorded into a SQLite file itself, so that the file is the whole bank."""
+    file = url_of(engine).file
+    if file is not None:
+        checkpoint(engine, file)
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
@@ -124,20 +142,33 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes the lock immediately: upgrading a read lock later can fail without waiting.
-    write = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    if connection.get_execution_options().get("writes", False):
+        begin_immediate(connection.connection.driver_connection)
+    else:
+        connection.exec_driver_sql("BEGIN")
 
 
 @contextmanager
 def read_transaction(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that reads one consistent state of the bank."""
-    options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
-    with translate_errors(engine), engine.connect().execution_options(**options) as connection:
+    """Open a transaction that reads one consistent state of the bank.
+
+    Raises:
+        InputError: if a file that could only be read without locks was changed in the meantime.
+    """
+    file = url_of(engine).file
+    options = {} if file is not None else {"isolation_level": "REPEATABLE READ"}
+    with (
+        unchanged(engine, file) if file is not None else nullcontext(),
+        translate_errors(engine),
+        engine.connect().execution_options(**options) as connection,
+    ):
         yield connection
 
 
 @contextmanager
-def write_transaction(engine: Engine, *, exclusive: bool = False) -> Iterator[Connection]:
+def write_transaction(
+    engine: Engine, *, exclusive: bool = False, lasting: bool = True
+) -> Iterator[Connection]:
     """Open a write transaction that commits at the end, or rolls back if an exception occurs.
 
     What it recorded becomes an entry of the chain.
@@ -145,7 +176,13 @@ def write_transaction(engine: Engine, *, exclusive: bool = False) -> Iterator[Co
     Args:
         engine: the bank's engine.
         exclusive: whether to exclude all other writers, as garbage collection must.
+        lasting: whether to `settle` the records at once; later is enough for many small writes in
+            a row, and no crash loses them either way.
+
+    Raises:
+        NotWritableError: if the bank is read-only, or another process keeps it locked.
     """
+    check_writable(engine)
     changes = Changes()
     options: dict[str, Any] = {"writes": True, "changes": changes}
     if engine.dialect.name == "postgresql":
@@ -161,6 +198,41 @@ def write_transaction(engine: Engine, *, exclusive: bool = False) -> Iterator[Co
             connection.execute(text(f"SELECT {lock}(:key)"), {"key": GC_LOCK})
         yield connection
         append_entries(connection, [changes] if changes else [])
+    if lasting:
+        settle(engine)
+
+
+def check_role(connection: Connection) -> None:
+    """Raise if a PostgreSQL server is read-only, or its role may not record anything.
+
+    Raises:
+        NotWritableError: if nothing can be recorded.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    query = (
+        "SELECT current_setting('transaction_read_only'), has_table_privilege('adapters', 'INSERT')"
+    )
+    read_only, may_insert = connection.execute(text(query)).one()
+    if read_only == "on" or not may_insert:
+        raise NotWritableError(
+            f"the bank {url_of(connection.engine).shown} is read-only: "
+            + ("the server takes no writes" if read_only == "on" else "the role may not insert")
+        )
+
+
+def check_writable(engine: Engine) -> None:
+    """Raise if a bank is a file that cannot be written to.
+
+    Raises:
+        NotWritableError: if the file or its folder is read-only.
+    """
+    url = url_of(engine)
+    if url.file is not None and url.file.exists() and not is_writable(url.file):
+        raise NotWritableError(
+            f"the bank {url.shown} is read-only: this user cannot write to the file or to its "
+            f"folder {url.file.parent}; it can be listed, predicted from and verified"
+        )
 
 
 @contextmanager
@@ -169,7 +241,9 @@ def translate_errors(engine: Engine) -> Iterator[None]:
 
     Raises:
         DamagedError: if the database reports a malformed file, or a value cannot be decoded.
-        InputError: if the server cannot be reached or refuses the connection.
+        InputError: if the server cannot be reached or refuses the connection, or a file cannot be
+            opened.
+        NotWritableError: if the bank is read-only, or another process keeps it locked.
         BankError: for any other database error.
     """
     url = url_of(engine)
@@ -180,9 +254,9 @@ def translate_errors(engine: Engine) -> Iterator[None]:
         raise DamagedError(
             f"the bank {name} contains an unreadable value ({error}): {FIND_DAMAGE}"
         ) from None
-    except DBAPIError as error:
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-        reason = url.hide_secrets(reason)
+    except (DBAPIError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        reason = url.hide_secrets(str(cause).strip().partition("\n")[0])
         if "malformed" in reason or "not a database" in reason:
             raise DamagedError(
                 f"the bank {name} is damaged ({reason}): restore it from a copy"
@@ -191,7 +265,13 @@ def translate_errors(engine: Engine) -> Iterator[None]:
             raise DamagedError(
                 f"the bank {name} contains an unreadable value ({reason}): {FIND_DAMAGE}"
             ) from None
-        if error.connection_invalidated or _connection_failed(engine, error):
+        if url.file is not None:
+            explain_sqlite(cause, name, url.file)
+        if getattr(cause, "sqlstate", None) in READ_ONLY_STATES:
+            raise NotWritableError(
+                f"the bank {name} is read-only for this user: {reason}"
+            ) from None
+        if isinstance(error, DBAPIError) and _connection_failed(engine, error):
             raise InputError(
                 f"the bank {name} cannot be reached: {reason}; "
                 "check that the server is running and that the URL is correct"
@@ -200,4 +280,5 @@ def translate_errors(engine: Engine) -> Iterator[None]:
 
 
 def _connection_failed(engine: Engine, error: DBAPIError) -> bool:
-    return engine.dialect.name == "postgresql" and error.statement is None
+    lost = error.connection_invalidated
+    return lost or (engine.dialect.name == "postgresql" and error.statement is None)

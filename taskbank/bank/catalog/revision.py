@@ -45,6 +45,22 @@ def revision_of(engine: Engine) -> str | None:
     return str(revision)
 
 
+def existing_revision(engine: Engine) -> str:
+    """Return the schema revision of an engine's bank.
+
+    Raises:
+        NotFoundError: if there is no bank.
+        InputError: if the file or the database is not a bank, or cannot be reached.
+    """
+    revision = revision_of(engine)
+    if revision is None:
+        raise NotFoundError(
+            f"there is no bank at {url_of(engine).shown}: create one with taskbank init "
+            "--backbone SPEC, or name another with --bank URL"
+        )
+    return revision
+
+
 def check_revision(engine: Engine) -> None:
     """Raise unless the bank exists and has the schema of this code.
 
@@ -53,18 +69,14 @@ def check_revision(engine: Engine) -> None:
         SchemaError: if the bank's schema is older or newer.
     """
     name = url_of(engine).shown
-    revision = revision_of(engine)
-    if revision is None:
-        raise NotFoundError(
-            f"there is no bank at {name}: create one with taskbank init --backbone SPEC, "
-            "or name another with --bank URL"
-        )
+    revision = existing_revision(engine)
     if revision == SCHEMA_REVISION:
         return
     if revision in SCHEMA_REVISIONS:
+        copy = "taskbank backup FILE" if url_of(engine).file is not None else "pg_dump"
         raise SchemaError(
             f"the bank {name} has schema {revision}, but this taskbank needs {SCHEMA_REVISION}: "
-            "copy the bank, then run taskbank db upgrade"
+            f"copy the bank with {copy}, then run taskbank db upgrade"
         )
     raise SchemaError(
         f"the bank {name} has schema {revision!r}, which this taskbank (schema "

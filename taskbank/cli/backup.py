@@ -1,0 +1,34 @@
+"""`taskbank backup`: copy the bank into a new file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from taskbank.cli.output import print_json, size
+from taskbank.cli.settings import Settings, data_options
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@data_options
+@click.pass_obj
+def backup(settings: Settings, file: Path) -> None:
+    """Copy a SQLite bank into the new file FILE, also while others read and write it.
+
+    The copy holds one consistent state of the bank, whatever its schema. Weights and splits that
+    the bank stores outside of its file are not in the copy. FILE appears whole or not at all.
+    """
+    from taskbank.bank.backup import back_up
+
+    copy = back_up(settings.bank, file)
+    if settings.json:
+        print_json(vars(copy))
+        return
+    settings.say(f"copied {copy.adapters} adapters to {copy.file} ({size(copy.bytes)})")
+    if copy.blobs != "catalog":
+        settings.say(
+            f"weights and splits are not in the copy: both banks read them from {copy.blobs}, so "
+            "back that up, too"
+        )
