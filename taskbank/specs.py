@@ -203,6 +203,8 @@ class TaskSpec:
         folds: number of folds of a cross-validation, which gives the score in place of data that
             is held out: each fold is scored by a training on the others, then the adapter is
             trained on all rows.
+        label_names: names of the classes, in order, if the data has whole numbers from 0 for them:
+            names with commas between them, or a text file with one name per line.
         rows: number of training rows to use, sampled with stratification; by default all.
         metric: metric that selects the best trial and is verified later; by default the kind's own
             metric.
@@ -234,6 +236,7 @@ class TaskSpec:
     encoding: str | None = None
     columns: str | None = None
     folds: int | None = None
+    label_names: str | Sequence[str] | None = None
     rows: int | None = None
     metric: str | None = None
     positive: str | None = None

@@ -12,6 +12,7 @@ from taskbank.cli.output import print_fields, print_findings, print_json, size
 from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
 from taskbank.cli.spec_options import spec_options
 from taskbank.errors import InputError
+from taskbank.kinds.entities import describe_scoring
 from taskbank.runtime.startup import collection_paused
 from taskbank.specs import SHORTCUTS, TaskSpec
 
@@ -84,8 +85,8 @@ def add_task(
         held_out = "the folds" if added.trial.course.get("folds") else "validation"
         click.echo(
             f"warning: no trial of {spec.name} learned anything: {added.trial.metric} is "
-            f"{added.trial.score:.4f} on {held_out}, no better than constant predictions; try "
-            "another --learning-rate, more epochs or more data",
+            f"{added.trial.score:.4f} on {held_out}, and its predictions are nearly constant or no "
+            "better than constant ones; try another --learning-rate, more epochs or more data",
             err=True,
         )
     if added.verification is not None:
@@ -147,6 +148,9 @@ def _print(added: Added) -> None:
         "kind": f"{trial.kind}, {len(trial.labels)} labels" if trial.labels else trial.kind,
         "method": trial.method,
     }
+    scoring = describe_scoring(trial.settings)
+    if scoring is not None:
+        fields["scoring"] = scoring
     for name in filter(trial.data.get, ("train", "validation", "test")):
         split = trial.data[name]
         fields[name] = f"{split['rows']:,} examples of {split['origin']}"

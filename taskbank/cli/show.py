@@ -14,6 +14,7 @@ from taskbank.cli.metric_fields import (
 )
 from taskbank.cli.output import print_fields, print_json, size
 from taskbank.cli.settings import Settings, complete_task, data_options
+from taskbank.kinds.entities import SCORING_SETTINGS, describe_scoring
 
 if TYPE_CHECKING:
     from taskbank.bank.bank import Bank
@@ -78,7 +79,14 @@ def show(settings: Settings, ref: str) -> None:
     fields |= {f"training {key}": value for key, value in record.training.items()}
     environment = {k: v for k, v in record.environment.items() if not isinstance(v, dict | list)}
     fields["environment"] = ", ".join(f"{key} {value}" for key, value in environment.items())
-    fields |= {f"setting {key}": _plain(value) for key, value in record.settings.items()}
+    scoring = describe_scoring(record.settings)
+    if scoring is not None:
+        fields["scoring"] = scoring
+    fields |= {
+        f"setting {key}": _plain(value)
+        for key, value in record.settings.items()
+        if key not in SCORING_SETTINGS
+    }
     if record.labels:
         fields["labels"] = ", ".join(record.labels)
     print_fields(fields)

@@ -23,6 +23,7 @@ METAVARS: Mapping[str, str] = {
     **dict.fromkeys(("delimiter", "quote"), "CHAR"),
     **dict.fromkeys(("format", "encoding"), "NAME"),
     "columns": "COL,COL,…",
+    "label_names": "NAMES",
     "options": "K=V",
     "search": "K=V,V,…",
     "tags": "K=V",

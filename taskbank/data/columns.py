@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
@@ -25,30 +26,41 @@ if TYPE_CHECKING:
 BOOLEANS = (("True", "False"), ("TRUE", "FALSE"))  # as programs write true and false
 
 
-def read_column(table: Table, field: Field, name: str) -> tuple[Json, ...]:
+def read_column(
+    table: Table, field: Field, name: str, label_names: Sequence[str] | None = None
+) -> tuple[Json, ...]:
     """Return the checked values of one column.
 
     Args:
         table: the table to read.
         field: the field that the column is read as.
         name: the column's name in the table.
+        label_names: names of the classes, which are whole numbers from 0 in the table; None means
+            that the table names them, or that their values are their names.
 
     Raises:
         DataError: naming the first rows with an invalid value.
     """
     values = table.column(name, field.option)
-    origin = _Origin(table.origin, name, field.option, table.class_names(table.find(name) or name))
+    classes = table.class_names(table.find(name) or name)
+    if label_names is not None:
+        classes = tuple(label_names)
+    origin = _Origin(table.origin, name, field.option, classes, named=label_names is not None)
     return tuple(_READERS[field.type](origin, values))
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """A column's source, name, command-line option and class names."""
+    """A column's source, name, command-line option and class names.
+
+    `named` is true if the user named the classes, false if the table did.
+    """
 
     source: str
     column: str
     option: str
     classes: tuple[str, ...] | None
+    named: bool = False
 
     def error(self, row: int, value: Any, problem: str) -> DataError:
         return DataError(
@@ -107,6 +119,8 @@ def _only_class(origin: _Origin, row: int, value: list[Any] | None) -> Any:
 
 
 def _class_text(origin: _Origin, row: int, value: Any) -> str | None:
+    if origin.named and value is not None:
+        value = _class_number(origin, row, value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and origin.classes is not None:
@@ -116,12 +130,28 @@ def _class_text(origin: _Origin, row: int, value: Any) -> str | None:
                 "choose another split"
             )
         if not 0 <= value < len(origin.classes):
+            names = "--label-names names" if origin.named else "which names"
+            remedy = "name every class" if origin.named else "save the data set again"
             raise DataError(
                 f"row {row} of {origin.source} has class {value} in column {origin.column!r}, "
-                f"which names only {len(origin.classes)} classes, from 0: save the data set again"
+                f"{names} only {len(origin.classes)} classes, from 0: {remedy}"
             )
         return origin.classes[value]
     return None if value is None else str(value)
+
+
+def _class_number(origin: _Origin, row: int, value: Any) -> int:
+    """Return a whole number that a label name stands for; CSV files write it as text."""
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", value):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise origin.error(
+            row,
+            value,
+            "which is not a whole number for --label-names to name: leave that option out, or name "
+            f"another column with {origin.option} COL",
+        )
+    return value
 
 
 def _require_text(origin: _Origin, what: str, values: Sequence[str | None]) -> list[str]:

@@ -20,6 +20,7 @@ from taskbank.digests import Json
 
 PREVIEW_LENGTH = 40  # number of characters of a value that an error quotes
 Type = Literal["text", "class", "number", "classes", "words", "tags", "answers"]
+CLASS_TYPES: tuple[Type, ...] = ("class", "classes", "tags")  # their values are names of classes
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ def read_examples(
     text_pair: str | None = None,
     label_column: str | None = None,
     style: Style | None = None,
+    label_names: Sequence[str] | None = None,
 ) -> Examples:
     """Return the labelled examples of a source, every row checked.
 
@@ -64,6 +65,7 @@ def read_examples(
         text_pair: the name of the input's second column, likewise.
         label_column: the name of the label's column, likewise.
         style: what is said about how files are written.
+        label_names: names of the classes, if the source has whole numbers from 0 for them.
 
     Raises:
         DataError: if the source cannot be read or a row is invalid.
@@ -75,7 +77,7 @@ def read_examples(
         field.name: read_column(table, field, name)
         for field, name in zip(fields, _columns(fields, names), strict=True)
     }
-    columns[label.name] = read_column(table, label, label_column or label.name)
+    columns[label.name] = read_column(table, label, label_column or label.name, label_names)
     # A folder's name may hold bytes that are not UTF-8; a recorded name may not.
     return Examples(columns, table.origin.encode(errors="backslashreplace").decode())
 

@@ -1,13 +1,14 @@
 """The kind `tagging`: a label for every word, such as names in a text.
 
 The words of a text are joined by single spaces, and a word is read at its first sub-word, as in
-Devlin et al. 2019, section 5.3. Tags in the BIO form (B-name, I-name, O) or a variant of it are
-scored as entities by `seqeval`; tags of another form, such as parts of speech, count as entities
-of one word.
+Devlin et al. 2019, section 5.3. Tags of a known scheme, such as B-PER, I-PER and O, are scored as
+entities by `seqeval`; other tags, such as parts of speech, word by word.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,19 @@ from taskbank.errors import DataError
 from taskbank.kinds.changes import Changes, largest_changes, output_scale
 from taskbank.kinds.class_report import ClassReport, report_entities
 from taskbank.kinds.definition import Definition, check_requested, check_settings
-from taskbank.kinds.entities import ENTITY, entities_of, seqeval_metrics, seqeval_tags
+from taskbank.kinds.entities import (
+    entities_of,
+    scoring_checks,
+    scoring_settings,
+    seqeval_metrics,
+    seqeval_names,
+)
 from taskbank.kinds.kind import Columns
-from taskbank.kinds.labels import MAX_LISTED_LABELS, check_distinct, rarest
+from taskbank.kinds.labels import MAX_LISTED_LABELS, WHOLE, check_distinct, rarest
 from taskbank.kinds.logits import class_changes, margins, softmax
 from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import bootstrap_error, standard_error_of_mean
+from taskbank.kinds.schemes import Scheme, find_form, find_scheme, irregular_rows, split
 from taskbank.kinds.text import is_nonblank_text
 from taskbank.kinds.words import Words, first_tokens, word_places
 
@@ -55,10 +63,13 @@ class Tagging:
     training: Mapping[str, Json] = {}
 
     def define(self, columns: Columns, origin: str, requested: Mapping[str, Json]) -> Definition:
-        """Return the sorted tags of the training data.
+        """Return the sorted tags of the training data, their scheme, and what is scored.
+
+        Warns if tags are in an order that the scheme does not allow.
 
         Raises:
-            DataError: if a row does not have one tag per word, or all tags are the same.
+            DataError: if a row does not have one tag per word, all tags are the same, the tags are
+                numbers without names, or a few are not of the scheme of the others.
             InputError: if any setting is requested.
             MissingExtraError: if seqeval is not installed.
         """
@@ -70,16 +81,25 @@ class Tagging:
             raise DataError(
                 f"every tag of {origin} is {preview(min(labels))}: there is nothing to predict"
             )
+        if all(WHOLE.fullmatch(label) for label in labels):
+            raise DataError(
+                f"the tags of {origin} are numbers without names, such as "
+                f"{preview(columns['tags'][0])}: name them in order, from 0, with --label-names "
+                "O,B-PER,I-PER,… or a file of names"
+            )
         check_distinct(labels, origin)
-        return Definition(tuple(sorted(labels)))
+        scheme = find_scheme(columns["tags"], origin)
+        if scheme is not None:
+            _warn_of_irregular_rows(scheme, columns["tags"], origin)
+        return Definition(tuple(sorted(labels)), scoring_settings(scheme))
 
     def check(self, columns: Columns, definition: Definition, origin: str) -> None:
         """Raise unless every row has one tag per word, and every tag is one of the task's.
 
         Raises:
-            DataError: naming the row and the tag, or a setting, as this kind has none.
+            DataError: naming the row and the tag, or a setting.
         """
-        check_settings(self.name, definition, {})
+        check_settings(self.name, definition, scoring_checks(definition))
         _check_lengths(columns, origin)
         known = set(definition.labels)
         for row, tags in enumerate(columns["tags"], start=1):
@@ -96,11 +116,13 @@ class Tagging:
 
     def strata(self, columns: Columns) -> Sequence[Hashable]:
         """Return the rarest type of entity in each example; empty without entities."""
-        types = [
-            [tag[2:] if ENTITY.fullmatch(tag) else tag for tag in tags if tag != "O"]
-            for tags in columns["tags"]
-        ]
-        return rarest(types)
+        counts = Counter(tag for tags in columns["tags"] for tag in tags)
+        form = find_form(counts)
+        types = {tag: tag for tag in counts if tag != "O"}
+        if form is not None:
+            parts = {tag: split(tag, form) or ("", tag) for tag in counts}
+            types = {tag: name for tag, (mark, name) in parts.items() if mark != "O"}
+        return rarest([[types[tag] for tag in tags if tag in types] for tags in columns["tags"]])
 
     def outputs(self, definition: Definition) -> int:
         """Return the number of outputs per token: one per label."""
@@ -189,8 +211,10 @@ class Tagging:
             for one, two in zip(correct, predicted, strict=True)
             for tag, other in zip(one, two, strict=True)
         ]
+        names = seqeval_names(definition)
         f1 = seqeval_metrics().f1_score(
-            seqeval_tags(correct, definition), seqeval_tags(predicted, definition), zero_division=0
+            *([[names[tag] for tag in tags] for tags in side] for side in (correct, predicted)),
+            zero_division=0,
         )
         return {"f1": float(f1), "accuracy": float(np.mean(matches))}
 
@@ -200,11 +224,12 @@ class Tagging:
         """Return F1 with a bootstrapped standard error, and accuracy with that of its mean."""
         correct = [list(tags) for tags in columns["tags"]]
         predicted = _tags(predictions, columns, definition)
+        names = seqeval_names(definition)
         counts = np.array(
             [
                 (len(one & other), len(one) + len(other))
                 for one, other in (
-                    (entities_of(a, definition), entities_of(b, definition))
+                    (set(entities_of(a, names)), set(entities_of(b, names)))
                     for a, b in zip(correct, predicted, strict=True)
                 )
             ]
@@ -233,8 +258,9 @@ class Tagging:
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> ClassReport:
         """Return the scores of every type of entity, and which types are confused."""
+        names = seqeval_names(definition)
         correct, predicted = (
-            [entities_of(tags, definition) for tags in sentences]
+            [set(entities_of(tags, names)) for tags in sentences]
             for sentences in (map(list, columns["tags"]), _tags(predictions, columns, definition))
         )
         types = {name for entities in (*correct, *predicted) for name, _, _ in entities}
@@ -317,7 +343,7 @@ class Tagging:
         answers: list[dict[str, Json]] = []
         confidences, row = softmax(predictions).max(axis=1), 0
         texts = columns.get("text", [None] * len(columns["words"]))
-        tagged = _tags(predictions, columns, definition)
+        tagged, names = _tags(predictions, columns, definition), seqeval_names(definition)
         for words, text, tags in zip(columns["words"], texts, tagged, strict=True):
             probabilities = confidences[row : row + len(words)]
             row += len(words)
@@ -332,12 +358,15 @@ class Tagging:
                     "end": places[last][1],
                     "score": float(probabilities[first : last + 1].min()),
                 }
-                for name, first, last in sorted(entities_of(tags, definition), key=lambda e: e[1:])
+                for name, first, last in entities_of(tags, names)
             ]
             answers.append(
                 {
                     "label": ", ".join(
-                        f"{entity['text']} ({entity['type']})" for entity in entities
+                        f"{entity['text']} ({entity['type']})"
+                        if entity["type"]
+                        else str(entity["text"])
+                        for entity in entities
                     ),
                     "score": float(probabilities.min()),
                     "entities": entities,
@@ -363,8 +392,24 @@ def _check_lengths(columns: Columns, origin: str) -> None:
             )
 
 
+def _warn_of_irregular_rows(
+    scheme: Scheme, sentences: Sequence[Sequence[str]], origin: str
+) -> None:
+    rows = irregular_rows(scheme, sentences)
+    if rows:
+        warnings.warn(
+            f"{len(rows):,} of {len(sentences):,} rows of {origin} have tags in an order that the "
+            f"scheme {scheme.name} does not allow, first row {rows[0]:,}, "
+            f"{preview(list(sentences[rows[0] - 1]))}: an entity is read to begin wherever the "
+            "type changes",
+            stacklevel=2,
+        )
+
+
 def _outside(definition: Definition) -> int:
-    return definition.labels.index("O") if "O" in definition.labels else 0
+    """Return the position of the label for words outside of entities; without one, the first."""
+    names = seqeval_names(definition)
+    return next((i for i, label in enumerate(definition.labels) if names[label] == "O"), 0)
 
 
 def _positions(columns: Columns, definition: Definition) -> np.ndarray:

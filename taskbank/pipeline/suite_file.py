@@ -39,7 +39,9 @@ def _types() -> dict[str, tuple[type, ...]]:
     for spec in (TaskSpec, TrainingSpec):
         for name, hint in get_type_hints(spec).items():
             accepted = tuple(
-                kind for kind in (get_args(hint) or (hint,)) if kind not in (_NONE, Any)
+                list if get_origin(kind) is abc.Sequence else kind
+                for kind in (get_args(hint) or (hint,))
+                if kind not in (_NONE, Any)
             )
             if get_origin(hint) in (Mapping, abc.Mapping):
                 accepted = (dict,)
@@ -59,6 +61,7 @@ TYPE_NAMES: dict[tuple[type, ...], str] = {
     (bool,): "true or false",
     (dict,): "a table",
     (str, int): "a string or a whole number",
+    (str, list): "a string or a list of strings",
 }
 # Strings and comments are matched in one pass, so that neither is found inside the other.
 STRINGS_AND_COMMENTS = re.compile(
@@ -241,6 +244,9 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         source = values.get(key)
         if source is not None and not source.startswith(HUB):
             values[key] = str(folder / source)
+    names = values.get("label_names")
+    if isinstance(names, str) and "," not in names:
+        values["label_names"] = str(folder / names)
     return values
 
 

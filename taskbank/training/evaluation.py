@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ from taskbank.bank.records import MetricRecord
 from taskbank.digests import Json, canonical_json
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.metrics import LOWER_IS_BETTER, orient
+
+# Answers are nearly constant if others than the most common are this share of what they should be.
+NEARLY = 0.05
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Columns, Kind
@@ -97,8 +101,8 @@ def has_collapsed(
 ) -> bool:
     """Return whether a training collapsed, which means that it learned nothing.
 
-    A collapsed training gives the same answer to every example, or is no better than constant
-    predictions on every metric.
+    A collapsed training gives the same answer to nearly every example, or is no better than
+    constant predictions on every metric.
 
     Args:
         kind: the task's kind.
@@ -109,7 +113,9 @@ def has_collapsed(
     if len({canonical_json(value) for value in columns[kind.label.name]}) == 1:
         return False  # if all labels are equal, a constant answer is right
     answers = kind.answers(predictions, columns, definition)
-    if len({answer["label"] for answer in answers}) == 1:
+    # Strata are classes of labels: sentences without entities are one stratum, however long.
+    other_answers = _outside_of_largest(answer["label"] for answer in answers)
+    if other_answers <= NEARLY * _outside_of_largest(kind.strata(columns)):
         return True
     baseline = kind.constant_baseline(columns, definition)
     baseline_scores = kind.scores(baseline, columns, kind.tune(baseline, columns, definition))
@@ -117,3 +123,9 @@ def has_collapsed(
     # Losses are left out: a loss may fall a little while every prediction is still the same.
     names = scores.keys() - set(LOWER_IS_BETTER)
     return all(scores[name] <= baseline_scores[name] for name in names)
+
+
+def _outside_of_largest(values: Iterable[Hashable]) -> int:
+    """Return the number of values that differ from the most common one."""
+    counts = Counter(values)
+    return counts.total() - max(counts.values())

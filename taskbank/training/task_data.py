@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskbank.data.examples import Examples
+from taskbank.data.fields import CLASS_TYPES
 from taskbank.data.folds import FOLDS, assign_folds
+from taskbank.data.label_names import read_label_names
 from taskbank.data.sources import read_examples
 from taskbank.data.splits import hold_out, sample
 from taskbank.data.style import Style
@@ -83,6 +85,12 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
     """
     seed = int(spec.training.get("seed", TrainingSpec.seed))
     requested = {} if spec.positive is None else {"positive": spec.positive}
+    names = None if spec.label_names is None else read_label_names(spec.label_names)
+    if names is not None and kind.label.type not in CLASS_TYPES:
+        raise InputError(
+            f"label_names is given, but a task of kind {kind.name!r} has no classes to name: leave "
+            "it out"
+        )
 
     style = Style(spec.format, spec.delimiter, spec.quote, spec.encoding, spec.columns)
 
@@ -99,6 +107,7 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
             text=spec.text,
             text_pair=spec.text_pair,
             label_column=spec.label,
+            label_names=names,
         )
 
     train, validation, test = read("train"), read("validation"), read("test")

@@ -27,6 +27,22 @@ def test_files_are_looked_for_where_the_user_says(
     assert (entry.values["train"], entry.values["test"]) == ("hf:owner/name:train", "/x.csv")
 
 
+def test_label_names_are_a_list_a_text_or_a_file_beside_the_suite(tmp_path: Path) -> None:
+    """Only the name of a file is completed with the folder."""
+    suite = tmp_path / "suite.toml"
+    task = '[[task]]\nname = "a"\ntrain = "a.csv"\nlabel_names = '
+    for written, expected in (
+        ('["no", "yes"]', ["no", "yes"]),
+        ('"no,yes"', "no,yes"),
+        ('"names.txt"', str(tmp_path / "names.txt")),
+    ):
+        suite.write_text(task + written)
+        assert read_suite(suite, tmp_path)[0].values["label_names"] == expected
+    suite.write_text(f"{task}3")
+    with pytest.raises(InputError, match="label_names is 3: it must be a string or a list"):
+        read_suite(suite, tmp_path)
+
+
 WRONG = """
 [defaults]
 epoch = 3

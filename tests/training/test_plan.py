@@ -9,8 +9,12 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import InputError
-from tests.helpers.rows import numbered, write_jsonl
+from taskbank.specs import TaskSpec
+from taskbank.training.plan import plan_task
+from tests.helpers.rows import numbered, tagged, write_jsonl
 from tests.helpers.training import add
+
+TAGS = ["O", "B-praise", "I-praise", "B-blame"]
 
 
 def test_classes_are_balanced_only_where_there_are_some(
@@ -65,3 +69,16 @@ def test_a_bad_search_is_refused_before_training(
     with pytest.raises(InputError, match=says):
         add(own, small, folder, **given)
     assert own.trials() == ()
+
+
+def test_label_names_are_for_kinds_with_classes(tmp_path: Path) -> None:
+    """Numbers get their names in every split, and a kind without classes refuses names."""
+    rows = [row | {"tags": [TAGS.index(tag) for tag in row["tags"]]} for row in tagged(40)]
+    data, test = (write_jsonl(tmp_path / f"{name}.jsonl", rows) for name in ("train", "test"))
+    plan = plan_task(TaskSpec("it", data, test=test, kind="tagging", label_names=TAGS))
+    assert plan.data.definition.labels == tuple(sorted(TAGS))
+    assert plan.data.definition.settings["scheme"] == "IOB2"
+    assert plan.data.test is not None
+    assert plan.data.test.columns["tags"][0] == tagged(40)[0]["tags"]
+    with pytest.raises(InputError, match="kind 'span' has no classes to name"):
+        plan_task(TaskSpec("it", data, kind="span", label_names="O,B-a"))
