@@ -7,8 +7,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, and_
+from sqlalchemy import and_
 
+from taskbank.bank.blobs.garbage import sort_blobs
+from taskbank.bank.blobs.owners import Owner
 from taskbank.bank.blobs.url import blob_store
 from taskbank.bank.catalog.acceptances import add_tolerance, read_tolerances
 from taskbank.bank.catalog.adapters import (
@@ -29,11 +31,17 @@ from taskbank.bank.catalog.database import (
     check_writable,
     close,
     connect,
+    home,
     read_transaction,
     settle,
     write_transaction,
 )
-from taskbank.bank.catalog.retirement import delete_retired, digests_in_use, retire
+from taskbank.bank.catalog.retirement import (
+    delete_retired,
+    digests_needed,
+    digests_recorded,
+    retire,
+)
 from taskbank.bank.catalog.revision import check_revision
 from taskbank.bank.catalog.tables import AdapterRow, BackboneRow, TaskRow
 from taskbank.bank.catalog.trials import add_trial, read_trials
@@ -80,8 +88,10 @@ class Bank:
         try:
             check_revision(self._engine)
             with read_transaction(self._engine) as connection:
-                self.blobs_url = str(read_bank_row(connection)["blobs"])
-            self._blobs = blob_store(self.blobs_url, self._engine)
+                row = read_bank_row(connection)
+            self.blobs_url = str(row["blobs"])
+            owner = Owner(str(row["uuid"]), self._home)
+            self._blobs = blob_store(self.blobs_url, self._engine, owner)
             settle(self._engine)  # a killed process may have left records in the log
         except BaseException:
             close(self._engine)  # the caller gets no bank that it could close
@@ -334,6 +344,8 @@ class Bank:
             ConflictError: if the task exists and `new_version` is false, or if the task is of
                 another kind.
         """
+        # Refused before anything is staged, so that nothing stays in the store.
+        self.check_can_add(new.task, new.kind, new_version=new_version)
         blobs = [new.weights]
         for split in new.splits:
             blobs += [split.examples, split.logits]
@@ -443,29 +455,49 @@ class Bank:
             retire(connection, record)
         return record
 
-    def gc(self, *, confirm: bool = False) -> Garbage:
-        """Destroy retired adapters and unreferenced blobs.
+    def gc(self, *, confirm: bool = False, strays: bool = False) -> Garbage:
+        """Destroy retired adapters, the blobs that only they needed, and unfinished files.
+
+        Blobs that no row names may be those of another bank, or of a newer copy of this one.
 
         Args:
             confirm: whether to destroy them; if false, only report what would be destroyed.
+            strays: whether to destroy the blobs that no row of the bank names, too.
+
+        Raises:
+            ConflictError: if the blob store is not this bank's alone.
         """
         retired = tuple(record.ref for record in self.adapters(retired=True) if record.retired)
+        if confirm:
+            self._blobs.check_sole_owner()
+            self._blobs.claim()
         with (
             write_transaction(self._engine, exclusive=True)
             if confirm
             else read_transaction(self._engine) as connection
         ):
+            recorded = digests_recorded(connection)
             if confirm:
                 delete_retired(connection)
-            needed = digests_in_use(connection, retired=False)
-            garbage = [item for item in self._blobs.sizes() if item[0] not in needed]
+            found = sort_blobs(self._blobs, recorded, digests_needed(connection))
             if confirm:
-                self._delete_blobs(garbage, connection)
-        return Garbage(retired, len(garbage), sum(size for _, size in garbage))
+                for digest in (*found.unneeded, *(found.old_strays if strays else ())):
+                    self._blobs.delete(digest, connection)
+                for name in found.old_unfinished:
+                    self._blobs.discard(name)
+        return Garbage(
+            retired,
+            len(found.unneeded),
+            sum(found.unneeded.values()),
+            found.strays,
+            found.unfinished,
+            found.foreign,
+            found.recent,
+        )
 
-    def _delete_blobs(self, garbage: list[tuple[str, int]], connection: Connection) -> None:
-        for digest, _ in garbage:
-            self._blobs.delete(digest, connection)
+    def _home(self) -> str:
+        with read_transaction(self._engine) as connection:
+            return home(connection)
 
     def _check_task(self, task: str) -> None:
         with read_transaction(self._engine) as connection:

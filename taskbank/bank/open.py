@@ -6,16 +6,24 @@ Both `open_bank` and `create_bank` check the URL and the schema completely befor
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from sqlalchemy import Engine, select
 
 from taskbank.bank.bank import Bank
-from taskbank.bank.blobs.url import IN_CATALOG, blob_store, canonical_blobs_url
+from taskbank.bank.blobs.owners import Owner
+from taskbank.bank.blobs.url import (
+    IN_CATALOG,
+    blob_store,
+    canonical_blobs_url,
+    check_new_store,
+)
 from taskbank.bank.catalog.bank_row import add_bank_row
 from taskbank.bank.catalog.chain_upgrade import begin_chain
 from taskbank.bank.catalog.database import (
     check_sqlite_folder,
     check_writable,
+    home,
     open_engine,
     prepare_sqlite,
     write_transaction,
@@ -52,12 +60,13 @@ def create_bank(url: str | os.PathLike[str], blobs: str | None = None) -> Bank:
 
     Raises:
         InputError: if a URL is invalid, or the database holds something other than a bank.
-        ConflictError: if the bank exists and stores its blobs elsewhere.
+        ConflictError: if the bank exists and stores its blobs elsewhere, or if another bank
+            stores its blobs in the same place.
     """
     store = canonical_blobs_url(blobs if blobs is not None else IN_CATALOG)
     with open_engine(url) as engine:
-        blob_store(store, engine)  # raises before anything is created if it cannot be opened
         if revision_of(engine) is None:
+            check_new_store(store)
             _create(engine, store)
     bank = Bank(url)
     if blobs is not None and bank.blobs_url != store:
@@ -80,8 +89,9 @@ def check_can_create(url: str | os.PathLike[str], blobs: str | None = None) -> N
         NotWritableError: if the bank exists and is read-only.
     """
     with open_engine(url) as engine:
-        blob_store(canonical_blobs_url(blobs if blobs is not None else IN_CATALOG), engine)
+        store = canonical_blobs_url(blobs if blobs is not None else IN_CATALOG)
         if revision_of(engine) is None:
+            check_new_store(store)
             check_sqlite_folder(engine)
         check_writable(engine)
 
@@ -135,4 +145,6 @@ def _create(engine: Engine, blobs: str) -> None:
         upgrade(connection)
         # Another process may have created the bank while this one waited.
         if connection.execute(select(BankRow.id)).scalar() is None:
-            add_bank_row(connection, blobs, f"taskbank {__version__}")
+            uuid = add_bank_row(connection, blobs, f"taskbank {__version__}")
+            # If the store cannot be written to, there will be no bank.
+            blob_store(blobs, engine, Owner(uuid, partial(home, connection))).claim()

@@ -424,8 +424,22 @@ class Head:
 
 @dataclass(frozen=True)
 class Garbage:
-    """The adapters and blobs that a garbage collection destroyed or would destroy."""
+    """What a garbage collection destroyed or would destroy, and what else is in the blob store.
+
+    Attributes:
+        adapters: the retired adapters.
+        blobs: number of blobs that only retired adapters needed.
+        bytes: size of these blobs.
+        strays: digests of the blobs that no row of this bank names; destroyed on request only.
+        unfinished: files that interrupted writes left.
+        foreign: files that taskbank did not write; they are never destroyed.
+        recent: number of strays and unfinished files that are too young to be destroyed.
+    """
 
     adapters: tuple[str, ...]
     blobs: int
     bytes: int
+    strays: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    recent: int = 0

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from taskbank.cli.output import print_json, size
 from taskbank.cli.settings import Settings, data_options
 
+if TYPE_CHECKING:
+    from taskbank.bank.records import Garbage
+
+NAMED = 5  # names to print; --json prints all of them
+
 
 @click.command()
 @click.option("--confirm", is_flag=True, help="Destroy them.")
+@click.option(
+    "--strays",
+    is_flag=True,
+    help="With --confirm, also destroy blobs that no row of this bank names.",
+)
 @data_options
 @click.pass_obj
-def gc(settings: Settings, confirm: bool) -> None:
-    """Show which retired adapters and unneeded blobs --confirm would destroy."""
+def gc(settings: Settings, confirm: bool, strays: bool) -> None:
+    """Show which retired adapters and unneeded blobs --confirm would destroy.
+
+    Strays and unfinished files are destroyed once they are a day old. Files that taskbank did not
+    write are named, and stay.
+    """
     from taskbank.bank.open import open_bank
 
     with open_bank(settings.bank) as bank:
-        garbage = bank.gc(confirm=confirm)
+        garbage = bank.gc(confirm=confirm, strays=strays)
+        place = bank.blobs_url
     if settings.json:
         print_json({"confirmed": confirm, **vars(garbage)})
         return
@@ -27,3 +45,33 @@ def gc(settings: Settings, confirm: bool) -> None:
         f"and {garbage.blobs} blobs of {size(garbage.bytes)}"
         + ("" if confirm or not garbage.blobs else "; run taskbank gc --confirm to destroy them")
     )
+    for remark in _remarks(garbage, place):
+        settings.say(remark)
+
+
+def _remarks(garbage: Garbage, place: str) -> list[str]:
+    remarks = []
+    if garbage.strays:
+        remarks.append(
+            f"{len(garbage.strays)} blobs in {place} are named by no row of this bank "
+            f"({_names(garbage.strays)}): an interrupted write left them, or a newer copy of this "
+            "bank needs them; taskbank gc --confirm --strays destroys them"
+        )
+    if garbage.unfinished:
+        remarks.append(
+            f"{len(garbage.unfinished)} unfinished files are in {place} "
+            f"({_names(garbage.unfinished)}); taskbank gc --confirm destroys them"
+        )
+    if garbage.recent:
+        remarks.append(f"{garbage.recent} of these are less than a day old and stay for now")
+    if garbage.foreign:
+        remarks.append(
+            f"{len(garbage.foreign)} files in {place} are not taskbank's and stay "
+            f"({_names(garbage.foreign)})"
+        )
+    return remarks
+
+
+def _names(names: Sequence[str]) -> str:
+    more = ", …" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

@@ -10,11 +10,14 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
+from tests.helpers.bucket import register
+
+register()
 
 
-@pytest.fixture(params=["catalog", "folder", "memory"])
+@pytest.fixture(params=["catalog", "folder", "bucket"])
 def stored(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Iterator[Bank]:
     """An empty bank with its blobs in the catalog, in a folder and behind an fsspec URL."""
-    blobs = {"catalog": None, "folder": f"{tmp_path}/blobs", "memory": f"memory://{uuid4().hex}"}
+    blobs = {"catalog": None, "folder": f"{tmp_path}/blobs", "bucket": f"bucket://{uuid4().hex}"}
     with create_bank(url, blobs[request.param]) as bank:
         yield bank

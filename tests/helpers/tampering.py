@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import numpy as np
 from safetensors.numpy import load, save
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.rows import child_rows
@@ -50,6 +50,23 @@ def rewrite(bank: Bank, statement: str, *values: object, on: str | None = None) 
         for _, sql in triggers:
             connection.execute(sql)
         connection.execute("COMMIT")
+
+
+@contextmanager
+def without_triggers(bank: Bank) -> Iterator[Connection]:
+    """Open a transaction on either database in which no trigger refuses a change."""
+    with bank._engine.connect().execution_options(writes=True) as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            yield connection
+            return
+        query = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+        triggers = connection.execute(query).all()
+        for name, _ in triggers:
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        yield connection
+        for _, sql in triggers:
+            connection.exec_driver_sql(sql)
 
 
 def reseal(bank: Bank, change: Callable[[dict[str, np.ndarray]], None], which: str) -> None:

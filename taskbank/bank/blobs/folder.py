@@ -1,63 +1,111 @@
-"""Blobs as files in a folder, each written to a temporary file and then renamed."""
+"""Files in a local folder, each written to a temporary file and then renamed."""
 
 from __future__ import annotations
 
 import os
+import stat
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from uuid import uuid4
 
-from sqlalchemy import Connection
-
-from taskbank.bank.blobs.store import check_blob, file_name
-from taskbank.digests import digest_bytes
+from taskbank.bank.blobs.files import UNFINISHED, StoredFile
 from taskbank.errors import BankError
 from taskbank.redaction import redacted
+from taskbank.runtime.regular_file import read_regular
 
-UNFINISHED = ".unfinished-"
+PREFIX_LENGTH = 2  # hex digits in the name of a folder of blobs
 
 
-class FolderBlobs:
-    """The blob store in a local folder."""
+class Folder:
+    """The files of a store in a local folder; its subfolders are those of blobs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.name = redacted(str(folder))  # earlier versions took some URLs for folders
 
-    def stage(self, data: bytes) -> None:
-        """Write the file unless it exists."""
-        path = self.folder / file_name(digest_bytes(data))
-        if path.exists():
-            return
-        try:
+    @property
+    def place(self) -> str:
+        """The folder's path."""
+        return redacted(str(self.folder))  # earlier versions took some URLs for folders
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None if there is no regular file of that name."""
+        path = self.folder / name
+        if self.stat(name) is None:
+            return None
+        with _explained(path, "read"):
+            return read_regular(path)
+
+    def stat(self, name: str) -> StoredFile | None:
+        """Return the size and the age of a file; None if there is no regular file."""
+        path = self.folder / name
+        with _explained(path, "read"):
+            try:
+                status = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return _stored(name, status) if stat.S_ISREG(status.st_mode) else None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, in place of the one of that name."""
+        path = self.folder / name
+        unfinished = path.with_name(f"{UNFINISHED}{uuid4().hex}")
+        with _explained(path, "written"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=path.parent, prefix=UNFINISHED, delete=False) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except OSError as error:
-            raise BankError(
-                f"blob {path.name} could not be written to {self.name}: {error.strerror}"
-            ) from error
+            try:
+                # Unlike those of tempfile, this file has the mode that the umask allows, so that
+                # a group can share the folder.
+                with unfinished.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                unfinished.replace(path)
+            finally:
+                with suppress(OSError):
+                    unfinished.unlink()
 
-    def put(self, data: bytes, connection: Connection) -> str:
-        """Write the file again if gc has deleted it since `stage`; return the digest."""
-        self.stage(data)
-        return digest_bytes(data)
+    def remove(self, name: str) -> None:
+        """Delete a file; do nothing if it does not exist."""
+        path = self.folder / name
+        with _explained(path, "deleted"):
+            path.unlink(missing_ok=True)
 
-    def get(self, digest: str) -> bytes:
-        """Return the bytes with a given digest, after checking them against it."""
-        path = self.folder / file_name(digest)
-        data = path.read_bytes() if path.is_file() else None
-        return check_blob(digest, data, self.name)
+    def walk(self) -> Iterator[StoredFile]:
+        """Yield every file of the folder and of the folders of blobs, and every other entry."""
+        for path in _entries(self.folder):
+            if path.is_dir() and len(path.name) == PREFIX_LENGTH:
+                for inner in _entries(path):
+                    yield from _found(f"{path.name}/{inner.name}", inner)
+            else:
+                yield from _found(path.name, path)
 
-    def delete(self, digest: str, connection: Connection) -> None:
-        """Delete a blob's file."""
-        (self.folder / file_name(digest)).unlink(missing_ok=True)
 
-    def sizes(self) -> Iterator[tuple[str, int]]:
-        """Yield the digest and the size in bytes of every blob."""
-        for path in sorted(self.folder.glob("??/*")):
-            if not path.name.startswith(UNFINISHED):
-                yield f"sha256:{path.name}", path.stat().st_size
+def _entries(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    with _explained(folder, "read"):
+        return sorted(folder.iterdir())
+
+
+def _found(name: str, path: Path) -> Iterator[StoredFile]:
+    with suppress(FileNotFoundError):  # another process has removed it
+        yield _stored(name, path.lstat())
+
+
+def _stored(name: str, status: os.stat_result) -> StoredFile:
+    size = status.st_size if stat.S_ISREG(status.st_mode) else None
+    return StoredFile(name, size, max(0.0, time.time() - status.st_mtime))
+
+
+@contextmanager
+def _explained(path: Path, verb: str) -> Iterator[None]:
+    try:
+        yield
+    except IsADirectoryError as error:
+        raise BankError(
+            f"{redacted(str(path))} is a folder where a file of the blob store belongs: move it away"
+        ) from error
+    except OSError as error:
+        shown = redacted(str(path))
+        raise BankError(f"{shown} could not be {verb}: {error.strerror}") from error

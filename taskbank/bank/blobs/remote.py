@@ -1,20 +1,22 @@
-"""Blobs at any URL that fsspec can read and write, such as an object store."""
+"""Files at any URL that fsspec can read and write, such as an object store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
-from taskbank.bank.blobs.store import check_blob, file_name
-from taskbank.digests import digest_bytes
+from taskbank.bank.blobs.files import StoredFile
 from taskbank.errors import BankError, InputError
 from taskbank.redaction import redacted
 
+# What the drivers call the time of the last write.
+TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 
-class RemoteBlobs:
-    """The blob store at an fsspec URL; the remote store must make uploads visible atomically.
+
+class Remote:
+    """The files at an fsspec URL; the remote store must make uploads visible atomically.
 
     Raises:
         InputError: if the URL is invalid or its driver is not installed.
@@ -23,49 +25,59 @@ class RemoteBlobs:
     def __init__(self, url: str) -> None:
         import fsspec
 
-        self.name = redacted(url)  # banks of earlier versions may have recorded a password
+        self._shown = redacted(url)  # banks of earlier versions may have recorded a password
         try:
-            self.files, self.root = fsspec.core.url_to_fs(url)
+            self.system, self.root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
             reason = redacted(str(error))
-            raise InputError(f"blobs URL {self.name!r} cannot be opened: {reason}") from None
+            raise InputError(f"blobs URL {self._shown!r} cannot be opened: {reason}") from None
 
-    def stage(self, data: bytes) -> None:
-        """Upload the bytes unless the store has them."""
-        path = self._path(digest_bytes(data))
-        self._call(lambda: None if self.files.exists(path) else self._upload(path, data))
+    @property
+    def place(self) -> str:
+        """The URL, without secrets."""
+        return self._shown
 
-    def put(self, data: bytes, connection: Connection) -> str:
-        """Upload the bytes again if gc has deleted them since `stage`; return the digest."""
-        self.stage(data)
-        return digest_bytes(data)
-
-    def get(self, digest: str) -> bytes:
-        """Return the bytes with a given digest, after checking them against it."""
-        path = self._path(digest)
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None if there is no file of that name."""
         try:
-            data = self._call(lambda: self.files.cat_file(path))
+            data: bytes = self._call(lambda: self.system.cat_file(self._path(name)))
         except FileNotFoundError:
-            data = None
-        return check_blob(digest, data, self.name)
+            return None
+        return data
 
-    def delete(self, digest: str, connection: Connection) -> None:
-        """Delete a blob."""
-        path = self._path(digest)
-        self._call(lambda: self.files.rm_file(path) if self.files.exists(path) else None)
+    def stat(self, name: str) -> StoredFile | None:
+        """Return the size and the age of a file; None if there is no file of that name."""
+        try:
+            details = self._call(lambda: self.system.info(self._path(name)))
+        except FileNotFoundError:
+            return None
+        stored = _stored(name, details)
+        return stored if stored.size is not None else None
 
-    def sizes(self) -> Iterator[tuple[str, int]]:
-        """Yield the digest and the size in bytes of every blob."""
-        listing = self._call(lambda: self.files.find(self.root, detail=True))
+    def write(self, name: str, data: bytes) -> None:
+        """Upload a file, in place of the one of that name."""
+        path = self._path(name)
+        folder = path.rsplit("/", 1)[0]
+        self._call(lambda: self.system.makedirs(folder, exist_ok=True))
+        self._call(lambda: self.system.pipe_file(path, data))
+
+    def remove(self, name: str) -> None:
+        """Delete a file; do nothing if it does not exist."""
+        try:
+            self._call(lambda: self.system.rm_file(self._path(name)))
+        except FileNotFoundError:
+            return
+
+    def walk(self) -> Iterator[StoredFile]:
+        """Yield every file below the URL."""
+        # A driver may have cached an earlier listing.
+        self._call(self.system.invalidate_cache)
+        listing = self._call(lambda: self.system.find(self.root, detail=True))
         for path, details in sorted(listing.items()):
-            yield f"sha256:{path.rsplit('/', 1)[-1]}", details["size"]
+            yield _stored(path.removeprefix(self.root).lstrip("/"), details)
 
-    def _path(self, digest: str) -> str:
-        return f"{self.root}/{file_name(digest)}"
-
-    def _upload(self, path: str, data: bytes) -> Any:
-        self.files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        return self.files.pipe_file(path, data)
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}"
 
     def _call(self, operation: Any) -> Any:
         try:
@@ -74,4 +86,24 @@ class RemoteBlobs:
             raise
         except Exception as error:  # every driver raises its own exception types
             reason = redacted(str(error))
-            raise BankError(f"the blob store {self.name} failed: {reason}") from None
+            raise BankError(f"the blob store {self._shown} failed: {reason}") from None
+
+
+def _stored(name: str, details: Mapping[str, Any]) -> StoredFile:
+    size = details.get("size") if details.get("type", "file") == "file" else None
+    return StoredFile(name, size, _age(details))
+
+
+def _age(details: Mapping[str, Any]) -> float:
+    for key in TIMES:
+        moment = details.get(key)
+        try:
+            if isinstance(moment, str):
+                moment = datetime.fromisoformat(moment)
+            if isinstance(moment, datetime):
+                moment = moment.timestamp()
+        except (ValueError, OverflowError):
+            continue
+        if isinstance(moment, int | float):
+            return max(0.0, time.time() - moment)
+    return 0.0

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import Connection
 
-from taskbank.digests import DIGEST, digest_bytes
+from taskbank.digests import digest_bytes
 from taskbank.errors import DamagedError, GoneError
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file in a store that is not a blob.
+
+    Attributes:
+        name: its path within the store.
+        unfinished: whether it is what a write of taskbank left when it was interrupted.
+        age: seconds since it was last written; 0 if the store does not tell.
+    """
+
+    name: str
+    unfinished: bool
+    age: float
 
 
 class BlobStore(Protocol):
@@ -16,14 +32,24 @@ class BlobStore(Protocol):
 
     `put` and `delete` run inside the transaction that records or deletes the rows that refer to
     the blob. A store outside the catalog cannot take part in that transaction, so a crash there
-    can leave a blob without a row, which gc deletes, but never a row without its blob.
+    can leave a blob without a row, which gc names, but never a row without its blob.
     """
+
+    def claim(self) -> None:
+        """Write into the store, unless it is there, that this bank keeps its blobs in it."""
+
+    def check_sole_owner(self) -> None:
+        """Raise unless this bank alone keeps its blobs in the store.
+
+        Raises:
+            ConflictError: if another bank, or another copy of this bank, does as well.
+        """
 
     def stage(self, data: bytes) -> None:
         """Do the work that is possible before the transaction, to keep the transaction short."""
 
     def put(self, data: bytes, connection: Connection) -> str:
-        """Store bytes unless the store has them; return their digest."""
+        """Store bytes, unless the store has exactly these; return their digest."""
 
     def get(self, digest: str) -> bytes:
         """Return the bytes with a given digest, after checking them against it.
@@ -37,6 +63,15 @@ class BlobStore(Protocol):
 
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield the digest and the size in bytes of every blob."""
+
+    def age(self, digest: str) -> float:
+        """Return the seconds since a blob was written; 0 if the store does not tell."""
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """Yield every file in the store that is not a blob."""
+
+    def discard(self, name: str) -> None:
+        """Delete an unfinished file."""
 
 
 def check_blob(digest: str, data: bytes | None, where: str) -> bytes:
@@ -60,15 +95,3 @@ def check_blob(digest: str, data: bytes | None, where: str) -> bytes:
             f"{found}; restore it from a copy"
         )
     return data
-
-
-def file_name(digest: str) -> str:
-    """Return the relative path of a blob: a folder of two hex digits, then the full digest.
-
-    Raises:
-        DamagedError: if the text is not a digest, so that no other text becomes a path.
-    """
-    if not DIGEST.fullmatch(digest):
-        raise DamagedError(f"{digest!r} is not a digest: the row that contains it is damaged")
-    hex_digits = digest.removeprefix("sha256:")
-    return f"{hex_digits[:2]}/{hex_digits}"

@@ -8,15 +8,18 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
-from taskbank.bank.blobs.folder import FolderBlobs
-from taskbank.bank.blobs.remote import RemoteBlobs
+from taskbank.bank.blobs.files import FileBlobs, Files
+from taskbank.bank.blobs.folder import Folder
+from taskbank.bank.blobs.owners import Owner, check_unused
+from taskbank.bank.blobs.remote import Remote
 from taskbank.bank.blobs.sql import CatalogBlobs
 from taskbank.bank.blobs.store import BlobStore
 from taskbank.bank.url import is_plainly_path
-from taskbank.errors import InputError
+from taskbank.errors import ConflictError, InputError
 from taskbank.redaction import redacted
 
 IN_CATALOG = "catalog"
+VANISHING = ("memory", "data")  # fsspec's names of what no other process can read
 _FILE_URL = re.compile("(file|local):", re.IGNORECASE)
 _NO_SECRETS = (
     "the catalog stores no secrets: set them in the environment or in the store's own "
@@ -32,7 +35,8 @@ def canonical_blobs_url(url: str) -> str:
 
     Raises:
         InputError: if the URL contains credentials or options, since the catalog stores no
-            secrets, or if it is a chain of file systems.
+            secrets, if it is a chain of file systems, or if it names memory, which vanishes with
+            the process.
     """
     if url == IN_CATALOG:
         return url
@@ -53,11 +57,39 @@ def canonical_blobs_url(url: str) -> str:
     return str(Path(url).expanduser().resolve())
 
 
-def blob_store(url: str, engine: Engine) -> BlobStore:
-    """Return the store that a bank's `blobs` column names."""
+def blob_store(url: str, engine: Engine, owner: Owner | None = None) -> BlobStore:
+    """Return the store that a bank's `blobs` column names.
+
+    Args:
+        url: the value of the column.
+        engine: the bank's engine.
+        owner: the bank; None for a store that is only looked at.
+    """
     if url == IN_CATALOG:
         return CatalogBlobs(engine)
-    return FolderBlobs(Path(url)) if _is_folder(url) else RemoteBlobs(url)
+    return FileBlobs(_files(url), owner)
+
+
+def check_new_store(url: str) -> None:
+    """Raise unless a new bank can keep its blobs in a store.
+
+    Raises:
+        InputError: if the store cannot be opened.
+        ConflictError: if the store belongs to another bank, or already holds blobs.
+    """
+    if url == IN_CATALOG:
+        return
+    files = _files(url)
+    check_unused(files)
+    if next(FileBlobs(files).sizes(), None) is not None:
+        raise ConflictError(
+            f"{files.place} already holds blobs of a bank, and a store belongs to one bank: name "
+            "an empty place with --blobs"
+        )
+
+
+def _files(url: str) -> Files:
+    return Folder(Path(url)) if _is_folder(url) else Remote(url)
 
 
 def _is_folder(url: str) -> bool:
@@ -84,6 +116,11 @@ def _check_remote(url: str) -> None:
             "store itself, such as s3://bucket/folder"
         )
     scheme, _, place = url.partition("://")
+    if scheme.lower() in VANISHING:
+        raise InputError(
+            "the blobs URL names the memory of this process, which would vanish with it: give a "
+            "folder or a URL such as s3://bucket/folder"
+        )
     before_at, at, _ = place.rpartition("@")
     # The container of an Azure URL is no secret: abfs://container@account.dfs.core.windows.net
     names_container = scheme in ("abfs", "abfss") and not re.search("[:/]", before_at)

@@ -15,15 +15,17 @@ from taskbank.errors import DamagedError
 from taskbank.runtime.clock import now
 
 
-def add_bank_row(connection: Connection, blobs: str, created_with: str) -> None:
-    """Insert the bank's own row; this happens once, right after its tables are created."""
+def add_bank_row(connection: Connection, blobs: str, created_with: str) -> str:
+    """Insert the bank's own row, once, right after its tables are created; return the uuid."""
+    uuid = str(uuid4())
     values = {
-        "uuid": str(uuid4()),
+        "uuid": uuid,
         "blobs": blobs,
         "created_at": now(),
         "created_with": created_with,
     }
     insert_row(connection, BankRow, values)
+    return uuid
 
 
 def read_bank_row(connection: Connection) -> Mapping[str, Any]:

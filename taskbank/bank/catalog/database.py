@@ -27,7 +27,7 @@ from taskbank.bank.catalog.sqlite_file import (
     unchanged,
 )
 from taskbank.bank.url import BankUrl, parse_url
-from taskbank.digests import canonical_json
+from taskbank.digests import canonical_json, digest_bytes
 from taskbank.errors import (
     BankError,
     DamagedError,
@@ -74,6 +74,26 @@ def url_of(engine: Engine) -> BankUrl:
     """Return the parsed URL of an engine's bank."""
     url: BankUrl = engine.get_execution_options()["bank"]
     return url
+
+
+def home(connection: Connection) -> str:
+    """Return where a bank's tables are, which differs from where a copy's are.
+
+    For SQLite this is the file, for PostgreSQL the database with its oid and the server's own
+    identifier, as a server has many names.
+    """
+    file = url_of(connection.engine).file
+    if file is not None:
+        return str(file)
+    database = "SELECT datname, oid FROM pg_database WHERE datname = current_database()"
+    name, oid = connection.execute(text(database)).one()
+    allowed = "SELECT has_function_privilege('pg_control_system()', 'execute')"
+    server = 0
+    if connection.execute(text(allowed)).scalar():
+        server = connection.execute(
+            text("SELECT system_identifier FROM pg_control_system()")
+        ).scalar_one()
+    return f"PostgreSQL database {name} ({server}/{oid})"
 
 
 def check_sqlite_folder(engine: Engine) -> None:
@@ -136,8 +156,14 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
     # The driver's transaction handling is disabled because it begins transactions too late to
     # include DDL and reads. _begin_sqlite begins every transaction instead.
     connection.isolation_level = None
+    # The trigger that lets a damaged blob be repaired calls it.
+    connection.create_function("taskbank_digest", 1, _digest, deterministic=True)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
+
+
+def _digest(data: object) -> str | None:
+    return digest_bytes(data) if isinstance(data, bytes) else None
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -93,27 +93,35 @@ def delete_retired(connection: Connection) -> None:
     changes.delete(SplitRow.__tablename__, connection.execute(unused).scalars())
 
 
-def digests_in_use(connection: Connection, *, retired: bool = True) -> set[str]:
-    """Return the digest of every blob that a row refers to.
-
-    Args:
-        connection: the transaction to read in.
-        retired: whether to include the rows of retired adapters.
-    """
+def digests_needed(connection: Connection) -> set[str]:
+    """Return the digest of every blob that an adapter in use or a trial refers to."""
     adapters = select(AdapterRow.digest).select_from(AdapterRow)
     predictions = select(PredictionRow.digest, PredictionRow.split_digest).join(
         AdapterRow, AdapterRow.id == PredictionRow.adapter_id
     )
-    if not retired:
-        adapters = adapters.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
-        predictions = predictions.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
+    adapters = adapters.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
+    predictions = predictions.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
     digests = set(connection.execute(adapters).scalars())
     for logits, split in connection.execute(predictions):
         digests |= {logits, split}
     for table in (ObservationRow, AcceptanceRow):
         query = select(table.digest).join(AdapterRow, AdapterRow.id == table.adapter_id)
-        if not retired:
-            query = query.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
+        query = query.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
         digests |= set(connection.execute(query).scalars())
     trials = select(TrialRow.digest).where(TrialRow.digest.is_not(None))
     return digests | {digest for digest in connection.execute(trials).scalars() if digest}
+
+
+def digests_recorded(connection: Connection) -> set[str]:
+    """Return the digest of every blob that any row of the bank names, also of retired adapters."""
+    columns = (
+        AdapterRow.digest,
+        PredictionRow.digest,
+        SplitRow.digest,
+        ObservationRow.digest,
+        AcceptanceRow.digest,
+        TrialRow.digest,
+        RetirementRow.digest,
+    )
+    queries = (select(column).where(column.is_not(None)) for column in columns)
+    return {str(digest) for query in queries for digest in connection.execute(query).scalars()}

@@ -25,7 +25,7 @@ NAMING = {
 }
 
 # The last one is the revision that this code uses; a test pins it to the migrations' head.
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
 
 # Columns added after the first schema, with their values in older rows. Digests leave out a

@@ -30,6 +30,23 @@ DELETABLE = {
     "AND NOT EXISTS (SELECT 1 FROM acceptances c JOIN adapters a ON a.id = c.adapter_id "
     "WHERE c.digest = OLD.digest)",
 }
+# When a row may be updated, as SQL over OLD and NEW: a damaged blob, to the bytes of its digest.
+_REPAIR = (
+    "NEW.digest = OLD.digest AND NEW.size = length(NEW.data) "
+    "AND (OLD.size <> NEW.size OR {old} {differs} OLD.digest) AND {new} {equals} NEW.digest"
+)
+REPAIR_SQLITE = _REPAIR.format(
+    old="taskbank_digest(OLD.data)",
+    new="taskbank_digest(NEW.data)",
+    differs="IS NOT",
+    equals="IS",
+)
+REPAIR_POSTGRESQL = _REPAIR.format(
+    old="'sha256:' || encode(sha256(OLD.data), 'hex')",
+    new="'sha256:' || encode(sha256(NEW.data), 'hex')",
+    differs="<>",
+    equals="=",
+)
 PERMITTED = (
     "EXISTS (SELECT 1 FROM adapters a JOIN retirements r "
     "ON r.task_id = a.task_id AND r.version = a.version WHERE a.id = NEW.adapter_id)"
@@ -67,7 +84,8 @@ def sqlite_triggers() -> Definitions:
         )
 
     for table in _append_only():
-        trigger(table, "no_update", "UPDATE", "1", f"{table} rows never change")
+        unchangeable = f"NOT ({REPAIR_SQLITE})" if table == "blobs" else "1"
+        trigger(table, "no_update", "UPDATE", unchangeable, f"{table} rows never change")
         undeletable = "1" if table in LATER else f"NOT ({DELETABLE.get(table, '0')})"
         kept = f"{table} rows are only deleted by gc"
         trigger(table, "no_delete", "DELETE", undeletable, kept)
@@ -95,7 +113,11 @@ def postgresql_triggers() -> Definitions:
     for table in _append_only():
         never = f"{table} rows never change"
         no = f"false THEN RETURN {'OLD' if table in LATER else 'NULL'}"
-        trigger(table, "no_update", "UPDATE", "refuse_change", no, never)
+        if table == "blobs":
+            repair = f"{REPAIR_POSTGRESQL} THEN RETURN NEW"
+            trigger(table, "no_update", "UPDATE", "refuse_update", repair, never)
+        else:
+            trigger(table, "no_update", "UPDATE", "refuse_change", no, never)
         trigger(table, "no_truncate", "TRUNCATE", "refuse_change", no, never)
         kept = f"{table} rows are only deleted by gc"
         allowed = f"{DELETABLE.get(table, 'false')} THEN RETURN OLD"

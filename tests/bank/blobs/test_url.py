@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from taskbank.bank.blobs.url import canonical_blobs_url
+from taskbank.bank.open import create_bank
 from taskbank.errors import InputError
 
 
@@ -63,3 +64,11 @@ def test_credentials_are_neither_recorded_nor_shown(url: str, says: str) -> None
 def test_a_url_without_credentials_is_recorded_as_it_is(url: str) -> None:
     """Hosts with ports and the containers of Azure are no secrets."""
     assert canonical_blobs_url(f"{url}/") == url
+
+
+def test_memory_is_no_place_for_blobs(tmp_path: Path) -> None:
+    """A store that vanishes with the process is refused, and no bank is made."""
+    for blobs in ("memory://x", "MEMORY://x", "data://x"):
+        with pytest.raises(InputError, match="would vanish with it"):
+            create_bank(f"sqlite:///{tmp_path}/bank.db", blobs)
+    assert not (tmp_path / "bank.db").exists()
