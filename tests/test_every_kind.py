@@ -123,7 +123,8 @@ def test_every_kind_moves_to_another_bank(stored: tuple[str, str, Path], tmp_pat
     given = [texts[0] if len(texts) == 1 else tuple(texts)]
     with Bank(url) as bank, create_bank(f"sqlite:///{tmp_path}/other.db") as other:
         export_adapter(bank, "it", tmp_path / "out")
-        record = import_adapter(other, tmp_path / "out")
+        (backbone,) = bank.backbones()
+        record = import_adapter(other, tmp_path / "out", backbone=backbone.identity.spec)
         assert record.digest == bank["it"].digest
         assert record.definition == bank["it"].definition
         assert taskbank.verify_all(other).ok

@@ -140,7 +140,7 @@ def test_a_new_version_is_added(previous: Bank) -> None:
 def test_the_export_is_imported(tmp_path: Path) -> None:
     """The exported version is in a new bank what it was in the old one, and verifies."""
     with taskbank.create(f"sqlite:///{tmp_path}/new.db") as bank:
-        record = taskbank.import_adapter(bank, PREVIOUS / "export")
+        record = taskbank.import_adapter(bank, PREVIOUS / "export", backbone=BACKBONE)
         (exported,) = (
             one for one in EXPECTED["list"] if (one["task"], one["version"]) == ("single", 2)
         )

@@ -14,15 +14,22 @@ from taskbank.cli.settings import Settings, data_options
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", help="New name of the task.  [default: the exported name]")
 @click.option("--new-version", is_flag=True, help="Add a version to an existing task.")
+@click.option(
+    "--backbone",
+    metavar="SPEC",
+    help="Your copy of the backbone, if the bank does not know it or it was moved.",
+)
 @data_options
 @click.pass_obj
-def import_(settings: Settings, folder: Path, name: str | None, new_version: bool) -> None:
+def import_(
+    settings: Settings, folder: Path, name: str | None, new_version: bool, backbone: str | None
+) -> None:
     """Add an exported adapter to the bank after checking every byte."""
     from taskbank.bank.open import open_bank
     from taskbank.interchange.export_folder import import_adapter
 
     with open_bank(settings.bank) as bank:
-        record = import_adapter(bank, folder, name=name, new_version=new_version)
+        record = import_adapter(bank, folder, name=name, new_version=new_version, backbone=backbone)
     if settings.json:
         print_json(record.summary())
     else:

@@ -100,5 +100,6 @@ def _parse(line: str) -> dict[str, Json] | None:
         return None
     try:
         return row if canonical_json(row) == line else None
-    except ValueError:  # NaN, which Python reads though JSON excludes it
+    # NaN, which Python reads though JSON excludes it, or nesting that can be read but not written
+    except (ValueError, RecursionError):
         return None

@@ -27,11 +27,13 @@ from taskbank.bank.records import AdapterRecord
 from taskbank.data.examples import Examples
 from taskbank.data.folds import FOLDS
 from taskbank.digests import Json, digest_bytes
-from taskbank.errors import InputError
+from taskbank.errors import ConflictError, DamagedError, InputError
+from taskbank.interchange.fit import backbone_for, check_fit
 from taskbank.interchange.untrusted import (
     DESCRIPTION,
     FORMAT,
     WEIGHTS,
+    exported,
     parse_adapter,
     read_description,
 )
@@ -65,7 +67,8 @@ def export_adapter(bank: Bank, ref: str, folder: str | Path) -> AdapterRecord:
     identity = bank.backbone(record.backbone).identity
     description = record.to_json() | {"format": FORMAT, "backbone": asdict(identity)}
     # The description is written last, because a folder without it is not a valid export.
-    files[DESCRIPTION] = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(exported(description), indent=2, ensure_ascii=False)
+    files[DESCRIPTION] = (text + "\n").encode()
     try:
         target.mkdir(parents=True, exist_ok=True)
         if any(target.iterdir()):
@@ -78,21 +81,29 @@ def export_adapter(bank: Bank, ref: str, folder: str | Path) -> AdapterRecord:
 
 
 def import_adapter(
-    bank: Bank, folder: str | Path, *, name: str | None = None, new_version: bool = False
+    bank: Bank,
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    new_version: bool = False,
+    backbone: str | None = None,
 ) -> AdapterRecord:
     """Add an exported adapter to a bank.
 
-    If the bank lacks the adapter's backbone, its identity is recorded too. An export never contains
-    the weights of a backbone.
+    An export has the digests of its backbone, never the weights. The backbone is loaded from where
+    the bank has recorded it, or from `backbone`; the place that the export names is not used.
 
     Args:
         bank: an open bank.
         folder: a folder that `export_adapter` wrote.
         name: the task's new name; None means the exported name.
         new_version: whether to add a version to an existing task.
+        backbone: where to load the backbone from; needed if the bank does not know it.
 
     Raises:
-        InputError: if the folder is not an export, or its contents are inconsistent.
+        InputError: if the folder is not an export, its contents are inconsistent, or the bank does
+            not know the backbone and none is given.
+        BackboneMismatchError: if the loaded backbone is not that of the adapter.
         ConflictError: if the task exists and `new_version` is false, or if the task is of another
             kind.
     """
@@ -100,13 +111,16 @@ def import_adapter(
     description = read_description(source / DESCRIPTION)
     try:
         new = parse_adapter(source, description, name)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{source / DESCRIPTION} is not a complete description of an adapter "
-            f"({type(error).__name__}: {error}): export it again"
-        ) from None
-    kind: Kind = plugins.load("kinds", new.kind)
-    _check_contents(source, new, kind)
+        bank.check_can_add(new.task, new.kind, new_version=new_version)
+        _check_contents(new, plugins.load("kinds", new.kind))
+        loaded = backbone_for(bank, new.backbone, backbone)
+        check_fit(new, loaded)
+    except ConflictError:
+        raise
+    except (InputError, DamagedError) as error:
+        raise InputError(f"{source} cannot be imported: {error}") from None
+    # For a backbone that the bank knows, its own record of the place and the sizes counts.
+    new = replace(new, backbone=loaded.identity)
     return bank.put(with_canaries(new), new_version=new_version)
 
 
@@ -126,7 +140,7 @@ def with_canaries(new: NewAdapter) -> NewAdapter:
     return replace(new, splits=tuple(splits))
 
 
-def _check_contents(source: Path, new: NewAdapter, kind: Kind) -> None:
+def _check_contents(new: NewAdapter, kind: Kind) -> None:
     blobs = {digest_bytes(new.weights): new.weights}
     predictions = []
     for split in new.splits:
@@ -145,24 +159,22 @@ def _check_contents(source: Path, new: NewAdapter, kind: Kind) -> None:
         "labels": new.definition.labels,
         "settings": new.definition.settings,
     }
-    _ = new.score  # raises if the task's own metric is not among its metrics
     splits = [split.name for split in new.splits]
     measured = [(metric.split, metric.name) for metric in new.metrics]
     verified = "train" if new.split == FOLDS else new.split
     if verified not in splits or any(len(set(names)) < len(names) for names in (splits, measured)):
         raise InputError(
-            f"{source} cannot be imported: it must have split {verified!r}, and each split and "
-            f"metric only once, but it has the splits {splits} and the metrics {measured}; export "
-            "it again"
+            f"it must have split {verified!r}, and each split and metric only once, but it has "
+            f"the splits {splits} and the metrics {measured}; export it again"
         )
     for check, message in bytes_damage(blobs.__getitem__, row, predictions, kind, split_cache()):
-        raise InputError(f"{source} cannot be imported: the check {check!r} failed: {message}")
+        raise InputError(f"the check {check!r} failed: {message}")
+    for metric in new.metrics:
+        if metric.split not in (*splits, new.split):
+            raise InputError(f"{metric.name} is on split {metric.split!r}, which it does not have")
     for split in new.splits:
         for message in _metrics_damage(new, split, kind):
-            raise InputError(
-                f"{source} cannot be imported: {message}; {DESCRIPTION} may have been changed, so "
-                "export it again"
-            )
+            raise InputError(f"{message}; {DESCRIPTION} may have been changed, so export it again")
 
 
 def _metrics_damage(new: NewAdapter, split: NewSplit, kind: Kind) -> Iterator[str]:
@@ -175,8 +187,16 @@ def _metrics_damage(new: NewAdapter, split: NewSplit, kind: Kind) -> Iterator[st
         yield f"a reference prediction of split {split.name!r} is NaN or infinite"
         return
     examples = Examples.from_bytes(split.examples, split.name)
-    recomputed = kind.scores(predictions, examples.columns, new.definition)
-    recorded = {metric.name: metric.value for metric in new.metrics if metric.split == split.name}
-    for name in recorded.keys() - recomputed.keys():
-        yield f"{name} on split {split.name!r} is not a metric of kind {kind.name!r}"
-    yield from metric_disagreements(split.name, recorded, recomputed)
+    recomputed = kind.metrics(predictions, examples.columns, new.definition)
+    own = [metric for metric in new.metrics if metric.split == split.name]
+    for metric in own:
+        if metric.name not in recomputed:
+            yield f"{metric.name} on split {split.name!r} is not a metric of kind {kind.name!r}"
+        elif metric.count != recomputed[metric.name].count:
+            yield (
+                f"{metric.name} on split {split.name!r} is of {metric.count:,} examples, but the "
+                f"split has {recomputed[metric.name].count:,}"
+            )
+    values = {name: metric.value for name, metric in recomputed.items()}
+    recorded = {metric.name: metric.value for metric in own}
+    yield from metric_disagreements(split.name, recorded, values)

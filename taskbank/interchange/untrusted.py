@@ -1,50 +1,132 @@
-"""Reads an export folder as untrusted input: checks names, types, digests and values."""
+"""Reads an export folder as untrusted input: checks names, types, ranges, sizes and digests."""
 
 from __future__ import annotations
 
 import json
 import math
+from dataclasses import MISSING, fields
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from taskbank import plugins
 from taskbank.bank.new_records import NewAdapter, NewSplit
 from taskbank.bank.records import MetricRecord
 from taskbank.checks import check_name
 from taskbank.data.folds import FOLDS
-from taskbank.digests import DIGEST, Json, digest_bytes
+from taskbank.digests import Json, digest_bytes
 from taskbank.errors import InputError
+from taskbank.interchange import schema
+from taskbank.interchange.schema import Check
 from taskbank.kinds.definition import Definition
-from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
-
-if TYPE_CHECKING:
-    pass
+from taskbank.runtime.regular_file import read_regular
+from taskbank.specs import TRAINING_FIELDS, BackboneIdentity, MethodSpec, TrainingSpec
 
 FORMAT = "taskbank-adapter/1"
 DESCRIPTION, WEIGHTS = "adapter.json", "weights.safetensors"
 SPLITS = ("validation", "test", "train")
 MAX_DESCRIPTION_BYTES = 64 * 2**20  # bytes; a label space of 100,000 names fits
+MAX_SPLIT_BYTES = 2**30  # bytes of the examples of a split, and of the predictions for them
+MAX_WEIGHTS_BYTES = 2**34
+
+METRIC: dict[str, Check] = {
+    "split": schema.one_of((*SPLITS, FOLDS)),
+    "name": schema.name,
+    "value": schema.number(),
+    "standard_error": schema.number(0),
+    "count": schema.whole(),
+}
+SPLIT: dict[str, Check] = {
+    "name": schema.one_of(SPLITS),  # it becomes part of a file name
+    "origin": schema.text(),
+    "rows": schema.whole(1),
+    "digest": schema.digest,
+    "predictions": schema.digest,
+}
+REQUIRED: dict[str, Check] = {
+    "format": schema.one_of((FORMAT,)),
+    "task": schema.name,
+    "kind": schema.name,
+    "method": schema.name,
+    "metric": schema.name,
+    "split": schema.one_of((*SPLITS, FOLDS)),
+    "score": schema.number(),
+    "parameters": schema.whole(1, MAX_WEIGHTS_BYTES),
+    "bytes": schema.whole(1, MAX_WEIGHTS_BYTES),
+    "digest": schema.digest,
+    "options": schema.table(schema.name, schema.plain),
+    "training": schema.table(schema.one_of(TRAINING_FIELDS), schema.plain),
+    "labels": schema.items(schema.text(10_000)),
+    "description": schema.text(lines=True),
+    "tags": schema.table(schema.name, schema.text(lines=True)),
+    "environment": schema.table(schema.text(1000), schema.plain),
+}
+# What older versions leave out, and what tells about the bank of origin and is not imported.
+OPTIONAL: dict[str, Check] = {
+    "settings": schema.table(schema.name, schema.plain),
+    "version": schema.whole(1),
+    "created_at": schema.text(32),
+    "course": schema.plain,
+    "request": schema.or_null(schema.digest),
+    "retired": schema.boolean,
+}
+SPLIT_OPTIONAL: dict[str, Check] = {
+    "reference": schema.digest,
+    "canary": schema.items(schema.whole()),
+    "accepted": schema.or_null(schema.whole()),
+}
+
+
+@cache
+def description_check() -> Check:
+    """Return the check of the description of an exported adapter."""
+    parts = {
+        "metrics": schema.items(schema.record(METRIC), least=1, most=1000),
+        "splits": schema.items(schema.record(SPLIT, SPLIT_OPTIONAL), least=1, most=len(SPLITS)),
+        "backbone": schema.record(*_identity_checks()),
+    }
+    return schema.record(REQUIRED | parts, OPTIONAL)
+
+
+def exported(description: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an adapter's description that an export has.
+
+    Args:
+        description: the adapter's record as JSON, with `format` and `backbone`.
+    """
+    keys = REQUIRED.keys() | OPTIONAL.keys() | {"backbone", "metrics", "splits"}
+    chosen = {key: value for key, value in description.items() if key in keys}
+    parts = SPLIT.keys() | SPLIT_OPTIONAL.keys()
+    chosen["splits"] = [
+        {key: value for key, value in split.items() if key in parts}
+        for split in description["splits"]
+    ]
+    return chosen
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """Return the description of an exported adapter.
+    """Return the description of an exported adapter, after checking every value of it.
 
     Raises:
         InputError: if the file cannot be read, is too large, or is not JSON of the known format.
     """
-    data = _read(path)
-    if len(data) > MAX_DESCRIPTION_BYTES:
-        raise InputError(
-            f"{path} has {len(data):,} bytes, more than the maximum of {MAX_DESCRIPTION_BYTES:,}: "
-            "it is not a description of an adapter"
-        )
+    data = _read(path, MAX_DESCRIPTION_BYTES)
     try:
-        description = json.loads(data, parse_constant=_reject_constant)
+        description = json.loads(
+            data,
+            parse_constant=_reject_constant,
+            parse_float=_finite,
+            object_pairs_hook=_without_repeats,
+        )
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         found = description.get("format") if isinstance(description, dict) else description
         raise InputError(f"{path} has the format {str(found)[:50]!r}, not {FORMAT!r}")
+    try:
+        description_check()("adapter", description)
+    except InputError as error:
+        raise InputError(f"{path} cannot be imported: {error}") from None
     return description
 
 
@@ -53,76 +135,80 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
 
     Args:
         source: the folder.
-        description: the content of its `adapter.json`.
+        description: the content of its `adapter.json`, checked.
         name: the task's new name; None means the exported name.
 
     Raises:
-        InputError: if a file cannot be read or was changed since the export.
-        KeyError, TypeError, ValueError, AttributeError: if the description is incomplete or wrong.
+        InputError: if a file cannot be read or was changed since the export, or if a value is out
+            of range.
     """
-    backbone = BackboneIdentity(**_check_types(description["backbone"], BackboneIdentity))
-    for part in (backbone.weights, backbone.config, backbone.tokenizer):
-        if not DIGEST.fullmatch(part):
-            raise ValueError(f"{part!r} is not a digest")
-    method = str(description["method"])
-    options = plugins.load("methods", method).complete(description["options"])
-    labels = tuple(description["labels"])
-    settings = dict(description.get("settings", {}))
-    if not all(isinstance(label, str) for label in labels) or len(set(labels)) != len(labels):
-        raise ValueError("the labels are not distinct strings")
-    splits = tuple(_parse_split(source, split) for split in description["splits"])
-    return NewAdapter(
+    method = description["method"]
+    new = NewAdapter(
         task=check_name(name or description["task"], "task name"),
         kind=plugins.load("kinds", description["kind"]).name,
-        backbone=backbone,
-        method=MethodSpec(method, options),
+        backbone=BackboneIdentity(**description["backbone"]),
+        method=MethodSpec(method, plugins.load("methods", method).complete(description["options"])),
         training=TrainingSpec(**description["training"]),
-        definition=Definition(labels, settings),
-        metric=str(description["metric"]),
-        split=str(description["split"]),
-        metrics=tuple(_parse_metric(metric) for metric in description["metrics"]),
-        splits=splits,
-        parameters=int(description["parameters"]),
-        weights=_read_checked(source / WEIGHTS, description["digest"]),
-        environment=dict(description["environment"]),
-        description=str(description["description"]),
-        tags={check_name(k, "tag"): str(v) for k, v in description["tags"].items()},
+        definition=Definition(tuple(description["labels"]), description.get("settings", {})),
+        metric=description["metric"],
+        split=description["split"],
+        metrics=tuple(MetricRecord(**metric) for metric in description["metrics"]),
+        splits=tuple(_parse_split(source, split) for split in description["splits"]),
+        parameters=description["parameters"],
+        weights=_read_checked(source / WEIGHTS, description["digest"], description["bytes"]),
+        environment=description["environment"],
+        description=description["description"],
+        tags=description["tags"],
     )
+    _check_consistent(new, description)
+    return new
+
+
+def _check_consistent(new: NewAdapter, description: dict[str, Any]) -> None:
+    if len(set(new.definition.labels)) != len(new.definition.labels):
+        raise InputError("the labels are not distinct")
+    if len(new.weights) != description["bytes"]:
+        raise InputError(
+            f"{WEIGHTS} has {len(new.weights):,} bytes, but {DESCRIPTION} has "
+            f"{description['bytes']:,}"
+        )
+    if not math.isclose(new.score, description["score"], abs_tol=1e-9):
+        raise InputError(
+            f"the score is {description['score']}, but the metric {new.metric} on split "
+            f"{new.split!r} is {new.score}"
+        )
 
 
 def _parse_split(source: Path, split: dict[str, Any]) -> NewSplit:
     name = split["name"]
-    if name not in SPLITS:  # the name becomes part of a file name
-        raise ValueError(f"split {name!r} is not one of {', '.join(SPLITS)}")
     return NewSplit(
         name,
-        str(split["origin"]),
-        int(split["rows"]),
-        _read_checked(source / f"{name}.jsonl", split["digest"]),
-        _read_checked(source / f"{name}.logits.safetensors", split["predictions"]),
+        split["origin"],
+        split["rows"],
+        _read_checked(source / f"{name}.jsonl", split["digest"], MAX_SPLIT_BYTES),
+        _read_checked(source / f"{name}.logits.safetensors", split["predictions"], MAX_SPLIT_BYTES),
     )
 
 
-def _parse_metric(metric: dict[str, Any]) -> MetricRecord:
-    value, error = float(metric["value"]), float(metric["standard_error"])
-    splits = (*SPLITS, FOLDS)
-    if not (math.isfinite(value) and math.isfinite(error)) or metric["split"] not in splits:
-        raise ValueError(f"metric {metric!r} is not a number on one of {', '.join(splits)}")
-    return MetricRecord(
-        metric["split"], check_name(metric["name"], "metric"), value, error, int(metric["count"])
-    )
+def _identity_checks() -> tuple[dict[str, Check], dict[str, Check]]:
+    """Return the checks of a backbone's identity: those of required and of optional fields."""
+    required: dict[str, Check] = {}
+    optional: dict[str, Check] = {}
+    for part in fields(BackboneIdentity):
+        if part.name in ("weights", "config", "tokenizer"):
+            check: Check = schema.digest
+        else:
+            is_text = str(part.type).startswith("str")
+            check = schema.text(10_000) if is_text else schema.whole(1, 2**40)
+        if part.default is MISSING:
+            required[part.name] = check
+        else:
+            optional[part.name] = schema.or_null(check)
+    return required, optional
 
 
-def _check_types(values: dict[str, Any], record: type) -> dict[str, Any]:
-    types = {"str": str, "int": int}
-    for key, annotation in record.__annotations__.items():
-        if type(values[key]) is not types[annotation]:
-            raise TypeError(f"{key} is {values[key]!r}, not of type {annotation}")
-    return values
-
-
-def _read_checked(path: Path, digest: str) -> bytes:
-    data = _read(path)
+def _read_checked(path: Path, digest: str, limit: int) -> bytes:
+    data = _read(path, limit)
     found = digest_bytes(data)
     if found != digest:
         raise InputError(
@@ -132,13 +218,30 @@ def _read_checked(path: Path, digest: str) -> bytes:
     return data
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, limit: int) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
+        return read_regular(path, limit)
+    except (OSError, ValueError) as error:  # a path with a NUL is a ValueError
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{path} cannot be read ({error.strerror}): give a folder that taskbank export wrote"
+            f"{path} cannot be read ({reason}): give a folder that taskbank export wrote"
         ) from None
+
+
+def _without_repeats(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} appears twice in one object")
+        found[key] = value
+    return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large for a number")
+    return value
 
 
 def _reject_constant(name: str) -> Json:

@@ -12,7 +12,7 @@ from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.records import AdapterRecord, BackboneRecord
-from taskbank.errors import BackboneMismatchError
+from taskbank.errors import BackboneMismatchError, DamagedError
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.runtime.device import pick_device
 
@@ -61,6 +61,22 @@ def check_backbone(backbone: Backbone, recorded: BackboneRecord) -> None:
         )
 
 
+def check_backbone_source(bank: Bank, backbone: Backbone) -> None:
+    """Raise if a bank has recorded only other backbones from the place of a loaded one.
+
+    Args:
+        bank: an open bank.
+        backbone: the loaded backbone.
+
+    Raises:
+        BackboneMismatchError: if every backbone that was recorded from there differs.
+    """
+    # The tasks of a recorded backbone cannot be used once its place holds another model.
+    there = [one for one in bank.backbones() if one.identity.spec == backbone.identity.spec]
+    if there and backbone.identity.fingerprint not in {one.fingerprint for one in there}:
+        check_backbone(backbone, there[-1])
+
+
 def encode_for(record: AdapterRecord, backbone: Backbone, columns: Columns) -> Encoded:
     """Encode examples for a stored adapter's model.
 
@@ -91,6 +107,11 @@ def load_model(bank: Bank, record: AdapterRecord, backbone: Backbone) -> TaskMod
     """
     kind: Kind = plugins.load("kinds", record.kind)
     options = dict(record.options)
+    if record.training["max_length"] > backbone.identity.max_length:
+        raise DamagedError(
+            f"{record.ref} reads inputs of {record.training['max_length']:,} tokens, but its "
+            f"backbone reads at most {backbone.identity.max_length:,}: add the task again"
+        )
     model = task_model(backbone, kind, record.definition, record.method, options, seed=None)
     model.adopt_tensors(bank.state_dict(record))
     model.eval()

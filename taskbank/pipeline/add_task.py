@@ -17,7 +17,8 @@ from taskbank.bank.open import create_bank
 from taskbank.bank.records import AdapterRecord, TrialRecord
 from taskbank.checks import ANY_DROP, check_alias
 from taskbank.errors import InputError
-from taskbank.pipeline.opening import check_backbone_source, open_if_exists, resolve_backbone
+from taskbank.model.load import check_backbone_source
+from taskbank.pipeline.opening import open_if_exists, resolve_backbone
 from taskbank.pipeline.storage import store, trial_recorder
 from taskbank.promotion.diff import Diff, diff
 from taskbank.promotion.requirements import find_ref

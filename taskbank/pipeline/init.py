@@ -5,7 +5,7 @@ from __future__ import annotations
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.open import check_can_create, create_bank
 from taskbank.bank.records import BackboneRecord
-from taskbank.pipeline.opening import check_backbone_source
+from taskbank.model.load import check_backbone_source
 from taskbank.runtime.device import pick_device
 
 

@@ -10,7 +10,7 @@ from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import bank_exists, check_can_create
 from taskbank.errors import InputError
-from taskbank.model.load import check_backbone, load_recorded_backbone
+from taskbank.model.load import load_recorded_backbone
 from taskbank.runtime.device import pick_device
 
 
@@ -61,19 +61,3 @@ def resolve_backbone(
         + "".join(f"\n  {record.identity.spec}" for record in records)
         + "\nchoose one with --backbone SPEC"
     )
-
-
-def check_backbone_source(bank: Bank, backbone: Backbone) -> None:
-    """Raise if a bank has recorded another backbone from the same source.
-
-    Args:
-        bank: an open bank.
-        backbone: the loaded backbone.
-
-    Raises:
-        BackboneMismatchError: if the recorded backbone differs.
-    """
-    # The tasks of the recorded backbone cannot be used once its source holds another model.
-    for recorded in bank.backbones():
-        if recorded.identity.spec == backbone.identity.spec:
-            check_backbone(backbone, recorded)

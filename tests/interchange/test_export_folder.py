@@ -17,7 +17,7 @@ WHERE = ("validation", "accuracy")
 
 @pytest.mark.slow
 def test_an_exported_adapter_is_the_same_in_another_bank(
-    mood: Bank, exported: Path, url: str
+    mood: Bank, exported: Path, url: str, folder: Path
 ) -> None:
     """On either database: equal bytes, labels, scores and evidence; it verifies and predicts."""
     assert sorted(p.name for p in exported.iterdir()) == [
@@ -29,7 +29,7 @@ def test_an_exported_adapter_is_the_same_in_another_bank(
         "weights.safetensors",
     ]
     with create_bank(url) as other:
-        record = import_adapter(other, exported)
+        record = import_adapter(other, exported, backbone=str(folder))
         original = mood["mood"]
         for field in (
             "task",

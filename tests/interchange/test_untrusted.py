@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,47 @@ def _edit_split(**changes: Any) -> Callable[[Path], None]:
         description = json.loads(path.read_text())
         description["splits"][0] |= changes
         path.write_text(json.dumps(description))
+
+    return spoil
+
+
+def _edit_metric(**changes: Any) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        path = folder / "adapter.json"
+        description = json.loads(path.read_text())
+        description["metrics"][0] |= changes
+        path.write_text(json.dumps(description))
+
+    return spoil
+
+
+def _edit_backbone(**changes: Any) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        path = folder / "adapter.json"
+        description = json.loads(path.read_text())
+        description["backbone"] |= changes
+        path.write_text(json.dumps(description))
+
+    return spoil
+
+
+def _replace(old: str, new: str) -> Callable[[Path], int]:
+    def spoil(folder: Path) -> int:
+        path = folder / "adapter.json"
+        return path.write_text(path.read_text().replace(old, new, 1))
+
+    return spoil
+
+
+def _special(name: str, target: str | None) -> Callable[[Path], None]:
+    """Put a link to a device in a file's place, or a pipe."""
+
+    def spoil(folder: Path) -> None:
+        (folder / name).unlink()
+        if target is None:
+            os.mkfifo(folder / name)
+        else:
+            (folder / name).symlink_to(target)
 
     return spoil
 
@@ -116,6 +158,44 @@ def _write(name: str, data: bytes) -> Callable[[Path], int]:
         _edit_split(name="../../../etc/passwd"),
         _edit_split(rows=3),
         _edit_split(digest="x"),
+        _edit(surprise=1),
+        _edit(version=10**400),
+        _edit(version=-1),
+        _edit(version=True),
+        _edit(bytes=1),
+        _edit(score=0.123),
+        _edit(score=None),
+        _edit(description="\x1b[31mred"),
+        _edit(description="\ud800"),
+        _edit(description=5),
+        _edit(labels=["bad", "go\u202eod"]),
+        _edit(labels=["bad", ["good"]]),
+        _edit(tags={"team": 5}),
+        _edit(environment={"deep": [[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]}),
+        _edit(environment={"large": 2**63}),
+        _edit(options={"size": 8, "init_std": 0.01, "activation": "gelu", "layers": "99"}),
+        _edit(training={"max_length": 10**30}),
+        _edit(training={"learning_rate": "high"}),
+        _edit_split(surprise=1),
+        _edit_split(rows=-1),
+        _edit_split(rows=1.5),
+        _edit_split(canary=[-1]),
+        _edit_metric(count=-1),
+        _edit_metric(count=7),
+        _edit_metric(standard_error=-0.1),
+        _edit_metric(value=10**400),
+        _edit_metric(surprise=1),
+        _edit_backbone(spec="a\x00b"),
+        _edit_backbone(max_length=0),
+        _edit_backbone(weights="sha256:0"),
+        _replace('"score":', '"score": 1e999, "x":'),
+        _replace('"score":', '"score": 1, "score":'),
+        _replace('"score":', '"score": ' + "9" * 5000 + ', "x":'),
+        _special("adapter.json", "/dev/zero"),
+        _special("weights.safetensors", "/dev/zero"),
+        _special("test.jsonl", None),
+        _special("adapter.json", None),
+        lambda folder: (folder / "weights.safetensors").rename(folder / "x") and None,
     ],
 )
 def test_a_folder_that_does_not_fit_is_refused_and_leaves_the_bank_as_it_was(
@@ -177,7 +257,7 @@ FORGED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"extra": 1}, "'extra' is unknown"),
         ({"std": 0.0}, "'std' is 0.0"),
         ({"std": -1.0}, "'std' is"),
-        ({"mean": 10**400}, "'mean' is"),
+        ({"mean": 10**400}, "settings.mean is"),
     ],
     "multilabel": [
         ({"inputs": ["text_a", "text_b"]}, "'inputs' is"),
@@ -210,7 +290,7 @@ def test_forged_settings_are_refused(kind: str, tmp_path: Path, folder: Path) ->
             with pytest.raises(InputError, match=f"cannot be imported.*{says}"):
                 import_adapter(bank, forged)
         assert len(bank) == len(list(bank._blobs.sizes())) == 0
-        assert import_adapter(bank, genuine).task == kind
+        assert import_adapter(bank, genuine, backbone=str(folder)).task == kind
 
 
 def test_labels_in_another_order_are_refused(exported: Path, tmp_path: Path) -> None:
@@ -267,7 +347,7 @@ def test_numbers_that_json_does_not_have_are_refused(exported: Path, tmp_path: P
 
 @pytest.mark.slow
 def test_an_adapter_from_before_there_were_settings_is_imported(
-    exported: Path, tmp_path: Path
+    exported: Path, tmp_path: Path, folder: Path
 ) -> None:
     """Without the setting there is no F1 of one class; nothing else is missing."""
     forge(exported, positive=None)
@@ -277,5 +357,5 @@ def test_an_adapter_from_before_there_were_settings_is_imported(
     kept = [metric for metric in description["metrics"] if metric["name"] != "f1"]
     path.write_text(json.dumps(description | {"metrics": kept}))
     with create_bank(f"sqlite:///{tmp_path}/other.db") as bank:
-        assert import_adapter(bank, exported).settings == {}
+        assert import_adapter(bank, exported, backbone=str(folder)).settings == {}
         assert taskbank.verify_all(bank).ok

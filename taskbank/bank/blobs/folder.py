@@ -103,8 +103,9 @@ def _explained(path: Path, verb: str) -> Iterator[None]:
     try:
         yield
     except IsADirectoryError as error:
+        shown = redacted(str(path))
         raise BankError(
-            f"{redacted(str(path))} is a folder where a file of the blob store belongs: move it away"
+            f"{shown} is a folder where a file of the blob store belongs: move it away"
         ) from error
     except OSError as error:
         shown = redacted(str(path))

@@ -1,0 +1,77 @@
+"""Checks that an adapter from elsewhere fits a backbone that was loaded here.
+
+An adapter names the backbone it was trained on by digests. Only a backbone of those digests that
+the bank knows, or that the user names, is accepted; the place that the adapter names is not used.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from safetensors.numpy import load as load_arrays
+from safetensors.torch import load
+
+from taskbank import plugins
+from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.load import load_backbone
+from taskbank.bank.bank import Bank
+from taskbank.bank.new_records import NewAdapter
+from taskbank.bank.records import BackboneRecord
+from taskbank.data.fields import preview
+from taskbank.errors import DamagedError, InputError
+from taskbank.model.load import check_backbone, check_backbone_source, load_recorded_backbone
+from taskbank.model.task_model import task_model
+from taskbank.specs import BackboneIdentity
+
+
+def backbone_for(bank: Bank, identity: BackboneIdentity, spec: str | None) -> Backbone:
+    """Load the backbone that an adapter from elsewhere was trained on.
+
+    Args:
+        bank: an open bank.
+        identity: the backbone's identity according to the adapter.
+        spec: where to load it from; None means the place that the bank has recorded.
+
+    Raises:
+        InputError: if the bank does not know the backbone and no place is given, or if it cannot
+            be loaded.
+        BackboneMismatchError: if the backbone there is another one.
+    """
+    for recorded in bank.backbones():
+        if recorded.fingerprint == identity.fingerprint:
+            return load_recorded_backbone(recorded, spec, "cpu")
+    if spec is None:
+        raise InputError(
+            "the bank does not know the backbone of this adapter, which was called "
+            f"{preview(identity.spec)} where it was exported: name your copy of it with "
+            "--backbone SPEC"
+        )
+    backbone = load_backbone(spec, "cpu")
+    check_backbone(backbone, BackboneRecord(identity, identity.fingerprint, ""))
+    check_backbone_source(bank, backbone)
+    return backbone
+
+
+def check_fit(new: NewAdapter, backbone: Backbone) -> None:
+    """Raise unless an adapter's tensors are those of its method and kind for a backbone.
+
+    Raises:
+        InputError: naming tensors that are missing, unexpected, of another shape, or not finite,
+            or a length that the backbone cannot read.
+    """
+    longest = backbone.identity.max_length
+    if new.training.max_length > longest:
+        raise InputError(
+            f"training.max_length is {new.training.max_length:,}: the backbone reads at most "
+            f"{longest:,} tokens"
+        )
+    for name, array in load_arrays(new.weights).items():
+        if not np.isfinite(array).all():
+            raise InputError(f"tensor {name!r} has a value that is NaN or infinite")
+    kind = plugins.load("kinds", new.kind)
+    model = task_model(
+        backbone, kind, new.definition, new.method.name, new.method.options, seed=None
+    )
+    try:
+        model.adopt_tensors(load(new.weights))
+    except DamagedError as error:
+        raise InputError(str(error)) from None
