@@ -63,9 +63,11 @@ def _replayed_migrations() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what fixtures of a session or module train out of the user's cache."""
+    """Keep what fixtures of a session or module train out of the user's cache, and use no key of
+    the user."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TASKBANK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("TASKBANK_CACHE", str(tmp_path_factory.mktemp("cache") / "cache"))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 
 

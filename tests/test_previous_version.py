@@ -19,6 +19,7 @@ import taskbank
 from taskbank.bank.bank import Bank
 from taskbank.errors import SchemaError
 from taskbank.history.events import bank_events, task_events
+from taskbank.runtime.cache_trust import signer
 from taskbank.runtime.environment import numerics
 from taskbank.training import trainer
 from taskbank.training.checkpoint import Checkpoint
@@ -33,6 +34,7 @@ TRAINING = {
     "max_length": 48,
     "precision": "float32",
 }
+DIGEST_LENGTH = 71  # of the digest at the head of that version's checkpoints
 COURSE = ("seconds", "best_epoch", "epochs", "problem")
 
 
@@ -151,10 +153,21 @@ def test_the_export_is_imported(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_checkpoint_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A training that was interrupted after two of three epochs trains the third alone."""
+    """A training that was interrupted after two of three epochs trains the third alone, once its
+    file is signed: that version signed nothing, so that nobody knows who wrote it."""
     recorded = EXPECTED["resumed"]
     shutil.copytree(PREVIOUS / "checkpoints", tmp_path / "cache" / "checkpoints")
-    state = Checkpoint(recorded["specification"], resume=True).load()
+    for folder in (tmp_path / "cache", tmp_path / "cache" / "checkpoints"):
+        folder.chmod(0o700)
+    checkpoint = Checkpoint(recorded["specification"], resume=True)
+    with pytest.warns(UserWarning, match="another user or version wrote it: training starts over"):
+        assert checkpoint.load() is None
+    body = checkpoint.path.read_bytes()[DIGEST_LENGTH:]
+    signature = signer(checkpoint.path.parent, "training")
+    assert signature is not None
+    signature.update(body)
+    checkpoint.path.write_bytes(signature.hexdigest().encode() + body)
+    state = checkpoint.load()
     assert state is not None
     steps: list[int] = []
     step = torch.optim.AdamW.step

@@ -3,16 +3,18 @@
 The environment variable `TASKBANK_CACHE` names the folder; the default is `~/.cache/taskbank`. The
 parts `tokens` (of texts) and `states` (of the layers below adapters) together take up to
 `TASKBANK_CACHE_GIB` (10); the part `checkpoints` holds unfinished trainings. The name of a file of
-the first two parts has the digest of everything that determines its content, and the digest of the
-content, so that a truncated or altered file is detected and recomputed. A file is moved to its
+the first two parts has the digest of everything that determines its content, and a signature of the
+content, so that a file that is truncated, altered or another user's is detected and recomputed. A
+folder that other users can write to is not used (see `cache_trust`). A file is moved to its
 place once it is complete, so that any number of processes may share the folder. A folder that is
 full or cannot be written to costs time and a warning, never a result.
 """
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import os
+import stat
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -22,6 +24,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from taskbank.errors import InputError
+from taskbank.runtime.cache_trust import make_private, signer
 
 CACHE = "TASKBANK_CACHE"
 LIMIT = "TASKBANK_CACHE_GIB"
@@ -29,6 +32,7 @@ DEFAULT_LIMIT = 10.0
 BOUNDED = ("tokens", "states")
 PARTS = (*BOUNDED, "checkpoints")
 UNFINISHED = ".unfinished"
+CHUNK = 1 << 20  # bytes that are read at once
 ABANDONED_AFTER = 24 * 3600  # seconds after which an unfinished file counts as abandoned
 
 _UNWRITABLE: set[Path] = set()  # folders that were warned about
@@ -85,23 +89,30 @@ def size_limit() -> int:
 
 
 def find(part: str, key: str) -> Path | None:
-    """Return the path of a stored file if its content has the digest of its name, else None.
+    """Return the path of a stored file if its content has the signature of its name, else None.
 
     Args:
         part: the part of the cache.
         key: the digest of everything that determines the content.
     """
-    for path in _files(cache_folder() / part, f"{_strip_prefix(key)}-*"):
+    folder, name = cache_folder() / part, _strip_prefix(key)
+    for path in _files(folder, f"{name}-*"):
+        signature = signer(folder, name)
+        if signature is None:
+            return None
         try:
             with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if path.name.endswith(f"-{digest}"):
+                while chunk := file.read(CHUNK):
+                    signature.update(chunk)
+            if hmac.compare_digest(path.name, f"{name}-{signature.hexdigest()}"):
                 with suppress(OSError):  # the folder may be another user's and read-only
                     os.utime(path)  # marks the file as recently used
                 return path
         except OSError:  # another process has just removed it
             continue
-        warnings.warn(f"{path} is damaged and will be recomputed", stacklevel=3)
+        warnings.warn(
+            f"{path} is damaged and will be recomputed, or another user wrote it", stacklevel=3
+        )
         with suppress(OSError):
             path.unlink()
     return None
@@ -125,17 +136,20 @@ def store(part: str, key: str, size: int, chunks: Iterable[bytes | memoryview]) 
     bound = size_limit()
     if size > bound:
         return None
-    folder = cache_folder() / part
+    folder, name = cache_folder() / part, _strip_prefix(key)
     unfinished = folder / f"{uuid4().hex}{UNFINISHED}"
-    hashed = hashlib.sha256()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder.parent)
+        make_private(folder)
+        signature = signer(folder, name)
+        if signature is None:
+            return None
         _make_room(bound - size)
         with unfinished.open("xb") as file:
             for chunk in chunks:
-                hashed.update(chunk)
+                signature.update(chunk)
                 file.write(chunk)
-        path = folder / f"{_strip_prefix(key)}-{hashed.hexdigest()}"
+        path = folder / f"{name}-{signature.hexdigest()}"
         unfinished.replace(path)
     except OSError as error:
         warn_unwritable(folder, error, "nothing is cached")
@@ -179,10 +193,15 @@ def clear(parts: Iterable[str]) -> list[Contents]:
         parts: names of the parts.
 
     Raises:
-        InputError: if a file cannot be removed.
+        InputError: if a file cannot be removed, or if a part is a link to another folder.
     """
     removed = []
     for part in parts:
+        if (cache_folder() / part).is_symlink():
+            raise InputError(
+                f"{cache_folder() / part} is a link, and nothing is removed through a link: "
+                "delete the link"
+            )
         sizes = []
         for _, size, path in _files_by_use(part):
             try:
@@ -210,13 +229,15 @@ def _files_by_use(part: str) -> Iterator[tuple[float, int, Path]]:
     """Yield each file's time of last use, its size and its path."""
     for path in _files(cache_folder() / part, "*"):
         with suppress(OSError):  # another process has removed it
-            status = path.stat()
+            status = path.lstat()
             yield status.st_mtime, status.st_size, path
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
+    if folder.is_symlink():
+        return []
     try:
-        return [path for path in folder.glob(pattern) if path.is_file()]
+        return [path for path in folder.glob(pattern) if stat.S_ISREG(path.lstat().st_mode)]
     except OSError:
         return []
 

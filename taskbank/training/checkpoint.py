@@ -2,13 +2,14 @@
 
 There is one file per training in the cache folder `checkpoints`, named by the digest of
 everything that determines the training. The file is written after every epoch, replaced as a
-whole, and removed when the training is recorded. It begins with the digest of the remaining bytes
-and names its training, so truncated, altered or misplaced files are detected and reported, and
-training restarts.
+whole, and removed when the training is recorded. It begins with a signature of the remaining bytes
+and names its training, so files that are truncated, altered, misplaced or another user's are
+detected and reported, and training restarts.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 import warnings
 from collections.abc import Mapping
@@ -20,10 +21,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from taskbank.digests import Json, digest_bytes
+from taskbank.digests import Json
+from taskbank.runtime.cache_trust import SIGNATURE_LENGTH, make_private, signer
 from taskbank.runtime.disk_cache import cache_folder, warn_unwritable
-
-DIGEST_BYTES = 71  # "sha256:" and 64 hex digits
+from taskbank.runtime.regular_file import read_regular
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,12 @@ class Checkpoint:
         data = save(tensors, metadata={"training": self.specification, "values": values})
         unfinished = self.path.with_name(f"{self.path.name}.{uuid4().hex}")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(digest_bytes(data).encode() + data)
+            make_private(self.path.parent.parent)
+            make_private(self.path.parent)
+            signature = self._signature(data)
+            if signature is None:
+                return
+            unfinished.write_bytes(signature + data)
             unfinished.replace(self.path)
         except OSError as error:
             with suppress(OSError):
@@ -80,13 +85,19 @@ class Checkpoint:
         if not self.resume:
             return None
         try:
-            data = self.path.read_bytes()
+            data = read_regular(self.path)
         except OSError:
             return None
+        signature, body = data[:SIGNATURE_LENGTH], data[SIGNATURE_LENGTH:]
+        expected = self._signature(body)
+        if expected is None:
+            return None
         try:
-            training, state = _read(data)
+            if not hmac.compare_digest(signature, expected):
+                raise ValueError
+            training, state = _read(body)
         except (SafetensorError, ValueError, LookupError, TypeError):
-            problem = "is damaged"
+            problem = "is damaged, or another user or version wrote it"
         else:
             if training == self.specification:
                 return state
@@ -102,12 +113,17 @@ class Checkpoint:
             ):  # includes partly written files
                 path.unlink()
 
+    def _signature(self, body: bytes) -> bytes | None:
+        """Return the signature of a file's content; None, with a warning, if there can be none."""
+        signature = signer(self.path.parent, "training")
+        if signature is None:
+            return None
+        signature.update(body)
+        return signature.hexdigest().encode()
 
-def _read(data: bytes) -> tuple[str, State]:
+
+def _read(body: bytes) -> tuple[str, State]:
     """Return the training that a file belongs to, and its state; raise if the file is damaged."""
-    digest, body = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
-    if digest != digest_bytes(body).encode():
-        raise ValueError
     # The header of a safetensors file: its length, then JSON.
     length = int.from_bytes(body[:8], "little")
     metadata = json.loads(body[8 : 8 + length])["__metadata__"]

@@ -16,7 +16,7 @@ def test_the_command_says_what_there_is_and_removes_it(capsys: pytest.CaptureFix
     store("tokens", digest_bytes(b"one"), 7, [b"content"])
     store("states", digest_bytes(b"other"), 6, [b"states"])
     checkpoint = cache_folder() / "checkpoints" / "one"
-    checkpoint.parent.mkdir()
+    checkpoint.parent.mkdir(mode=0o700)
     checkpoint.write_bytes(b"state")
     assert run(["cache", "info", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -14,7 +14,9 @@ import pytest
 from taskbank.data import tokenization as tokens
 from taskbank.data.encoded import Encoded
 from taskbank.data.tokenization import encode, encode_windows
+from taskbank.digests import digest_bytes
 from taskbank.errors import InputError
+from taskbank.runtime import cache_trust
 from taskbank.runtime import disk_cache as cache
 from taskbank.runtime.disk_cache import CACHE, LIMIT, cache_folder, clear, contents, find, store
 from tests.helpers.backbones import make_tokenizer
@@ -30,6 +32,7 @@ def _every_text_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tokens of any number of texts."""
     monkeypatch.setattr(tokens, "MIN_CACHED_TEXTS", 1)
     monkeypatch.setattr(cache, "_UNWRITABLE", set())
+    monkeypatch.setattr(cache_trust, "_WARNED", set())
 
 
 def put(key: str, content: bytes, part: str = "tokens") -> Path:
@@ -228,6 +231,37 @@ def test_without_a_setting_the_cache_is_in_the_home_folder(monkeypatch: pytest.M
     monkeypatch.delenv(CACHE)
     monkeypatch.setenv("HOME", "/home/ada")
     assert cache_folder() == Path("/home/ada/.cache/taskbank")
+
+
+def test_a_file_that_another_user_planted_is_not_used() -> None:
+    """A file with the right key and the digest of its content, or a signature of other content or
+    of another key, is a warning and not there any more."""
+    signed = put(OTHER, b"content").name.rpartition("-")[2]
+    key = KEY.removeprefix("sha256:")
+    for suffix in (digest_bytes(b"planted").removeprefix("sha256:"), signed):
+        planted = cache_folder() / "tokens" / f"{key}-{suffix}"
+        planted.write_bytes(b"planted" if suffix != signed else b"content")
+        with pytest.warns(UserWarning, match="or another user wrote it"):
+            assert find("tokens", KEY) is None
+        assert not planted.exists()
+
+
+def test_clearing_follows_no_link(tmp_path: Path) -> None:
+    """What a link leads to is neither counted, nor removed, nor used."""
+    elsewhere = tmp_path / "documents"
+    elsewhere.mkdir()
+    (elsewhere / "letter").write_text("mine")
+    put(KEY, b"content")
+    (cache_folder() / "tokens" / "link").symlink_to(elsewhere / "letter")
+    (cache_folder() / "states").symlink_to(elsewhere)
+    assert [one.files for one in contents()] == [1, 0, 0]
+    assert clear(["tokens"])[0].files == 1
+    with pytest.raises(InputError, match=r"states is a link, and nothing is removed through"):
+        clear(["states"])
+    with pytest.warns(UserWarning, match="nothing is cached: .*states is a link"):
+        assert store("states", KEY, 1, [b"x"]) is None
+    assert find("states", KEY) is None
+    assert [path.name for path in elsewhere.iterdir()] == ["letter"]
 
 
 def test_a_cache_that_is_not_there_is_empty() -> None:

@@ -18,7 +18,8 @@ from taskbank.digests import digest_bytes, digest_json
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import Kind
 from taskbank.model.task_model import task_model
-from taskbank.runtime.disk_cache import CACHE
+from taskbank.runtime.cache_trust import SIGNATURE_LENGTH, signer
+from taskbank.runtime.disk_cache import CACHE, cache_folder
 from taskbank.specs import TrainingSpec
 from taskbank.training.checkpoint import Checkpoint, State
 from taskbank.training.loop import Epoch, Training, train
@@ -212,7 +213,13 @@ def _spoil(data: bytes, how: str) -> bytes:
         "no header": (2**62).to_bytes(8, "little") + b"{}",
     }
     if how in forged:
-        return digest_bytes(forged[how]).encode() + forged[how]
+        signature = signer(cache_folder() / "checkpoints", "training")
+        assert signature is not None
+        signature.update(forged[how])
+        return signature.hexdigest().encode() + forged[how]
+    if how == "digest":  # as earlier versions wrote it, and as another user would
+        body = data[SIGNATURE_LENGTH:]
+        return digest_bytes(body).removeprefix("sha256:").encode() + body
     return {"cut": data[:-1], "half": data[: len(data) // 2], "empty": b"", "text": b"x" * 999}[how]
 
 
@@ -230,6 +237,7 @@ def _spoil(data: bytes, how: str) -> bytes:
         "no values",
         "no json",
         "no header",
+        "digest",
     ],
 )
 def test_a_damaged_file_is_said_and_training_starts_over(single: Task, how: str) -> None:
@@ -237,7 +245,7 @@ def test_a_damaged_file_is_said_and_training_starts_over(single: Task, how: str)
     checkpoint = Checkpoint(DIGEST, resume=True)
     checkpoint.save(STATE)
     checkpoint.path.write_bytes(_spoil(checkpoint.path.read_bytes(), how))
-    with pytest.warns(UserWarning, match=rf"{checkpoint.path.name} is damaged: .*starts over"):
+    with pytest.warns(UserWarning, match=rf"{checkpoint.path.name} is damaged, .*starts over"):
         assert checkpoint.load() is None
     if how == "half":
         with pytest.warns(UserWarning, match="starts over"):
