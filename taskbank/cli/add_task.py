@@ -157,11 +157,13 @@ def _print(added: Added) -> None:
     metrics = trial.metrics if added.record is None else added.record.metrics
     fields |= metric_fields(plugins.load("kinds", trial.kind), metrics)
     fields |= evidence_fields(trial.metric, added.training.trial.course)
-    cut = trial.course["at_max_length"]
-    if cut:
-        fields["cut"] = (
-            f"{cut:,} training inputs reach {trial.training['max_length']} tokens: further tokens "
-            "are ignored, or read in another window (--max-length)"
+    course = trial.course.get("truncated", {})  # older trials did not record it
+    truncated = {name: count for name, count in course.items() if count}
+    if truncated:
+        listed = ", ".join(f"{count:,} of {name}" for name, count in truncated.items())
+        fields["truncated"] = (
+            f"{listed}: examples of more than {trial.training['max_length']} tokens, of which the "
+            "rest is not read (--max-length)"
         )
     fields |= {
         "kept epoch" if trial.course.get("folds") else "best epoch": (

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from taskbank.bank.bank import Bank
     from taskbank.bank.records import AdapterRecord
     from taskbank.data.fields import Field
+    from taskbank.serve.prediction import Prediction
 
 PATTERN = frozenset("*?[")
 
@@ -89,6 +90,8 @@ def predict(
         # Each adapter is used once, so caching them would not help.
         predictor = Predictor(bank, backbone=backbone, device=device, memory=0)
         answers = predictor.predict_many([(ref, rows) for ref in refs])
+        if not settings.quiet:
+            _say_truncated({ref: chosen[ref] for ref in refs}, answers)
     if not tasks:
         predictions = [prediction.to_json() for prediction in answers[0]]
     else:  # grouped by text, to compare the tasks
@@ -151,6 +154,20 @@ def _compatible(
     if skipped and not settings.quiet:
         click.echo(f"skipped, because their inputs differ: {', '.join(skipped)}", err=True)
     return list(compatible), next(iter(compatible.values()))
+
+
+def _say_truncated(
+    records: dict[str, AdapterRecord], answers: Sequence[Sequence[Prediction]]
+) -> None:
+    """Say on the error stream how many inputs are longer than the tasks read."""
+    for record, predictions in zip(records.values(), answers, strict=True):
+        count = sum(prediction.truncated for prediction in predictions)
+        if count:
+            click.echo(
+                f"truncated: {count:,} of {len(predictions):,} inputs of {record.ref} have more "
+                f"than its {record.training['max_length']:,} tokens, and the rest was not read",
+                err=True,
+            )
 
 
 def _shorten(prediction: dict[str, Any]) -> str:

@@ -52,6 +52,7 @@ class Encoded:
         alignment: which words or characters of the examples the tokens come from, in a form that
             the kind chooses.
         states: the inputs of the lowest layer to compute. None means that every layer is computed.
+        truncated: the positions of the examples of which some tokens were left out, int64.
     """
 
     flat: Mapping[str, np.ndarray]
@@ -60,6 +61,7 @@ class Encoded:
     token_targets: Mapping[str, np.ndarray] = field(default_factory=dict)
     alignment: Any = None
     states: States | None = None
+    truncated: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from taskbank.data.encoded import Encoded
+from taskbank.data.shortening import shorten, shorten_pairs
 from taskbank.digests import Json, digest_bytes, digest_json
 from taskbank.errors import DataError, InputError
 from taskbank.runtime import disk_cache as cache
@@ -32,7 +33,7 @@ def encode(
     max_length: int,
     targets: Mapping[str, np.ndarray] | None = None,
 ) -> Encoded:
-    """Tokenise every example, truncated to a length.
+    """Tokenise every example, truncated to a length; say which examples were truncated.
 
     Args:
         tokenizer: the backbone's tokenizer; its settings are restored.
@@ -51,17 +52,24 @@ def encode(
 
     def tokenise() -> Iterator[pa.RecordBatch]:
         for start in range(0, len(texts[0]), CHUNK):
-            yield _batch(
-                tokenizer(
-                    *(column[start : start + CHUNK] for column in texts),
-                    truncation="longest_first",
-                    max_length=max_length,
-                    return_attention_mask=False,
-                )
+            chunk = [column[start : start + CHUNK] for column in texts]
+            if len(chunk) == 1:
+                chunk = [shorten(tokenizer, chunk[0], max_length)]
+            else:
+                chunk = shorten_pairs(tokenizer, chunk, max_length)
+            output = tokenizer(
+                *chunk,
+                truncation="longest_first",
+                max_length=max_length,
+                return_attention_mask=False,
             )
+            yield _batch(output, truncated=_array(_truncated(tokenizer, chunk, output, max_length)))
 
+    table = _tokens(tokenizer, texts, ["truncated", max_length], tokenise())
     encoded = _encoded(
-        _tokens(tokenizer, texts, [max_length], tokenise()), input_targets=targets or {}
+        table,
+        input_targets=targets or {},
+        truncated=np.flatnonzero(_numpy(table["truncated"].chunk(0))),
     )
     _check_tokens(encoded, range(len(encoded)))
     return encoded
@@ -168,7 +176,7 @@ def truncate(tokenizer: Any, texts: Sequence[str], tokens: int) -> list[str]:
         for start in range(0, len(texts), CHUNK):
             chunk = list(texts[start : start + CHUNK])
             output = tokenizer(
-                chunk,
+                shorten(tokenizer, chunk, tokens + 1),
                 add_special_tokens=False,
                 return_offsets_mapping=True,
                 return_attention_mask=False,
@@ -181,6 +189,22 @@ def truncate(tokenizer: Any, texts: Sequence[str], tokens: int) -> list[str]:
                     count -= 1
                 end = places[count - 1][1] if count else 0
                 truncated.append(text if count == len(places) else text[:end])
+    return truncated
+
+
+def _truncated(
+    tokenizer: Any, texts: Sequence[Sequence[str]], output: Any, max_length: int
+) -> np.ndarray:
+    """Return 1 for each input of which tokens were left out, else 0: int8 [inputs]."""
+    if output.encodings is not None:
+        return np.array([bool(one.overflowing) for one in output.encodings], dtype=np.int8)
+    truncated = np.zeros(len(output["input_ids"]), dtype=np.int8)
+    full = [row for row, ids in enumerate(output["input_ids"]) if len(ids) == max_length]
+    if full:
+        whole = tokenizer(
+            *([column[row] for row in full] for column in texts), truncation=False, verbose=False
+        )
+        truncated[full] = [len(ids) > max_length for ids in whole["input_ids"]]
     return truncated
 
 

@@ -112,6 +112,11 @@ class Span:
         room = max(max_length - tokenizer.num_special_tokens_to_add(pair=True), 2)
         tokens = min(MAX_QUESTION, room // 2)
         questions = truncate(tokenizer, columns["question"], tokens)
+        truncated = [
+            row
+            for row, (question, kept) in enumerate(zip(columns["question"], questions, strict=True))
+            if len(kept) < len(question)
+        ]
         overlap = min(OVERLAP, (room - tokens) // 2)
         encoded, windows = encode_windows(
             tokenizer, columns["context"], max_length, overlap, questions
@@ -122,7 +127,12 @@ class Span:
         if labelled:
             ends = _targets(columns["answers"], windows)
             targets = {"first": ends[:, 0], "last": ends[:, 1]}
-        return replace(encoded, input_targets=targets, token_targets={"allowed": allowed})
+        return replace(
+            encoded,
+            input_targets=targets,
+            token_targets={"allowed": allowed},
+            truncated=np.array(truncated, dtype=np.int64),
+        )
 
     def loss(
         self,

@@ -18,6 +18,8 @@ class Prediction:
         text_pair: the input's second text; None if the input is one text.
         label: the predicted class, number, answer, labels or entities, as text.
         score: confidence in the label; for a regression, the predicted number.
+        truncated: whether some of the input's tokens were left out, as it is longer than the task's
+            `max_length`.
         details: further values that depend on the task's kind: `probabilities` by label for
             classes, `value` for a number, `labels` for several labels, `answer`, `start` and `end`
             for a span, `entities` with their positions, `words` and `tags` for words.
@@ -27,22 +29,26 @@ class Prediction:
     text_pair: str | None
     label: str
     score: float
+    truncated: bool = False
     details: Mapping[str, Json] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, texts: Sequence[Json], answer: Mapping[str, Json]) -> Prediction:
+    def of(
+        cls, texts: Sequence[Json], answer: Mapping[str, Json], *, truncated: bool = False
+    ) -> Prediction:
         """Return the prediction for an input.
 
         Args:
             texts: the input's texts.
             answer: the kind's answer: `label`, `score` and details.
+            truncated: whether some of the input's tokens were left out.
         """
         details = {key: value for key, value in answer.items() if key not in ("label", "score")}
         pair = texts[1] if len(texts) > 1 else None
-        return cls(texts[0], pair, answer["label"], answer["score"], details)
+        return cls(texts[0], pair, answer["label"], answer["score"], truncated, details)
 
     def to_json(self) -> dict[str, Json]:
         """Return the prediction as `taskbank predict --json` prints it."""
         pair = {} if self.text_pair is None else {"text_pair": self.text_pair}
-        answer = {"label": self.label, "score": self.score}
+        answer = {"label": self.label, "score": self.score, "truncated": self.truncated}
         return {"text": self.text} | pair | answer | dict(self.details)

@@ -135,8 +135,10 @@ class _Request:
             )
         rows = self.rows[len(self.predictions) :]
         answers = kind.answers(values, chunk.columns, definition)
+        truncated = set(chunk.encoded.truncated.tolist())
         self.predictions += [
-            Prediction.of(row, answer) for row, answer in zip(rows, answers, strict=False)
+            Prediction.of(row, answer, truncated=position in truncated)
+            for position, (row, answer) in enumerate(zip(rows, answers, strict=False))
         ]
 
 

@@ -104,7 +104,7 @@ class CrossValidation:
         return replace(
             trial,
             seconds=round(trial.seconds + final.seconds, 3),
-            at_max_length=final.at_max_length,
+            truncated=self.truncated(trial),
             parameters=final.parameters,
             weights=final.weights,
             predictions=final.predictions,
@@ -123,6 +123,11 @@ class CrossValidation:
         own = (replace(metric, split="train") for metric in found.metrics)
         predictions = {"train": found.predictions["validation"]}
         return Evaluation(predictions, (*own, *trial.metrics), trial.chance)
+
+    def truncated(self, trial: Trial) -> dict[str, int]:
+        """Return the number of training examples of which tokens were left out."""
+        counts = self._all.truncated(trial)
+        return {"train": counts["train"]} if "train" in counts else {}
 
     def checkpoints(self, trial: Trial) -> tuple[str, ...]:
         """Return the specifications of the trainings that a trial needs until it is stored."""
@@ -182,7 +187,7 @@ class CrossValidation:
             epochs=epochs,
             best_epoch=len(epochs),
             seconds=round(sum(trial.seconds for trial in trials), 3),
-            at_max_length=max(trial.at_max_length for trial in trials),
+            truncated={"train": sum(trial.truncated.get("validation", 0) for trial in trials)},
             metrics=tuple(metrics),
             folds=tuple(folds),
             classes=None if report is None else report.to_json(),

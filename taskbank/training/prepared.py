@@ -59,10 +59,13 @@ class PreparedSplits:
             self._prepared[key] = PreparedSplit(encoded, examples.columns)
         return self._prepared[key]
 
-    def at_max_length(self, max_length: int) -> int:
-        """Return the number of training inputs that reach `max_length` and may be truncated.
+    def truncated(self, max_length: int) -> dict[str, int]:
+        """Return the number of examples of which tokens were left out, by split.
 
-        Return 0 if the training split was not tokenised to that length.
+        Splits that were not tokenised to that length are missing.
         """
-        prepared = self._prepared.get(("train", max_length))
-        return 0 if prepared is None else int((prepared.encoded.lengths >= max_length).sum())
+        return {
+            name: len(prepared.encoded.truncated)
+            for (name, length), prepared in self._prepared.items()
+            if length == max_length
+        }

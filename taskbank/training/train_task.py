@@ -99,7 +99,9 @@ def train_task(
     trainer.check_machine(base)
     best, trials = tune(trainer, base)
     found = trainer.evaluate(best)
-    best = replace(best, chance=found.chance)
+    # Only now the test split is tokenised, too.
+    truncated = {**best.truncated, **trainer.truncated(best)}
+    best = replace(best, chance=found.chance, truncated=truncated)
     assert best.weights is not None  # noqa: S101 - tune returns the best trial with its weights
     # Resumed trials may have checkpoints, too.
     checkpoints = tuple(one for trial in trials for one in trainer.checkpoints(trial))

@@ -183,6 +183,10 @@ class Trainer:
         )
         return Evaluation(predictions, tuple(metrics), chance)
 
+    def truncated(self, trial: Trial) -> dict[str, int]:
+        """Return the number of examples of which tokens were left out, by tokenised split."""
+        return self._splits.truncated(trial.setting.training.max_length)
+
     def _check_predictions(
         self, model: TaskModel, trial: Trial, split: str, predictions: np.ndarray
     ) -> None:
@@ -250,7 +254,7 @@ class Trainer:
             epochs=training.epochs,
             best_epoch=training.best.number,
             seconds=round(training.seconds, 3),
-            at_max_length=self._splits.at_max_length(setting.training.max_length),
+            truncated=self._splits.truncated(setting.training.max_length),
             metrics=tuple(measure(kind, "validation", predictions, columns, definition)),
             parameters=sum(tensor.numel() for tensor in weights.values()),
             weights=weights,
@@ -269,7 +273,7 @@ class Trainer:
             score=plan.kind.scores(baseline, columns, definition)[plan.metric],
             loss=float("inf"),
             definition=definition,
-            at_max_length=self._splits.at_max_length(setting.training.max_length),
+            truncated=self._splits.truncated(setting.training.max_length),
             problem=str(error),
         )
 

@@ -51,7 +51,7 @@ class Trial:
         epochs: every epoch that was run.
         best_epoch: number of the epoch whose weights were kept; 0 if there is none.
         seconds: duration of the training in seconds.
-        at_max_length: number of training inputs that reach the maximum length.
+        truncated: number of examples of which tokens were left out, by split.
         problem: error message of a diverged trial.
         metrics: every metric on the validation split, or over all folds.
         folds: the folds of a cross-validation.
@@ -72,7 +72,7 @@ class Trial:
     epochs: tuple[Epoch, ...] = ()
     best_epoch: int = 0
     seconds: float = 0.0
-    at_max_length: int = 0
+    truncated: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
     metrics: tuple[MetricRecord, ...] = ()
     folds: tuple[Fold, ...] = ()
@@ -97,7 +97,7 @@ class Trial:
             "seconds": self.seconds,
             "best_epoch": self.best_epoch,
             "epochs": [dict(vars(epoch)) for epoch in self.epochs],
-            "at_max_length": self.at_max_length,
+            "truncated": dict(self.truncated),
         }
         if self.classes is not None:
             course["classes"] = dict(self.classes)
@@ -123,7 +123,7 @@ def trial_from_record(record: TrialRecord) -> Trial:
         epochs=epochs,
         best_epoch=best,
         seconds=course["seconds"],
-        at_max_length=course.get("at_max_length", 0),
+        truncated=course.get("truncated", {}),
         problem=course.get("problem", ""),
         metrics=record.metrics,
         classes=course.get("classes"),

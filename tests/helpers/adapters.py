@@ -123,7 +123,7 @@ def new_trial(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewTrial:
         "parameters": adapter.parameters,
         "weights": adapter.weights,
         "environment": {"torch": "2.0"},
-        "course": {"seconds": 1.5, "best_epoch": 0, "epochs": [], "at_max_length": 0},
+        "course": {"seconds": 1.5, "best_epoch": 0, "epochs": [], "truncated": {}},
         "request": digest_bytes(b"request"),
     }
     return NewTrial(**(values | changes))

@@ -39,7 +39,7 @@ def test_a_task_is_recorded_whole(trained: tuple[Path, Added]) -> None:
     assert record.course["best_epoch"] == added.training.best.number
     assert record.course["seconds"] > 0
     assert added.trial.data["train"]["rows"] == 576
-    assert record.course["at_max_length"] == 0
+    assert record.course["truncated"] == {"train": 0, "validation": 0, "test": 0}
     assert added.verification.ok
     with Bank(f"sqlite:///{place}") as bank:
         assert record.parameters == sum(t.numel() for t in bank.state_dict(record).values())

@@ -98,6 +98,7 @@ def test_predictions_name_label_and_probabilities(mood: Bank) -> None:
         "text": "a good sweet day",
         "label": "good",
         "score": good.score,
+        "truncated": False,
         "probabilities": good.details["probabilities"],
     }
     with pytest.raises(InputError, match="input 2"):
@@ -106,3 +107,16 @@ def test_predictions_name_label_and_probabilities(mood: Bank) -> None:
         taskbank.predict(mood, "mood", ["\udcff"])
     with pytest.raises(InputError, match="at least one text"):
         taskbank.predict(mood, "mood", [])
+
+
+def test_predictions_say_which_inputs_were_truncated(
+    bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every block, of every task, by the length that the task was trained with."""
+    monkeypatch.setattr(predictor, "BLOCK", 2)
+    put_moved(bank, backbone, "a")
+    length = bank["a"].training["max_length"]
+    given = ["good", "good " * (length - 2), "good " * (length - 1), "bad " * 5000]
+    found = taskbank.predict(bank, "a", given)
+    assert [one.truncated for one in found] == [False, False, True, True]
+    assert [one.to_json()["truncated"] for one in found] == [False, False, True, True]
