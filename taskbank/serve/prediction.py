@@ -18,19 +18,19 @@ class Prediction:
         text_pair: the input's second text; None if the input is one text.
         label: the predicted class, number, answer, labels or entities, as text.
         score: confidence in the label; for a regression, the predicted number.
-        truncated: whether some of the input's tokens were left out, as it is longer than the task's
-            `max_length`.
         details: further values that depend on the task's kind: `probabilities` by label for
             classes, `value` for a number, `labels` for several labels, `answer`, `start` and `end`
             for a span, `entities` with their positions, `words` and `tags` for words.
+        truncated: whether some of the input's tokens were left out, as it is longer than the task's
+            `max_length`.
     """
 
     text: str | Sequence[str]
     text_pair: str | None
     label: str
     score: float
-    truncated: bool = False
     details: Mapping[str, Json] = field(default_factory=dict)
+    truncated: bool = False
 
     @classmethod
     def of(
@@ -45,7 +45,7 @@ class Prediction:
         """
         details = {key: value for key, value in answer.items() if key not in ("label", "score")}
         pair = texts[1] if len(texts) > 1 else None
-        return cls(texts[0], pair, answer["label"], answer["score"], truncated, details)
+        return cls(texts[0], pair, answer["label"], answer["score"], details, truncated)
 
     def to_json(self) -> dict[str, Json]:
         """Return the prediction as `taskbank predict --json` prints it."""

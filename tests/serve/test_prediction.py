@@ -32,9 +32,11 @@ def test_a_prediction_has_the_texts_the_label_the_score_and_the_other_values_as_
 
 
 def test_the_json_form_has_the_input_first_and_a_second_text_only_if_there_is_one() -> None:
-    """`to_json` lists text, text_pair, label, score and the details in this order."""
-    one = Prediction.of(("good day",), CLASSES)
-    two = Prediction.of(("who?", "nobody"), ANSWER)
-    assert list(one.to_json().items()) == list({"text": "good day", **CLASSES}.items())
-    expected = {"text": "who?", "text_pair": "nobody", **ANSWER}
-    assert list(two.to_json().items()) == list(expected.items())
+    """`to_json` lists text, text_pair, label, score, truncated and the details in this order."""
+    one = Prediction.of(("good day",), CLASSES).to_json()
+    two = Prediction.of(("who?", "nobody"), ANSWER, truncated=True).to_json()
+    assert list(one) == ["text", "label", "score", "truncated", "probabilities"]
+    assert one == {"text": "good day", "truncated": False, **CLASSES}
+    first = ["text", "text_pair", "label", "score", "truncated"]
+    assert list(two) == [*first, *(key for key in ANSWER if key not in first)]
+    assert two == {"text": "who?", "text_pair": "nobody", "truncated": True, **ANSWER}
