@@ -96,6 +96,7 @@ def cut_task(entry: Entry, rows: int, folder: Path) -> Entry:
         entry.values["train"],
         kind.inputs,
         kind.label,
+        role="train",
         text=entry.values.get("text"),
         text_pair=entry.values.get("text_pair"),
         label_column=entry.values.get("label"),

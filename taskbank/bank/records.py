@@ -142,9 +142,10 @@ class AdapterRecord:
         retired: whether the adapter is retired, so that `gc` will destroy it.
         course: how the training went: `seconds`, `best_epoch`, `epochs` with their losses and
             scores, `truncated`, the number of examples of which tokens were left out, by split (in
-            older records `at_max_length`, the number of training inputs of full length), `folds`
-            with the rows and scores of each, and `chance`, the probability of the score if the
-            predictions had nothing to do with the labels.
+            older records `at_max_length`, the number of training inputs of full length), `repeats`,
+            the evaluated inputs that are also in train and equal inputs with different labels,
+            `folds` with the rows and scores of each, and `chance`, the probability of the score if
+            the predictions had nothing to do with the labels.
         request: digest of the request; an equal request need not be trained again. None for an
             imported adapter.
         id: the id of its row in the catalog.

@@ -11,6 +11,7 @@ from taskbank.cli.metric_fields import evidence_fields, metric_fields, metrics_j
 from taskbank.cli.output import print_fields, print_findings, print_json, size
 from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
 from taskbank.cli.spec_options import spec_options
+from taskbank.data.repeat_remarks import contradictions_remark, describe_split
 from taskbank.errors import InputError
 from taskbank.kinds.entities import describe_scoring
 from taskbank.runtime.startup import collection_paused
@@ -153,7 +154,10 @@ def _print(added: Added) -> None:
         fields["scoring"] = scoring
     for name in filter(trial.data.get, ("train", "validation", "test")):
         split = trial.data[name]
-        fields[name] = f"{split['rows']:,} examples of {split['origin']}"
+        fields[name] = describe_split(name, split["rows"], split["origin"], trial.course)
+    contradictions = contradictions_remark(trial.course)
+    if contradictions is not None:
+        fields["contradictions"] = contradictions
     metrics = trial.metrics if added.record is None else added.record.metrics
     fields |= metric_fields(plugins.load("kinds", trial.kind), metrics)
     fields |= evidence_fields(trial.metric, added.training.trial.course)

@@ -14,6 +14,7 @@ from taskbank.cli.metric_fields import (
 )
 from taskbank.cli.output import print_fields, print_json, size
 from taskbank.cli.settings import Settings, complete_task, data_options
+from taskbank.data.repeat_remarks import contradictions_remark, describe_split
 from taskbank.kinds.entities import SCORING_SETTINGS, describe_scoring
 
 if TYPE_CHECKING:
@@ -72,7 +73,12 @@ def show(settings: Settings, ref: str) -> None:
     if record.description:
         fields["description"] = record.description
     for split in record.splits:
-        fields[f"split {split.name}"] = f"{split.rows:,} examples of {split.origin}"
+        fields[f"split {split.name}"] = describe_split(
+            split.name, split.rows, split.origin, record.course
+        )
+    contradictions = contradictions_remark(record.course)
+    if contradictions is not None:
+        fields["contradictions"] = contradictions
     fields |= metric_fields(kind, record.metrics)
     fields |= evidence_fields(record.metric, record.course)
     fields |= {f"tag {key}": value for key, value in record.tags.items()}

@@ -28,7 +28,7 @@ def read_saved(source: str, folder: Path, split: str | None) -> Table:
     Args:
         source: the source as the user wrote it, for errors.
         folder: the folder.
-        split: the split to read. None means `train`, or the only data set in the folder.
+        split: the split to read; None for a folder of one data set, without splits.
 
     Raises:
         DataError: if the folder cannot be read or has no such split.
@@ -49,19 +49,18 @@ def read_saved(source: str, folder: Path, split: str | None) -> Table:
 
 
 def _select_split(source: str, splits: Any, split: str | None) -> Any:
-    name = split or "train"
-    if name not in splits:
+    if split not in splits:
         raise DataError(
-            f"{source} has no split {name!r}: add one of {', '.join(splits)} after a colon"
+            f"{source} has no split {split!r}: add one of {', '.join(splits)} after a colon"
         )
-    return splits[name]
+    return splits[split]
 
 
 def read_hub(source: str) -> Table:
     """Return a data set from the hub.
 
     Args:
-        source: `hf:NAME[/CONFIG][:SPLIT]`.
+        source: `hf:NAME[/CONFIG]:SPLIT`.
 
     Raises:
         DataError: if the data set cannot be loaded.
@@ -70,7 +69,7 @@ def read_hub(source: str) -> Table:
 
     name, _, split = source.removeprefix(HUB).partition(":")
     parts = name.split("/")
-    if not 1 <= len(parts) <= 3 or not all(parts):
+    if not 1 <= len(parts) <= 3 or not all([*parts, split]):
         raise DataError(f"{source!r} does not name a hub data set: write hf:NAME[/CONFIG][:SPLIT]")
     readings: list[tuple[str, str | None]]
     if len(parts) == 3:
@@ -81,7 +80,7 @@ def read_hub(source: str) -> Table:
     for path, config in readings:
         _check_only_on_hub(source, path)
         try:
-            loaded = datasets.load_dataset(path, config, split=split or "train")
+            loaded = datasets.load_dataset(path, config, split=split)
         except Exception as error:  # datasets raises many types: no network, no such name, …
             problems.append(f"{path}{f' with {config}' if config else ''}: {reason_of(error)}")
         else:

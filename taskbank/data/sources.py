@@ -9,10 +9,10 @@
     FILE.conll, .conllu  one word per line
     FILE.txt             one text per line, to predict
     -                    standard input, in the format that is named
-    FOLDER[:SPLIT]       a folder that `datasets` saved
-    hf:NAME[/CONFIG][:SPLIT]  from the hub; NAME may be OWNER/NAME; the default split is
-                         `train`. A name of two parts is read as NAME/CONFIG if the hub has no
-                         OWNER/NAME.
+    FOLDER[:SPLIT]       a folder that `datasets` saved; the default split is the one that is
+                         named like the role of the data, see `roles`
+    hf:NAME[/CONFIG][:SPLIT]  from the hub, likewise; NAME may be OWNER/NAME. A name of two parts
+                         is read as NAME/CONFIG if the hub has no OWNER/NAME.
 
 A file may be packed (`.csv.gz`, `.jsonl.zst`). Data may also be in memory, as `memory` describes.
 Errors name the source and the place in it, before any expensive work starts.
@@ -33,6 +33,7 @@ from taskbank.data.formats.registry import read_file
 from taskbank.data.hub import HUB, probe, read_hub, read_saved
 from taskbank.data.memory import table_in_memory
 from taskbank.data.remarks import remark
+from taskbank.data.roles import source_for
 from taskbank.data.style import Style
 from taskbank.data.table import Table
 from taskbank.digests import Json
@@ -60,7 +61,8 @@ def read_examples(
         source: a file, a folder or a hub name, as the module describes, or data in memory.
         inputs: the possible columns of an input, such as one text, or two texts.
         label: the column to predict.
-        role: what the data is for, such as `train`; it names data in memory in errors.
+        role: what the data is for: `train`, `validation` and `test` choose a split of that name;
+            it names data in memory in errors.
         text: the name of the input's first column, if it differs from its field's name.
         text_pair: the name of the input's second column, likewise.
         label_column: the name of the label's column, likewise.
@@ -124,7 +126,7 @@ def read_table(source: Any, role: str, style: Style) -> Table:
 
     Args:
         source: a file, a folder or a hub name, as the module describes, or data in memory.
-        role: what the data is for, such as `train`; it names data in memory in errors.
+        role: what the data is for, as for `read_examples`.
         style: what is said about how files are written.
 
     Raises:
@@ -132,7 +134,7 @@ def read_table(source: Any, role: str, style: Style) -> Table:
     """
     if not isinstance(source, str | os.PathLike):
         return table_in_memory(source, role)
-    name = os.fsdecode(source)
+    name = os.fsdecode(source_for(source, role))
     if name.startswith(HUB) and isinstance(source, str):
         return read_hub(name)
     path = Path(name)

@@ -76,7 +76,7 @@ def _new_trial(
         parameters=trial.parameters,
         weights=save_tensors(dict(trial.weights)) if keep and trial.weights else None,
         environment=environment(str(backbone.device)),
-        course=trial.course,
+        course=trial.course | {"repeats": plan.data.repeats},
         request=plan.request,
     )
 
@@ -110,7 +110,8 @@ def _new_adapter(plan: TaskPlan, backbone: Backbone, result: Result) -> NewAdapt
         parameters=trial.parameters,
         weights=save_tensors(dict(result.weights)),
         environment=environment(str(backbone.device)),
-        course=trial.course | {"train": plan.data.describe()["train"]},
+        course=trial.course
+        | {"train": plan.data.describe()["train"], "repeats": plan.data.repeats},
         request=plan.request,
         description=plan.spec.description,
         tags=plan.spec.tags,

@@ -16,6 +16,8 @@ from typing import Any
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
+from taskbank.bank.records import TrialRecord
+from taskbank.data.repeat_remarks import contradictions_remark, in_train_remark
 from taskbank.digests import Json
 from taskbank.errors import InputError, TaskbankError
 from taskbank.pipeline.add_task import train_and_store
@@ -42,6 +44,8 @@ class Outcome:
         split: the name of the split that provides the score.
         score: the task's score; None if the task failed.
         problem: error message of a failed task.
+        remarks: what to know about the data of a task that was added: inputs that are also in
+            train, and equal inputs with different labels.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Outcome:
     split: str | None = None
     score: float | None = None
     problem: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -230,9 +235,21 @@ def _add(
         return Outcome(plan.name, "failed", plan.metric, problem=problem)
     split = plan.data.scored_split
     score = added.trial.value(split)
-    if added.record is None:
-        return Outcome(plan.name, "measured", plan.metric, None, split, score)
-    return Outcome(plan.name, "added", plan.metric, added.record.ref, split, score)
+    ref = None if added.record is None else added.record.ref
+    status = "measured" if ref is None else "added"
+    remarks = _remarks(added.trial)
+    return Outcome(plan.name, status, plan.metric, ref, split, score, remarks=remarks)
+
+
+def _remarks(trial: TrialRecord) -> tuple[str, ...]:
+    """Return what to know about the data of a trial."""
+    by_split = {
+        split: in_train_remark(split, part["rows"], trial.course)
+        for split, part in trial.data.items()
+    }
+    remarks = [f"{split}: {remark}" for split, remark in by_split.items() if remark]
+    contradictions = contradictions_remark(trial.course)
+    return (*remarks, *([] if contradictions is None else [contradictions]))
 
 
 def _check(entry: Entry, step: Callable[[], object]) -> Problem | None:

@@ -138,7 +138,7 @@ class CrossValidation:
         return digest_json({"folds": fold_of, "training": self._all.specification(setting)})
 
     def _trainer(self, train: Examples, scored: Examples) -> Trainer:
-        data = TaskData(self.plan.data.definition, train, scored, None)
+        data = TaskData(self.plan.data.definition, train, scored, None, {})
         return Trainer(
             self.backbone,
             replace(self.plan, data=data),

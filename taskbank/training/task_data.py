@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from taskbank.data.equal_inputs import equal_inputs
 from taskbank.data.examples import Examples
 from taskbank.data.fields import CLASS_TYPES
 from taskbank.data.folds import FOLDS, assign_folds
 from taskbank.data.label_names import read_label_names
+from taskbank.data.repeats import contradictions, rows_in_train
+from taskbank.data.roles import ROLES, check_sources_differ, source_for
 from taskbank.data.sources import read_examples
 from taskbank.data.splits import hold_out, sample
 from taskbank.data.style import Style
@@ -33,6 +37,8 @@ class TaskData:
         validation: the examples on which the epoch and the best trial are chosen; with folds, the
             training examples.
         test: the examples that are scored once, at the end; None if there are none.
+        repeats: `in_train`, the number of rows of each evaluated split whose input is also in
+            train, and `contradictions`, the equal inputs with different labels.
         fold_of: the fold of each training example; None without a cross-validation.
     """
 
@@ -40,6 +46,7 @@ class TaskData:
     train: Examples
     validation: Examples
     test: Examples | None
+    repeats: Mapping[str, Json]
     fold_of: tuple[int, ...] | None = None
 
     @property
@@ -92,14 +99,13 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
             "it out"
         )
 
+    sources = {role: source_for(getattr(spec, role), role) for role in ROLES}
+    check_sources_differ(sources)
     style = Style(spec.format, spec.delimiter, spec.quote, spec.encoding, spec.columns)
 
-    def read(role: str) -> Examples | None:
-        source = getattr(spec, role)
-        if source is None:
-            return None
+    def read(role: str) -> Examples:
         return read_examples(
-            source,
+            sources[role],
             kind.inputs,
             kind.label,
             role=role,
@@ -110,7 +116,8 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
             label_names=names,
         )
 
-    train, validation, test = read("train"), read("validation"), read("test")
+    given = {role: read(role) for role in ROLES if sources[role] is not None}
+    train, validation, test = (given.get(role) for role in ROLES)
     assert train is not None  # noqa: S101 - a specification has training data
     definition = kind.define(train.columns, train.origin, requested)
     for examples in (validation, test):
@@ -122,14 +129,22 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
                     "columns"
                 )
             kind.check(examples.columns, definition, examples.origin)
+    label = kind.label.name
+    repeats: dict[str, Json] = {"contradictions": contradictions(given, label).to_json()}
     if spec.rows is not None and spec.rows < len(train):
         origin = f"{train.origin} ({spec.rows:,} of {len(train):,} rows, seed {seed})"
         sampled = sample(train, kind.strata(train.columns), spec.rows, seed)
         train = Examples(sampled.columns, origin)
     if spec.folds is not None:
         strata = kind.strata(train.columns)
-        fold_of = assign_folds(train, kind.label.name, strata, spec.folds, seed)
-        return TaskData(definition, train, train, None, tuple(fold_of.tolist()))
+        fold_of = assign_folds(train, label, strata, spec.folds, seed)
+        return TaskData(definition, train, train, None, repeats, tuple(fold_of.tolist()))
     if validation is None:
-        train, validation = hold_out(train, kind.strata(train.columns), HELD_OUT_SHARE, seed)
-    return TaskData(definition, train, validation, test)
+        strata, groups = kind.strata(train.columns), equal_inputs(train, label)
+        train, validation = hold_out(train, strata, HELD_OUT_SHARE, seed, groups)
+    repeats["in_train"] = {
+        split: rows_in_train(train, examples, label)
+        for split, examples in (("validation", validation), ("test", test))
+        if examples is not None
+    }
+    return TaskData(definition, train, validation, test, repeats)

@@ -54,8 +54,8 @@ def write(path: Path, rows: list[dict[str, Any]]) -> str:
 
 
 def read(source: Any, kind: Kind = SINGLE, **options: Any) -> Examples:
-    """Read the labelled examples of a kind."""
-    return read_examples(source, kind.inputs, kind.label, **options)
+    """Read the labelled examples of a kind, as training data."""
+    return read_examples(source, kind.inputs, kind.label, **{"role": "train", **options})
 
 
 def read_texts(source: Any, kind: Kind = SINGLE, **options: Any) -> list[tuple[Json, ...]]:

@@ -49,13 +49,15 @@ def test_what_is_stored_is_what_was_trained(
     assert set(record.metrics) == set(result.metrics)
     assert (record.split, record.metric) == ("test", "accuracy")
     assert (record.tags, record.description) == ({"team": "search"}, "kind?")
-    assert record.course == result.trial.course | {"train": plan.data.describe()["train"]}
+    added = {"train": plan.data.describe()["train"], "repeats": plan.data.repeats}
+    assert record.course == result.trial.course | added
     assert record.request == plan.request
     after = {trial.specification: trial for trial in bank.trials("mood")}
     assert len(after) == len(before)
     scored = after[result.trial.specification]
     assert scored.value("test") == record.score
-    assert (scored.course, scored.request) == (result.trial.course, plan.request)
+    course = result.trial.course | {"repeats": plan.data.repeats}
+    assert (scored.course, scored.request) == (course, plan.request)
     assert scored.digest is None
 
 

@@ -78,8 +78,9 @@ def test_the_ablation_removes_the_layers_it_names(mood: Bank, folder: Path) -> N
     """Without a removed layer the score is the recorded one; without any adapter it is lower."""
     record, backbone = mood["mood"], load_backbone(str(folder))
     examples = mood.examples(record, "validation")
-    path = write_jsonl(folder.parent / "ablation.jsonl", list(examples.rows()))
-    plan = plan_task(TaskSpec("mood", path, validation=path))
+    rows = list(examples.rows())
+    paths = [write_jsonl(folder.parent / f"ablation-{number}.jsonl", rows) for number in (1, 2)]
+    plan = plan_task(TaskSpec("mood", paths[0], validation=paths[1]))
     experiment = Experiment(mood, backbone, (), 1, {}, folder)
     encoded = plan.kind.encode(
         backbone.tokenizer, examples.columns, record.definition, 64, labelled=False
