@@ -17,6 +17,7 @@ _VALUE = r"""(?:'[^']*'|"[^"]*"|[^\s'"]*)"""
 # A secret may hold an unescaped `@`, `/`, `?` or `&`: hide up to the last `@`, or the whole rest.
 _PLACES = (
     re.compile(r"""(:/+[^\s:@'"]*:)[^\s'"]*(@)"""),  # scheme://user:SECRET@host
+    re.compile(r"""(:/+[^\s:/@'"]*:)(?!\d+(?:[/\s]|$))[^@'"\n]*(@)"""),  # with a space in it
     re.compile(r"""(https?://)[^\s/:@'"]+(@)"""),  # https://TOKEN@host
     re.compile(rf"(\b[\w.-]*(?:{_NAMES})\s?=\s?){_VALUE}()", re.IGNORECASE),  # password=SECRET
     re.compile(rf"([?&;](?:key|sig|auth|sas|code)=){_VALUE}()", re.IGNORECASE),  # ?key=SECRET

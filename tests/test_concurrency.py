@@ -39,6 +39,7 @@ def test_a_reader_sees_whole_adapters_while_another_process_writes(url: str) -> 
     """Reading and verifying in the middle of writing finds nothing half done."""
     create_bank(url).close()
     writer = Writer(url, "busy", 30)
+    writer.wait_for_one()
     with Bank(url) as bank:
         while writer.process.is_alive():
             assert verify_all(bank, level="integrity").ok

@@ -12,6 +12,7 @@ from taskbank.redaction import redacted
     [
         ("s3://key:SECRET@bucket/x failed", "s3://key:***@bucket/x failed"),
         ("s3://key:SEC/RET@bucket/x", "s3://key:***@bucket/x"),
+        ("s3://key:SEC RET@bucket/x", "s3://key:***@bucket/x"),
         ("s3://key:SEC@RET@bucket/x", "s3://key:***@bucket/x"),
         ("simplecache::s3://key:SECRET@bucket/x", "simplecache::s3://key:***@bucket/x"),
         ("'ftp://u:SECRET@h' and 'ftp://v:SECRET@h'", "'ftp://u:***@h' and 'ftp://v:***@h'"),
@@ -40,6 +41,7 @@ def test_a_secret_is_hidden_wherever_it_stands(text: str, shown: str) -> None:
         "postgresql://joe@host:5432/tasks?sslmode=require",
         "abfs://container@account.dfs.core.windows.net/x",
         "task mood@3: 12 tokens, batch_tokens=100, key=value",
+        "connected to http://host:80/x as joe@host",
         "C:/banks/bank.db and s3://bucket/folder and mood@production",
     ],
 )

@@ -81,7 +81,7 @@ def redacted_url(url: str | os.PathLike[str]) -> str:
 
 def is_plainly_path(text: str) -> bool:
     """Return whether a text without a scheme is a path, and not a URL with a slip in it."""
-    if re.match(r"[.~]|/(?!/)", text):
+    if not text or re.match(r"[.~]|/(?!/)", text):
         return True
     return not re.match(r"(sqlite|postgres)[\w+]*:|.*:.*@", text) and redacted(text) == text
 
@@ -104,6 +104,8 @@ def _sqlite(text: str, rest: str) -> BankUrl:
             f"bank URL {file!r} has options after '?', but a SQLite URL takes none: remove them; "
             "if they are part of the file's name, write its path without sqlite:///"
         )
+    if not is_plainly_path(rest[1:]):
+        raise InputError(f"the bank URL is invalid: {FORMS}; sqlite:///./FILE is always a file")
     return _file(text, rest[1:])
 
 

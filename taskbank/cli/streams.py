@@ -72,7 +72,7 @@ def check_output() -> None:
     Raises:
         ResourceError: if the output is incomplete.
     """
-    failure = getattr(getattr(sys.stdout.buffer, "raw", None), "failure", None)
+    failure = getattr(getattr(getattr(sys.stdout, "buffer", None), "raw", None), "failure", None)
     if failure is not None and not isinstance(failure, BrokenPipeError):
         raise ResourceError(
             f"the output could not be written: {failure.strerror}; what the command recorded "

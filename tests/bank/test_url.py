@@ -97,6 +97,7 @@ def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
         "postgres:ter2",
         "host=h password=ter2",
         "sqlite://joe:ter2@host/x.db",
+        "sqlite:///joe:ter2@host/x.db",
         "sqlite:///x.db?password=ter2",
         "sqlite+pysqlcipher://:ter2@/x.db",
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
@@ -99,13 +98,14 @@ def _is_folder(url: str) -> bool:
 def _path_of(url: str) -> str:
     from urllib.request import url2pathname  # slow to import
 
-    parts = urlsplit(url)
-    if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+    place = url.partition(":")[2]
+    host, slash, path = place[2:].partition("/") if place.startswith("//") else ("", "", place)
+    if host not in ("", "localhost") or not path or re.search("[?#]", path):
         raise InputError(
             "the blobs URL is invalid: after file:// comes the path of a folder, with a third "
             "slash, and no host, options or password"
         )
-    return url2pathname(parts.path)
+    return url2pathname(slash + path)
 
 
 def _check_remote(url: str) -> None:

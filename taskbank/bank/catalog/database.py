@@ -22,7 +22,7 @@ from taskbank.bank.catalog.sqlite_file import (
     begin_immediate,
     checkpoint,
     explain_sqlite,
-    is_writable,
+    is_read_only,
     sqlite_engine,
     unchanged,
 )
@@ -254,7 +254,7 @@ def check_writable(engine: Engine) -> None:
         NotWritableError: if the file or its folder is read-only.
     """
     url = url_of(engine)
-    if url.file is not None and url.file.exists() and not is_writable(url.file):
+    if url.file is not None and is_read_only(url.file):
         raise NotWritableError(
             f"the bank {url.shown} is read-only: this user cannot write to the file or to its "
             f"folder {url.file.parent}; it can be listed, predicted from and verified"

@@ -42,7 +42,7 @@ def sqlite_engine(bank: BankUrl, file: Path) -> Engine:
         InputError: if the environment sets an impossible time to wait for locks.
     """
     timeout = lock_timeout()
-    read_only = file.exists() and not is_writable(file)
+    read_only = is_read_only(file)
 
     def open_file() -> sqlite3.Connection:
         name = f"file:{quote(os.fsencode(file))}?{_read_only_mode(file)}" if read_only else file
@@ -99,9 +99,11 @@ def begin_immediate(connection: Any) -> None:
                     raise
 
 
-def is_writable(file: Path) -> bool:
-    """Return whether a bank's file can be written to, and files beside it created."""
-    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
+def is_read_only(file: Path) -> bool:
+    """Return whether a bank's file exists and cannot be written to, or no file beside it."""
+    return os.path.exists(file) and not (  # noqa: PTH110 (Path raises where nothing may be read)
+        os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
+    )
 
 
 def beside(file: Path, ending: str) -> Path:

@@ -40,6 +40,7 @@ def test_a_relative_blob_folder_is_remembered_from_anywhere(
         ("file://joe:SECRET@host/x", "after file://"),
         ("file:///x?password=SECRET", "after file://"),
         ("file://blobs", "after file://"),
+        ("file://joe:SEC[RET@host/x", "after file://"),
         ("s3:/key:SECRET@bucket/x", "is invalid"),
         ("key:SECRET@bucket/x", "is invalid"),
         ("bucket/x?secret=SECRET", "is invalid"),

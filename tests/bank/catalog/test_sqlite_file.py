@@ -174,7 +174,7 @@ def test_a_read_only_bank_is_read_beside_its_writer(
     """Where another process writes, its locks are used and its newest records are seen."""
     with Bank(file) as writer:
         with monkeypatch.context() as patch:
-            patch.setattr(sqlite_file, "is_writable", lambda _: False)
+            patch.setattr(sqlite_file, "is_read_only", lambda _: True)
             reader = Bank(file)
         assert len(reader) == 1
         writer.put(new_adapter("two", seed=1))
@@ -187,7 +187,7 @@ def test_a_file_that_changes_while_it_is_read_without_locks_is_not_believed(
 ) -> None:
     """A writer that appears in the middle of such a reading makes it an error."""
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_file, "is_writable", lambda _: False)
+        patch.setattr(sqlite_file, "is_read_only", lambda _: True)
         reader = Bank(file)
     with (
         pytest.raises(InputError, match="changed by another process"),
