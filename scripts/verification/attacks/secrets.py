@@ -24,7 +24,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from scripts.shared.arguments import script_parser
 from scripts.verification.attacks.outcomes import Outcomes
-from taskbank.bank.blobs.remote import RemoteBlobs
+from taskbank.bank.blobs.remote import Remote
 from taskbank.bank.open import bank_exists, create_bank, open_bank
 from taskbank.cli.main import run
 from taskbank.errors import TaskbankError
@@ -161,13 +161,13 @@ def call(function: object) -> str:
 
 def fail(message: str) -> str:
     """Let the driver of a blob store fail with a message; return the traceback."""
-    store = RemoteBlobs("memory://attacked")
+    store = Remote("memory://attacked")
 
     def upload(*_arguments: object) -> None:
         raise RuntimeError(message)
 
-    setattr(store, "_upload", upload)  # noqa: B010 (a method is replaced)
-    return call(lambda: store.stage(b"data"))
+    store.system.pipe_file = upload
+    return call(lambda: store.write("blob", b"data"))
 
 
 def judge(
