@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pyarrow as pa
 
 from taskbank.data.fields import VALIDATORS, Type, parse_squad_answers, preview
+from taskbank.data.label_lists import divide_labels, lists_of_marks, name_marks
 from taskbank.data.table import Table, reason_of
 from taskbank.digests import Json
 from taskbank.errors import DataError
@@ -34,13 +35,19 @@ def read_column(
     Args:
         table: the table to read.
         field: the field that the column is read as.
-        name: the column's name in the table.
+        name: the column's name in the table; of lists of labels also the names of all columns, if
+            there is one column per label.
         label_names: names of the classes, which are whole numbers from 0 in the table; None means
             that the table names them, or that their values are their names.
 
     Raises:
         DataError: naming the first rows with an invalid value.
     """
+    parts = [part.strip() for part in name.split(",")]
+    if field.type == "classes" and len(parts) > 1 and all(map(table.has, parts)):
+        # One column per label, each of which has a 0 or 1.
+        marks = {part: table.column(part, field.option).to_pylist() for part in parts}
+        return lists_of_marks(table.origin, marks)
     values = table.column(name, field.option)
     classes = table.class_names(table.find(name) or name)
     if label_names is not None:
@@ -216,7 +223,13 @@ def _number(value: Any) -> float | None:
 
 
 def _read_class_lists(origin: _Origin, column: pa.ChunkedArray) -> Sequence[Json]:
-    lists = _read_lists(origin, column, "labels", ["sport", "politics"])
+    cells = divide_labels(origin.source, origin.column, _values(origin, column))
+    named = name_marks(
+        origin.source, origin.column, [_from_json(cell) for cell in cells], origin.classes
+    )
+    if named is not None:
+        return named
+    lists = _read_lists(origin, cells, "labels", ["sport", "politics"])
     for row, value in enumerate(lists, start=1):
         if len(set(value)) < len(value):
             raise origin.error(row, value, "which repeats a label: write each label once")
@@ -224,7 +237,7 @@ def _read_class_lists(origin: _Origin, column: pa.ChunkedArray) -> Sequence[Json
 
 
 def _read_words(origin: _Origin, column: pa.ChunkedArray) -> Sequence[Json]:
-    lists = _read_lists(origin, column, "words", ["Ada", "lives", "here"])
+    lists = _read_lists(origin, _values(origin, column), "words", ["Ada", "lives", "here"])
     for row, value in enumerate(lists, start=1):
         if not value:
             raise origin.error(row, value, "which has no word: leave the row out")
@@ -232,14 +245,14 @@ def _read_words(origin: _Origin, column: pa.ChunkedArray) -> Sequence[Json]:
 
 
 def _read_tags(origin: _Origin, column: pa.ChunkedArray) -> Sequence[Json]:
-    return _read_lists(origin, column, "tags", ["B-name", "O", "O"])
+    return _read_lists(origin, _values(origin, column), "tags", ["B-name", "O", "O"])
 
 
 def _read_lists(
-    origin: _Origin, column: pa.ChunkedArray, what: str, example: list[str]
+    origin: _Origin, cells: Sequence[Any], what: str, example: list[str]
 ) -> list[list[str]]:
     lists = []
-    for row, cell in enumerate(_values(origin, column), start=1):
+    for row, cell in enumerate(cells, start=1):
         value = _from_json(cell)
         if not isinstance(value, list):
             raise origin.error(
