@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from taskbank.errors import InputError
+from taskbank.runtime.files import is_special
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 ANY_DROP = 1.0  # this tolerance leaves the judgement to the significance test
@@ -73,13 +74,18 @@ def check_alias(alias: str) -> None:
 def check_writable(path: Path) -> None:
     """Raise unless a file can be written at a path, before any long work starts.
 
+    Args:
+        path: the file; if it exists it is replaced, which its folder must allow.
+
     Raises:
         InputError: if the path is a folder, or its parent folder is missing or not writable.
     """
-    folder = path.absolute().parent
-    if (
-        path.is_dir()
-        or not folder.is_dir()
-        or not os.access(path if path.exists() else folder, os.W_OK)
-    ):
-        raise InputError(f"{path} cannot be written: name a file in an existing, writable folder")
+    folder = path.resolve().parent
+    if path.is_dir():
+        raise InputError(f"{path} cannot be written: it is a folder; name a file")
+    if not folder.is_dir():
+        raise InputError(f"{path} cannot be written: create the folder {folder} first")
+    if not os.access(path if is_special(path) else folder, os.W_OK):
+        raise InputError(
+            f"{path} cannot be written: the folder {folder} is not writable; name a file elsewhere"
+        )

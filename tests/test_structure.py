@@ -77,6 +77,7 @@ OTHER_FILES = {
     "test_concurrency": "many processes on one bank",
     "test_docs": "the documentation",
     "test_every_kind": "each kind through the whole of taskbank",
+    "test_failures": "servers, stores and memory that fail in the middle of a command",
     "test_previous_version": "files of an earlier version",
     "test_public_names": "the names that `taskbank` exports",
     "test_structure": "the structure of the code",

@@ -101,7 +101,7 @@ def add_task(
             err=True,
         )
         return 1
-    return 0 if added.verification is None or added.verification.ok else 1
+    return 0 if added.verification is None else added.verification.exit_code
 
 
 def _spec(values: dict[str, Any]) -> TaskSpec:

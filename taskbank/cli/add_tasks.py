@@ -50,7 +50,7 @@ def add_tasks(settings: Settings, /, suite: Path, **options: Any) -> int:
         print_json(report.to_json())
     else:
         _print(settings, report)
-    return 0 if report.ok else 1
+    return report.exit_code
 
 
 def _print(settings: Settings, report: SuiteReport) -> None:
@@ -78,6 +78,6 @@ def _print(settings: Settings, report: SuiteReport) -> None:
     summary = f"{len(report.outcomes)} tasks, {len(failed)} failed"
     if report.verification is not None:
         print_findings(report.verification)
-        unchanged = "unchanged" if report.verification.ok else "not all unchanged"
+        unchanged = "unchanged" if report.verification.ok else "not all found unchanged"
         summary += f"; the bank's {report.verification.checked} adapters are {unchanged}"
     settings.say(summary)

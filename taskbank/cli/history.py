@@ -51,20 +51,20 @@ def history(settings: Settings, task: str | None, matrix: bool, plot: Path | Non
     with open_bank(settings.bank) as bank:
         if task is None and (matrix or plot):
             scores = score_matrix(bank)
+            if plot and not scores.tasks:
+                raise InputError("the bank has no tasks: there is nothing to plot")
+            _print_matrix(settings, scores)
             if plot:
                 from taskbank.history.plots import draw_matrix
 
-                if not scores.tasks:
-                    raise InputError("the bank has no tasks: there is nothing to plot")
                 draw_matrix(scores, plot)
-            _print_matrix(settings, scores)
             return
         events = bank_events(bank) if task is None else task_events(bank, task)
+    _print_events(settings, events)
     if plot is not None and task is not None:
         from taskbank.history.plots import draw_task
 
         draw_task(task, events, plot)
-    _print_events(settings, events)
 
 
 def _print_events(settings: Settings, events: Sequence[Event]) -> None:

@@ -16,6 +16,12 @@ def print_findings(report: Report) -> None:
     """Print the findings of a verification that followed another command, to stderr."""
     for finding in report.findings:
         click.echo(f"found: {finding.ref or 'the bank'}: {finding.message}", err=True)
+    if report.interrupted:
+        click.echo(
+            f"the verification was interrupted after {report.checked} of {len(report.tasks)} "
+            f"adapters: {report.interrupted}; run taskbank verify-all",
+            err=True,
+        )
     changed = [task.ref for task in report.tasks if task.status == "changed"]
     if changed:
         click.echo(f"predictions changed since they were recorded: {', '.join(changed)}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,12 +73,11 @@ def verify_all(
 ) -> int:
     """Verify that the bytes and predictions of every stored task match the record.
 
-    The command only reads the bank and records its result. Exits with 1 if there are findings.
+    The command only reads the bank and records its result. Exits with 1 if there are findings, and
+    else with 5 if a server, a store or memory failed before everything was checked.
     """
     from taskbank.bank.open import open_bank
     from taskbank.checks import check_writable
-    from taskbank.verify.html import write_html
-    from taskbank.verify.junit import write_junit
     from taskbank.verify.verify import verify_all as verify
 
     for path in filter(None, (junit, report)):
@@ -93,15 +93,31 @@ def verify_all(
                 )
             raise
         scores = _history(bank) if report is not None else {}
-    if junit is not None:
-        write_junit(result, junit)
-    if report is not None:
-        write_html(result, report, scores)
     if settings.json:
         print_json(result.to_json())
     else:
         _print(settings, result)
-    return 0 if result.ok else 1
+    _write(result, junit, report, scores)
+    return result.exit_code
+
+
+def _write(
+    result: Report, junit: Path | None, report: Path | None, scores: dict[str, list[float]]
+) -> None:
+    """Write the files; one that cannot be written does not keep back the other."""
+    from taskbank.errors import ResourceError
+    from taskbank.verify.html import write_html
+    from taskbank.verify.junit import write_junit
+
+    problems = []
+    for path, write in ((junit, write_junit), (report, partial(write_html, history=scores))):
+        try:
+            if path is not None:
+                write(result, path)
+        except ResourceError as error:
+            problems.append(str(error))
+    if problems:
+        raise ResourceError(f"{'; '.join(problems)}; the result is above")
 
 
 def _history(bank: Bank) -> dict[str, list[float]]:
@@ -151,6 +167,13 @@ def _print(settings: Settings, report: Report) -> None:
             f"than {report.undetectable:.0%} of a task's examples is missed more often than one "
             "time in 20"
         )
+    if report.interrupted:
+        click.echo(f"interrupted: {report.interrupted}", err=True)
+        settings.say(
+            f"{report.checked} of {len(report.tasks)} adapters were checked before: "
+            f"{len(report.findings) or 'no'} findings; the same command with --resume continues"
+        )
+        return
     changed = sum(result.status == "changed" for result in report.tasks)
     settings.say(
         f"{report.checked} adapters checked ({report.level}): "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from taskbank.checks import check_writable
 from taskbank.errors import InputError, MissingExtraError
 from taskbank.history.events import Event
 from taskbank.history.matrix import Matrix
+from taskbank.runtime.files import write_file
 
 PICTURE_SUFFIXES = (".png", ".svg")
 MAX_LABELLED_TASKS = 14  # names and scores of more tasks would be too small to read
@@ -136,4 +138,6 @@ def _figure(path: Path, size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
         figure = Figure(figsize=size, layout="constrained")
         yield figure, figure.subplots()
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
-        figure.savefig(path, dpi=150, metadata=metadata)
+        picture = BytesIO()
+        figure.savefig(picture, format=path.suffix[1:].lower(), dpi=150, metadata=metadata)
+        write_file(path, picture.getvalue())

@@ -38,6 +38,7 @@ from taskbank.interchange.untrusted import (
     read_description,
 )
 from taskbank.kinds.canaries import choose_canaries
+from taskbank.runtime.files import write_folder
 from taskbank.verify.compare import metric_disagreements
 from taskbank.verify.contents import bytes_damage, split_cache
 
@@ -66,15 +67,14 @@ def export_adapter(bank: Bank, ref: str, folder: str | Path) -> AdapterRecord:
         files[f"{split.name}.logits.safetensors"] = bank.blob(split.predictions)
     identity = bank.backbone(record.backbone).identity
     description = record.to_json() | {"format": FORMAT, "backbone": asdict(identity)}
-    # The description is written last, because a folder without it is not a valid export.
+    # The description is last, because a folder without it is not a valid export.
     text = json.dumps(exported(description), indent=2, ensure_ascii=False)
     files[DESCRIPTION] = (text + "\n").encode()
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        if any(target.iterdir()):
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise InputError(f"{target} is not empty: give a folder that does not exist yet")
-        for name, data in files.items():
-            (target / name).write_bytes(data)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_folder(target, files)
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror}") from None
     return record

@@ -10,17 +10,21 @@ from safetensors.torch import save as save_tensors
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewAdapter, NewSplit, NewTrial
+from taskbank.bank.patience import store_patiently
 from taskbank.bank.records import AdapterRecord, MetricRecord
+from taskbank.digests import digest_bytes
 from taskbank.kinds.canaries import choose_canaries
 from taskbank.runtime.environment import environment
 from taskbank.training.plan import TaskPlan
 from taskbank.training.train_task import Result
 from taskbank.training.trial import Trial
 
+RESUME = "the training is kept: the same command with --resume goes on from there"
+
 
 def trial_recorder(bank: Bank, plan: TaskPlan, backbone: Backbone) -> Callable[[Trial], None]:
     """Return a function that records a finished trial of a task."""
-    return lambda trial: bank.put_trial(_new_trial(plan, backbone, trial, trial.metrics))
+    return lambda trial: _put_trial(bank, _new_trial(plan, backbone, trial, trial.metrics))
 
 
 def store(
@@ -48,12 +52,39 @@ def store(
     if plan.data.test is not None:
         final_trial = _new_trial(plan, backbone, result.trial, result.metrics)
     if plan.stored:
-        return bank.put(
-            _new_adapter(plan, backbone, result), new_version=new_version, trial=final_trial
-        )
+        new = _new_adapter(plan, backbone, result)
+        return _put(bank, new, new_version=new_version, trial=final_trial)
     if final_trial is not None:
-        bank.put_trial(final_trial)
+        _put_trial(bank, final_trial)
     return None
+
+
+def _put(
+    bank: Bank, new: NewAdapter, *, new_version: bool, trial: NewTrial | None
+) -> AdapterRecord:
+    """Store an adapter, also if the server is away for a while."""
+    earlier: set[int] = set()
+
+    def find() -> AdapterRecord | None:
+        digest = digest_bytes(new.weights)
+        for record in bank.adapters(task=new.task):
+            if record.id not in earlier and (record.digest, record.request) == (
+                digest,
+                new.request,
+            ):
+                return record
+        return None
+
+    def put() -> AdapterRecord:
+        earlier.update(record.id for record in bank.adapters(task=new.task))
+        return bank.put(new, new_version=new_version, trial=trial)
+
+    return store_patiently(put, find, RESUME)
+
+
+def _put_trial(bank: Bank, new: NewTrial) -> None:
+    """Record a trial, also if the server is away for a while; a second record does no harm."""
+    store_patiently(lambda: bank.put_trial(new), lambda: None, RESUME)
 
 
 def _new_trial(

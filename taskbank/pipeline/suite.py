@@ -23,6 +23,7 @@ from taskbank.errors import InputError, TaskbankError
 from taskbank.pipeline.add_task import train_and_store
 from taskbank.pipeline.opening import open_if_exists, resolve_backbone
 from taskbank.pipeline.suite_file import Entry, Problem, raise_problems, valid_entries
+from taskbank.runtime.resources import resource_error
 from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, plan_task
 from taskbank.training.trial import trial_from_record
@@ -75,6 +76,13 @@ class SuiteReport:
         """Whether no task failed and the verification has no findings."""
         verified = self.verification is None or self.verification.ok
         return verified and all(outcome.status != "failed" for outcome in self.outcomes)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code: 1 if a task failed, else that of the verification."""
+        if self.verification is None or any(o.status == "failed" for o in self.outcomes):
+            return int(not self.ok)
+        return self.verification.exit_code
 
     def to_json(self) -> dict[str, Json]:
         """Return what `taskbank add-tasks --json` prints."""
@@ -230,6 +238,9 @@ def _add(
     except TaskbankError as error:
         return Outcome(plan.name, "failed", plan.metric, problem=str(error))
     except Exception as error:  # no memory, a full disk, a defect: other tasks may succeed
+        known = resource_error(error)
+        if known is not None:
+            return Outcome(plan.name, "failed", plan.metric, problem=str(known))
         traceback.print_exc()
         problem = f"{type(error).__name__}: {error}"
         return Outcome(plan.name, "failed", plan.metric, problem=problem)

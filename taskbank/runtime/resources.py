@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from taskbank.errors import InputError, ResourceError, TaskbankError
 
@@ -59,6 +60,24 @@ def resource_error(error: BaseException) -> TaskbankError | None:
     if isinstance(error, OSError) and error.filename is not None:
         return InputError(f"{error.filename}: {error.strerror}")
     return None
+
+
+@contextmanager
+def translate_lack() -> Iterator[None]:
+    """Raise a ResourceError in place of an error of any library that says that something ran out.
+
+    Raises:
+        ResourceError: if memory, space, files or threads ran out.
+    """
+    try:
+        yield
+    except TaskbankError:
+        raise
+    except Exception as error:
+        known = resource_error(error)
+        if isinstance(known, ResourceError):
+            raise known from error
+        raise
 
 
 def lacking(error: BaseException) -> str | None:

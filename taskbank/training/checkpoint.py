@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError
@@ -24,6 +23,7 @@ from safetensors.torch import load, save
 from taskbank.digests import Json
 from taskbank.runtime.cache_trust import SIGNATURE_LENGTH, make_private, signer
 from taskbank.runtime.disk_cache import cache_folder, warn_unwritable
+from taskbank.runtime.files import unfinished_file, unfinished_files
 from taskbank.runtime.regular_file import read_regular
 
 
@@ -61,18 +61,16 @@ class Checkpoint:
         }
         values = json.dumps(dict(state.values))
         data = save(tensors, metadata={"training": self.specification, "values": values})
-        unfinished = self.path.with_name(f"{self.path.name}.{uuid4().hex}")
         try:
             make_private(self.path.parent.parent)
             make_private(self.path.parent)
             signature = self._signature(data)
             if signature is None:
                 return
-            unfinished.write_bytes(signature + data)
-            unfinished.replace(self.path)
+            with unfinished_file(self.path) as file:
+                file.write(signature)
+                file.write(data)
         except OSError as error:
-            with suppress(OSError):
-                unfinished.unlink()
             consequence = "an interrupted training cannot be resumed"
             warn_unwritable(self.path.parent, error, consequence)
 
@@ -108,9 +106,8 @@ class Checkpoint:
     def remove(self) -> None:
         """Delete the checkpoint."""
         with suppress(OSError):  # a leftover checkpoint does no harm
-            for path in self.path.parent.glob(
-                f"{self.path.name}*"
-            ):  # includes partly written files
+            self.path.unlink(missing_ok=True)
+            for path in unfinished_files(self.path):
                 path.unlink()
 
     def _signature(self, body: bytes) -> bytes | None:

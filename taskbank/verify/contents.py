@@ -14,7 +14,7 @@ from safetensors import SafetensorError, deserialize
 
 from taskbank.data.examples import Examples
 from taskbank.data.fields import first_invalid_row, preview
-from taskbank.errors import GoneError, TaskbankError
+from taskbank.errors import GoneError, ResourceError, TaskbankError
 from taskbank.kinds.definition import Definition
 from taskbank.runtime.lru import LruCache
 
@@ -71,6 +71,8 @@ def _tensors(read: ReadBlob, digest: str) -> dict[str, tuple[str, tuple[int, ...
 def _weights_damage(read: ReadBlob, row: Row, kind: Kind, definition: Definition) -> Iterator[str]:
     try:
         tensors = _tensors(read, row["digest"])
+    except ResourceError:
+        raise
     except (TaskbankError, SafetensorError) as error:
         yield f"the weights cannot be read: {error}"
         return
@@ -94,7 +96,7 @@ def _split_damage(
     messages: list[str] = []
     try:
         examples = cache.get(digest, lambda: Examples.from_bytes(read(digest), name))
-    except GoneError:
+    except (GoneError, ResourceError):
         raise
     except TaskbankError as error:
         return None, [f"split {name!r} cannot be read: {error}"]
@@ -132,7 +134,7 @@ def _predictions_damage(read: ReadBlob, prediction: Row, shape: tuple[int, int])
     name = prediction["split"]
     try:
         tensors = _tensors(read, prediction["digest"])
-    except GoneError:
+    except (GoneError, ResourceError):
         raise
     except (TaskbankError, SafetensorError) as error:
         yield f"the reference predictions of split {name!r} cannot be read: {error}"

@@ -8,7 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import get_args
 
-from taskbank.verify.junit import FAILING_STATUSES, write_file
+from taskbank.runtime.files import write_file
+from taskbank.verify.junit import FAILING_STATUSES
 from taskbank.verify.report import Report, Status
 
 # Headings of the table of adapters, and whether the column holds numbers.
@@ -37,7 +38,7 @@ def write_html(
         history: the scores of each adapter, by its full name such as `sst2@3`, oldest first.
 
     Raises:
-        InputError: if the page cannot be written.
+        ResourceError: if the page cannot be written.
     """
     from jinja2 import Environment
 
@@ -59,6 +60,11 @@ def write_html(
 
 
 def _headline(report: Report) -> str:
+    if report.interrupted is not None:
+        return (
+            f"interrupted: {report.checked} of {len(report.tasks)} adapters were checked, with "
+            f"{len(report.findings) or 'no'} findings"
+        )
     if report.ok:
         return f"{report.checked} adapters checked: all is well"
     failing = {task.ref for task in report.tasks if task.status in FAILING_STATUSES}
@@ -80,6 +86,11 @@ def _advice(report: Report, counts: Mapping[str, int]) -> str:
         "changed": "Adapters whose predictions changed but are not significantly worse: {}. "
         "Review the flips, and accept them if they are correct.",
     }
+    if report.interrupted is not None:
+        return (
+            f"The verification was interrupted: {report.interrupted}. Adapters that are unchecked "
+            "are neither sound nor damaged: run it again with --resume."
+        )
     sentences = [text.format(counts[status]) for status, text in advice.items() if status in counts]
     if not report.tasks:
         return "The bank has no adapters."

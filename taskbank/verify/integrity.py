@@ -7,7 +7,7 @@ shape. The check changes nothing and continues after each finding.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +17,8 @@ from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.raw_rows import Contents, RawRows
 from taskbank.bank.records import Head
-from taskbank.errors import TaskbankError
+from taskbank.errors import ResourceError, TaskbankError
+from taskbank.runtime.resources import translate_lack
 from taskbank.verify.contents import SplitCache, bytes_damage, split_cache
 from taskbank.verify.report import Finding, Status
 
@@ -40,6 +41,7 @@ class AdapterIntegrity:
         score: the metric's recorded value; None if it cannot be read or is not finite.
         retired: whether the adapter is retired; if so, only its rows are checked.
         failed: names of the checks that found damage.
+        checked: whether it was checked before the check was interrupted.
     """
 
     task: str
@@ -48,18 +50,21 @@ class AdapterIntegrity:
     score: float | None
     retired: bool
     failed: frozenset[str] = frozenset()
+    checked: bool = True
 
     @property
     def intact(self) -> bool:
-        """Whether the adapter is in use and no check found damage."""
-        return not (self.failed or self.retired)
+        """Whether the adapter is in use and was checked without finding damage."""
+        return self.checked and not (self.failed or self.retired)
 
     @property
     def status(self) -> Status:
         """The adapter's status according to this check alone."""
         if self.failed == {"gone"}:
             return "unverifiable"
-        return "damaged" if self.failed else "ok"
+        if self.failed:
+            return "damaged"
+        return "ok" if self.checked else "unchecked"
 
 
 @dataclass(frozen=True)
@@ -68,15 +73,17 @@ class Integrity:
 
     Attributes:
         findings: all findings, in order.
-        adapters: all checked adapters.
+        adapters: all adapters to check.
         head: the newest head of the chain, if the whole bank was checked.
         expected: number of the chain's entry with the expected head, if there is one.
+        interrupted: the failure of the database or the blob store that ended the check early.
     """
 
     findings: tuple[Finding, ...]
     adapters: tuple[AdapterIntegrity, ...]
     head: Head | None = None
     expected: int | None = None
+    interrupted: str | None = None
 
 
 class _Damage(NamedTuple):
@@ -104,42 +111,62 @@ def check_integrity(
         expect: a head that the chain must contain; for the whole bank only.
         progress: whether to show a progress bar if the error stream is a terminal.
     """
-    with bank.raw_rows({name for name, _ in chosen}) as rows:
-        adapters = _select_adapters(rows, chosen)
-        damages = [
-            *_schema_damages(rows),
-            *_row_damages(rows, adapters),
-            *_chain_damages(rows, adapters, expect),
-            *_verification_damages(rows),
-            *_loose_blob_damages(rows),
-        ]
-        concerned = {row_id for damage in damages for row_id in damage.adapters}
-        # If the row itself is damaged, further findings would only repeat the damage.
-        intact_ids = [row_id for row_id in adapters if row_id not in concerned]
-        splits = split_cache()
-        for contents in tqdm(
-            rows.contents("adapters", intact_ids),
-            total=len(intact_ids),
-            desc="checking",
-            unit="adapter",
-            disable=None if progress else True,
-        ):
-            damages += _adapter_damages(rows, adapters[contents.id], contents, splits)
+    adapters: dict[int, AdapterIntegrity] = {}
+    damages: list[_Damage] = []
+    unchecked: set[int] = set()
+    interrupted = walk = None
+    try:
+        with translate_lack(), bank.raw_rows({name for name, _ in chosen}) as rows:
+            adapters = _select_adapters(rows, chosen)
+            unchecked = set(adapters)
+            for damage in _shared_damages(rows, adapters, expect):
+                damages.append(damage)
+            walk = rows.walk
+            concerned = {row_id for damage in damages for row_id in damage.adapters}
+            # If the row itself is damaged, further findings would only repeat the damage.
+            unchecked -= concerned
+            splits = split_cache()
+            for contents in tqdm(
+                rows.contents("adapters", sorted(unchecked)),
+                total=len(unchecked),
+                desc="checking",
+                unit="adapter",
+                disable=None if progress else True,
+            ):
+                damages += _adapter_damages(rows, adapters[contents.id], contents, splits)
+                unchecked.discard(contents.id)
+    except ResourceError as error:  # what was found so far counts, and nothing else is damaged
+        interrupted = str(error)
     failed: dict[int, set[str]] = {}
     for damage in damages:
         for row_id in damage.adapters:
             failed.setdefault(row_id, set()).add(damage.check)
     checked = tuple(
-        AdapterIntegrity(**{**vars(adapter), "failed": frozenset(failed.get(row_id, ()))})
+        replace(
+            adapter,
+            failed=frozenset(failed.get(row_id, ())),
+            checked=row_id not in unchecked,
+        )
         for row_id, adapter in adapters.items()
     )
-    walk = rows.walk
     return Integrity(
         tuple(_findings(damages, adapters)),
         checked,
         walk.head if walk else None,
         walk.number_of(expect) if walk and expect else None,
+        interrupted,
     )
+
+
+def _shared_damages(
+    rows: RawRows, adapters: Mapping[int, AdapterIntegrity], expect: str | None
+) -> Iterator[_Damage]:
+    """Yield the damage that is found without reading each adapter's bytes."""
+    yield from _schema_damages(rows)
+    yield from _row_damages(rows, adapters)
+    yield from _chain_damages(rows, adapters, expect)
+    yield from _verification_damages(rows)
+    yield from _loose_blob_damages(rows)
 
 
 def _findings(
@@ -248,6 +275,8 @@ def _loose_blob_damages(rows: RawRows) -> Iterator[_Damage]:
             checked.add(digest)
             try:
                 rows.read_blob(digest)
+            except ResourceError:
+                raise
             except TaskbankError as error:
                 message = f"the blob of row {row_id} of table {table!r} cannot be read: {error}"
                 yield _Damage((), "weights" if table == "trials" else "predictions", message)

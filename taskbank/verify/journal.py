@@ -9,7 +9,7 @@ import numpy as np
 
 from taskbank.bank.records import AdapterRecord, Observation
 from taskbank.bank.verification_log import VerificationLog
-from taskbank.errors import TaskbankError
+from taskbank.errors import ResourceError, TaskbankError
 
 Observed = Mapping[str, tuple[np.ndarray, float]]  # predictions and noise, by split
 
@@ -43,6 +43,8 @@ class Journal:
                 observation.split: (self.log.predictions(observation), observation.noise)
                 for observation in observations
             }
+        except ResourceError:
+            raise
         except TaskbankError:  # the bytes are missing or damaged: predict again
             return None
 
@@ -52,5 +54,7 @@ class Journal:
             return
         try:
             self.log.observe(self.run, record, circumstances, observed)
+        except ResourceError:
+            raise
         except TaskbankError as error:
             self.problems.append(str(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from taskbank.errors import InputError
+from taskbank.runtime.files import write_file
 from taskbank.verify.report import Finding, Report
 
 FAILING_STATUSES = ("regressed", "unstable", "damaged", "unverifiable")
@@ -23,14 +23,23 @@ def write_junit(report: Report, path: Path) -> None:
             message = "a finding for the bank affects this adapter"
             own = [Finding(task.task, task.version, task.status, message)]
         cases.append((task.ref, own))
+    unchecked = {task.ref for task in report.tasks if task.status == "unchecked"}
     for name, findings in cases:
         case = ET.SubElement(suite, "testcase", classname="taskbank", name=name)
+        if name in unchecked:
+            ET.SubElement(case, "skipped", message="the verification was interrupted before")
         for finding in findings:
             failure = ET.SubElement(case, "failure", type=finding.check)
             failure.set("message", _xml_text(finding.message))
+    if report.interrupted is not None:
+        error = ET.SubElement(suite[0], "error", type="interrupted")
+        error.set("message", _xml_text(f"the verification was interrupted: {report.interrupted}"))
+        suite.set("errors", "1")
     failed = sum(1 for _, findings in cases if findings)
     suite.set("tests", str(len(cases)))
     suite.set("failures", str(failed))
+    if unchecked:
+        suite.set("skipped", str(len(unchecked)))
     write_file(path, ET.tostring(suite, encoding="utf-8", xml_declaration=True))
 
 
@@ -39,15 +48,3 @@ def _xml_text(text: str) -> str:
     return "".join(
         c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
     )
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write bytes to a file.
-
-    Raises:
-        InputError: if the file cannot be written.
-    """
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from None

@@ -18,7 +18,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, Confirmation, SplitRecord
 from taskbank.data.encoded import Encoded
 from taskbank.data.examples import Examples
-from taskbank.errors import DamagedError, TaskbankError
+from taskbank.errors import DamagedError, ResourceError, TaskbankError
 from taskbank.kinds.canaries import choose_canaries
 from taskbank.model.load import encode_for, load_model
 from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
@@ -132,6 +132,8 @@ class Observer:
                     case.model = load_model(self.bank, case.record, self.backbone)
                     if self.level != "canary":
                         case.encoded = self._encode(case.record)
+            except ResourceError:
+                raise
             except TaskbankError as error:
                 case.evidence = _failure(case.record, error)
         return window
@@ -149,6 +151,8 @@ class Observer:
             return
         try:
             found = predict_mixed(self.backbone, [one for _, _, one in asked])
+        except ResourceError:
+            raise
         except TaskbankError:  # predicting each adapter alone will report its own error
             return
         for (case, name, _), outputs in zip(asked, found, strict=True):
@@ -168,6 +172,8 @@ class Observer:
                 observed = self._predict(case, case.model)
                 self.journal.write(record, case.key, observed)
             comparisons = tuple(self._compare(record, observed))
+        except ResourceError:
+            raise
         except TaskbankError as error:
             return _failure(record, error)
         return Evidence(record, comparisons, circumstances=case.key)

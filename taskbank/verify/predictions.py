@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
@@ -16,16 +16,29 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
-from taskbank.errors import TaskbankError
+from taskbank.errors import ResourceError, TaskbankError
 from taskbank.model.load import check_backbone, load_recorded_backbone
+from taskbank.runtime.resources import translate_lack
 from taskbank.verify.conditions import Conditions
 from taskbank.verify.journal import Journal
 from taskbank.verify.observer import Observer, StillHolds
 from taskbank.verify.report import Finding, Level
 from taskbank.verify.verdict import Evidence
 
-if TYPE_CHECKING:
-    pass
+
+@dataclass
+class Gathered:
+    """What was gathered.
+
+    Attributes:
+        findings: findings about backbones.
+        evidence: the evidence of every adapter, or of those before an interruption.
+        interrupted: the failure that ended the gathering early.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    interrupted: str | None = None
 
 
 def load_given_backbone(bank: Bank, conditions: Conditions) -> Backbone | None:
@@ -59,10 +72,11 @@ def gather_evidence(
     still_holds: StillHolds,
     *,
     progress: bool = False,
-) -> tuple[list[Finding], list[Evidence]]:
+) -> Gathered:
     """Return findings about backbones, and the evidence of every adapter.
 
-    The evidence holds either new predictions or an earlier result that still applies.
+    The evidence holds either new predictions or an earlier result that still applies. If a server,
+    a store or memory fails, what was gathered before is returned.
 
     Args:
         bank: an open bank.
@@ -74,36 +88,49 @@ def gather_evidence(
         still_holds: returns whether an adapter's earlier result satisfies this verification.
         progress: whether to show a progress bar if the error stream is a terminal.
     """
-    other = "backbone" in conditions.overrides
     groups: dict[str, list[AdapterRecord]] = defaultdict(list)
     for record in records:
         groups[record.backbone].append(record)
-    findings: list[Finding] = []
-    evidence: list[Evidence] = []
+    gathered = Gathered()
     with (
         tqdm(
             total=len(records), desc="verifying", unit="adapter", disable=None if progress else True
         ) as bar,
         conditions.apply(),
     ):
-        for fingerprint, group in groups.items():
-            try:
-                if given is not None and (other or given.identity.fingerprint == fingerprint):
-                    loaded = given
-                else:
-                    loaded = load_recorded_backbone(
-                        bank.backbone(fingerprint), None, conditions.device
-                    )
-            except TaskbankError as error:
-                findings.append(_backbone_finding(group, error))
-                evidence += [Evidence(record, backbone_failed=True) for record in group]
-                bar.update(len(group))
-                continue
-            observer = Observer(bank, loaded, level, conditions, journal, still_holds)
-            for item in observer.observe(group):
-                evidence.append(item)
-                bar.update()
-    return findings, evidence
+        try:
+            for fingerprint, group in groups.items():
+                with translate_lack():
+                    loaded = _load(bank, given, fingerprint, conditions)
+                    if isinstance(loaded, TaskbankError):
+                        gathered.findings.append(_backbone_finding(group, loaded))
+                        failed = [Evidence(record, backbone_failed=True) for record in group]
+                        gathered.evidence += failed
+                        bar.update(len(group))
+                        continue
+                    observer = Observer(bank, loaded, level, conditions, journal, still_holds)
+                    for item in observer.observe(group):
+                        gathered.evidence.append(item)
+                        bar.update()
+        except ResourceError as error:
+            gathered.interrupted = str(error)
+    return gathered
+
+
+def _load(
+    bank: Bank, given: Backbone | None, fingerprint: str, conditions: Conditions
+) -> Backbone | TaskbankError:
+    """Return the backbone to predict with, or the error for which it cannot be used."""
+    if given is not None and (
+        "backbone" in conditions.overrides or given.identity.fingerprint == fingerprint
+    ):
+        return given
+    try:
+        return load_recorded_backbone(bank.backbone(fingerprint), None, conditions.device)
+    except ResourceError:
+        raise
+    except TaskbankError as error:
+        return error
 
 
 def _backbone_finding(group: Sequence[AdapterRecord], error: TaskbankError) -> Finding:

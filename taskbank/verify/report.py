@@ -8,9 +8,10 @@ from typing import Literal
 
 from taskbank.bank.records import Head
 from taskbank.digests import Json
+from taskbank.errors import ResourceError
 
 Level = Literal["integrity", "changed", "canary", "full"]
-Status = Literal["ok", "changed", "regressed", "unstable", "damaged", "unverifiable"]
+Status = Literal["ok", "changed", "regressed", "unstable", "damaged", "unverifiable", "unchecked"]
 Effect = Literal["worse", "better", "neither"]
 LevelAfterAdding = Level | Literal["none"]  # the verification level after a task is added
 
@@ -75,7 +76,8 @@ class TaskResult:
         status: `ok`: its predictions are unchanged up to rounding; `changed`: its predictions
             changed but did not get significantly worse; `regressed`: they got worse; `unstable`:
             they depend on the batch by more than rounding explains; `damaged`: its stored data
-            differs from what was recorded; `unverifiable`: it could not be checked.
+            differs from what was recorded; `unverifiable`: it could not be checked; `unchecked`:
+            the verification was interrupted before.
         metric: the task's own metric; None if it cannot be read.
         recorded: the metric's value for the reference predictions; None if it cannot be read.
         observed: the metric's value for the new predictions; None if nothing was predicted.
@@ -145,6 +147,8 @@ class Report:
         head: the newest head of the bank's chain, the record of this verification included; None
             if only some tasks were verified and nothing was recorded.
         expected: number of the chain's entry with the expected head, if there is one.
+        interrupted: the failure of a server, a store, memory or a disk that ended the verification
+            before it had checked everything; None if it checked everything.
     """
 
     level: Level
@@ -159,6 +163,7 @@ class Report:
     what_if: Mapping[str, str] = field(default_factory=dict)
     head: Head | None = None
     expected: int | None = None
+    interrupted: str | None = None
 
     @property
     def confirmed(self) -> int:
@@ -178,13 +183,20 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether there are no findings."""
-        return not self.findings
+        """Whether everything was checked and there are no findings."""
+        return not self.findings and self.interrupted is None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code: 1 if there are findings, else 5 if the verification was interrupted."""
+        if self.findings:
+            return 1
+        return 0 if self.ok else ResourceError.exit_code
 
     @property
     def checked(self) -> int:
         """Number of checked adapters."""
-        return len(self.tasks)
+        return sum(task.status != "unchecked" for task in self.tasks)
 
     def to_json(self) -> dict[str, Json]:
         """Return the JSON form that `taskbank verify-all --json` prints."""
@@ -206,4 +218,5 @@ class Report:
             "head": self.head.digest if self.head else None,
             "entries": self.head.entries if self.head else None,
             "expected_entry": self.expected,
+            "interrupted": self.interrupted,
         }

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewResult, NewVerification
+from taskbank.bank.patience import store_patiently
 from taskbank.bank.records import AdapterRecord, Confirmation, FindingRecord
 from taskbank.bank.url import redacted_url
 from taskbank.checks import ANY_DROP, check_tolerance
 from taskbank.digests import DIGEST
-from taskbank.errors import BankError, InputError, NotWritableError, TaskbankError
+from taskbank.errors import BankError, InputError, NotWritableError, ResourceError, TaskbankError
 from taskbank.runtime.clock import now
 from taskbank.runtime.environment import environment
-from taskbank.verify.integrity import Integrity, check_integrity
+from taskbank.verify.integrity import AdapterIntegrity, Integrity, check_integrity
 from taskbank.verify.journal import Journal
-from taskbank.verify.report import Finding, Level, LevelAfterAdding, Report, TaskResult
+from taskbank.verify.report import Finding, Level, LevelAfterAdding, Report, Status, TaskResult
 from taskbank.verify.verdict import judge, still_holds
 
 if TYPE_CHECKING:
@@ -63,6 +65,9 @@ def verify_all(
         resume: whether to continue an interrupted verification of the same tasks and level.
         progress: whether to show a progress bar if the error stream is a terminal.
 
+    If a server, a store, memory or a disk fails, the report has everything that was checked before,
+    and says that the verification was interrupted; it is not recorded.
+
     Raises:
         InputError: if an argument is invalid.
         NotFoundError: if a reference does not exist.
@@ -94,30 +99,44 @@ def verify_all(
     findings = [*integrity.findings, *_find_empty(bank, integrity)]
     journal = Journal(bank.verification_log)
     predicted: list[TaskResult] = []
-    if conditions is not None:
+    interrupted = integrity.interrupted
+    if conditions is not None and interrupted is None:
         from taskbank.verify.predictions import gather_evidence, load_given_backbone
 
-        records, read_findings = _read_records(bank, integrity)
-        given = load_given_backbone(bank, conditions)
-        journal, report = _open_journal(bank, report, sorted(tasks), resume=resume)
-        tolerances = bank.tolerances()
+        try:
+            records, read_findings = _read_records(bank, integrity)
+            given = load_given_backbone(bank, conditions)
+            journal, report = _open_journal(bank, report, sorted(tasks), resume=resume)
+            tolerances = bank.tolerances()
 
-        def applies(record: AdapterRecord, earlier: Confirmation) -> bool:
-            own_tolerance = tolerances.get(record.task, tolerance)
-            return still_holds(earlier, record.metric, own_tolerance, strict=strict)
+            def applies(record: AdapterRecord, earlier: Confirmation) -> bool:
+                own_tolerance = tolerances.get(record.task, tolerance)
+                return still_holds(earlier, record.metric, own_tolerance, strict=strict)
 
-        backbone_findings, evidence = gather_evidence(
-            bank, records, level, conditions, given, journal, applies, progress=progress
-        )
-        judged, predicted = judge(
-            evidence, tolerance=tolerance, tolerances=tolerances, strict=strict
-        )
-        findings += [*read_findings, *backbone_findings, *judged]
-    results = _results(integrity, predicted, findings)
-    report = replace(report, findings=tuple(findings), tasks=results, finished_at=now())
+            gathered = gather_evidence(
+                bank, records, level, conditions, given, journal, applies, progress=progress
+            )
+            judged, predicted = judge(
+                gathered.evidence, tolerance=tolerance, tolerances=tolerances, strict=strict
+            )
+            findings += [*read_findings, *gathered.findings, *judged]
+            interrupted = gathered.interrupted
+        except ResourceError as error:  # before anything was predicted
+            interrupted = str(error)
+    complete = conditions is None or interrupted is None
+    results = _results(integrity, predicted, findings, complete=complete)
+    report = replace(
+        report,
+        findings=tuple(findings),
+        tasks=results,
+        finished_at=now(),
+        interrupted=interrupted,
+    )
     if journal.problems:
         report = replace(report, unrecorded=journal.problems[0])
-    return report if report.what_if or report.unrecorded else _record(bank, report, journal.run)
+    if report.what_if or report.unrecorded or report.interrupted:
+        return report
+    return _record(bank, report, journal.run)
 
 
 def verify_after_adding(bank: Bank, level: LevelAfterAdding, **given: Any) -> Report | None:
@@ -148,7 +167,7 @@ def _select(bank: Bank, ref: str) -> tuple[str, int | None]:
 
 def _find_empty(bank: Bank, integrity: Integrity) -> list[Finding]:
     """Return a finding if there is nothing to verify, which may mean that a bank was lost."""
-    if any(not adapter.retired for adapter in integrity.adapters):
+    if integrity.interrupted or any(not adapter.retired for adapter in integrity.adapters):
         return []
     message = (
         f"the bank {redacted_url(bank.url)} has no adapters in use, so nothing was verified: add "
@@ -158,19 +177,34 @@ def _find_empty(bank: Bank, integrity: Integrity) -> list[Finding]:
 
 
 def _results(
-    integrity: Integrity, predicted: Sequence[TaskResult], findings: Sequence[Finding]
+    integrity: Integrity,
+    predicted: Sequence[TaskResult],
+    findings: Sequence[Finding],
+    *,
+    complete: bool,
 ) -> tuple[TaskResult, ...]:
-    """Return a result for every adapter in use, from its predictions or else its integrity."""
+    """Return a result for every adapter in use, from its predictions or else its integrity.
+
+    Args:
+        integrity: the integrity of every adapter.
+        predicted: the results of the adapters that were predicted.
+        findings: all findings.
+        complete: whether integrity alone is all that was asked of the other adapters.
+    """
     by_ref = {(result.task, result.version): result for result in predicted}
     damaged_rows = {
         (finding.task, finding.version) for finding in findings if finding.check == "row"
     }
+
+    def status(adapter: AdapterIntegrity) -> Status:
+        return adapter.status if complete or not adapter.intact else "unchecked"
+
     return tuple(
         by_ref.get((adapter.task, adapter.version))
         or TaskResult(
             adapter.task,
             adapter.version,
-            "damaged" if (adapter.task, adapter.version) in damaged_rows else adapter.status,
+            "damaged" if (adapter.task, adapter.version) in damaged_rows else status(adapter),
             adapter.metric,
             adapter.score,
         )
@@ -183,6 +217,8 @@ def _read_records(bank: Bank, integrity: Integrity) -> tuple[list[AdapterRecord]
     """Return the records of the intact adapters, and findings for records that cannot be read."""
     try:
         known = {(record.task, record.version): record for record in bank.adapters()}
+    except ResourceError:
+        raise
     except TaskbankError:  # one unreadable adapter is enough to raise
         known = {}
     records, findings = [], []
@@ -192,6 +228,8 @@ def _read_records(bank: Bank, integrity: Integrity) -> tuple[list[AdapterRecord]
         try:
             found = known.get((adapter.task, adapter.version))
             records.append(found or bank[f"{adapter.task}@{adapter.version}"])
+        except ResourceError:
+            raise
         except TaskbankError as error:  # it was changed or removed in the meantime
             findings.append(Finding(adapter.task, adapter.version, "row", str(error)))
     return records, findings
@@ -250,7 +288,15 @@ def _record(bank: Bank, report: Report, run: int | None) -> Report:
         results=results,
         findings=tuple(FindingRecord(**vars(finding)) for finding in report.findings),
     )
+    log = bank.verification_log
+
+    def find() -> int | None:
+        times = (new.started_at, new.finished_at)
+        recorded = (v.id for v in log.verifications() if (v.started_at, v.finished_at) == times)
+        return next(recorded, None)
+
     try:
-        return replace(report, id=bank.verification_log.record(new), head=bank.head())
-    except (BankError, NotWritableError) as error:
+        number = store_patiently(partial(log.record, new), find, "run the command again")
+        return replace(report, id=number, head=bank.head())
+    except (BankError, NotWritableError, ResourceError) as error:
         return replace(report, unrecorded=str(error))

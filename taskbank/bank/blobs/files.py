@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from taskbank.bank.blobs.owners import MARK, Owner, check_sole_owner, sign
 from taskbank.bank.blobs.store import Leftover, check_blob
 from taskbank.digests import DIGEST, digest_bytes
-from taskbank.errors import BankError, DamagedError
+from taskbank.errors import BankError, DamagedError, ResourceError
 
 UNFINISHED = ".unfinished-"
 BLOB = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})")
@@ -131,7 +131,7 @@ class FileBlobs:
         try:
             stored = self.files.stat(name)
             return stored is not None and stored.size == len(data) and self.files.read(name) == data
-        except BankError:  # an unreadable file is written again
+        except (BankError, ResourceError):  # an unreadable file is written again
             return False
 
 

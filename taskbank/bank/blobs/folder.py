@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from taskbank.bank.blobs.files import UNFINISHED, StoredFile
-from taskbank.errors import BankError
+from taskbank.errors import BankError, ResourceError
 from taskbank.redaction import redacted
 from taskbank.runtime.regular_file import read_regular
 
@@ -109,4 +109,4 @@ def _explained(path: Path, verb: str) -> Iterator[None]:
         ) from error
     except OSError as error:
         shown = redacted(str(path))
-        raise BankError(f"{shown} could not be {verb}: {error.strerror}") from error
+        raise ResourceError(f"{shown} could not be {verb}: {error.strerror}") from error

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from taskbank.bank.blobs.files import StoredFile
-from taskbank.errors import BankError, InputError
+from taskbank.errors import InputError, UnreachableError
 from taskbank.redaction import redacted
 
 # What the drivers call the time of the last write.
@@ -86,7 +86,7 @@ class Remote:
             raise
         except Exception as error:  # every driver raises its own exception types
             reason = redacted(str(error))
-            raise BankError(f"the blob store {self._shown} failed: {reason}") from None
+            raise UnreachableError(f"the blob store {self._shown} failed: {reason}") from None
 
 
 def _stored(name: str, details: Mapping[str, Any]) -> StoredFile:

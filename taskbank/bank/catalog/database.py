@@ -34,7 +34,10 @@ from taskbank.errors import (
     InputError,
     MissingExtraError,
     NotWritableError,
+    ResourceError,
+    UnreachableError,
 )
+from taskbank.runtime.resources import lacking_by_words
 
 # PostgreSQL: a read-only transaction or server, and a role that may not write.
 READ_ONLY_STATES = ("25006", "42501")
@@ -267,9 +270,10 @@ def translate_errors(engine: Engine) -> Iterator[None]:
 
     Raises:
         DamagedError: if the database reports a malformed file, or a value cannot be decoded.
-        InputError: if the server cannot be reached or refuses the connection, or a file cannot be
-            opened.
+        InputError: if a file cannot be opened.
         NotWritableError: if the bank is read-only, or another process keeps it locked.
+        UnreachableError: if the server cannot be reached, or the connection was lost.
+        ResourceError: if memory or disk space ran out, or the disk failed.
         BankError: for any other database error.
     """
     url = url_of(engine)
@@ -291,6 +295,9 @@ def translate_errors(engine: Engine) -> Iterator[None]:
             raise DamagedError(
                 f"the bank {name} contains an unreadable value ({reason}): {FIND_DAMAGE}"
             ) from None
+        lack = lacking_by_words(reason)
+        if lack is not None:
+            raise ResourceError(f"the bank {name} reported an error: {reason}; {lack}") from None
         if url.file is not None:
             explain_sqlite(cause, name, url.file)
         if getattr(cause, "sqlstate", None) in READ_ONLY_STATES:
@@ -298,7 +305,7 @@ def translate_errors(engine: Engine) -> Iterator[None]:
                 f"the bank {name} is read-only for this user: {reason}"
             ) from None
         if isinstance(error, DBAPIError) and _connection_failed(engine, error):
-            raise InputError(
+            raise UnreachableError(
                 f"the bank {name} cannot be reached: {reason}; "
                 "check that the server is running and that the URL is correct"
             ) from None

@@ -13,6 +13,7 @@ from taskbank.errors import (
     InputError,
     NotFoundError,
     SchemaError,
+    UnreachableError,
 )
 
 SQLITE_HEADER = b"SQLite format 3\x00"
@@ -32,6 +33,14 @@ def revision_of(engine: Engine) -> str | None:
                 return None
         except OSError as error:
             raise InputError(f"{name} cannot be opened: {error.strerror}") from None
+    try:
+        return _stored_revision(engine)
+    except UnreachableError as error:  # nothing has worked yet, so that the URL may be wrong
+        raise InputError(str(error)) from None
+
+
+def _stored_revision(engine: Engine) -> str | None:
+    name = url_of(engine).shown
     with read_transaction(engine) as connection:
         tables = set(inspect(connection).get_table_names())
         if tables <= {"alembic_version"}:

@@ -11,7 +11,7 @@ from taskbank.bank.blobs.files import UNFINISHED, FileBlobs, file_name
 from taskbank.bank.blobs.folder import Folder
 from taskbank.bank.open import create_bank
 from taskbank.digests import digest_bytes
-from taskbank.errors import BankError, DamagedError
+from taskbank.errors import BankError, DamagedError, ResourceError
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import new_adapter
 
@@ -26,7 +26,7 @@ def test_a_folder_blob_appears_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", crash)
-    with pytest.raises(BankError, match="No space left"):
+    with pytest.raises(ResourceError, match="No space left"):
         store.stage(b"some bytes")
     assert list(store.sizes()) == []
     assert list(store.leftovers()) == []
@@ -82,7 +82,7 @@ def test_unreadable_files_are_one_clear_error(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", denied)
-    with pytest.raises(BankError, match=f"{tmp_path}.*could not be read: Permission denied"):
+    with pytest.raises(ResourceError, match=f"{tmp_path}.*could not be read: Permission denied"):
         store.get(digest_bytes(data))
 
 
