@@ -32,6 +32,8 @@ class BackboneIdentity:
         weights: digest of all parameters and buffers.
         config: digest of the model's configuration.
         tokenizer: digest of the vocabulary and the tokenisation rules.
+        settings: what decides the tokens of an input besides the rules, by name. None if it is not
+            known, as in banks of earlier versions until their backbone is loaded again.
     """
 
     spec: str
@@ -44,12 +46,27 @@ class BackboneIdentity:
     weights: str
     config: str
     tokenizer: str
+    settings: Mapping[str, Json] | None = field(default=None, kw_only=True)
 
     @property
     def fingerprint(self) -> str:
         """One digest of weights, configuration, tokenizer and pooling."""
         parts = (self.weights, self.config, self.tokenizer, self.pooling)
         return digest_json(list(parts))
+
+    def differing_settings(self, recorded: Mapping[str, Json] | None) -> list[str]:
+        """Return a description of every setting that differs; none if one side is not known.
+
+        Args:
+            recorded: the recorded settings.
+        """
+        if recorded is None or self.settings is None:
+            return []
+        return [
+            f"{name} is {self.settings[name]!r}, recorded was {recorded[name]!r}"
+            for name in sorted(recorded.keys() & self.settings.keys())
+            if self.settings[name] != recorded[name]
+        ]
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ NO_FILE = {
 }
 # Tests of what no single module does.
 OTHER_FILES = {
+    "backbone/test_changed_folders": "changes of a backbone's folder, and every use of it",
     "bank/catalog/test_query_plans": "the plans of the queries of several modules",
     "methods/test_peft": "three methods against another library",
     "test_concurrency": "many processes on one bank",

@@ -17,12 +17,18 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import cached_file, logging
 
 from taskbank.backbone.architectures import Architecture, architecture_of
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.dropout import replace_dropout
-from taskbank.backbone.fingerprint import IGNORED_KEYS, tokenizer_digest, weights_digest
+from taskbank.backbone.fingerprint import (
+    IGNORED_KEYS,
+    settings_of,
+    tokenizer_digest,
+    weights_digest,
+)
 from taskbank.digests import digest_json
 from taskbank.errors import InputError
 from taskbank.specs import BackboneIdentity
@@ -50,6 +56,7 @@ def load_backbone(spec: str | os.PathLike[str], device: str = "cpu") -> Backbone
         architecture = architecture_of(str(saved.get("model_type")))
         config = AutoConfig.from_pretrained(**source, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(**source, trust_remote_code=False)
+        saved_tokenizer = get_tokenizer_config(**source)
         with _WithoutStorage():
             model, loading = AutoModel.from_pretrained(
                 **source,
@@ -64,6 +71,7 @@ def load_backbone(spec: str | os.PathLike[str], device: str = "cpu") -> Backbone
     model.requires_grad_(False)
     model.eval()
     replace_dropout(model)
+    max_length = _max_length(config, tokenizer, architecture)
     identity = BackboneIdentity(
         spec=shown,
         model_type=config.model_type,
@@ -71,10 +79,11 @@ def load_backbone(spec: str | os.PathLike[str], device: str = "cpu") -> Backbone
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         hidden_size=config.hidden_size,
         layers=config.num_hidden_layers,
-        max_length=_max_length(config, tokenizer, architecture),
+        max_length=max_length,
         weights=weights_digest(model),
         config=digest_json({k: v for k, v in saved.items() if k not in IGNORED_KEYS}),
         tokenizer=tokenizer_digest(tokenizer),
+        settings=settings_of(tokenizer, saved_tokenizer, max_length),
     )
     return Backbone(model.to(device), tokenizer, identity, architecture)
 

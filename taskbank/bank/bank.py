@@ -325,7 +325,13 @@ class Bank:
             check_can_add(task, kind, kind_of(connection, task), new_version=new_version)
 
     def add_backbone(self, identity: BackboneIdentity) -> BackboneRecord:
-        """Record a backbone unless one with the same fingerprint exists."""
+        """Record a backbone unless one with the same fingerprint exists.
+
+        The settings of its tokenizer are recorded if the bank does not know them yet.
+
+        Raises:
+            BackboneMismatchError: if the recorded settings of its tokenizer differ.
+        """
         with write_transaction(self._engine) as connection:
             add_backbone(connection, identity)
         return self.backbone(identity.fingerprint)

@@ -236,6 +236,21 @@ def _check_places(tokenizer: Any) -> None:
         )
 
 
+def tokenizer_settings(tokenizer: Any) -> dict[str, Json]:
+    """Return the settings of a tokenizer, besides its rules, that decide the tokens of an input.
+
+    Settings of padding are not among them: taskbank pads batches itself, and by a mask.
+
+    Args:
+        tokenizer: the backbone's tokenizer.
+    """
+    return {
+        "truncation_side": tokenizer.truncation_side,
+        "token_type_ids": "token_type_ids" in tokenizer.model_input_names,
+        "split_special_tokens": bool(getattr(tokenizer, "split_special_tokens", False)),
+    }
+
+
 # Tables of tokens, with one row per input
 
 
@@ -279,8 +294,7 @@ def _tokens(
     if backend is not None and len(texts[0]) >= MIN_CACHED_TEXTS:
         versions = [version(name) for name in ("tokenizers", "transformers")]
         rules = digest_bytes(backend.to_str().encode())
-        tokenizer_settings = [tokenizer.model_input_names, tokenizer.truncation_side]
-        key = digest_json([versions, rules, tokenizer_settings, truncation, *texts])
+        key = digest_json([versions, rules, tokenizer_settings(tokenizer), truncation, *texts])
         path = cache.find("tokens", key)
         if path is not None:
             return pa.ipc.open_file(pa.memory_map(str(path))).read_all()

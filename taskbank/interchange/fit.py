@@ -36,9 +36,12 @@ def backbone_for(bank: Bank, identity: BackboneIdentity, spec: str | None) -> Ba
             be loaded.
         BackboneMismatchError: if the backbone there is another one.
     """
+    expected = BackboneRecord(identity, identity.fingerprint, "")
     for recorded in bank.backbones():
         if recorded.fingerprint == identity.fingerprint:
-            return load_recorded_backbone(recorded, spec, "cpu")
+            backbone = load_recorded_backbone(bank, recorded, spec, "cpu")
+            check_backbone(backbone, expected)  # its tokenizer may have been set otherwise there
+            return backbone
     if spec is None:
         raise InputError(
             "the bank does not know the backbone of this adapter, which was called "
@@ -46,7 +49,7 @@ def backbone_for(bank: Bank, identity: BackboneIdentity, spec: str | None) -> Ba
             "--backbone SPEC"
         )
     backbone = load_backbone(spec, "cpu")
-    check_backbone(backbone, BackboneRecord(identity, identity.fingerprint, ""))
+    check_backbone(backbone, expected)
     check_backbone_source(bank, backbone)
     return backbone
 

@@ -197,6 +197,8 @@ def _identity_checks() -> tuple[dict[str, Check], dict[str, Check]]:
     for part in fields(BackboneIdentity):
         if part.name in ("weights", "config", "tokenizer"):
             check: Check = schema.digest
+        elif part.name == "settings":
+            check = schema.table(schema.text(100), schema.plain, most=20)
         else:
             is_text = str(part.type).startswith("str")
             check = schema.text(10_000) if is_text else schema.whole(1, 2**40)

@@ -6,13 +6,19 @@ ones.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.records import AdapterRecord, BackboneRecord
-from taskbank.errors import BackboneMismatchError, DamagedError
+from taskbank.errors import (
+    BackboneMismatchError,
+    BankError,
+    DamagedError,
+    NotWritableError,
+)
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.runtime.device import pick_device
 
@@ -23,11 +29,12 @@ if TYPE_CHECKING:
 
 
 def load_recorded_backbone(
-    recorded: BackboneRecord, spec: str | None = None, device: str | None = None
+    bank: Bank, recorded: BackboneRecord, spec: str | None = None, device: str | None = None
 ) -> Backbone:
     """Load a recorded backbone and verify its identity.
 
     Args:
+        bank: the bank, which learns the tokenizer's settings if it does not know them yet.
         recorded: the bank's record of the backbone.
         spec: where to load it from. None means the recorded place.
         device: the device to compute on. None means the best available.
@@ -37,8 +44,21 @@ def load_recorded_backbone(
         BackboneMismatchError: if the loaded backbone is not the recorded one.
     """
     backbone = load_backbone(spec or recorded.identity.spec, pick_device(device))
-    check_backbone(backbone, recorded)
+    confirm_backbone(bank, backbone, recorded)
     return backbone
+
+
+def confirm_backbone(bank: Bank, backbone: Backbone, recorded: BackboneRecord) -> None:
+    """Raise unless a loaded backbone is the recorded one; record what was not known of it.
+
+    Raises:
+        BackboneMismatchError: naming the parts that differ, with both values.
+    """
+    check_backbone(backbone, recorded)
+    if recorded.identity.settings is None:
+        # A bank that cannot be written to is read all the same.
+        with suppress(BankError, NotWritableError):
+            bank.add_backbone(backbone.identity)
 
 
 def check_backbone(backbone: Backbone, recorded: BackboneRecord) -> None:
@@ -53,6 +73,14 @@ def check_backbone(backbone: Backbone, recorded: BackboneRecord) -> None:
         for part in ("weights", "config", "tokenizer", "pooling")
         if getattr(loaded, part) != getattr(expected, part)
     ]
+    settings = [] if differing else loaded.differing_settings(expected.settings)
+    if settings:
+        raise BackboneMismatchError(
+            f"the backbone at {loaded.spec!r} has another tokenizer configuration than the one "
+            f"recorded from {expected.spec!r}: {'; '.join(settings)}. Texts would become other "
+            "tokens: put the recorded values back into its tokenizer_config.json, or use a bank of "
+            "its own for it"
+        )
     if differing:
         raise BackboneMismatchError(
             f"the backbone at {loaded.spec!r} is not the one recorded from {expected.spec!r}: "
@@ -75,6 +103,9 @@ def check_backbone_source(bank: Bank, backbone: Backbone) -> None:
     there = [one for one in bank.backbones() if one.identity.spec == backbone.identity.spec]
     if there and backbone.identity.fingerprint not in {one.fingerprint for one in there}:
         check_backbone(backbone, there[-1])
+    for recorded in bank.backbones():  # with the same tokenizer settings, wherever it lies
+        if recorded.fingerprint == backbone.identity.fingerprint:
+            check_backbone(backbone, recorded)
 
 
 def encode_for(record: AdapterRecord, backbone: Backbone, columns: Columns) -> Encoded:

@@ -52,8 +52,8 @@ def resolve_backbone(
     if spec is not None:
         return load_backbone(spec, pick_device(device))
     records = bank.backbones() if bank is not None else ()
-    if len(records) == 1:
-        return load_recorded_backbone(records[0], device=device)
+    if bank is not None and len(records) == 1:
+        return load_recorded_backbone(bank, records[0], device=device)
     if not records:
         raise InputError("the bank has no backbone yet: name one with --backbone SPEC")
     raise InputError(

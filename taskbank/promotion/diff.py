@@ -163,9 +163,9 @@ def _predictions(
 
     kind: Kind = plugins.load("kinds", record.kind)
     if isinstance(backbone, str):
-        backbone = load_recorded_backbone(bank.backbone(record.backbone), backbone, device)
+        backbone = load_recorded_backbone(bank, bank.backbone(record.backbone), backbone, device)
     elif backbone is None or backbone.identity.fingerprint != record.backbone:
-        backbone = load_recorded_backbone(bank.backbone(record.backbone), None, device)
+        backbone = load_recorded_backbone(bank, bank.backbone(record.backbone), None, device)
     encoded = encode_for(record, backbone, examples.columns)
     return predict_examples(load_model(bank, record, backbone), kind, encoded)
 

@@ -37,5 +37,5 @@ def attach(
         DamagedError: if stored rows or bytes differ from what was recorded.
     """
     record = bank[ref]
-    loaded = load_recorded_backbone(bank.backbone(record.backbone), backbone, device)
+    loaded = load_recorded_backbone(bank, bank.backbone(record.backbone), backbone, device)
     yield load_model(bank, record, loaded)

@@ -92,7 +92,7 @@ class Predictor:
     def _cache(self, fingerprint: str) -> ModelCache:
         if fingerprint not in self._caches:
             recorded = self.bank.backbone(fingerprint)
-            backbone = load_recorded_backbone(recorded, self.spec, self.device)
+            backbone = load_recorded_backbone(self.bank, recorded, self.spec, self.device)
             self._caches[fingerprint] = ModelCache(self.bank, backbone, self.memory)
         return self._caches[fingerprint]
 

@@ -17,7 +17,7 @@ from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.errors import ResourceError, TaskbankError
-from taskbank.model.load import check_backbone, load_recorded_backbone
+from taskbank.model.load import check_backbone, confirm_backbone, load_recorded_backbone
 from taskbank.runtime.resources import translate_lack
 from taskbank.verify.conditions import Conditions
 from taskbank.verify.journal import Journal
@@ -57,7 +57,9 @@ def load_given_backbone(bank: Bank, conditions: Conditions) -> Backbone | None:
         given = load_backbone(given, conditions.device)
     if given is not None and "backbone" not in conditions.overrides:
         known = {stored.fingerprint: stored for stored in bank.backbones()}
-        if given.identity.fingerprint not in known and known:
+        if given.identity.fingerprint in known:
+            confirm_backbone(bank, given, known[given.identity.fingerprint])
+        elif known:
             check_backbone(given, next(iter(known.values())))
     return given
 
@@ -126,7 +128,7 @@ def _load(
     ):
         return given
     try:
-        return load_recorded_backbone(bank.backbone(fingerprint), None, conditions.device)
+        return load_recorded_backbone(bank, bank.backbone(fingerprint), None, conditions.device)
     except ResourceError:
         raise
     except TaskbankError as error:

@@ -33,7 +33,10 @@ HIDDEN = 4
 def identity(name: str = "one") -> BackboneIdentity:
     """Return the identity of a backbone that is nowhere."""
     digests = [digest_bytes(f"{name} {part}".encode()) for part in ("weights", "config", "words")]
-    return BackboneIdentity(f"./{name}", "bert", "mean", 1000, HIDDEN, 2, 64, *digests)
+    settings = {"truncation_side": "right", "token_type_ids": True, "max_length": 64}
+    return BackboneIdentity(
+        f"./{name}", "bert", "mean", 1000, HIDDEN, 2, 64, *digests, settings=settings
+    )
 
 
 def new_adapter(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewAdapter:

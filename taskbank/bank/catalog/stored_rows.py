@@ -23,6 +23,7 @@ from taskbank.bank.catalog.tables import (
     RetirementRow,
     SplitRow,
     TaskRow,
+    TokenizerSettingsRow,
     ToleranceRow,
     TrialRow,
 )
@@ -54,7 +55,7 @@ def sealed_rows(
         connection: the transaction to read in.
         model: the table's model.
         tasks: names of the tasks whose rows to include, along with the rows that belong to every
-            task (the bank's own row and the backbones); empty means all rows.
+            task (the bank's own row and those of backbones); empty means all rows.
     """
     table = table_of(model)
     query = select(table).order_by(table.c.id)
@@ -114,6 +115,7 @@ def _task_conditions(tasks: Collection[str]) -> dict[type[Base], ColumnElement[b
     return {
         BankRow: true(),
         BackboneRow: true(),
+        TokenizerSettingsRow: true(),
         TaskRow: TaskRow.name.in_(tasks),
         AdapterRow: AdapterRow.task_id.in_(task_ids),
         SplitRow: SplitRow.digest.in_(splits),

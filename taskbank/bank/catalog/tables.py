@@ -25,7 +25,7 @@ NAMING = {
 }
 
 # The last one is the revision that this code uses; a test pins it to the migrations' head.
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
 
 # Columns added after the first schema, with their values in older rows. Digests leave out a
@@ -93,6 +93,19 @@ class BackboneRow(Base):
     config: Mapped[str] = mapped_column(Digest)
     tokenizer: Mapped[str] = mapped_column(Digest)
     created_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
+
+
+class TokenizerSettingsRow(Base):
+    """What decides the tokens of a backbone's inputs besides the rules of its tokenizer."""
+
+    __tablename__ = "tokenizer_settings"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    backbone_id: Mapped[int] = mapped_column(ForeignKey("backbones.id"), unique=True)
+    settings: Mapped[dict[str, Any]]
+    recorded_at: Mapped[str] = mapped_column(Moment)
     seal: Mapped[str] = mapped_column(Digest)
 
 
@@ -442,6 +455,7 @@ class GcPermitRow(Base):
 SEALED_TABLES = (
     BankRow,
     BackboneRow,
+    TokenizerSettingsRow,
     TaskRow,
     AdapterRow,
     SplitRow,

@@ -53,7 +53,15 @@ PERMITTED = (
 )
 PERMITS = "gc_permits"
 # Tables of later schemas than the first, whose triggers are worded in another way.
-LATER = ("trials", "runs", "observations", "acceptances", "tolerances", "chain")
+LATER = (
+    "trials",
+    "runs",
+    "observations",
+    "acceptances",
+    "tolerances",
+    "chain",
+    "tokenizer_settings",
+)
 
 Definitions = dict[tuple[str, str], str]  # by table and name of the trigger
 
