@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 import threading
 import weakref
 from collections.abc import Sequence
@@ -33,6 +35,45 @@ def test_texts_come_from_a_file_too(terminal: Terminal, tmp_path: Path) -> None:
     assert [row["text"] for row in found] == ["good day", "bad day"]
     terminal("predict", "mood", code=2)
     terminal("predict", "mood", "x", "--file", "texts.txt", code=2)
+
+
+def test_truncated_inputs_are_counted(terminal: Terminal) -> None:
+    """JSON says it of each input, and the error stream how many there are, unless it is quiet."""
+    long = "good " * 500
+    found = terminal.json("predict", "mood", "good day", long)
+    assert [row["truncated"] for row in found] == [False, True]
+    assert "truncated: 1 of 2 inputs of mood@1 have more than its" in terminal.err
+    terminal("predict", "mood", long, "--quiet")
+    assert terminal.err == ""
+
+
+def test_texts_come_from_standard_input(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dash is standard input, in the format and style that options name."""
+
+    def given(data: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    given(b"good day\n\nbad day\n")
+    found = terminal.json("predict", "mood", "--file", "-", "--format", "txt")
+    assert [row["text"] for row in found] == ["good day", "bad day"]
+    assert "1 blank rows of standard input are left out: line 2" in terminal.err
+    given("a#caf\xe9\n".encode("cp1252"))
+    options = [
+        "--format",
+        "csv",
+        "--delimiter",
+        "#",
+        "--encoding",
+        "cp1252",
+        "--columns",
+        "id,text",
+    ]
+    (row,) = terminal.json("predict", "mood", "--file", "-", *options)
+    assert row["text"] == "café"
+    terminal("predict", "mood", "--file", "-", code=2)
+    assert "add --format, one of csv, tsv" in terminal.err
 
 
 @pytest.mark.slow

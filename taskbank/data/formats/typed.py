@@ -51,15 +51,17 @@ def nested_values(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def bounded_column(origin: str, name: str, chunks: Iterable[pa.Array]) -> list[pa.Array]:
-    """Return the chunks of a column, unless its values are too large to hold.
+    """Return the chunks of a column, unless they are damaged or too large to hold.
 
     A few bytes of a file can stand for many: one text, referred to by every row.
 
     Raises:
+        pyarrow.ArrowInvalid: if a chunk is damaged.
         DataError: if the values have more than `MAX_BYTES`.
     """
     kept, size = [], 0
     for chunk in chunks:
+        chunk.validate(full=True)  # using a damaged chunk in any way may end the process
         kept.append(chunk)
         size += _size(chunk)
         if size > MAX_BYTES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import ipc
@@ -39,6 +40,21 @@ def test_an_arrow_dictionary_that_points_outside_is_found(tmp_path: Path) -> Non
     with ipc.new_file(tmp_path / "a.arrow", table.schema) as file:
         file.write_table(table)
     with pytest.raises(DataError, match=r"column 'label' of .* is damaged"):
+        read(str(tmp_path / "a.arrow"))
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_positions_outside_of_the_values_are_found(tmp_path: Path, is_file: bool) -> None:
+    """A text that is said to begin or end outside of the file's text does not end the process."""
+    table = pa.table({"text": ["x", "y"], "label": ["a", "b"]})
+    new = ipc.new_file if is_file else ipc.new_stream
+    with new(tmp_path / "a.arrow", table.schema) as file:
+        file.write_table(table)
+    whole = (tmp_path / "a.arrow").read_bytes()
+    places, outside = (np.array([0, 1, end], dtype="<i4").tobytes() for end in (2, 2**30))
+    assert places in whole
+    (tmp_path / "a.arrow").write_bytes(whole.replace(places, outside, 1))
+    with pytest.raises(DataError, match=r"column 'text' of .* is damaged"):
         read(str(tmp_path / "a.arrow"))
 
 
