@@ -10,6 +10,7 @@ from taskbank.errors import InputError
 from taskbank.runtime.files import is_special
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LARGEST = 2**31 - 1  # the largest whole number in a column of every database
 ANY_DROP = 1.0  # this tolerance leaves the judgement to the significance test
 
 

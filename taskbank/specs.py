@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from taskbank.checks import check_name, check_text
+from taskbank.checks import LARGEST, check_name, check_text
 from taskbank.digests import Json, digest_json
 from taskbank.errors import InputError
 
@@ -283,8 +283,12 @@ class TaskSpec:
                 f"training has no field {unknown[0]!r}: it has {', '.join(TRAINING_FIELDS)}"
             )
         TrainingSpec(**self.training)  # checks the ranges before any data is read
-        if self.rows is not None and self.rows < 2:
-            raise InputError(f"rows is {self.rows}: it must be at least 2, or left out")
+        for name, least in (("rows", 2), ("seeds", 1), ("trials", 1)):
+            value = getattr(self, name)
+            if value is not None and not least <= value <= LARGEST:
+                raise InputError(
+                    f"{name} is {value}: it must be a whole number from {least} to {LARGEST:,}"
+                )
         if self.folds is not None:
             self._check_folds(self.folds)
 

@@ -43,7 +43,6 @@ NO_FILE = {
     "cli/gc": COMMAND,
     "cli/import_": COMMAND,
     "cli/init": COMMAND,
-    "cli/output": "cli/test_main.py reads what every command prints",
     "cli/query": COMMAND,
     "cli/remove": COMMAND,
     "cli/settings": "cli/test_main.py gives the global options in every place",

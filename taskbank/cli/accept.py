@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import click
 
+from taskbank.checks import LARGEST
 from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 
 
 @click.command()
 @click.argument("ref", metavar="NAME[@VERSION]", shell_complete=complete_task)
-@click.option("--verification", type=int, required=True, help="Number of the verification.")
+@click.option(
+    "--verification",
+    type=click.IntRange(1, LARGEST),
+    required=True,
+    help="Number of the verification.",
+)
 @click.option("--reason", required=True, help="Why the change is acceptable; recorded in the bank.")
 @data_options
 @click.pass_obj

@@ -8,7 +8,7 @@ import click
 
 from taskbank import plugins
 from taskbank.cli.metric_fields import evidence_fields, metric_fields, metrics_json
-from taskbank.cli.output import print_fields, print_findings, print_json, size
+from taskbank.cli.output import echo, print_fields, print_findings, print_json, size
 from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
 from taskbank.cli.spec_options import spec_options
 from taskbank.data.repeat_remarks import contradictions_remark, describe_split
@@ -84,7 +84,7 @@ def add_task(
         _print(added)
     if added.trial.status == "collapsed":
         held_out = "the folds" if added.trial.course.get("folds") else "validation"
-        click.echo(
+        echo(
             f"warning: no trial of {spec.name} learned anything: {added.trial.metric} is "
             f"{added.trial.score:.4f} on {held_out}, and its predictions are nearly constant or no "
             "better than constant ones; try another --learning-rate, more epochs or more data",
@@ -93,7 +93,7 @@ def add_task(
     if added.verification is not None:
         print_findings(added.verification)
     if added.worse is not None:
-        click.echo(
+        echo(
             f"{added.worse.second} is worse than {added.worse.first}: {added.worse.metric} is "
             f"{added.worse.drop:.4f} lower on {added.worse.examples:,} examples of split "
             f"{added.worse.split!r} (p = {added.worse.p_value:.2g}); it is recorded"
@@ -184,4 +184,4 @@ def _print(added: Added) -> None:
         return
     others = added.verification.checked - (added.record is not None)
     unchanged = "adapter is unchanged" if others == 1 else "adapters are unchanged"
-    click.echo(f"the {others} other {unchanged} (verified at level {added.verification.level})")
+    echo(f"the {others} other {unchanged} (verified at level {added.verification.level})")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from taskbank.cli.output import print_findings, print_json
+from taskbank.cli.output import echo, print_findings, print_json
 from taskbank.cli.settings import Settings, data_options, verify_option
 from taskbank.cli.text_table import print_table
 from taskbank.runtime.startup import collection_paused
@@ -74,7 +74,7 @@ def _print(settings: Settings, report: SuiteReport) -> None:
                 click.echo(f"{outcome.name}: {remark}", err=True)
     failed = [outcome for outcome in report.outcomes if outcome.status == "failed"]
     for outcome in failed:
-        click.echo(f"failed: {outcome.name}: {outcome.problem}", err=True)
+        echo(f"failed: {outcome.name}: {outcome.problem}", err=True)
     summary = f"{len(report.outcomes)} tasks, {len(failed)} failed"
     if report.verification is not None:
         print_findings(report.verification)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.output import print_json
+from taskbank.cli.output import echo, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.cli.text_table import print_table
 from taskbank.errors import InputError
@@ -52,7 +52,7 @@ def alias(
 
             failed = unmet_requirements(bank, ref, alias, requirements, **options)
             for message in failed:
-                click.echo(f"{message}: alias {alias!r} was not moved", err=True)
+                echo(f"{message}: alias {alias!r} was not moved", err=True)
             if failed:
                 return 1
         if alias is not None and drop:

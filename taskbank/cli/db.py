@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.output import print_json
+from taskbank.cli.output import echo, print_json
 from taskbank.cli.settings import Settings, data_options
 
 
@@ -24,7 +24,7 @@ def current(settings: Settings) -> None:
     if settings.json:
         print_json({"bank": revision, "taskbank": SCHEMA_REVISION})
     else:
-        click.echo(f"the bank has schema {revision}, this taskbank reads {SCHEMA_REVISION}")
+        echo(f"the bank has schema {revision}, this taskbank reads {SCHEMA_REVISION}")
 
 
 @db.command()

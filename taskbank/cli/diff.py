@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from taskbank.cli.output import print_fields, print_json
+from taskbank.cli.output import echo, print_fields, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.cli.text_table import print_table
 
@@ -52,7 +52,7 @@ def _print(settings: Settings, comparison: Diff) -> None:
         ],
     )
     if comparison.flips and not settings.quiet:
-        click.echo()
+        echo()
         print_table(
             (">row", "answer", "was", "is", "effect", "text"),
             [
@@ -60,12 +60,12 @@ def _print(settings: Settings, comparison: Diff) -> None:
                 for flip in comparison.flips[:MAX_ROWS]
             ],
         )
-        click.echo()
+        echo()
         print_table(
             (f"{comparison.first} says", f"{comparison.second} says", ">examples"),
             [(*pair, count) for pair, count in list(comparison.answers.items())[:MAX_ROWS]],
         )
-        click.echo()
+        echo()
     examples = f"{comparison.examples:,} of split {comparison.split}"
     if comparison.left_out:
         examples += f", {comparison.left_out:,} left out: their label is new to {comparison.first}"

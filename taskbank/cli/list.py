@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from taskbank.checks import LARGEST
 from taskbank.cli.output import print_json, size
 from taskbank.cli.settings import Settings, data_options
 from taskbank.cli.text_table import print_table
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--limit",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, LARGEST),
     help="List only the newest N; 0 means all.",
 )
 @click.option("--retired", is_flag=True, help="Include retired adapters.")

@@ -7,6 +7,7 @@ that has hardly started with a message and an exit code. Nothing slow is importe
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from taskbank.cli import signals
 
@@ -45,6 +46,7 @@ def run(arguments: list[str] | None = None) -> int:
 
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
+            _check_arguments(sys.argv[1:] if arguments is None else arguments)
             result = cli.main(arguments, prog_name="taskbank", standalone_mode=False)
         streams.check_output()
     except SystemExit:
@@ -54,28 +56,40 @@ def run(arguments: list[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Raise if an argument was decoded from bytes that are not UTF-8, which no record can hold."""
+    from taskbank.checks import check_text
+
+    for argument in arguments:
+        check_text(argument, "the argument")
+
+
 def _report(error: BaseException) -> int:
     """Print what ended a command, and return the exit code for it."""
+    import io
     import traceback
 
     import click
 
+    from taskbank.cli.output import echo
     from taskbank.errors import TaskbankError
     from taskbank.redaction import redacted
     from taskbank.runtime.resources import resource_error
 
     if signals.received() or _is_interrupt(error):
-        click.echo(signals.message(), err=True)
+        echo(signals.message(), err=True)
         return signals.exit_code()
     if isinstance(error, click.ClickException):
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        echo(redacted(shown.getvalue().rstrip("\n")), err=True)
         return TaskbankError.exit_code
     known = error if isinstance(error, TaskbankError) else resource_error(error)
     if known is not None:
-        click.echo(f"error: {redacted(str(known))}", err=True)
+        echo(f"error: {redacted(str(known))}", err=True)
         return known.exit_code
-    click.echo(redacted("".join(traceback.format_exception(error))), err=True)
-    click.echo("error: this is a defect in taskbank; please report the lines above", err=True)
+    echo(redacted("".join(traceback.format_exception(error))), err=True)
+    echo("error: this is a defect in taskbank; please report the lines above", err=True)
     return BUG
 
 
@@ -97,8 +111,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """Print a warning like an error, without its location in the code, which users do not need."""
-    import click
-
+    from taskbank.cli.output import echo
     from taskbank.redaction import redacted
 
-    click.echo(f"warning: {redacted(str(message))}", err=True)
+    echo(f"warning: {redacted(str(message))}", err=True)

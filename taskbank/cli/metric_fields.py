@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from taskbank.cli.output import echo
 from taskbank.cli.text_table import fits, print_table
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def print_classes(report: ClassReport) -> None:
     if len(shown) > SHOWN_CLASSES:
         occurring = [score for score in shown if score.f1 is not None]
         shown = tuple(sorted(occurring, key=lambda score: score.f1 or 0)[:SHOWN_CLASSES])
-    click.echo()
+    echo()
     print_table(
         ("class", ">precision", ">recall", ">f1", ">support"),
         [
@@ -88,7 +87,7 @@ def print_classes(report: ClassReport) -> None:
     )
     _say_left_out(len(report.classes) - len(shown), "classes with a higher F1, or without one,")
     if report.cells:
-        click.echo()
+        echo()
         _print_confusion(report, [score.label for score in report.classes])
 
 
@@ -120,4 +119,4 @@ def _number(value: float | None) -> str:
 
 def _say_left_out(count: int, what: str) -> None:
     if count > 0:
-        click.echo(f"{count:,} {what} are left out: --json prints all")
+        echo(f"{count:,} {what} are left out: --json prints all")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from taskbank.cli.output import print_json
+from taskbank.cli.output import echo, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.cli.spec_options import style_options
 from taskbank.cli.text_table import print_table
@@ -152,7 +152,7 @@ def _compatible(
     compatible = groups.pop(min(groups, key=lambda key: (key[0], -len(groups[key]))))
     skipped = [ref for group in groups.values() for ref in group]
     if skipped and not settings.quiet:
-        click.echo(f"skipped, because their inputs differ: {', '.join(skipped)}", err=True)
+        echo(f"skipped, because their inputs differ: {', '.join(skipped)}", err=True)
     return list(compatible), next(iter(compatible.values()))
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from taskbank.cli.output import echo
 from taskbank.errors import InputError
 
 DEFAULT_BANK = "sqlite:///taskbank.db"
@@ -32,7 +33,7 @@ class Settings:
     def say(self, text: str) -> None:
         """Print a remark unless `--quiet` or `--json` is given."""
         if not self.quiet and not self.json:
-            click.echo(text)
+            echo(text)
 
 
 def _set_option(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -115,7 +116,7 @@ def literal(text: str) -> Any:
     """Return the value of a text that is valid JSON, such as a number, or else the text itself."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

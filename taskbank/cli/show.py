@@ -12,7 +12,7 @@ from taskbank.cli.metric_fields import (
     metrics_json,
     print_classes,
 )
-from taskbank.cli.output import print_fields, print_json, size
+from taskbank.cli.output import echo, print_fields, print_json, size
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.data.repeat_remarks import contradictions_remark, describe_split
 from taskbank.kinds.entities import SCORING_SETTINGS, describe_scoring
@@ -49,7 +49,7 @@ def show(settings: Settings, ref: str) -> None:
         except TaskbankError as error:  # everything else can be shown
             problem = str(error)
     if problem:
-        click.echo(f"the classes cannot be shown: {problem}", err=True)
+        echo(f"the classes cannot be shown: {problem}", err=True)
     if settings.json:
         print_json(
             record.to_json()

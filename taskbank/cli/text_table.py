@@ -7,10 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import click
-
-from taskbank.cli.output import print_fields
+from taskbank.cli.output import echo, print_fields
 from taskbank.cli.streams import encodable
+from taskbank.runtime.visible_text import visible
 
 WIDE = 3  # spaces between columns if the table fits the terminal
 LONG_WORD = 12  # characters; longer words in a narrow last column may be broken
@@ -37,7 +36,7 @@ def print_table(
         rows: the rows, with one cell per heading.
         optional: the headings of columns that may be dropped, in the order of dropping.
     """
-    cells = [[encodable(str(cell)) for cell in row] for row in rows]
+    cells = [[encodable(visible(str(cell))) for cell in row] for row in rows]
     width = terminal_width()
     if width is None:
         _print_grid(columns, cells, Layout(range(len(columns)), None, WIDE))
@@ -47,7 +46,8 @@ def print_table(
         _print_grid(columns, cells, layout)
         return
     for number, row in enumerate(cells):
-        click.echo("\n" * (number > 0), nl=False)
+        if number:
+            echo()
         names = (column.lstrip(">") for column in columns)
         print_fields({name: cell for name, cell in zip(names, row, strict=True) if cell})
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from taskbank.cli.output import print_json
+from taskbank.cli.output import echo, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.cli.text_table import print_table, terminal_width
 from taskbank.digests import Json
@@ -83,7 +83,7 @@ def print_spread(trials: Sequence[TrialRecord]) -> None:
     hyperparameters = [_hyperparameters(group[0]) for group in several]
     names = _differing([group[0] for group in several])
     if terminal_width() is not None:
-        click.echo()
+        echo()
     _print_table(
         ("task", "method", *names, ">seeds", "metric", ">mean", ">std", ">worst", ">best"),
         [
@@ -133,7 +133,7 @@ def _print_table(
             if column in common and len(set(map(str, cells))) == 1:
                 shared[column] = cells[0]
     if shared:
-        click.echo(", ".join(f"{name} {value}" for name, value in shared.items()))
+        echo(", ".join(f"{name} {value}" for name, value in shared.items()))
     kept = [index for index, column in enumerate(columns) if column not in shared]
     print_table(
         [columns[index] for index in kept],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from taskbank.cli.output import print_json
+from taskbank.cli.output import echo, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options, pairs
 from taskbank.cli.text_table import print_table
 
@@ -150,7 +150,7 @@ def _print(settings: Settings, report: Report) -> None:
         rows = [_row(result) for result in report.tasks]
         print_table(columns, rows, optional=(">examples", ">better", ">worse"))
     for finding in report.findings:
-        click.echo(f"{finding.ref or 'bank'}: {finding.check}: {finding.message}")
+        echo(f"{finding.ref or 'bank'}: {finding.check}: {finding.message}")
     if report.unrecorded:
         settings.say(f"this verification was not recorded: {report.unrecorded}")
     if report.confirmed:

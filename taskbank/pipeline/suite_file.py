@@ -27,6 +27,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from taskbank.data.hub import HUB
 from taskbank.errors import InputError
+from taskbank.runtime.regular_file import read_regular
 from taskbank.specs import TaskSpec, TrainingSpec
 
 FILES = ("train", "validation", "test")
@@ -69,6 +70,9 @@ STRINGS_AND_COMMENTS = re.compile(
     r"""|(?P<text>"(?:\\.|[^"\\\n])*"|'[^'\n]*')|(?P<comment>#[^\n]*)""",
     re.DOTALL,
 )
+MAX_BYTES = 16 * 2**20
+MAX_NESTING = 20  # brackets
+MAX_DOTS = 1000  # of keys and numbers in a line
 BRACKETS = {"[": 1, "{": 1, "]": -1, "}": -1}
 TABLE = re.compile(r"\s*\[\[?\s*([\w.\- \"']+?)\s*\]\]?\s*(#.*)?")
 KEY = re.compile(r"""\s*["']?([\w\-]+)["']?\s*(?:\.\s*["']?([\w\-]+)["']?\s*)?[.=]""")
@@ -119,11 +123,13 @@ def valid_entries(path: Path, folder: Path) -> tuple[tuple[Entry, ...], list[Pro
         InputError: if the file cannot be read or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, MAX_BYTES).decode("utf-8-sig")
+        _check_nesting(path, text)
         document = tomllib.loads(text)
     except OSError as error:
         raise InputError(f"suite {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    # An integer of thousands of digits is a ValueError, as are errors of TOML and of UTF-8.
+    except (ValueError, RecursionError) as error:
         raise InputError(f"suite {path} is not TOML: {error}") from None
     lines = _lines(text)
     problems = list(_problems(document, lines))
@@ -137,6 +143,21 @@ def valid_entries(path: Path, folder: Path) -> tuple[tuple[Entry, ...], list[Pro
                 Entry(task["name"], _line(lines, number), _resolve_paths(values, folder))
             )
     return tuple(entries), problems
+
+
+def _check_nesting(path: Path, text: str) -> None:
+    """Raise if brackets or dotted keys are nested more deeply than in any suite."""
+    depth = 0
+    plain = STRINGS_AND_COMMENTS.sub(lambda match: "\n" * match[0].count("\n"), text)
+    for number, line in enumerate(plain.split("\n"), start=1):
+        for sign in line:
+            depth += BRACKETS.get(sign, 0)
+            if depth > MAX_NESTING:
+                raise InputError(
+                    f"suite {path}, line {number}: brackets are nested more than {MAX_NESTING} deep"
+                )
+        if line.count(".") > MAX_DOTS:
+            raise InputError(f"suite {path}, line {number}: it has more than {MAX_DOTS} dots")
 
 
 def _lines(text: str) -> dict[tuple[Any, ...], int]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.operators import OPERATIONS
+from taskbank.bank.records import AdapterRecord
 from taskbank.errors import InputError, NotFoundError
 from taskbank.promotion.diff import Diff, diff
 
@@ -57,6 +58,7 @@ def unmet_requirements(
     for text, difference in parsed:
         if difference is None:
             bank.check_query(text)  # raises before anything is compared
+            bank.check_query(_of_version(record, text))
         else:
             _parse_number(text, difference[3])
     unmet: list[str] = []
@@ -67,8 +69,7 @@ def unmet_requirements(
             change = diff(bank, current, record.ref, backbone=backbone, device=device)
     for text, difference in parsed:
         if difference is None:
-            query = f"task = '{record.task}' and version = {record.version} and ({text})"
-            if not bank.query(query, retired=True):
+            if not bank.query(_of_version(record, text), retired=True):
                 unmet.append(f"{record.ref} does not meet {text}")
         elif change is not None:
             value = DIFF_VALUES[difference[1].lower()](change)
@@ -79,6 +80,11 @@ def unmet_requirements(
                     f"{value:g} on {change.examples:,} examples of split {change.split!r}"
                 )
     return unmet
+
+
+def _of_version(record: AdapterRecord, condition: str) -> str:
+    """Return a query for a version if it meets a condition."""
+    return f"task = '{record.task}' and version = {record.version} and ({condition})"
 
 
 def _parse_number(text: str, number: str) -> float:

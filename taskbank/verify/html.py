@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from taskbank.runtime.files import write_file
+from taskbank.runtime.visible_text import visible
 from taskbank.verify.junit import FAILING_STATUSES
 from taskbank.verify.report import Report, Status
 
@@ -45,7 +46,8 @@ def write_html(
     counter = Counter(task.status for task in report.tasks)
     counts = {status: counter[status] for status in get_args(Status) if counter[status]}
     template = resources.files("taskbank.verify").joinpath("page.html").read_text("utf-8")
-    page = Environment(autoescape=True, trim_blocks=True).from_string(template)
+    environment = Environment(autoescape=True, trim_blocks=True, finalize=_visible)
+    page = environment.from_string(template)
     text = page.render(
         report=report,
         headline=_headline(report),
@@ -57,6 +59,10 @@ def write_html(
         },
     )
     write_file(path, text.encode())
+
+
+def _visible(value: object) -> object:
+    return visible(value) if isinstance(value, str) else value
 
 
 def _headline(report: Report) -> str:

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from taskbank.runtime.files import write_file
+from taskbank.runtime.visible_text import visible
 from taskbank.verify.report import Finding, Report
 
 FAILING_STATUSES = ("regressed", "unstable", "damaged", "unverifiable")
@@ -25,11 +26,11 @@ def write_junit(report: Report, path: Path) -> None:
         cases.append((task.ref, own))
     unchecked = {task.ref for task in report.tasks if task.status == "unchecked"}
     for name, findings in cases:
-        case = ET.SubElement(suite, "testcase", classname="taskbank", name=name)
+        case = ET.SubElement(suite, "testcase", classname="taskbank", name=_xml_text(name))
         if name in unchecked:
             ET.SubElement(case, "skipped", message="the verification was interrupted before")
         for finding in findings:
-            failure = ET.SubElement(case, "failure", type=finding.check)
+            failure = ET.SubElement(case, "failure", type=_xml_text(finding.check))
             failure.set("message", _xml_text(finding.message))
     if report.interrupted is not None:
         error = ET.SubElement(suite[0], "error", type="interrupted")
@@ -44,7 +45,5 @@ def write_junit(report: Report, path: Path) -> None:
 
 
 def _xml_text(text: str) -> str:
-    # XML forbids control characters, even escaped ones.
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+    # XML forbids control characters, even escaped ones, and two characters that are none.
+    return visible(text).replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,35 @@ def test_a_suite_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="is not TOML"):
         read_suite(tmp_path / "x.toml", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"x = " + b"[" * 100_000 + b"]" * 100_000, "line 1: brackets are nested more than 20"),
+        (b"\n\nx = " + b"{a = " * 100_000, "line 3: brackets are nested more than 20 deep"),
+        (b"\n" + b"a." * 50_000 + b"a = 1", "line 2: it has more than 1000 dots"),
+        (b"[a" + b".a" * 50_000 + b"]", "line 1: it has more than 1000 dots"),
+        (b'[[task]]\nname = "a"\nrows = ' + b"9" * 5000, "is not TOML"),
+        (b"\xff", "is not TOML"),
+    ],
+)
+def test_a_file_that_no_parser_should_follow_is_refused(
+    tmp_path: Path, content: bytes, says: str
+) -> None:
+    """Endless nesting and numbers are one error with the line, and not a failure of the parser."""
+    path = tmp_path / "suite.toml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=says):
+        read_suite(path, tmp_path)
+
+
+def test_what_is_no_file_is_refused_and_a_byte_order_mark_is_not(tmp_path: Path) -> None:
+    """A pipe and a device are not waited for; what Windows editors put first is left out."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_suite(path, tmp_path)
+    path = tmp_path / "suite.toml"
+    path.write_bytes(b'\xef\xbb\xbf[[task]]\nname = "a"\ntrain = "b.csv"')
+    assert [entry.name for entry in read_suite(path, tmp_path)] == ["a"]

@@ -200,3 +200,13 @@ def test_an_unstable_adapter_needs_attention(tmp_path: Path) -> None:
     failures = ET.parse(tmp_path / "a.xml").getroot().iter("failure")
     assert [failure.get("type") for failure in failures] == ["unstable"]
     assert unstable.to_json()["tasks"][0]["status"] == "unstable"
+
+
+def test_the_page_shows_control_and_direction_characters_as_escapes(tmp_path: Path) -> None:
+    """A text that would be shown in another order, or that a terminal obeys, is seen as it is."""
+    given = report()
+    finding = replace(given.findings[0], message="a\x1b[31mb\u202ec")
+    write_html(replace(given, findings=(finding,)), tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert r"a\x1b[31mb\u202ec" in text
+    assert all(sign.isprintable() or sign in "\n\t" for sign in text)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 from taskbank.verify.junit import write_junit
-from taskbank.verify.report import Report
+from taskbank.verify.report import Finding, Report
 from tests.helpers.reports import report
 
 
@@ -34,3 +35,15 @@ def test_junit_has_a_case_an_adapter(tmp_path: Path) -> None:
         "urgency@1": 0,
     }
     assert (suite.get("tests"), suite.get("failures")) == ("6", "3")
+
+
+def test_characters_that_xml_forbids_are_escaped(tmp_path: Path) -> None:
+    """The file is XML whatever names, checks and messages hold, and says which character it was."""
+    hostile = "a\x00b\x1b[31mc\u202ed\ufffe\udcff\x9b"
+    given = report()
+    finding = Finding(None, None, hostile, hostile)
+    write_junit(replace(given, findings=(finding,)), tmp_path / "junit.xml")
+    text = (tmp_path / "junit.xml").read_text()
+    assert all(sign.isprintable() or sign == "\n" for sign in text)
+    (failure,) = (case[0] for case in ET.fromstring(text) if case.get("name") == "bank")
+    assert failure.get("message") == r"a\x00b\x1b[31mc\u202ed\ufffe\udcff\x9b"

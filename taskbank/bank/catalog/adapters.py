@@ -38,7 +38,7 @@ from taskbank.bank.records import (
     MetricRecord,
     SplitRecord,
 )
-from taskbank.checks import check_name
+from taskbank.checks import check_name, check_text
 from taskbank.digests import Json, digest_bytes
 from taskbank.errors import ConflictError, DamagedError, NotFoundError
 from taskbank.runtime.clock import now
@@ -180,9 +180,10 @@ def resolve(connection: Connection, ref: str) -> tuple[str, int]:
     """Return the task name and version that a reference stands for.
 
     Raises:
+        InputError: if the reference has characters that no database holds.
         NotFoundError: if the task, version or alias does not exist.
     """
-    name, at, which = ref.partition("@")
+    name, at, which = check_text(ref, "reference").partition("@")
     task_id = connection.execute(select(TaskRow.id).where(TaskRow.name == name)).scalar()
     if task_id is None:
         raise NotFoundError(f"the bank has no task {name!r}: run taskbank list to see its tasks")

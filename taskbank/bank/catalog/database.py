@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from taskbank.bank.catalog.chain import Changes, append_entries
 from taskbank.bank.catalog.column_types import WrongTypeError
@@ -270,7 +270,8 @@ def translate_errors(engine: Engine) -> Iterator[None]:
 
     Raises:
         DamagedError: if the database reports a malformed file, or a value cannot be decoded.
-        InputError: if a file cannot be opened.
+        InputError: if a file cannot be opened, or if a given value is no text or number of the
+            database.
         NotWritableError: if the bank is read-only, or another process keeps it locked.
         UnreachableError: if the server cannot be reached, or the connection was lost.
         ResourceError: if memory or disk space ran out, or the disk failed.
@@ -284,6 +285,9 @@ def translate_errors(engine: Engine) -> Iterator[None]:
         raise DamagedError(
             f"the bank {name} contains an unreadable value ({error}): {FIND_DAMAGE}"
         ) from None
+    except (UnicodeEncodeError, OverflowError, DataError) as error:
+        reason = url.hide_secrets(str(getattr(error, "orig", error)).partition("\n")[0])
+        raise InputError(f"the bank {name} cannot hold a given value ({reason})") from None
     except (DBAPIError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         reason = url.hide_secrets(str(cause).strip().partition("\n")[0])

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from lark import Lark, Token, Transformer, v_args
+from lark import Lark, Token, Transformer, Tree, v_args
 from lark.exceptions import UnexpectedInput, VisitError
 from sqlalchemy import (
     BigInteger,
@@ -29,9 +29,11 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.sql.elements import Grouping
 
 from taskbank.bank.catalog.tables import AdapterRow, BackboneRow, MetricRow, TagRow, TaskRow
 from taskbank.bank.operators import OPERATIONS
+from taskbank.checks import check_text
 from taskbank.errors import InputError
 
 GRAMMAR = r"""
@@ -74,6 +76,8 @@ FIELDS: dict[str, Any] = {
 NUMBERS = ("version", "score", "parameters", "bytes")
 GROUPS = ("metric", "tag", "training", "options")
 MAX_LENGTH = 10_000
+MAX_NESTING = 20  # SQLite's parser has room for a little more
+MAX_FLAT = 30  # conditions in one group
 
 Predicate = Callable[[Any], Any]  # maps a column to a condition on it
 
@@ -93,8 +97,11 @@ def compile_query(query: str, dialect: str) -> ColumnElement[bool]:
             f"the query has {len(query):,} characters, more than the maximum of "
             f"{MAX_LENGTH:,}: shorten it"
         )
+    check_text(query, "query")
     try:
-        condition: ColumnElement[bool] = _ToSql(dialect).transform(_parser().parse(query))
+        tree = _parser().parse(query)
+        _check_nesting(tree)
+        condition: ColumnElement[bool] = _ToSql(dialect).transform(tree)
     except UnexpectedInput as error:
         where = " " * max(0, error.column - 1) + "^" if error.column > 0 else ""
         raise InputError(
@@ -105,14 +112,42 @@ def compile_query(query: str, dialect: str) -> ColumnElement[bool]:
         ) from None
     except VisitError as error:
         raise error.orig_exc from None
-    except RecursionError:
-        raise InputError("the query is nested too deeply: use fewer parentheses") from None
     return condition
 
 
 @cache
 def _parser() -> Lark:
-    return Lark(GRAMMAR, parser="lalr")
+    return Lark(GRAMMAR, parser="lalr", propagate_positions=True)
+
+
+def _check_nesting(tree: Tree[Token]) -> None:
+    """Raise if parentheses and `not` are nested more deeply than every database can read."""
+    pending = [(tree, 0)]
+    while pending:
+        node, depth = pending.pop()
+        if depth > MAX_NESTING:
+            raise InputError(
+                f"the query is nested too deeply at character {node.meta.column}: parentheses and "
+                f"not may be {MAX_NESTING} deep, so write it with fewer"
+            )
+        # Every pair of parentheses holds one `any_of`, and the whole query is one.
+        below = depth + (node.data in ("any_of", "negation"))
+        pending += [(child, below) for child in node.children if isinstance(child, Tree)]
+
+
+def _joined(join: Callable[..., Any], terms: Sequence[Any]) -> Any:
+    """Join conditions; many become a tree, as databases limit the depth of a flat list."""
+    if len(terms) <= MAX_FLAT:
+        return join(*terms)
+    groups = [terms[start : start + MAX_FLAT] for start in range(0, len(terms), MAX_FLAT)]
+    return _joined(join, [_Parentheses(join(*group)) for group in groups])
+
+
+class _Parentheses(Grouping[bool]):
+    """A condition in parentheses; without an operator it is not merged into a list around it."""
+
+    inherit_cache = True
+    operator = None
 
 
 @v_args(inline=True)
@@ -124,10 +159,10 @@ class _ToSql(Transformer[Token, Any]):
         self.dialect = dialect
 
     def any_of(self, *terms: Any) -> Any:
-        return or_(*terms)
+        return _joined(or_, terms)
 
     def all_of(self, *terms: Any) -> Any:
-        return and_(*terms)
+        return _joined(and_, terms)
 
     def negation(self, term: Any) -> Any:
         return not_(term)
