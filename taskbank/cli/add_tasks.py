@@ -71,7 +71,7 @@ def _print(settings: Settings, report: SuiteReport) -> None:
         )
         for outcome in report.outcomes:
             for remark in outcome.remarks:
-                click.echo(f"{outcome.name}: {remark}", err=True)
+                echo(f"{outcome.name}: {remark}", err=True)
     failed = [outcome for outcome in report.outcomes if outcome.status == "failed"]
     for outcome in failed:
         echo(f"failed: {outcome.name}: {outcome.problem}", err=True)

@@ -163,7 +163,7 @@ def _say_truncated(
     for record, predictions in zip(records.values(), answers, strict=True):
         count = sum(prediction.truncated for prediction in predictions)
         if count:
-            click.echo(
+            echo(
                 f"truncated: {count:,} of {len(predictions):,} inputs of {record.ref} have more "
                 f"than its {record.training['max_length']:,} tokens, and the rest was not read",
                 err=True,

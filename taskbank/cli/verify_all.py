@@ -168,7 +168,7 @@ def _print(settings: Settings, report: Report) -> None:
             "time in 20"
         )
     if report.interrupted:
-        click.echo(f"interrupted: {report.interrupted}", err=True)
+        echo(f"interrupted: {report.interrupted}", err=True)
         settings.say(
             f"{report.checked} of {len(report.tasks)} adapters were checked before: "
             f"{len(report.findings) or 'no'} findings; the same command with --resume continues"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import taskbank
 from taskbank.bank.bank import Bank
 from taskbank.cli.main import run
 from taskbank.cli.output import echo, print_fields, print_json
@@ -120,3 +121,10 @@ def test_arguments_that_nothing_can_hold_are_refused(hostile: Bank, arguments: l
     """Bytes that are not UTF-8, endless numbers and deep nesting are invalid input."""
     assert run(["--bank", hostile.url, *arguments]) == 2
     hostile.close()
+
+
+def test_every_command_prints_through_the_same_function() -> None:
+    """Only this module, and the shell script of `completion`, print text as it is."""
+    folder = Path(taskbank.__file__).parent / "cli"
+    printing = {path.stem for path in folder.glob("*.py") if "click.echo(" in path.read_text()}
+    assert printing == {"output", "completion"}
