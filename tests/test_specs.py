@@ -63,7 +63,7 @@ def test_training_fields_and_shortcuts_may_stand_beside_the_fields_of_a_task() -
         ({"training": {"speed": 9}}, "training has no field 'speed': it has epochs, learning_rate"),
         ({"training": {"epochs": 0}}, "epochs is 0: it must be a whole number from 1"),
         ({"epochs": 0}, "epochs is 0: it must be a whole number from 1"),
-        ({"rows": 1}, "rows is 1: it must be at least 2"),
+        ({"rows": 1}, "rows is 1: it must be a whole number from 2"),
         ({"epoch": 3}, "a task has no field 'epoch': it has name, train, validation"),
     ],
 )
