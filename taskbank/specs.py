@@ -222,6 +222,8 @@ class TaskSpec:
             trained on all rows.
         label_names: names of the classes, in order, if the data has whole numbers from 0 for them:
             names with commas between them, or a text file with one name per line.
+        merge_labels: count labels that differ only in letter case, or are the same number, as the
+            most common of them.
         rows: number of training rows to use, sampled with stratification; by default all.
         metric: metric that selects the best trial and is verified later; by default the kind's own
             metric.
@@ -254,6 +256,7 @@ class TaskSpec:
     columns: str | None = None
     folds: int | None = None
     label_names: str | Sequence[str] | None = None
+    merge_labels: bool = False
     rows: int | None = None
     metric: str | None = None
     positive: str | None = None

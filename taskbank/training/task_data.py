@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from taskbank.data.alike_labels import check_alike
 from taskbank.data.equal_inputs import equal_inputs
 from taskbank.data.examples import Examples
 from taskbank.data.fields import CLASS_TYPES
@@ -116,7 +117,8 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
             label_names=names,
         )
 
-    given = {role: read(role) for role in ROLES if sources[role] is not None}
+    read_in = {role: read(role) for role in ROLES if sources[role] is not None}
+    given = check_alike(read_in, kind.label, merge=spec.merge_labels)
     train, validation, test = (given.get(role) for role in ROLES)
     assert train is not None  # noqa: S101 - a specification has training data
     definition = kind.define(train.columns, train.origin, requested)
