@@ -97,6 +97,8 @@ def main() -> int:
             place.number = number
             name = list(commands())[number // len(places) % len(commands())]
             _attack(name, place, durations[name], generator, outcomes)
+    except KeyboardInterrupt:
+        print("stopped early")
     finally:
         if server is not None:
             server.close()
