@@ -20,6 +20,13 @@ from taskbank.bank.catalog.rows import (
     insert_row,
     table_of,
 )
+from taskbank.bank.catalog.scored_splits import NAME as SCORED_SPLITS
+from taskbank.bank.catalog.scored_splits import (
+    add_scored_split,
+    insert_split,
+    scored_metrics,
+    scored_rows,
+)
 from taskbank.bank.catalog.seals import children_damage, contents, row_damage
 from taskbank.bank.catalog.tables import (
     CHILDREN,
@@ -28,7 +35,6 @@ from taskbank.bank.catalog.tables import (
     BackboneRow,
     Base,
     RetirementRow,
-    SplitRow,
     TaskRow,
 )
 from taskbank.bank.new_records import NewAdapter
@@ -63,10 +69,13 @@ def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -
         connection, AdapterRow, adapter_values(new, task_id, version, backbone_id, children)
     )
     for split in new.splits:
-        _insert_split(connection, digest_bytes(split.examples), split.rows, len(split.examples))
+        insert_split(connection, split.examples, split.rows)
     inserted = insert_children(connection, AdapterRow, {adapter_id: children}, CHILDREN)
+    for further in new.scored:
+        add_scored_split(connection, adapter_id, further)
+    scored = scored_rows(connection, [adapter_id]) if new.scored else {}
     query = _adapters_query().where(AdapterRow.id == adapter_id)
-    return _adapter_record(connection.execute(query).mappings().one(), inserted, {})
+    return _adapter_record(connection.execute(query).mappings().one(), inserted, scored, {})
 
 
 def _insert_task(connection: Connection, name: str, kind: str, *, new_version: bool) -> int:
@@ -78,11 +87,6 @@ def _insert_task(connection: Connection, name: str, kind: str, *, new_version: b
         found = connection.execute(query).scalar_one()
         check_can_add(name, kind, found, new_version=new_version)
     return task_id
-
-
-def _insert_split(connection: Connection, digest: str, rows: int, size: int) -> None:
-    values = {"digest": digest, "rows": rows, "bytes": size, "created_at": now()}
-    insert_once(connection, SplitRow, "digest", values)
 
 
 def kind_of(connection: Connection, task: str) -> str | None:
@@ -115,8 +119,9 @@ def read_adapters(
     rows = connection.execute(query).mappings().all()
     ids = [row["id"] for row in rows]
     children = child_rows(connection, ids)
+    scored = scored_rows(connection, ids)
     accepted = _accepted_references(connection, ids)
-    records = [_adapter_record(row, children, accepted) for row in rows]
+    records = [_adapter_record(row, children, scored, accepted) for row in rows]
     return Records(records if newest is None else reversed(records))
 
 
@@ -172,6 +177,8 @@ def _check_seals(connection: Connection, wanted: ColumnElement[bool]) -> None:
         if model is AdapterRow and damage is None:
             children = child_rows(connection, [adapter_id])
             damage = next(iter(children_damage(row, children)), None)
+            for scored in scored_rows(connection, [adapter_id])[adapter_id]:
+                damage = damage or row_damage(SCORED_SPLITS, scored)
         if damage:
             raise DamagedError(f"{damage}: restore the bank from a copy, then run verify-all")
 
@@ -219,9 +226,11 @@ def resolve(connection: Connection, ref: str) -> tuple[str, int]:
 def _adapter_record(
     row: Mapping[Any, Any],
     children: Children,
+    scored: Mapping[int, list[Mapping[str, Any]]],
     accepted: Mapping[tuple[int, str], tuple[str, int]],
 ) -> AdapterRecord:
     own = row["id"]
+    further = scored.get(own, [])
     return AdapterRecord(
         task=row["task"],
         version=row["version"],
@@ -244,10 +253,11 @@ def _adapter_record(
         metrics=tuple(
             MetricRecord(m["split"], m["name"], m["value"], m["standard_error"], m["count"])
             for m in children["metrics"].get(own, [])
-        ),
+        )
+        + tuple(metric for split in further for metric in scored_metrics(split)),
         splits=tuple(
             _split_record(p, accepted.get((own, p["split"])))
-            for p in children["predictions"].get(own, [])
+            for p in (*children["predictions"].get(own, []), *further)
         ),
         retired=row["retirement"] is not None,
         id=own,
@@ -370,6 +380,7 @@ def _split_record(row: Mapping[str, Any], accepted: tuple[str, int] | None) -> S
         reference,
         tuple(row["canary"] or ()),
         verification,
+        row.get("scored_at"),
     )
 
 
