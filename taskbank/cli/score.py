@@ -14,6 +14,7 @@ from taskbank.cli.metric_fields import (
 )
 from taskbank.cli.output import print_fields, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
+from taskbank.cli.spec_options import style_options
 from taskbank.runtime.startup import collection_paused
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--text", metavar="COL", help="Column of the texts.  [default: by kind]")
 @click.option("--text-pair", metavar="COL", help="Column of the second texts.  [default: by kind]")
 @click.option("--label", metavar="COL", help="Column of the labels.  [default: by kind]")
+@style_options
 @click.option(
     "--record",
     metavar="SPLIT",
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def score(
     settings: Settings,
+    /,
     ref: str,
     data: str,
     text: str | None,
@@ -48,6 +51,7 @@ def score(
     record: str | None,
     backbone: str | None,
     device: str | None,
+    **style: str | None,
 ) -> None:
     """Score an adapter on newly labelled data, and compare it with its recorded score.
 
@@ -55,6 +59,7 @@ def score(
     """
     with collection_paused():
         from taskbank.bank.open import open_bank
+        from taskbank.data.style import Style
         from taskbank.pipeline.score import score as score_adapter
 
     with open_bank(settings.bank) as bank:
@@ -65,6 +70,7 @@ def score(
             text=text,
             text_pair=text_pair,
             label=label,
+            style=Style(**style),
             record=record,
             backbone=backbone,
             device=device,

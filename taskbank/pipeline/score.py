@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors.numpy import save as save_arrays
@@ -15,6 +15,7 @@ from taskbank.bank.new_records import NewScoredSplit, NewSplit
 from taskbank.bank.records import AdapterRecord, MetricRecord
 from taskbank.data.examples import Examples
 from taskbank.data.sources import read_examples
+from taskbank.data.style import Style
 from taskbank.digests import Json, canonical_json
 from taskbank.errors import DamagedError
 from taskbank.kinds.canaries import choose_canaries
@@ -92,11 +93,12 @@ class Scored:
 def score(
     bank: Bank,
     ref: str,
-    data: str,
+    data: Any,
     *,
     text: str | None = None,
     text_pair: str | None = None,
     label: str | None = None,
+    style: Style | None = None,
     record: str | None = None,
     backbone: str | None = None,
     device: str | None = None,
@@ -110,6 +112,7 @@ def score(
         text: column of the first text of an input.
         text_pair: column of the second text of an input.
         label: column of the label.
+        style: what is said about how files are written; None means that the files show it.
         record: name of the split under which the data and the predictions are recorded, to be
             verified with the adapter from then on; None records nothing.
         backbone: source to load the backbone from; None means the recorded source.
@@ -133,6 +136,7 @@ def score(
         text=text,
         text_pair=text_pair,
         label_column=label,
+        style=style,
     )
     kind.check(examples.columns, adapter.definition, examples.origin)
     predictions = _predict(bank, adapter, kind, examples, backbone, device)
