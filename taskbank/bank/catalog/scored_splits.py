@@ -87,7 +87,7 @@ def insert_split(connection: Connection, examples: bytes, rows: int) -> str:
 
 def scored_rows(
     connection: Connection, adapters: Sequence[int]
-) -> dict[int, list[Mapping[str, Any]]]:
+) -> Mapping[int, list[Mapping[str, Any]]]:
     """Return the rows of the further splits of some adapters, by the adapter's id."""
     return child_rows(connection, adapters, {NAME: (ScoredSplitRow, "adapter_id")})[NAME]
 
