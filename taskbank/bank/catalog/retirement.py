@@ -124,6 +124,7 @@ def digests_recorded(connection: Connection) -> set[str]:
         AdapterRow.digest,
         PredictionRow.digest,
         SplitRow.digest,
+        ScoredSplitRow.digest,
         ObservationRow.digest,
         AcceptanceRow.digest,
         TrialRow.digest,
