@@ -12,7 +12,7 @@ from taskbank.cli.metric_fields import (
     metric_text,
     print_classes,
 )
-from taskbank.cli.output import print_fields, print_json
+from taskbank.cli.output import echo, print_fields, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.cli.spec_options import style_options
 from taskbank.runtime.startup import collection_paused
@@ -80,7 +80,7 @@ def score(
     else:
         _print(scored)
     if scored.trained_on:
-        click.echo(
+        echo(
             f"warning: {scored.ref} was trained on {scored.origin}, so this score says nothing "
             "about new data",
             err=True,

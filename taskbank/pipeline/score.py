@@ -184,7 +184,7 @@ def _predict(
     backbone: str | None,
     device: str | None,
 ) -> np.ndarray:
-    loaded = load_recorded_backbone(bank.backbone(adapter.backbone), backbone, device)
+    loaded = load_recorded_backbone(bank, bank.backbone(adapter.backbone), backbone, device)
     encoded = encode_for(adapter, loaded, examples.columns)
     model = load_model(bank, adapter, loaded)
     predictions = predict_examples(model, kind, add_trunk_states(model, encoded, stored=False))
