@@ -42,8 +42,8 @@ from taskbank.model.load import check_backbone
 # What tells about the origin, or is free text or free data: a legal value of it is taken.
 FREE = (
     "description", "tags", "environment", "course", "request", "retired", "version", "created_at",
-    "task", "origin", "reference", "canary", "accepted", "spec", "model_type", "standard_error", "layers",
-    "training",
+    "task", "origin", "reference", "canary", "accepted", "spec", "model_type",
+    "standard_error", "layers", "training",
 )  # fmt: skip
 RAW = "\N{SNOWMAN}raw:"  # marks a value that is written into the JSON as it is
 VALUES: tuple[Any, ...] = (
