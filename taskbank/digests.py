@@ -9,6 +9,9 @@ from typing import Any
 
 Json = Any  # what json.loads returns: None, bool, int, float, str, list, dict
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
 
 
 def canonical_json(value: Json) -> str:
@@ -17,9 +20,7 @@ def canonical_json(value: Json) -> str:
     Raises:
         ValueError: if the value contains NaN or infinity, which JSON cannot represent.
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return _ENCODER.encode(value)
 
 
 def digest_bytes(data: bytes | memoryview) -> str:

@@ -28,6 +28,7 @@ from taskbank.bank.catalog.database import (
     prepare_sqlite,
     write_transaction,
 )
+from taskbank.bank.catalog.grants import grant
 from taskbank.bank.catalog.revision import check_revision, existing_revision, revision_of
 from taskbank.bank.catalog.tables import SCHEMA_REVISION as SCHEMA_REVISION
 from taskbank.bank.catalog.tables import SCHEMA_REVISIONS, BankRow
@@ -135,6 +136,24 @@ def upgrade_bank(url: str | os.PathLike[str]) -> str:
             upgrade(connection)
             begin_chain(connection)
     return before
+
+
+def grant_role(url: str | os.PathLike[str], role: str) -> None:
+    """Let a PostgreSQL role do normal work with a bank, and nothing that changes or deletes rows.
+
+    Args:
+        url: the bank's URL, with the owner of its tables as the user.
+        role: the name of an existing role.
+
+    Raises:
+        NotFoundError: if there is no bank at the URL.
+        InputError: if the bank is not on PostgreSQL, the role does not exist, or the role has
+            rights that cannot be taken from it here.
+    """
+    with open_engine(url) as engine:
+        check_revision(engine)
+        with write_transaction(engine) as connection:
+            grant(connection, role)
 
 
 def _create(engine: Engine, blobs: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from taskbank.checks import LARGEST
+from taskbank.cli.head import current_head, say_head
 from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 
@@ -31,7 +32,8 @@ def accept(settings: Settings, ref: str, verification: int, reason: str) -> None
     with open_bank(settings.bank) as bank:
         record = bank.accept(ref, verification, reason)
     if settings.json:
-        print_json(record.to_json())
+        print_json(record.to_json() | {"head": current_head(settings)})
     settings.say(
         f"{record.ref} is now compared with the predictions of verification {verification}"
     )
+    say_head(settings)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taskbank import plugins
+from taskbank.cli.head import current_head, say_head
 from taskbank.cli.metric_fields import evidence_fields, metric_fields, metrics_json
 from taskbank.cli.output import echo, print_fields, print_findings, print_json, size
 from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
@@ -79,9 +80,10 @@ def add_task(
         progress=settings.progress,
     )
     if settings.json:
-        print_json(as_json(added))
+        print_json(as_json(added) | {"head": current_head(settings)})
     elif not settings.quiet:
         _print(added)
+        say_head(settings)
     if added.trial.status == "collapsed":
         held_out = "the folds" if added.trial.course.get("folds") else "validation"
         echo(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from taskbank.cli.head import current_head, say_head
 from taskbank.cli.output import echo, print_findings, print_json
 from taskbank.cli.settings import Settings, data_options, verify_option
 from taskbank.cli.text_table import print_table
@@ -47,9 +48,10 @@ def add_tasks(settings: Settings, /, suite: Path, **options: Any) -> int:
 
     report = add(settings.bank, suite, progress=settings.progress, **options)
     if settings.json:
-        print_json(report.to_json())
+        print_json(report.to_json() | {"head": current_head(settings)})
     else:
         _print(settings, report)
+        say_head(settings)
     return report.exit_code
 
 

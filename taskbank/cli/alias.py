@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from taskbank.cli.head import current_head, say_head
 from taskbank.cli.output import echo, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.cli.text_table import print_table
@@ -67,7 +68,8 @@ def alias(
             raise InputError("name the alias to remove: taskbank alias NAME ALIAS --drop")
         history = [step for step in bank.aliases(name) if alias in (None, step.alias)]
     if settings.json:
-        print_json([vars(step) for step in history])
+        steps = [vars(step) for step in history]
+        print_json({"history": steps, "head": current_head(settings)})
     elif not history:
         settings.say(f"task {name!r} has no aliases")
     else:
@@ -82,4 +84,6 @@ def alias(
                 for step in history
             ],
         )
+    if alias is not None:
+        say_head(settings)
     return 0

@@ -13,15 +13,16 @@ from taskbank.cli.settings import Settings, complete_task, data_options
 @click.command()
 @click.argument("ref", metavar="NAME", shell_complete=complete_task)
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to create.")
+@click.option("--key", type=click.Path(path_type=Path), help="SSH key to sign the export with.")
 @data_options
 @click.pass_obj
-def export(settings: Settings, ref: str, output: Path) -> None:
+def export(settings: Settings, ref: str, output: Path, key: Path | None) -> None:
     """Write an adapter, with the evidence that verifies it, as safetensors and JSON."""
     from taskbank.bank.open import open_bank
     from taskbank.interchange.export_folder import export_adapter
 
     with open_bank(settings.bank) as bank:
-        record = export_adapter(bank, ref, output)
+        record = export_adapter(bank, ref, output, key=key)
     if settings.json:
         print_json(record.summary() | {"folder": str(output)})
     else:

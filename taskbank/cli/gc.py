@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from taskbank.cli.head import current_head, say_head
 from taskbank.cli.output import print_json, size
 from taskbank.cli.settings import Settings, data_options
 
@@ -37,7 +38,7 @@ def gc(settings: Settings, confirm: bool, strays: bool) -> None:
         garbage = bank.gc(confirm=confirm, strays=strays)
         place = bank.blobs_url
     if settings.json:
-        print_json({"confirmed": confirm, **vars(garbage)})
+        print_json({"confirmed": confirm, **vars(garbage), "head": current_head(settings)})
         return
     verb = "destroyed" if confirm else "would destroy"
     settings.say(
@@ -47,6 +48,8 @@ def gc(settings: Settings, confirm: bool, strays: bool) -> None:
     )
     for remark in _remarks(garbage, place):
         settings.say(remark)
+    if confirm:
+        say_head(settings)
 
 
 def _remarks(garbage: Garbage, place: str) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from taskbank.cli.head import current_head, say_head
 from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, data_options
 
@@ -19,18 +21,22 @@ from taskbank.cli.settings import Settings, data_options
     metavar="SPEC",
     help="Your copy of the backbone, if the bank does not know it or it was moved.",
 )
+@click.option(
+    "--signer",
+    type=click.Path(path_type=Path),
+    help="Public SSH key whose owner must have signed the export.",
+)
 @data_options
 @click.pass_obj
-def import_(
-    settings: Settings, folder: Path, name: str | None, new_version: bool, backbone: str | None
-) -> None:
+def import_(settings: Settings, /, folder: Path, **options: Any) -> None:
     """Add an exported adapter to the bank after checking every byte."""
     from taskbank.bank.open import open_bank
     from taskbank.interchange.export_folder import import_adapter
 
     with open_bank(settings.bank) as bank:
-        record = import_adapter(bank, folder, name=name, new_version=new_version, backbone=backbone)
+        record = import_adapter(bank, folder, **options)
     if settings.json:
-        print_json(record.summary())
+        print_json(record.summary() | {"head": current_head(settings)})
     else:
         settings.say(f"imported {record.ref}; taskbank verify-all --task {record.ref} verifies it")
+        say_head(settings)

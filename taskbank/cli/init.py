@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from taskbank.cli.head import current_head
 from taskbank.cli.output import print_fields, print_json
 from taskbank.cli.settings import Settings, data_options
 from taskbank.runtime.startup import collection_paused
@@ -41,6 +42,7 @@ def init(settings: Settings, backbone: str, blobs: str | None) -> None:
         "max_length": identity.max_length,
         "pooling": identity.pooling,
     }
+    fields["head"] = current_head(settings)
     if settings.json:
         print_json(fields)
     elif not settings.quiet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from taskbank.cli.head import current_head, say_head
 from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.errors import InputError
@@ -25,6 +26,8 @@ def remove(settings: Settings, ref: str) -> None:
     with open_bank(settings.bank) as bank:
         record = bank.remove(ref)
     if settings.json:
-        print_json({"task": record.task, "version": record.version, "retired": True})
+        retired = {"task": record.task, "version": record.version, "retired": True}
+        print_json(retired | {"head": current_head(settings)})
     else:
         settings.say(f"{record.ref} is retired; taskbank gc shows what gc --confirm would destroy")
+        say_head(settings)

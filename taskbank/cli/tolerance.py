@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from taskbank.cli.head import current_head, say_head
 from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.cli.text_table import print_table
@@ -42,10 +43,12 @@ def tolerance(settings: Settings, task: str | None, drop: float | None, remove: 
             bank.aliases(task)  # raises if there is no such task
             tolerances = {name: drop for name, drop in tolerances.items() if name == task}
     if settings.json:
-        print_json(tolerances)
+        print_json({"tolerances": tolerances, "head": current_head(settings)})
     elif tolerances:
         print_table(("task", ">drop"), sorted(tolerances.items()))
     elif task is not None:
         settings.say(f"{task} has no tolerance of its own")
     else:
         settings.say("no task has a tolerance of its own")
+    if drop is not None or remove:
+        say_head(settings)

@@ -12,6 +12,7 @@ import click
 from taskbank.cli.output import echo, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options, pairs
 from taskbank.cli.text_table import print_table
+from taskbank.errors import InputError
 
 if TYPE_CHECKING:
     from taskbank.bank.bank import Bank
@@ -49,6 +50,17 @@ if TYPE_CHECKING:
     help="Treat every answer that changed as a failure, even one that rounding explains.",
 )
 @click.option(
+    "--expect",
+    metavar="HEAD",
+    help="A head that taskbank printed earlier, or a file of taskbank db sign: a finding if the "
+    "bank does not contain it.",
+)
+@click.option(
+    "--signer",
+    type=click.Path(path_type=Path),
+    help="Public SSH key whose owner must have signed the file of --expect.",
+)
+@click.option(
     "--what-if",
     "what_if",
     multiple=True,
@@ -69,6 +81,8 @@ def verify_all(
     what_if: tuple[str, ...],
     junit: Path | None,
     report: Path | None,
+    expect: str | None,
+    signer: Path | None,
     **options: Any,
 ) -> int:
     """Verify that the bytes and predictions of every stored task match the record.
@@ -83,9 +97,22 @@ def verify_all(
     for path in filter(None, (junit, report)):
         check_writable(path)
     conditions = pairs(what_if, "--what-if")
+    if signer is not None:
+        from taskbank.verify.signed_head import read_signed_head
+
+        if expect is None:
+            raise InputError("--signer needs --expect FILE, a file that taskbank db sign wrote")
+        expect = read_signed_head(Path(expect), signer)
     with open_bank(settings.bank) as bank:
         try:
-            result = verify(bank, tasks, what_if=conditions, progress=settings.progress, **options)
+            result = verify(
+                bank,
+                tasks,
+                expect=expect,
+                what_if=conditions,
+                progress=settings.progress,
+                **options,
+            )
         except KeyboardInterrupt:
             if not conditions:
                 settings.say(
@@ -174,12 +201,16 @@ def _print(settings: Settings, report: Report) -> None:
             f"{len(report.findings) or 'no'} findings; the same command with --resume continues"
         )
         return
+    if report.head is not None and report.expected is not None:
+        settings.say(f"the expected head is entry {report.expected:,} of {report.head.entries:,}")
     changed = sum(result.status == "changed" for result in report.tasks)
     settings.say(
         f"{report.checked} adapters checked ({report.level}): "
         + ("all is well" if report.ok else f"{len(report.findings)} findings")
         + (f", {changed} changed, but no worse than chance explains" if changed else "")
     )
+    if report.head is not None:
+        settings.say(f"head {report.head.digest}")
 
 
 def _row(result: TaskResult) -> tuple[object, ...]:

@@ -1,6 +1,7 @@
 """Exports an adapter as a folder of files in open formats, and imports such a folder.
 
     FOLDER/adapter.json                 the adapter's description and metadata
+    FOLDER/adapter.json.sig             its signature, if it was exported with a key
     FOLDER/weights.safetensors          adapter, LayerNorms and head
     FOLDER/SPLIT.jsonl                  the examples of each stored split
     FOLDER/SPLIT.logits.safetensors     the reference predictions for these examples
@@ -32,6 +33,7 @@ from taskbank.interchange.fit import backbone_for, check_fit
 from taskbank.interchange.untrusted import (
     DESCRIPTION,
     FORMAT,
+    SIGNATURE,
     WEIGHTS,
     exported,
     parse_adapter,
@@ -39,6 +41,7 @@ from taskbank.interchange.untrusted import (
 )
 from taskbank.kinds.canaries import choose_canaries
 from taskbank.runtime.files import write_folder
+from taskbank.runtime.signatures import sign
 from taskbank.verify.compare import metric_disagreements
 from taskbank.verify.contents import bytes_damage, split_cache
 
@@ -46,18 +49,22 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
 
-def export_adapter(bank: Bank, ref: str, folder: str | Path) -> AdapterRecord:
+def export_adapter(
+    bank: Bank, ref: str, folder: str | Path, *, key: str | Path | None = None
+) -> AdapterRecord:
     """Write one adapter, with the evidence to verify it, into a new folder.
 
     Args:
         bank: an open bank.
         ref: `NAME`, `NAME@VERSION` or `NAME@ALIAS`.
         folder: the target folder, which must be empty or not exist yet.
+        key: the file of an SSH key to sign the description with, which has the digests of all
+            other files; None means no signature.
 
     Raises:
         NotFoundError: if the adapter does not exist.
         DamagedError: if stored rows or bytes differ from what was recorded.
-        InputError: if the folder is not empty or not writable.
+        InputError: if the folder is not empty or not writable, or the key cannot sign.
     """
     record = bank[ref]
     target = Path(folder)
@@ -69,7 +76,10 @@ def export_adapter(bank: Bank, ref: str, folder: str | Path) -> AdapterRecord:
     description = record.to_json() | {"format": FORMAT, "backbone": asdict(identity)}
     # The description is last, because a folder without it is not a valid export.
     text = json.dumps(exported(description), indent=2, ensure_ascii=False)
-    files[DESCRIPTION] = (text + "\n").encode()
+    described = (text + "\n").encode()
+    if key is not None:
+        files[SIGNATURE] = sign(described, Path(key))
+    files[DESCRIPTION] = described
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise InputError(f"{target} is not empty: give a folder that does not exist yet")
@@ -87,6 +97,7 @@ def import_adapter(
     name: str | None = None,
     new_version: bool = False,
     backbone: str | None = None,
+    signer: str | Path | None = None,
 ) -> AdapterRecord:
     """Add an exported adapter to a bank.
 
@@ -99,6 +110,8 @@ def import_adapter(
         name: the task's new name; None means the exported name.
         new_version: whether to add a version to an existing task.
         backbone: where to load the backbone from; needed if the bank does not know it.
+        signer: the file of the public SSH key whose owner must have signed the export; None means
+            that no signature is needed.
 
     Raises:
         InputError: if the folder is not an export, its contents are inconsistent, or the bank does
@@ -108,7 +121,7 @@ def import_adapter(
             kind.
     """
     source = Path(folder)
-    description = read_description(source / DESCRIPTION)
+    description = read_description(source / DESCRIPTION, None if signer is None else Path(signer))
     try:
         new = parse_adapter(source, description, name)
         bank.check_can_add(new.task, new.kind, new_version=new_version)
@@ -131,24 +144,19 @@ def with_canaries(new: NewAdapter) -> NewAdapter:
         new: an adapter from elsewhere, complete except for its canaries.
     """
     kind: Kind = plugins.load("kinds", new.kind)
-
-    def chosen(split: NewSplit) -> NewSplit:
+    splits = []
+    for split in new.splits:
         columns = Examples.from_bytes(split.examples, split.origin).columns
         predictions = load(split.logits)["logits"]
         rows = choose_canaries(kind, predictions, columns, new.definition)
-        return replace(split, canary=rows)
-
-    return replace(
-        new,
-        splits=tuple(chosen(split) for split in new.splits),
-        scored=tuple(replace(one, split=chosen(one.split)) for one in new.scored),
-    )
+        splits.append(replace(split, canary=rows))
+    return replace(new, splits=tuple(splits))
 
 
 def _check_contents(new: NewAdapter, kind: Kind) -> None:
     blobs = {digest_bytes(new.weights): new.weights}
     predictions = []
-    for split in new.all_splits:
+    for split in new.splits:
         blobs |= {digest_bytes(data): data for data in (split.examples, split.logits)}
         predictions.append(
             {
@@ -164,8 +172,8 @@ def _check_contents(new: NewAdapter, kind: Kind) -> None:
         "labels": new.definition.labels,
         "settings": new.definition.settings,
     }
-    splits = [split.name for split in new.all_splits]
-    measured = [(metric.split, metric.name) for metric in new.all_metrics]
+    splits = [split.name for split in new.splits]
+    measured = [(metric.split, metric.name) for metric in new.metrics]
     verified = "train" if new.split == FOLDS else new.split
     if verified not in splits or any(len(set(names)) < len(names) for names in (splits, measured)):
         raise InputError(
@@ -174,10 +182,10 @@ def _check_contents(new: NewAdapter, kind: Kind) -> None:
         )
     for check, message in bytes_damage(blobs.__getitem__, row, predictions, kind, split_cache()):
         raise InputError(f"the check {check!r} failed: {message}")
-    for metric in new.all_metrics:
+    for metric in new.metrics:
         if metric.split not in (*splits, new.split):
             raise InputError(f"{metric.name} is on split {metric.split!r}, which it does not have")
-    for split in new.all_splits:
+    for split in new.splits:
         for message in _metrics_damage(new, split, kind):
             raise InputError(f"{message}; {DESCRIPTION} may have been changed, so export it again")
 
@@ -193,7 +201,7 @@ def _metrics_damage(new: NewAdapter, split: NewSplit, kind: Kind) -> Iterator[st
         return
     examples = Examples.from_bytes(split.examples, split.name)
     recomputed = kind.metrics(predictions, examples.columns, new.definition)
-    own = [metric for metric in new.all_metrics if metric.split == split.name]
+    own = [metric for metric in new.metrics if metric.split == split.name]
     for metric in own:
         if metric.name not in recomputed:
             yield f"{metric.name} on split {split.name!r} is not a metric of kind {kind.name!r}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
@@ -297,6 +298,8 @@ def _record(bank: Bank, report: Report, run: int | None) -> Report:
 
     try:
         number = store_patiently(partial(log.record, new), find, "run the command again")
-        return replace(report, id=number, head=bank.head())
     except (BankError, NotWritableError, ResourceError) as error:
         return replace(report, unrecorded=str(error))
+    with suppress(TaskbankError):  # it is recorded, even if the server is gone by now
+        report = replace(report, head=bank.head())
+    return replace(report, id=number)

@@ -109,7 +109,7 @@ def test_a_session_from_nothing_to_verified(
     )
     predicted = terminal.json("predict", "mood", "a good day")
     assert [set(row) for row in predicted] == [{"text", "label", "score", "probabilities"}]
-    (step,) = terminal.json("alias", "mood@1", "production")
+    (step,) = terminal.json("alias", "mood@1", "production")["history"]
     assert (step["alias"], step["version"]) == ("production", 1)
     assert terminal.json("show", "mood@production") == shown
 
@@ -134,13 +134,15 @@ def test_a_session_from_nothing_to_verified(
         "adapters": ["mood@2"],
         "blobs": 2,  # the held-out examples are the other version's too
         "bytes": pytest.approx(0, abs=10**6),
+        "head": terminal.json("db", "current")["head"],
     }
     terminal.json("gc", "--confirm")
     assert len(terminal.json("list", "--retired")) == 1
     exported = str(tmp_path / "out")
     terminal("export", "mood", "--output", exported)
     assert terminal.json("import", exported, "--name", "again")["task"] == "again"
-    assert terminal.json("db", "current") == {"bank": SCHEMA_REVISION, "taskbank": SCHEMA_REVISION}
+    current = terminal.json("db", "current")
+    assert (current["bank"], current["taskbank"]) == (SCHEMA_REVISION, SCHEMA_REVISION)
     assert terminal.json("db", "upgrade")["after"] == SCHEMA_REVISION
 
 
@@ -247,7 +249,12 @@ def test_exit_code_3_says_that_the_bank_is_of_another_schema(
     rewrite(mood, "UPDATE alembic_version SET version_num = '9999'")
     for command in (["list"], ["verify-all"], ["gc"], ["db", "upgrade"]):
         terminal(*command, code=3)
-    assert terminal.json("db", "current") == {"bank": "9999", "taskbank": SCHEMA_REVISION}
+    assert terminal.json("db", "current") == {
+        "bank": "9999",
+        "taskbank": SCHEMA_REVISION,
+        "head": None,
+        "entries": None,
+    }
 
 
 def test_exit_code_4_says_that_the_backbone_does_not_match(

@@ -64,7 +64,7 @@ def described(mood: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
     from tests.helpers.tampering import rewrite
 
     rewrite(mood, "UPDATE adapters SET description = ?", ODD)
-    monkeypatch.setattr("taskbank.bank.catalog.adapters._check_seals", lambda *_given: None)
+    monkeypatch.setattr("taskbank.bank.catalog.adapters.check_rows", lambda *_given: None)
     monkeypatch.setenv("TASKBANK_BANK", mood.url)
     return mood
 

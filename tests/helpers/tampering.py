@@ -13,6 +13,8 @@ from safetensors.numpy import load, save
 from sqlalchemy import Connection, text
 
 from taskbank.bank.bank import Bank
+from taskbank.bank.catalog.chain_upgrade import begin_chain
+from taskbank.bank.catalog.database import write_transaction
 from taskbank.bank.catalog.rows import child_rows
 from taskbank.bank.catalog.tables import Base
 from taskbank.bank.new_records import NewAdapter
@@ -70,7 +72,7 @@ def without_triggers(bank: Bank) -> Iterator[Connection]:
 
 
 def reseal(bank: Bank, change: Callable[[dict[str, np.ndarray]], None], which: str) -> None:
-    """Change a stored tensor and make every digest and seal fit again, as a liar would."""
+    """Change a stored tensor and make digests, seals and chain fit again, as a liar would."""
     from taskbank.bank.catalog.seals import contents, seal
 
     record = bank["mood"]
@@ -94,6 +96,9 @@ def reseal(bank: Bank, change: Callable[[dict[str, np.ndarray]], None], which: s
         json.dumps(row["contents"]),
         seal(row),
     )
+    rewrite(bank, "DELETE FROM chain")
+    with write_transaction(bank._engine) as connection:
+        begin_chain(connection)
 
 
 Change = Callable[[dict[str, np.ndarray]], None]

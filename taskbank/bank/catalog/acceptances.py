@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
+from taskbank.bank.catalog.checked_rows import checked_rows
 from taskbank.bank.catalog.rows import insert_row, table_of
 from taskbank.bank.catalog.seals import row_damage
 from taskbank.bank.catalog.tables import AcceptanceRow, AdapterRow, TaskRow, ToleranceRow
@@ -34,21 +35,23 @@ def add_acceptances(
 
 
 def read_acceptances(connection: Connection, task: str) -> tuple[AcceptanceRecord, ...]:
-    """Return a task's acceptances, oldest first; the splits of a version share one record."""
+    """Return a task's acceptances, oldest first; the splits of a version share one record.
+
+    Raises:
+        DamagedError: if a row differs from what was recorded.
+    """
     query = (
-        select(
-            AdapterRow.version,
-            AcceptanceRow.verification_id,
-            AcceptanceRow.reason,
-            func.min(AcceptanceRow.accepted_at),
-        )
+        select(AcceptanceRow.__table__, AdapterRow.version)
         .join(AdapterRow, AdapterRow.id == AcceptanceRow.adapter_id)
         .join(TaskRow, TaskRow.id == AdapterRow.task_id)
         .where(TaskRow.name == task)
-        .group_by(AdapterRow.version, AcceptanceRow.verification_id, AcceptanceRow.reason)
-        .order_by(func.min(AcceptanceRow.id))
+        .order_by(AcceptanceRow.id)
     )
-    return tuple(AcceptanceRecord(*row) for row in connection.execute(query))
+    found: dict[tuple[int, int, str], AcceptanceRecord] = {}
+    for row in checked_rows(connection, AcceptanceRow, query):
+        key = row["version"], row["verification_id"], row["reason"]
+        found.setdefault(key, AcceptanceRecord(*key, row["accepted_at"]))
+    return tuple(found.values())
 
 
 def add_tolerance(connection: Connection, task: str, tolerance: float | None) -> None:
@@ -75,11 +78,18 @@ def read_tolerances(connection: Connection) -> dict[str, float]:
 
 
 def read_tolerance_history(connection: Connection, task: str) -> tuple[ToleranceRecord, ...]:
-    """Return the history of a task's tolerance, oldest change first."""
+    """Return the history of a task's tolerance, oldest change first.
+
+    Raises:
+        DamagedError: if a row differs from what was recorded.
+    """
     query = (
-        select(ToleranceRow.tolerance, ToleranceRow.set_at)
+        select(ToleranceRow.__table__)
         .join(TaskRow, TaskRow.id == ToleranceRow.task_id)
         .where(TaskRow.name == task)
         .order_by(ToleranceRow.id)
     )
-    return tuple(ToleranceRecord(*row) for row in connection.execute(query))
+    return tuple(
+        ToleranceRecord(row["tolerance"], row["set_at"])
+        for row in checked_rows(connection, ToleranceRow, query)
+    )

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from taskbank.bank.catalog.aliases import LIST_VERSIONS, resolve_alias
 from taskbank.bank.catalog.backbones import add_backbone
+from taskbank.bank.catalog.checked_rows import check_ids, check_rows, checked_rows
 from taskbank.bank.catalog.retirement import IN_USE, retirement_of_adapter
 from taskbank.bank.catalog.rows import (
     Children,
@@ -18,25 +19,18 @@ from taskbank.bank.catalog.rows import (
     insert_children,
     insert_once,
     insert_row,
-    table_of,
 )
-from taskbank.bank.catalog.scored_splits import NAME as SCORED_SPLITS
-from taskbank.bank.catalog.scored_splits import (
-    add_scored_split,
-    insert_split,
-    scored_metrics,
-    scored_rows,
-)
-from taskbank.bank.catalog.seals import children_damage, contents, row_damage
+from taskbank.bank.catalog.seals import contents
 from taskbank.bank.catalog.tables import (
     CHILDREN,
     AcceptanceRow,
     AdapterRow,
     BackboneRow,
-    Base,
     RetirementRow,
+    SplitRow,
     TaskRow,
 )
+from taskbank.bank.catalog.task_lock import lock_task
 from taskbank.bank.new_records import NewAdapter
 from taskbank.bank.record_list import Records
 from taskbank.bank.records import (
@@ -46,7 +40,7 @@ from taskbank.bank.records import (
 )
 from taskbank.checks import check_name, check_text
 from taskbank.digests import Json, digest_bytes
-from taskbank.errors import ConflictError, DamagedError, NotFoundError
+from taskbank.errors import ConflictError, NotFoundError
 from taskbank.runtime.clock import now
 
 
@@ -69,13 +63,10 @@ def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -
         connection, AdapterRow, adapter_values(new, task_id, version, backbone_id, children)
     )
     for split in new.splits:
-        insert_split(connection, split.examples, split.rows)
+        _insert_split(connection, digest_bytes(split.examples), split.rows, len(split.examples))
     inserted = insert_children(connection, AdapterRow, {adapter_id: children}, CHILDREN)
-    for further in new.scored:
-        add_scored_split(connection, adapter_id, further)
-    scored = scored_rows(connection, [adapter_id]) if new.scored else {}
     query = _adapters_query().where(AdapterRow.id == adapter_id)
-    return _adapter_record(connection.execute(query).mappings().one(), inserted, scored, {})
+    return _adapter_record(connection.execute(query).mappings().one(), inserted, {})
 
 
 def _insert_task(connection: Connection, name: str, kind: str, *, new_version: bool) -> int:
@@ -83,10 +74,16 @@ def _insert_task(connection: Connection, name: str, kind: str, *, new_version: b
     task_id, created = insert_once(connection, TaskRow, "name", values)
     if not created:
         # The lock gives concurrently added versions of one task distinct numbers.
-        query = select(TaskRow.kind).where(TaskRow.id == task_id).with_for_update()
+        lock_task(connection, task_id)
+        query = select(TaskRow.kind).where(TaskRow.id == task_id)
         found = connection.execute(query).scalar_one()
         check_can_add(name, kind, found, new_version=new_version)
     return task_id
+
+
+def _insert_split(connection: Connection, digest: str, rows: int, size: int) -> None:
+    values = {"digest": digest, "rows": rows, "bytes": size, "created_at": now()}
+    insert_once(connection, SplitRow, "digest", values)
 
 
 def kind_of(connection: Connection, task: str) -> str | None:
@@ -101,13 +98,16 @@ def read_adapters(
     retired: bool = False,
     newest: int | None = None,
 ) -> Records:
-    """Return the adapters that satisfy a condition, oldest first.
+    """Return the adapters that satisfy a condition, oldest first, after checking their rows.
 
     Args:
         connection: the transaction to read in.
         condition: a condition on the tables of adapters, tasks and backbones; None means all.
         retired: whether to include retired adapters.
         newest: return only this many of the most recent adapters; None means all.
+
+    Raises:
+        DamagedError: if a row of an adapter differs from what was recorded.
     """
     query = _adapters_query()
     if condition is not None:
@@ -119,9 +119,13 @@ def read_adapters(
     rows = connection.execute(query).mappings().all()
     ids = [row["id"] for row in rows]
     children = child_rows(connection, ids)
-    scored = scored_rows(connection, ids)
+    check_rows(AdapterRow, rows, children)
+    check_ids(connection, TaskRow, (row["task_id"] for row in rows))
+    check_ids(connection, BackboneRow, (row["backbone_id"] for row in rows))
+    retirements = (row["retirement"] for row in rows if row["retirement"] is not None)
+    check_ids(connection, RetirementRow, retirements)
     accepted = _accepted_references(connection, ids)
-    records = [_adapter_record(row, children, scored, accepted) for row in rows]
+    records = [_adapter_record(row, children, accepted) for row in rows]
     return Records(records if newest is None else reversed(records))
 
 
@@ -138,7 +142,7 @@ def count_adapters(connection: Connection) -> int:
 
 
 def read_adapter(connection: Connection, ref: str) -> AdapterRecord:
-    """Return one adapter after checking its rows against their seals.
+    """Return one adapter after checking its rows.
 
     Args:
         connection: the transaction to read in.
@@ -156,31 +160,7 @@ def read_adapter(connection: Connection, ref: str) -> AdapterRecord:
             f"gc has destroyed {name}@{version}: its number is never used again; "
             f"{LIST_VERSIONS.format(name)}"
         )
-    _check_seals(connection, wanted)
     return found[0]
-
-
-def _check_seals(connection: Connection, wanted: ColumnElement[bool]) -> None:
-    ids = (
-        _adapters_query().where(wanted).with_only_columns(AdapterRow.id, TaskRow.id, BackboneRow.id)
-    )
-    adapter_id, task_id, backbone_id = connection.execute(ids).one()
-    tables: tuple[tuple[type[Base], int], ...] = (
-        (TaskRow, task_id),
-        (BackboneRow, backbone_id),
-        (AdapterRow, adapter_id),
-    )
-    for model, row_id in tables:
-        table = table_of(model)
-        row = connection.execute(select(table).where(table.c.id == row_id)).mappings().one()
-        damage = row_damage(table.name, row)
-        if model is AdapterRow and damage is None:
-            children = child_rows(connection, [adapter_id])
-            damage = next(iter(children_damage(row, children)), None)
-            for scored in scored_rows(connection, [adapter_id])[adapter_id]:
-                damage = damage or row_damage(SCORED_SPLITS, scored)
-        if damage:
-            raise DamagedError(f"{damage}: restore the bank from a copy, then run verify-all")
 
 
 def resolve(connection: Connection, ref: str) -> tuple[str, int]:
@@ -226,11 +206,9 @@ def resolve(connection: Connection, ref: str) -> tuple[str, int]:
 def _adapter_record(
     row: Mapping[Any, Any],
     children: Children,
-    scored: Mapping[int, list[Mapping[str, Any]]],
     accepted: Mapping[tuple[int, str], tuple[str, int]],
 ) -> AdapterRecord:
     own = row["id"]
-    further = scored.get(own, [])
     return AdapterRecord(
         task=row["task"],
         version=row["version"],
@@ -253,11 +231,10 @@ def _adapter_record(
         metrics=tuple(
             MetricRecord(m["split"], m["name"], m["value"], m["standard_error"], m["count"])
             for m in children["metrics"].get(own, [])
-        )
-        + tuple(metric for split in further for metric in scored_metrics(split)),
+        ),
         splits=tuple(
             _split_record(p, accepted.get((own, p["split"])))
-            for p in (*children["predictions"].get(own, []), *further)
+            for p in children["predictions"].get(own, [])
         ),
         retired=row["retirement"] is not None,
         id=own,
@@ -380,7 +357,6 @@ def _split_record(row: Mapping[str, Any], accepted: tuple[str, int] | None) -> S
         reference,
         tuple(row["canary"] or ()),
         verification,
-        row.get("scored_at"),
     )
 
 
@@ -388,16 +364,11 @@ def _accepted_references(
     connection: Connection, adapters: Sequence[int]
 ) -> dict[tuple[int, str], tuple[str, int]]:
     """Return the latest accepted reference and its verification, by adapter id and split."""
-    query = select(
-        AcceptanceRow.adapter_id,
-        AcceptanceRow.split,
-        AcceptanceRow.digest,
-        AcceptanceRow.verification_id,
-    ).order_by(AcceptanceRow.id)
+    query = select(AcceptanceRow.__table__).order_by(AcceptanceRow.id)
     return {
-        (adapter, split): (digest, verification)
+        (row["adapter_id"], row["split"]): (row["digest"], row["verification_id"])
         for chunk in chunks(adapters)
-        for adapter, split, digest, verification in connection.execute(
-            query.where(AcceptanceRow.adapter_id.in_(chunk))
+        for row in checked_rows(
+            connection, AcceptanceRow, query.where(AcceptanceRow.adapter_id.in_(chunk))
         )
     }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
+from taskbank.bank.catalog.checked_rows import checked_rows
 from taskbank.bank.catalog.retirement import is_retired
 from taskbank.bank.catalog.rows import insert_row
 from taskbank.bank.catalog.tables import AliasRow, TaskRow
+from taskbank.bank.catalog.task_lock import lock_task
 from taskbank.bank.records import AliasRecord
 from taskbank.checks import check_alias
 from taskbank.errors import ConflictError, NotFoundError
@@ -23,9 +25,8 @@ def set_alias(connection: Connection, task: str, alias: str, version: int | None
         ConflictError: if the version is retired.
     """
     check_alias(alias)
-    task_id = connection.execute(
-        select(TaskRow.id).where(TaskRow.name == task).with_for_update()
-    ).scalar_one()
+    task_id = connection.execute(select(TaskRow.id).where(TaskRow.name == task)).scalar_one()
+    lock_task(connection, task_id)
     if version is not None and is_retired(connection, task_id, version):
         raise ConflictError(
             f"{task}@{version} is retired: choose a version in use; {LIST_VERSIONS.format(task)}"
@@ -35,14 +36,21 @@ def set_alias(connection: Connection, task: str, alias: str, version: int | None
 
 
 def read_aliases(connection: Connection, task: str) -> tuple[AliasRecord, ...]:
-    """Return the history of a task's aliases, oldest change first."""
+    """Return the history of a task's aliases, oldest change first.
+
+    Raises:
+        DamagedError: if a row differs from what was recorded.
+    """
     query = (
-        select(AliasRow.name, AliasRow.version, AliasRow.set_at)
+        select(AliasRow.__table__)
         .join(TaskRow, TaskRow.id == AliasRow.task_id)
         .where(TaskRow.name == task)
         .order_by(AliasRow.id)
     )
-    return tuple(AliasRecord(task, *row) for row in connection.execute(query))
+    return tuple(
+        AliasRecord(task, row["name"], row["version"], row["set_at"])
+        for row in checked_rows(connection, AliasRow, query)
+    )
 
 
 def resolve_alias(connection: Connection, name: str, task_id: int, alias: str) -> int:
@@ -50,13 +58,15 @@ def resolve_alias(connection: Connection, name: str, task_id: int, alias: str) -
 
     Raises:
         NotFoundError: if the task has no such alias.
+        DamagedError: if the alias's row differs from what was recorded.
     """
-    latest = connection.execute(
-        select(AliasRow.version)
+    query = (
+        select(AliasRow.__table__)
         .where(AliasRow.task_id == task_id, AliasRow.name == alias)
         .order_by(AliasRow.id.desc())
         .limit(1)
-    ).scalar()
-    if latest is None:
+    )
+    latest = [row["version"] for row in checked_rows(connection, AliasRow, query)]
+    if not latest or latest[0] is None:
         raise NotFoundError(f"task {name!r} has no alias {alias!r}: {LIST_VERSIONS.format(name)}")
-    return int(latest)
+    return int(latest[0])

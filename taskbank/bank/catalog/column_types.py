@@ -26,7 +26,10 @@ def read_json(text: Any) -> Any:
         ValueError: if it is not JSON.
     """
     _check(text, str)
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise WrongTypeError("JSON that is nested too deeply") from None
 
 
 def _check(value: Any, wanted: type) -> Any:

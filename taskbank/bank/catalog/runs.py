@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, func, select
 
+from taskbank.bank.catalog.checked_rows import checked_rows
 from taskbank.bank.catalog.rows import insert_row
 from taskbank.bank.catalog.seals import row_damage
 from taskbank.bank.catalog.tables import ObservationRow, RunRow, VerificationRow
@@ -24,7 +25,11 @@ def add_run(
 
 
 def read_unfinished_runs(connection: Connection) -> tuple[RunRecord, ...]:
-    """Return the runs whose verification has not finished, oldest first."""
+    """Return the runs whose verification has not finished, oldest first.
+
+    Raises:
+        DamagedError: if a row differs from what was recorded.
+    """
     finished = select(VerificationRow.run_id).where(VerificationRow.run_id.is_not(None))
     query = select(RunRow.__table__).where(RunRow.id.not_in(finished)).order_by(RunRow.id)
     counts = (
@@ -42,7 +47,7 @@ def read_unfinished_runs(connection: Connection) -> tuple[RunRecord, ...]:
             row["started_at"],
             observed.get(row["id"], 0),
         )
-        for row in connection.execute(query).mappings()
+        for row in checked_rows(connection, RunRow, query)
     )
 
 

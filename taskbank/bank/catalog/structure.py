@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.types import NullType
 
-from taskbank.bank.catalog.tables import Base, GcPermitRow
+from taskbank.bank.catalog.tables import Base, BlobRow, GcPermitRow
 from taskbank.errors import DamagedError
 
 
@@ -68,6 +68,12 @@ def structure_damages(connection: Connection) -> Iterator[str]:
     yield from _dangling(connection)
     if connection.execute(select(func.count()).select_from(GcPermitRow)).scalar():
         yield "table 'gc_permits' has rows, which let other rows be deleted"
+    sizes = select(func.count(), func.min(BlobRow.digest)).where(
+        BlobRow.size != func.length(BlobRow.data)
+    )
+    count, first = connection.execute(sizes).one()
+    if count:
+        yield f"{count:,} blobs, {first} first, are not of the recorded size"
     yield from (_sqlite if connection.dialect.name == "sqlite" else _postgresql)(connection)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
+from taskbank.bank.catalog.checked_rows import check_verifications
 from taskbank.bank.catalog.rows import chunks, insert_children, insert_row
 from taskbank.bank.catalog.runs import read_observations
 from taskbank.bank.catalog.seals import contents
@@ -26,7 +27,7 @@ from taskbank.bank.records import (
     ScoreRecord,
     VerificationRecord,
 )
-from taskbank.errors import DamagedError, NotFoundError
+from taskbank.errors import NotFoundError
 
 
 def add_verification(connection: Connection, new: NewVerification) -> int:
@@ -53,8 +54,14 @@ def add_verification(connection: Connection, new: NewVerification) -> int:
 
 
 def read_verifications(connection: Connection) -> tuple[VerificationRecord, ...]:
-    """Return every verification, oldest first."""
+    """Return every verification, oldest first.
+
+    Raises:
+        DamagedError: if a row differs from what was recorded.
+    """
     query = select(VerificationRow.__table__).order_by(VerificationRow.id)
+    rows = connection.execute(query).mappings().all()
+    check_verifications(connection, (row["id"] for row in rows))
     counts = select(ResultRow.verification_id, ResultRow.status, func.count(ResultRow.id)).group_by(
         ResultRow.verification_id, ResultRow.status
     )
@@ -75,14 +82,18 @@ def read_verifications(connection: Connection) -> tuple[VerificationRecord, ...]
             confirmed=row["vouched"],
             statuses=statuses[row["id"]],
         )
-        for row in connection.execute(query).mappings()
+        for row in rows
     )
 
 
 def read_results(
     connection: Connection, *, task: str | None = None, verification: int | None = None
 ) -> tuple[ResultRecord, ...]:
-    """Return the results, optionally of one task or verification, oldest first."""
+    """Return the results, optionally of one task or verification, oldest first.
+
+    Raises:
+        DamagedError: if a row differs from what was recorded.
+    """
     query = (
         select(ResultRow.__table__, VerificationRow.level, VerificationRow.finished_at)
         .join(VerificationRow, VerificationRow.id == ResultRow.verification_id)
@@ -93,14 +104,21 @@ def read_results(
     if verification is not None:
         query = query.where(ResultRow.verification_id == verification)
     names = set(ResultRecord.__dataclass_fields__) - {"verification"}
+    rows = connection.execute(query).mappings().all()
+    check_verifications(connection, (row["verification_id"] for row in rows))
     return tuple(
         ResultRecord(verification=row["verification_id"], **{name: row[name] for name in names})
-        for row in connection.execute(query).mappings()
+        for row in rows
     )
 
 
 def read_findings(connection: Connection, verification: int) -> tuple[FindingRecord, ...]:
-    """Return the findings of a verification in their recorded order."""
+    """Return the findings of a verification in their recorded order.
+
+    Raises:
+        DamagedError: if a row differs from what was recorded.
+    """
+    check_verifications(connection, [verification])
     query = (
         select(FindingRow.task, FindingRow.version, FindingRow.check, FindingRow.message)
         .where(FindingRow.verification_id == verification)
@@ -113,23 +131,27 @@ def read_scores(connection: Connection) -> tuple[ScoreRecord, ...]:
     """Return every score that a verification observed, oldest first.
 
     Raises:
-        DamagedError: if a stored score is not a number.
+        DamagedError: if a row differs from what was recorded.
     """
     query = (
-        select(VerificationRow.finished_at, ResultRow.task, ResultRow.version, ResultRow.observed)
+        select(
+            VerificationRow.finished_at,
+            ResultRow.task,
+            ResultRow.version,
+            ResultRow.observed.label("score"),
+            VerificationRow.id,
+        )
         .join(VerificationRow, VerificationRow.id == ResultRow.verification_id)
         .where(ResultRow.observed.is_not(None))
         .order_by(ResultRow.id)
     )
     rows = connection.execute(query).all()
-    try:
-        return tuple(
-            ScoreRecord(at, task, version, float(score or 0.0)) for at, task, version, score in rows
-        )
-    except ValueError:
-        raise DamagedError(
-            "a stored verification result is not a number: run taskbank verify-all to locate it"
-        ) from None
+    check_verifications(connection, (row[-1] for row in rows))
+    return tuple(
+        ScoreRecord(at, task, version, score)
+        for at, task, version, score, _ in rows
+        if score is not None
+    )
 
 
 def read_confirmations(

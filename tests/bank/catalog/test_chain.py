@@ -54,12 +54,8 @@ def test_an_entry_lists_the_rows_that_were_inserted_and_deleted(bank: Bank) -> N
     """By table and id, each sealed row is listed when it is recorded, and when gc deletes it."""
     record = bank.put(new_adapter())
     _, _, added, _ = entries(bank)[-1]
-    assert {table: len(rows) for table, rows in added["inserted"].items()} == {
-        "tasks": 1,
-        "backbones": 1,
-        "adapters": 1,
-        "splits": 1,
-    }
+    for table in ("tasks", "backbones", "adapters", "splits"):
+        assert len(added["inserted"][table]) == 1
     assert added["deleted"] == {}
     bank.remove("mood@1")
     bank.gc(confirm=True)
