@@ -30,6 +30,8 @@ from taskbank.interchange.export_folder import import_adapter as import_adapter
 from taskbank.pipeline.add_task import Added as Added
 from taskbank.pipeline.add_task import add_task as add_task
 from taskbank.pipeline.init import init as init
+from taskbank.pipeline.score import Scored as Scored
+from taskbank.pipeline.score import score as score
 from taskbank.pipeline.suite import SuiteReport as SuiteReport
 from taskbank.pipeline.suite import add_tasks as add_tasks
 from taskbank.promotion.diff import Diff as Diff

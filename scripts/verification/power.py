@@ -61,7 +61,13 @@ def evidence(examples: int, drop: float, p_value: float) -> Evidence:
     """
     split: Any = SimpleNamespace(name="test", rows=examples)
     record: Any = SimpleNamespace(
-        task="task", version=1, metric="accuracy", score=ACCURACY, split="test", ref="task@1"
+        task="task",
+        version=1,
+        metric="accuracy",
+        score=ACCURACY,
+        split="test",
+        verified_split="test",
+        ref="task@1",
     )
     metrics = {"accuracy": (ACCURACY, ACCURACY - drop)}
     own = Comparison(split, "accuracy", metrics, 1.0, 1e-5, None, 1, 0, (), p_value, ())

@@ -43,9 +43,10 @@ from taskbank.bank.catalog.retirement import (
     retire,
 )
 from taskbank.bank.catalog.revision import check_revision
+from taskbank.bank.catalog.scored_splits import add_scored_split, check_can_score
 from taskbank.bank.catalog.tables import AdapterRow, BackboneRow, TaskRow
 from taskbank.bank.catalog.trials import add_trial, read_trials
-from taskbank.bank.new_records import NewAdapter, NewTrial
+from taskbank.bank.new_records import NewAdapter, NewScoredSplit, NewTrial, check_split_name
 from taskbank.bank.record_list import Records
 from taskbank.bank.records import (
     AdapterRecord,
@@ -353,7 +354,7 @@ class Bank:
         # Refused before anything is staged, so that nothing stays in the store.
         self.check_can_add(new.task, new.kind, new_version=new_version)
         blobs = [new.weights]
-        for split in new.splits:
+        for split in new.all_splits:
             blobs += [split.examples, split.logits]
         for data in blobs:
             self._blobs.stage(data)
@@ -364,6 +365,40 @@ class Bank:
             if trial is not None:
                 add_trial(connection, trial)
         return record
+
+    def put_split(self, ref: str, new: NewScoredSplit) -> AdapterRecord:
+        """Record a further split of an adapter completely, or not at all.
+
+        Args:
+            ref: the adapter.
+            new: the split, with the adapter's predictions and metrics on it.
+
+        Raises:
+            NotFoundError: if the adapter does not exist.
+            ConflictError: if the adapter is retired or has a split of that name.
+        """
+        record = self[ref]
+        self.check_can_score(record, new.split.name)
+        blobs = (new.split.examples, new.split.logits)
+        for data in blobs:
+            self._blobs.stage(data)
+        with write_transaction(self._engine) as connection:
+            check_can_score(connection, record, new.split.name)
+            add_scored_split(connection, record.id, new)
+            for data in blobs:
+                self._blobs.put(data, connection)
+        return self[record.ref]
+
+    def check_can_score(self, record: AdapterRecord, split: str) -> None:
+        """Raise unless a further split of a given name can be recorded for an adapter.
+
+        Raises:
+            InputError: if the name is not valid for a further split.
+            ConflictError: if the adapter is retired or has a split of that name.
+        """
+        check_split_name(split)
+        with read_transaction(self._engine) as connection:
+            check_can_score(connection, record, split)
 
     def put_trial(self, new: NewTrial) -> None:
         """Record one training of a task, with its weights if they were kept."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from taskbank.checks import check_name
 from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.kinds.definition import Definition
@@ -13,6 +14,24 @@ from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from taskbank.bank.records import FindingRecord, MetricRecord
+
+
+OWN_SPLITS = ("train", "validation", "test", "folds")  # names that training gives
+
+
+def check_split_name(name: str) -> str:
+    """Return the name of a further split if it is valid.
+
+    Raises:
+        InputError: if the name is invalid or one that training gives, in any case, as it becomes
+            part of a file name.
+    """
+    check_name(name, "split name")
+    if name.lower() in OWN_SPLITS:
+        raise InputError(
+            f"the split name {name!r} belongs to training: choose another name, such as june-2026"
+        )
+    return name
 
 
 @dataclass(frozen=True)
@@ -37,6 +56,19 @@ class NewSplit:
 
 
 @dataclass(frozen=True)
+class NewScoredSplit:
+    """A further split of an adapter, scored after it was added.
+
+    Attributes:
+        split: the split, of any name but `train`, `validation` and `test`.
+        metrics: every metric on the split.
+    """
+
+    split: NewSplit
+    metrics: tuple[MetricRecord, ...]
+
+
+@dataclass(frozen=True)
 class NewAdapter:
     """An adapter with all its data, ready to be stored; see `AdapterRecord`."""
 
@@ -57,6 +89,17 @@ class NewAdapter:
     request: str | None = None
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    scored: tuple[NewScoredSplit, ...] = ()
+
+    @property
+    def all_splits(self) -> tuple[NewSplit, ...]:
+        """The adapter's own splits and its further ones."""
+        return (*self.splits, *(scored.split for scored in self.scored))
+
+    @property
+    def all_metrics(self) -> tuple[MetricRecord, ...]:
+        """Every metric on every split."""
+        return (*self.metrics, *(one for scored in self.scored for one in scored.metrics))
 
     @property
     def score(self) -> float:

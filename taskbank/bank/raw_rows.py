@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection
@@ -85,6 +87,14 @@ class RawRows:
         if self._whole:
             for damage in structure_damages(self._connection):
                 yield "schema", damage
+
+    @cached_property
+    def scored_splits(self) -> Mapping[int | None, Sequence[Mapping[str, Any]]]:
+        """The rows of further splits, by the id of their adapter."""
+        rows = defaultdict(list)
+        for row in self.tables["scored_splits"].values():
+            rows[row.values.get("adapter_id")].append(row.values)
+        return rows
 
     def contents(self, table: str, ids: Sequence[int]) -> Iterator[Contents]:
         """Yield the child rows of the given rows, with any damage to them.

@@ -39,7 +39,8 @@ class SplitRecord:
     """A stored split of an adapter and its reference predictions.
 
     Attributes:
-        name: `validation` or `test`; `train` if a cross-validation gave the score.
+        name: `validation` or `test`; `train` if a cross-validation gave the score; or the name of a
+            further split.
         origin: where the examples came from, as text for people.
         rows: number of examples.
         digest: digest of the stored examples.
@@ -49,6 +50,8 @@ class SplitRecord:
             canaries existed.
         accepted: number of the verification whose predictions became the reference; None if the
             reference is `predictions`.
+        scored_at: when a further split was scored, ISO 8601 in UTC; None for a split that was
+            recorded with the adapter.
     """
 
     name: str
@@ -59,6 +62,7 @@ class SplitRecord:
     reference: str
     canary: tuple[int, ...] = ()
     accepted: int | None = None
+    scored_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -194,8 +198,13 @@ class AdapterRecord:
     @property
     def verified_score(self) -> float:
         """The recorded value of the adapter's metric on `verified_split`."""
-        key = (self.verified_split, self.metric)
-        return next((m.value for m in self.metrics if (m.split, m.name) == key), self.score)
+        value = self.value(self.verified_split)
+        return self.score if value is None else value
+
+    def value(self, split: str) -> float | None:
+        """Return the value of the adapter's metric on a split; None if it was not measured."""
+        key = (split, self.metric)
+        return next((m.value for m in self.metrics if (m.split, m.name) == key), None)
 
     @property
     def definition(self) -> Definition:

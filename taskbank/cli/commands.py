@@ -26,6 +26,7 @@ from taskbank.cli.list import list_
 from taskbank.cli.predict import predict
 from taskbank.cli.query import query
 from taskbank.cli.remove import remove
+from taskbank.cli.score import score
 from taskbank.cli.settings import Settings, data_options
 from taskbank.cli.show import show
 from taskbank.cli.tolerance import tolerance
@@ -62,6 +63,7 @@ for command in (
     tolerance,
     list_,
     show,
+    score,
     query,
     trials,
     predict,

@@ -54,8 +54,7 @@ def evidence_fields(metric: str, course: Mapping[str, Any]) -> dict[str, str]:
     if chance is not None and chance >= SIGNIFICANCE_LEVEL:
         fields["evidence"] = (
             "too weak to tell that anything was learned: with the labels in random order, "
-            f"{metric} is as good with a probability of {chance:.2f}; score more examples "
-            "(--test, --folds)"
+            f"{metric} is as good with a probability of {chance:.2f}; score more examples"
         )
     return fields
 

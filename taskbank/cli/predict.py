@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from taskbank.cli.output import echo, print_json
+from taskbank.cli.prediction_file import check_output, write_predictions
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.cli.spec_options import style_options
 from taskbank.cli.text_table import print_table
+from taskbank.data.unusable import describe
 from taskbank.errors import InputError, NotFoundError
 from taskbank.runtime.startup import collection_paused
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from taskbank.serve.prediction import Prediction
 
 PATTERN = frozenset("*?[")
+SHOWN_UNUSABLE = 20  # rows that are left out and listed; --json with --output lists all
 
 
 @click.command()
@@ -42,6 +46,18 @@ PATTERN = frozenset("*?[")
 @click.option("--text", metavar="COL", help="Column of the texts.  [default: text, or text_a]")
 @click.option("--text-pair", metavar="COL", help="Column of the second texts.  [default: text_b]")
 @style_options
+@click.option(
+    "--skip-unusable",
+    is_flag=True,
+    help="Leave out rows of --file without text or with invalid text, and list them; without this "
+    "option they are an error.",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the predictions to this .csv, .parquet or .jsonl file, whole or not at all.",
+)
 @click.option("--backbone", metavar="SPEC", help="New source of the backbone, if it moved.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
 @data_options
@@ -54,6 +70,8 @@ def predict(
     file: str | None,
     text: str | None,
     text_pair: str | None,
+    skip_unusable: bool,
+    output: Path | None,
     backbone: str | None,
     device: str | None,
     **style: str | None,
@@ -69,6 +87,10 @@ def predict(
     texts = words if tasks else words[1:]
     if bool(texts) == bool(file):
         raise InputError("give either texts or a file of texts with --file")
+    if skip_unusable and file is None:
+        raise InputError("--skip-unusable leaves out rows of a file: name it with --file")
+    if output is not None:
+        check_output(output, file)
     with collection_paused():
         from taskbank.bank.open import open_bank
         from taskbank.serve.predictor import Predictor
@@ -77,38 +99,77 @@ def predict(
         chosen = _select(bank, tasks) if tasks else {words[0]: bank[words[0]]}
         refs, fields = _compatible(settings, chosen, columns=file is not None)
         if file is not None:
-            from taskbank.data.sources import read_inputs
+            from taskbank.data.sources import read_usable_inputs
             from taskbank.data.style import Style
 
-            rows = read_inputs(file, fields, text=text, text_pair=text_pair, style=Style(**style))
+            inputs = read_usable_inputs(
+                file,
+                fields,
+                text=text,
+                text_pair=text_pair,
+                style=Style(**style),
+                skip=skip_unusable,
+            )
+            rows, numbers, unusable = inputs.rows, inputs.numbers, inputs.unusable
         elif len(texts) % len(fields):
             raise InputError(
                 f"{len(texts)} texts were given: {refs[0]} takes {len(fields)} per input"
             )
         else:
             rows = [texts[i : i + len(fields)] for i in range(0, len(texts), len(fields))]
+            numbers, unusable = range(1, len(rows) + 1), {}
         # Each adapter is used once, so caching them would not help.
         predictor = Predictor(bank, backbone=backbone, device=device, memory=0)
         answers = predictor.predict_many([(ref, rows) for ref in refs])
         if not settings.quiet:
             _say_truncated({ref: chosen[ref] for ref in refs}, answers)
-    if not tasks:
-        predictions = [prediction.to_json() for prediction in answers[0]]
-    else:  # grouped by text, to compare the tasks
-        names = [chosen[ref].ref for ref in refs]
-        predictions = [
-            {"task": name} | prediction.to_json()
-            for by_task in zip(*answers, strict=True)
-            for name, prediction in zip(names, by_task, strict=True)
-        ]
-    if settings.json:
+    names = [chosen[ref].ref for ref in refs]
+    predictions = [  # grouped by text, to compare the tasks
+        ({"row": number} if file is not None or output is not None else {})
+        | ({"task": name} if tasks else {})
+        | prediction.to_json()
+        for number, *by_task in zip(numbers, *answers, strict=True)
+        for name, prediction in zip(names, by_task, strict=True)
+    ]
+    for line in describe(unusable, SHOWN_UNUSABLE):
+        echo(f"left out: {line}", err=True)
+    if output is not None:
+        _write(settings, output, predictions, unusable)
+    elif settings.json:
         print_json(predictions)
-        return
+    else:
+        _print(predictions)
+
+
+def _write(
+    settings: Settings, output: Path, predictions: list[dict[str, Any]], unusable: Mapping[int, str]
+) -> None:
+    marked = write_predictions(output, predictions)
+    if settings.json:
+        skipped = [{"row": row, "problem": problem} for row, problem in unusable.items()]
+        print_json(
+            {
+                "output": str(output),
+                "predictions": len(predictions),
+                "left_out": skipped,
+                "marked_formulas": marked,
+            }
+        )
+    settings.say(f"wrote {len(predictions):,} predictions to {output}")
+    if marked:
+        settings.say(
+            f"{marked:,} texts begin like a formula of a spreadsheet: an apostrophe was written "
+            "before each (.parquet and .jsonl hold them unchanged)"
+        )
+
+
+def _print(predictions: list[dict[str, Any]]) -> None:
+    several = "task" in predictions[0]
     print_table(
-        (*(["task"] if tasks else []), "label", ">score", "text"),
+        (*(["task"] if several else []), "label", ">score", "text"),
         [
             (
-                *([prediction["task"]] if tasks else []),
+                *([prediction["task"]] if several else []),
                 prediction["label"] or "(none)",
                 f"{prediction['score']:.4f}",
                 _shorten(prediction),

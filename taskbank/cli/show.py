@@ -73,9 +73,9 @@ def show(settings: Settings, ref: str) -> None:
     if record.description:
         fields["description"] = record.description
     for split in record.splits:
-        fields[f"split {split.name}"] = describe_split(
-            split.name, split.rows, split.origin, record.course
-        )
+        scored = "" if split.scored_at is None else f", scored {split.scored_at}"
+        described = describe_split(split.name, split.rows, split.origin, record.course)
+        fields[f"split {split.name}"] = described + scored
     contradictions = contradictions_remark(record.course)
     if contradictions is not None:
         fields["contradictions"] = contradictions

@@ -29,7 +29,7 @@ MAX_BYTES = 1 << 31  # of a file of text, unpacked, and of the values of one col
 BLOCK = 1 << 22
 MAX_SHOWN = 500  # number of characters of a name that an error shows
 FREE_BYTES = 1 << 26  # up to this size, a file may unpack to any multiple of its size
-MAX_RATIO = 200  # text is packed to about a quarter of its size, repeated rows to a hundredth
+MAX_RATIO = 40  # text is packed to a third of its size, and to a twentieth if it is all alike
 
 # The first bytes of files that are taken for text, and what they are.
 MAGIC: Mapping[bytes, str] = {

@@ -21,9 +21,12 @@ Errors name the source and the place in it, before any expensive work starts.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from taskbank.data.columns import read_column
 from taskbank.data.examples import Examples
@@ -36,6 +39,7 @@ from taskbank.data.remarks import remark
 from taskbank.data.roles import source_for
 from taskbank.data.style import Style
 from taskbank.data.table import Table
+from taskbank.data.unusable import describe, unusable_rows
 from taskbank.digests import Json
 from taskbank.errors import DataError
 
@@ -106,19 +110,98 @@ def read_inputs(
     Raises:
         DataError: if the source cannot be read or a row is invalid.
     """
-    table = read_table(source, "the data", style or Style())
-    fields = _choose_fields([inputs], (text, text_pair), table)
-    names = _columns(fields, (text, text_pair))
-    if table.is_lines:
-        names, fields = ["text"], [_line_field(table, fields, text)]
+    table, fields, names = _inputs_of(source, inputs, text, text_pair, style or Style())
     columns = [read_column(table, field, name) for field, name in zip(fields, names, strict=True)]
+    _remark_blank(table)
+    return list(zip(*columns, strict=True))
+
+
+@dataclass(frozen=True)
+class UsableInputs:
+    """The inputs of a source that can be predicted.
+
+    Attributes:
+        rows: the inputs, one tuple per row.
+        numbers: the number of each input's row, from 1, without the header and blank rows.
+        unusable: what is wrong with each row that was left out, by its number.
+    """
+
+    rows: Sequence[tuple[Json, ...]]
+    numbers: Sequence[int]
+    unusable: Mapping[int, str]
+
+
+def read_usable_inputs(
+    source: Any,
+    inputs: Inputs,
+    *,
+    text: str | None = None,
+    text_pair: str | None = None,
+    style: Style | None = None,
+    skip: bool = False,
+) -> UsableInputs:
+    """Return the inputs of a source with the numbers of their rows.
+
+    Args:
+        source: as for `read_inputs`.
+        inputs: the columns that make an input.
+        text: the name of the first column, if it differs from its field's name.
+        text_pair: the name of the input's second column, likewise.
+        style: what is said about how files are written.
+        skip: whether to leave out rows that cannot be predicted, such as rows without text.
+
+    Raises:
+        DataError: if the source cannot be read, if a row cannot be predicted and `skip` is false,
+            or if no row can be predicted.
+    """
+    table, fields, names = _inputs_of(source, inputs, text, text_pair, style or Style())
+    values = [_plain(table.column(name, f.option)) for f, name in zip(fields, names, strict=True)]
+    unusable = unusable_rows(fields, names, values)
+    if unusable and not skip:
+        raise DataError(
+            f"{len(unusable):,} rows of {table.origin} cannot be predicted: "
+            f"{'; '.join(describe(unusable, LISTED))}; correct them, or leave them out with "
+            "--skip-unusable"
+        )
+    if unusable and len(unusable) == table.rows:
+        raise DataError(f"no row of {table.origin} can be predicted: {describe(unusable, 1)[0]}")
+    numbers = [row for row in range(1, table.rows + 1) if row not in unusable]
+    if unusable:
+        kept = [row - 1 for row in numbers]
+        read = table.read
+        table = replace(table, rows=len(kept), read=lambda name: read(name).take(kept))
+    columns = [read_column(table, field, name) for field, name in zip(fields, names, strict=True)]
+    _remark_blank(table)
+    return UsableInputs(list(zip(*columns, strict=True)), numbers, unusable)
+
+
+def _inputs_of(
+    source: Any, inputs: Inputs, text: str | None, text_pair: str | None, style: Style
+) -> tuple[Table, Inputs, list[str]]:
+    """Return the table of unlabelled inputs, the fields of an input and the columns' names."""
+    table = read_table(source, "the data", style)
+    fields = _choose_fields([inputs], (text, text_pair), table)
+    if table.is_lines:
+        return table, [_line_field(table, fields, text)], ["text"]
+    return table, fields, _columns(fields, (text, text_pair))
+
+
+def _plain(column: pa.ChunkedArray) -> list[Any]:
+    """Return a column's values; none if they cannot be read, which `read_column` explains."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (pa.ArrowException, ValueError, OverflowError):
+        return []
+    return values
+
+
+def _remark_blank(table: Table) -> None:
     if table.blank:
         listed = ", ".join(f"{line:,}" for line in table.blank[:LISTED])
         more = ", …" if len(table.blank) > LISTED else ""
         remark(
             f"{len(table.blank):,} blank rows of {table.origin} are left out: line {listed}{more}"
         )
-    return list(zip(*columns, strict=True))
 
 
 def read_table(source: Any, role: str, style: Style) -> Table:

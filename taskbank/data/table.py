@@ -17,8 +17,15 @@ from taskbank.data.remarks import remark
 from taskbank.errors import DataError
 
 MAX_LISTED_COLUMNS = 20  # number of columns that an error lists
-# What pyarrow and Python raise for damaged files.
-READING_ERRORS = (pa.ArrowException, OSError, UnicodeError, RecursionError, OverflowError)
+# What pyarrow and Python raise for damaged files, which may ask for any amount of memory.
+READING_ERRORS = (
+    pa.ArrowException,
+    OSError,
+    UnicodeError,
+    RecursionError,
+    OverflowError,
+    MemoryError,
+)
 
 
 def _none(_name: str) -> None:

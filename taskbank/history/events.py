@@ -15,7 +15,8 @@ class Event:
 
     Attributes:
         at: the time, ISO 8601 in UTC.
-        what: `added`, `verified`, `interrupted`, `accepted`, `alias`, `tolerance` or `retired`.
+        what: `added`, `scored`, `verified`, `interrupted`, `accepted`, `alias`, `tolerance` or
+            `retired`.
         about: the adapter, task or alias, or the level of a verification.
         verification: the verification's number, if there is one.
         result: a description of the outcome.
@@ -80,6 +81,11 @@ def _task_events(bank: Bank, task: str) -> Iterator[Event]:
     for record in bank.adapters(task=task, retired=True):
         result = f"{record.metric} on {record.split}" + (", now retired" if record.retired else "")
         yield Event(record.created_at, "added", record.ref, None, result, record.score)
+        for split in record.splits:
+            if split.scored_at is not None:
+                score = record.value(split.name)
+                result = f"{record.metric} on {split.name}"
+                yield Event(split.scored_at, "scored", record.ref, None, result, score)
     for verified in bank.verification_log.results(task=task):
         yield Event(
             verified.finished_at,

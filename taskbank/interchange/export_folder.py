@@ -144,19 +144,24 @@ def with_canaries(new: NewAdapter) -> NewAdapter:
         new: an adapter from elsewhere, complete except for its canaries.
     """
     kind: Kind = plugins.load("kinds", new.kind)
-    splits = []
-    for split in new.splits:
+
+    def chosen(split: NewSplit) -> NewSplit:
         columns = Examples.from_bytes(split.examples, split.origin).columns
         predictions = load(split.logits)["logits"]
         rows = choose_canaries(kind, predictions, columns, new.definition)
-        splits.append(replace(split, canary=rows))
-    return replace(new, splits=tuple(splits))
+        return replace(split, canary=rows)
+
+    return replace(
+        new,
+        splits=tuple(chosen(split) for split in new.splits),
+        scored=tuple(replace(one, split=chosen(one.split)) for one in new.scored),
+    )
 
 
 def _check_contents(new: NewAdapter, kind: Kind) -> None:
     blobs = {digest_bytes(new.weights): new.weights}
     predictions = []
-    for split in new.splits:
+    for split in new.all_splits:
         blobs |= {digest_bytes(data): data for data in (split.examples, split.logits)}
         predictions.append(
             {
@@ -172,8 +177,8 @@ def _check_contents(new: NewAdapter, kind: Kind) -> None:
         "labels": new.definition.labels,
         "settings": new.definition.settings,
     }
-    splits = [split.name for split in new.splits]
-    measured = [(metric.split, metric.name) for metric in new.metrics]
+    splits = [split.name for split in new.all_splits]
+    measured = [(metric.split, metric.name) for metric in new.all_metrics]
     verified = "train" if new.split == FOLDS else new.split
     if verified not in splits or any(len(set(names)) < len(names) for names in (splits, measured)):
         raise InputError(
@@ -182,10 +187,10 @@ def _check_contents(new: NewAdapter, kind: Kind) -> None:
         )
     for check, message in bytes_damage(blobs.__getitem__, row, predictions, kind, split_cache()):
         raise InputError(f"the check {check!r} failed: {message}")
-    for metric in new.metrics:
+    for metric in new.all_metrics:
         if metric.split not in (*splits, new.split):
             raise InputError(f"{metric.name} is on split {metric.split!r}, which it does not have")
-    for split in new.splits:
+    for split in new.all_splits:
         for message in _metrics_damage(new, split, kind):
             raise InputError(f"{message}; {DESCRIPTION} may have been changed, so export it again")
 
@@ -201,7 +206,7 @@ def _metrics_damage(new: NewAdapter, split: NewSplit, kind: Kind) -> Iterator[st
         return
     examples = Examples.from_bytes(split.examples, split.name)
     recomputed = kind.metrics(predictions, examples.columns, new.definition)
-    own = [metric for metric in new.metrics if metric.split == split.name]
+    own = [metric for metric in new.all_metrics if metric.split == split.name]
     for metric in own:
         if metric.name not in recomputed:
             yield f"{metric.name} on split {split.name!r} is not a metric of kind {kind.name!r}"

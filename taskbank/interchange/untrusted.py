@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from taskbank import plugins
-from taskbank.bank.new_records import NewAdapter, NewSplit
+from taskbank.bank.new_records import (
+    OWN_SPLITS,
+    NewAdapter,
+    NewScoredSplit,
+    NewSplit,
+    check_split_name,
+)
 from taskbank.bank.records import MetricRecord
 from taskbank.checks import check_name
 from taskbank.data.folds import FOLDS
@@ -27,19 +33,28 @@ FORMAT = "taskbank-adapter/1"
 DESCRIPTION, WEIGHTS = "adapter.json", "weights.safetensors"
 SIGNATURE = "adapter.json.sig"
 SPLITS = ("validation", "test", "train")
+MAX_SPLITS = 1000
 MAX_DESCRIPTION_BYTES = 64 * 2**20  # bytes; a label space of 100,000 names fits
 MAX_SPLIT_BYTES = 2**30  # bytes of the examples of a split, and of the predictions for them
 MAX_WEIGHTS_BYTES = 2**34
 
+
+def _split_name(place: str, value: Json) -> None:
+    """Check the name of a split, which becomes part of a file name."""
+    schema.name(place, value)
+    if value not in SPLITS:
+        check_split_name(value)
+
+
 METRIC: dict[str, Check] = {
-    "split": schema.one_of((*SPLITS, FOLDS)),
+    "split": schema.name,
     "name": schema.name,
     "value": schema.number(),
     "standard_error": schema.number(0),
     "count": schema.whole(),
 }
 SPLIT: dict[str, Check] = {
-    "name": schema.one_of(SPLITS),  # it becomes part of a file name
+    "name": _split_name,
     "origin": schema.text(),
     "rows": schema.whole(1),
     "digest": schema.digest,
@@ -76,6 +91,7 @@ SPLIT_OPTIONAL: dict[str, Check] = {
     "reference": schema.digest,
     "canary": schema.items(schema.whole()),
     "accepted": schema.or_null(schema.whole()),
+    "scored_at": schema.or_null(schema.text(32)),
 }
 
 
@@ -84,7 +100,7 @@ def description_check() -> Check:
     """Return the check of the description of an exported adapter."""
     parts = {
         "metrics": schema.items(schema.record(METRIC), least=1, most=1000),
-        "splits": schema.items(schema.record(SPLIT, SPLIT_OPTIONAL), least=1, most=len(SPLITS)),
+        "splits": schema.items(schema.record(SPLIT, SPLIT_OPTIONAL), least=1, most=MAX_SPLITS),
         "backbone": schema.record(*_identity_checks()),
     }
     return schema.record(REQUIRED | parts, OPTIONAL)
@@ -152,6 +168,9 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
             of range.
     """
     method = description["method"]
+    splits = [_parse_split(source, split) for split in description["splits"]]
+    metrics = [MetricRecord(**metric) for metric in description["metrics"]]
+    names = {split.name for split in splits}
     new = NewAdapter(
         task=check_name(name or description["task"], "task name"),
         kind=plugins.load("kinds", description["kind"]).name,
@@ -161,8 +180,15 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
         definition=Definition(tuple(description["labels"]), description.get("settings", {})),
         metric=description["metric"],
         split=description["split"],
-        metrics=tuple(MetricRecord(**metric) for metric in description["metrics"]),
-        splits=tuple(_parse_split(source, split) for split in description["splits"]),
+        metrics=tuple(
+            metric for metric in metrics if metric.split in OWN_SPLITS or metric.split not in names
+        ),
+        splits=tuple(split for split in splits if split.name in OWN_SPLITS),
+        scored=tuple(
+            NewScoredSplit(split, tuple(metric for metric in metrics if metric.split == split.name))
+            for split in splits
+            if split.name not in OWN_SPLITS
+        ),
         parameters=description["parameters"],
         weights=_read_checked(source / WEIGHTS, description["digest"], description["bytes"]),
         environment=description["environment"],

@@ -242,6 +242,13 @@ def _concerned(
     row_ids: Collection[int],
 ) -> tuple[int, ...]:
     """Return the ids of the adapters that consist of or refer to the given rows of a table."""
+    if table == "scored_splits":
+        owners = {
+            rows.tables[table][row_id].values.get("adapter_id")
+            for row_id in row_ids
+            if row_id in rows.tables[table]
+        }
+        return tuple(adapter_id for adapter_id in adapters if adapter_id in owners)
     columns = {"tasks": "task_id", "backbones": "backbone_id", "adapters": "id"}
     if table not in columns or not row_ids:
         return ()
@@ -299,6 +306,6 @@ def _adapter_damages(
     if found or adapter.retired:
         return
     kind: Kind = plugins.load("kinds", rows.tables["tasks"][row["task_id"]].values["kind"])
-    predictions = contents.rows["predictions"]
+    predictions = [*contents.rows["predictions"], *rows.scored_splits[contents.id]]
     for check, message in bytes_damage(rows.read_blob, row, predictions, kind, splits):
         yield _Damage(adapter_ids, check, f"{message}: {RESTORE}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,14 @@ from safetensors.torch import save as save_tensors
 
 from taskbank import plugins
 from taskbank.bank.bank import Bank
-from taskbank.bank.new_records import NewAdapter, NewResult, NewSplit, NewTrial, NewVerification
+from taskbank.bank.new_records import (
+    NewAdapter,
+    NewResult,
+    NewScoredSplit,
+    NewSplit,
+    NewTrial,
+    NewVerification,
+)
 from taskbank.bank.records import AdapterRecord, FindingRecord
 from taskbank.data.examples import Examples
 from taskbank.data.tokenization import encode
@@ -107,6 +115,14 @@ def put_model(
     return bank.put(new)
 
 
+def new_scored_split(name: str = "june", *, seed: int = 5) -> NewScoredSplit:
+    """Return a further split for an adapter that `new_adapter` made."""
+    adapter = new_adapter(seed=seed)
+    split = replace(adapter.splits[0], name=name, origin="june.csv")
+    metrics = tuple(replace(metric, split=name) for metric in adapter.metrics)
+    return NewScoredSplit(split, metrics)
+
+
 def new_trial(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewTrial:
     """Return a trial with its weights kept; equal seeds give equal specifications."""
     adapter = new_adapter(task, seed=seed)
@@ -172,12 +188,19 @@ def record_finding(bank: Bank, ref: str = "mood") -> int:
     return number
 
 
-def fill_every_table(bank: Bank) -> Bank:
-    """Give a bank at least one row in every table, and return it."""
+def fill_every_table(bank: Bank, *, scored: bool = True) -> Bank:
+    """Give a bank at least one row in every table, and return it.
+
+    Args:
+        bank: an empty bank.
+        scored: whether to score a further split, which older schemas do not hold.
+    """
     bank.put(new_adapter("mood"))
     bank.put(new_adapter("mood", seed=1), new_version=True)
     bank.alias("mood@2", "production")
     bank.remove("mood@1")
+    if scored:
+        bank.put_split("mood@2", new_scored_split())
     bank.put_trial(new_trial(seed=9))
     verify_all(bank, level="integrity")
     record_finding(bank)

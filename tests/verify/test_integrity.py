@@ -13,7 +13,7 @@ from taskbank.bank.catalog.tables import Base
 from taskbank.bank.open import create_bank
 from taskbank.errors import DamagedError, InputError, NotFoundError
 from taskbank.verify.verify import verify_all
-from tests.helpers.adapters import new_adapter, new_trial, record_finding
+from tests.helpers.adapters import new_adapter, new_scored_split, new_trial, record_finding
 from tests.helpers.findings import messages
 from tests.helpers.tampering import rewrite
 
@@ -80,6 +80,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bank.put(new_adapter("gone", seed=2))
         bank.remove("gone@1")
         bank.put_trial(new_trial(seed=3))
+        bank.put_split("one", new_scored_split())
         assert verify_all(bank, level="integrity").ok
         record_finding(bank, "one")
     return place
@@ -115,7 +116,7 @@ def test_a_flipped_byte_in_any_text_column_is_found(
         report = verify_all(bank, level="integrity")
     assert not report.ok
     assert report.checked >= 2
-    if table in ("adapters", "tags", "metrics", "predictions"):
+    if table in ("adapters", "tags", "metrics", "predictions", "scored_splits"):
         (finding,) = [one for one in report.findings if one.check != "schema"]
         assert finding.task in ("one", "two", "gone")
         damaged = [task.task for task in report.tasks if task.status != "ok"]

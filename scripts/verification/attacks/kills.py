@@ -85,6 +85,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-postgresql", action="store_true", help="attack SQLite only")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     generator, outcomes = random.Random(arguments.seed), Outcomes()
     folder = Path(tempfile.mkdtemp())
     _import_everything()
@@ -97,6 +98,8 @@ def main() -> int:
             place.number = number
             name = list(commands())[number // len(places) % len(commands())]
             _attack(name, place, durations[name], generator, outcomes)
+    except KeyboardInterrupt:
+        print("stopped early")
     finally:
         if server is not None:
             server.close()
@@ -170,6 +173,7 @@ def _run(
 def _become(arguments: list[str], place: Place, errors: Path) -> None:
     """Be a process of the command line until the end."""
     code = 70
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which `&` lets a shell ignore
     try:
         for stream, path in ((1, os.devnull), (2, str(errors))):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)

@@ -20,6 +20,12 @@ from taskbank.bank.catalog.rows import (
     insert_once,
     insert_row,
 )
+from taskbank.bank.catalog.scored_splits import (
+    add_scored_split,
+    insert_split,
+    scored_metrics,
+    scored_rows,
+)
 from taskbank.bank.catalog.seals import contents
 from taskbank.bank.catalog.tables import (
     CHILDREN,
@@ -27,7 +33,7 @@ from taskbank.bank.catalog.tables import (
     AdapterRow,
     BackboneRow,
     RetirementRow,
-    SplitRow,
+    ScoredSplitRow,
     TaskRow,
 )
 from taskbank.bank.catalog.task_lock import lock_task
@@ -63,10 +69,13 @@ def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -
         connection, AdapterRow, adapter_values(new, task_id, version, backbone_id, children)
     )
     for split in new.splits:
-        _insert_split(connection, digest_bytes(split.examples), split.rows, len(split.examples))
+        insert_split(connection, split.examples, split.rows)
     inserted = insert_children(connection, AdapterRow, {adapter_id: children}, CHILDREN)
+    for further in new.scored:
+        add_scored_split(connection, adapter_id, further)
+    scored = scored_rows(connection, [adapter_id]) if new.scored else {}
     query = _adapters_query().where(AdapterRow.id == adapter_id)
-    return _adapter_record(connection.execute(query).mappings().one(), inserted, {})
+    return _adapter_record(connection.execute(query).mappings().one(), inserted, scored, {})
 
 
 def _insert_task(connection: Connection, name: str, kind: str, *, new_version: bool) -> int:
@@ -79,11 +88,6 @@ def _insert_task(connection: Connection, name: str, kind: str, *, new_version: b
         found = connection.execute(query).scalar_one()
         check_can_add(name, kind, found, new_version=new_version)
     return task_id
-
-
-def _insert_split(connection: Connection, digest: str, rows: int, size: int) -> None:
-    values = {"digest": digest, "rows": rows, "bytes": size, "created_at": now()}
-    insert_once(connection, SplitRow, "digest", values)
 
 
 def kind_of(connection: Connection, task: str) -> str | None:
@@ -119,13 +123,15 @@ def read_adapters(
     rows = connection.execute(query).mappings().all()
     ids = [row["id"] for row in rows]
     children = child_rows(connection, ids)
+    scored = scored_rows(connection, ids)
     check_rows(AdapterRow, rows, children)
     check_ids(connection, TaskRow, (row["task_id"] for row in rows))
     check_ids(connection, BackboneRow, (row["backbone_id"] for row in rows))
     retirements = (row["retirement"] for row in rows if row["retirement"] is not None)
     check_ids(connection, RetirementRow, retirements)
+    check_rows(ScoredSplitRow, (row for own in scored.values() for row in own))
     accepted = _accepted_references(connection, ids)
-    records = [_adapter_record(row, children, accepted) for row in rows]
+    records = [_adapter_record(row, children, scored, accepted) for row in rows]
     return Records(records if newest is None else reversed(records))
 
 
@@ -206,9 +212,11 @@ def resolve(connection: Connection, ref: str) -> tuple[str, int]:
 def _adapter_record(
     row: Mapping[Any, Any],
     children: Children,
+    scored: Mapping[int, list[Mapping[str, Any]]],
     accepted: Mapping[tuple[int, str], tuple[str, int]],
 ) -> AdapterRecord:
     own = row["id"]
+    further = scored.get(own, [])
     return AdapterRecord(
         task=row["task"],
         version=row["version"],
@@ -231,10 +239,11 @@ def _adapter_record(
         metrics=tuple(
             MetricRecord(m["split"], m["name"], m["value"], m["standard_error"], m["count"])
             for m in children["metrics"].get(own, [])
-        ),
+        )
+        + tuple(metric for split in further for metric in scored_metrics(split)),
         splits=tuple(
             _split_record(p, accepted.get((own, p["split"])))
-            for p in children["predictions"].get(own, [])
+            for p in (*children["predictions"].get(own, []), *further)
         ),
         retired=row["retirement"] is not None,
         id=own,
@@ -357,6 +366,7 @@ def _split_record(row: Mapping[str, Any], accepted: tuple[str, int] | None) -> S
         reference,
         tuple(row["canary"] or ()),
         verification,
+        row.get("scored_at"),
     )
 
 

@@ -31,7 +31,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import Grouping
 
-from taskbank.bank.catalog.tables import AdapterRow, BackboneRow, MetricRow, TagRow, TaskRow
+from taskbank.bank.catalog.tables import (
+    AdapterRow,
+    BackboneRow,
+    MetricRow,
+    ScoredSplitRow,
+    TagRow,
+    TaskRow,
+)
+from taskbank.bank.new_records import OWN_SPLITS
 from taskbank.bank.operators import OPERATIONS
 from taskbank.checks import check_text
 from taskbank.errors import InputError
@@ -206,6 +214,12 @@ class _ToSql(Transformer[Token, Any]):
         if field[0] == "metric" and len(field) in (2, 3):
             _check_type(name, values[0], numbers=numbers, expects_number=True)
             split = field[1] if len(field) == 3 else AdapterRow.split
+            if len(field) == 3 and split not in OWN_SPLITS:
+                return exists().where(
+                    ScoredSplitRow.adapter_id == AdapterRow.id,
+                    ScoredSplitRow.split == split,
+                    test(ScoredSplitRow.metrics[(field[2], "value")].as_float()),
+                )
             return exists().where(
                 MetricRow.adapter_id == AdapterRow.id,
                 MetricRow.split == split,

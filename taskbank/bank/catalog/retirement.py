@@ -15,6 +15,7 @@ from taskbank.bank.catalog.tables import (
     ObservationRow,
     PredictionRow,
     RetirementRow,
+    ScoredSplitRow,
     SplitRow,
     TaskRow,
     TrialRow,
@@ -81,29 +82,34 @@ def delete_retired(connection: Connection) -> None:
     changes = changes_of(connection)
     retired = select(AdapterRow.id).join(RetirementRow, retirement_of_adapter())
     ids = connection.execute(retired).scalars().all()
+    scored: list[int] = []
     for adapter_id in ids:
         connection.execute(insert(GcPermitRow), {"adapter_id": adapter_id})
         for table, parent in CHILDREN.values():
             connection.execute(delete(table).where(getattr(table, parent) == adapter_id))
+        further = delete(ScoredSplitRow).where(ScoredSplitRow.adapter_id == adapter_id)
+        scored += connection.execute(further.returning(ScoredSplitRow.id)).scalars()
         connection.execute(delete(AdapterRow).where(AdapterRow.id == adapter_id))
     connection.execute(delete(GcPermitRow))
-    in_use = select(PredictionRow.split_digest)
+    in_use = select(PredictionRow.split_digest).union(select(ScoredSplitRow.split_digest))
     unused = delete(SplitRow).where(SplitRow.digest.not_in(in_use)).returning(SplitRow.id)
     changes.delete(AdapterRow.__tablename__, ids)
+    changes.delete(ScoredSplitRow.__tablename__, scored)
     changes.delete(SplitRow.__tablename__, connection.execute(unused).scalars())
 
 
 def digests_needed(connection: Connection) -> set[str]:
     """Return the digest of every blob that an adapter in use or a trial refers to."""
     adapters = select(AdapterRow.digest).select_from(AdapterRow)
-    predictions = select(PredictionRow.digest, PredictionRow.split_digest).join(
-        AdapterRow, AdapterRow.id == PredictionRow.adapter_id
-    )
     adapters = adapters.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
-    predictions = predictions.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
     digests = set(connection.execute(adapters).scalars())
-    for logits, split in connection.execute(predictions):
-        digests |= {logits, split}
+    for row in (PredictionRow, ScoredSplitRow):
+        joined = select(row.digest, row.split_digest).join(
+            AdapterRow, AdapterRow.id == row.adapter_id
+        )
+        predictions = joined.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
+        for logits, split in connection.execute(predictions):
+            digests |= {logits, split}
     for table in (ObservationRow, AcceptanceRow):
         query = select(table.digest).join(AdapterRow, AdapterRow.id == table.adapter_id)
         query = query.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
@@ -118,6 +124,7 @@ def digests_recorded(connection: Connection) -> set[str]:
         AdapterRow.digest,
         PredictionRow.digest,
         SplitRow.digest,
+        ScoredSplitRow.digest,
         ObservationRow.digest,
         AcceptanceRow.digest,
         TrialRow.digest,

@@ -21,6 +21,7 @@ from taskbank.bank.catalog.tables import (
     ObservationRow,
     PredictionRow,
     RetirementRow,
+    ScoredSplitRow,
     SplitRow,
     TaskRow,
     TokenizerSettingsRow,
@@ -112,13 +113,15 @@ def _task_conditions(tasks: Collection[str]) -> dict[type[Base], ColumnElement[b
     task_ids = select(TaskRow.id).where(TaskRow.name.in_(tasks))
     adapters = select(AdapterRow.id).where(AdapterRow.task_id.in_(task_ids))
     splits = select(PredictionRow.split_digest).where(PredictionRow.adapter_id.in_(adapters))
+    scored = select(ScoredSplitRow.split_digest).where(ScoredSplitRow.adapter_id.in_(adapters))
     return {
         BankRow: true(),
         BackboneRow: true(),
         TokenizerSettingsRow: true(),
         TaskRow: TaskRow.name.in_(tasks),
         AdapterRow: AdapterRow.task_id.in_(task_ids),
-        SplitRow: SplitRow.digest.in_(splits),
+        SplitRow: SplitRow.digest.in_(splits.union(scored)),
+        ScoredSplitRow: ScoredSplitRow.adapter_id.in_(adapters),
         AliasRow: AliasRow.task_id.in_(task_ids),
         RetirementRow: RetirementRow.task_id.in_(task_ids),
         ToleranceRow: ToleranceRow.task_id.in_(task_ids),

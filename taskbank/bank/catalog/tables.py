@@ -25,7 +25,7 @@ NAMING = {
 }
 
 # The last one is the revision that this code uses; a test pins it to the migrations' head.
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
 
 # Columns added after the first schema, with their values in older rows. Digests leave out a
@@ -228,6 +228,30 @@ class PredictionRow(Base):
     digest: Mapped[str] = mapped_column(Digest)  # of the logits
     rows: Mapped[int]
     canary: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))  # positions
+
+
+class ScoredSplitRow(Base):
+    """A further split of an adapter, scored after it was added: its predictions and metrics."""
+
+    __tablename__ = "scored_splits"
+    __table_args__ = (
+        UniqueConstraint("adapter_id", "split"),
+        Index(None, "split_digest"),
+        Index(None, "digest"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    adapter_id: Mapped[int] = mapped_column(ForeignKey("adapters.id"))
+    split: Mapped[str] = mapped_column(String(100))
+    origin: Mapped[str]
+    split_digest: Mapped[str] = mapped_column(Digest, ForeignKey("splits.digest"))
+    digest: Mapped[str] = mapped_column(Digest)  # of the predictions
+    rows: Mapped[int]
+    canary: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))  # positions
+    metrics: Mapped[dict[str, Any]]  # value, standard_error and count by name
+    scored_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
 
 
 class AliasRow(Base):
@@ -459,6 +483,7 @@ SEALED_TABLES = (
     TaskRow,
     AdapterRow,
     SplitRow,
+    ScoredSplitRow,
     AliasRow,
     RetirementRow,
     RunRow,

@@ -20,7 +20,9 @@ DELETABLE = {
     "tags": _OF_PERMITTED,
     "metrics": _OF_PERMITTED,
     "predictions": _OF_PERMITTED,
-    "splits": "NOT EXISTS (SELECT 1 FROM predictions p WHERE p.split_digest = OLD.digest)",
+    "scored_splits": _OF_PERMITTED,
+    "splits": "NOT EXISTS (SELECT 1 FROM predictions p WHERE p.split_digest = OLD.digest) "
+    "AND NOT EXISTS (SELECT 1 FROM scored_splits n WHERE n.split_digest = OLD.digest)",
     "blobs": "NOT EXISTS (SELECT 1 FROM adapters a WHERE a.digest = OLD.digest) "
     "AND NOT EXISTS (SELECT 1 FROM predictions p WHERE p.digest = OLD.digest) "
     "AND NOT EXISTS (SELECT 1 FROM splits s WHERE s.digest = OLD.digest) "
@@ -28,7 +30,8 @@ DELETABLE = {
     "AND NOT EXISTS (SELECT 1 FROM observations o JOIN adapters a ON a.id = o.adapter_id "
     "WHERE o.digest = OLD.digest) "
     "AND NOT EXISTS (SELECT 1 FROM acceptances c JOIN adapters a ON a.id = c.adapter_id "
-    "WHERE c.digest = OLD.digest)",
+    "WHERE c.digest = OLD.digest) "
+    "AND NOT EXISTS (SELECT 1 FROM scored_splits n WHERE n.digest = OLD.digest)",
 }
 # When a row may be updated, as SQL over OLD and NEW: a damaged blob, to the bytes of its digest.
 _REPAIR = (
@@ -61,6 +64,7 @@ LATER = (
     "tolerances",
     "chain",
     "tokenizer_settings",
+    "scored_splits",
 )
 
 Definitions = dict[tuple[str, str], str]  # by table and name of the trigger
@@ -94,7 +98,8 @@ def sqlite_triggers() -> Definitions:
     for table in _append_only():
         unchangeable = f"NOT ({REPAIR_SQLITE})" if table == "blobs" else "1"
         trigger(table, "no_update", "UPDATE", unchangeable, f"{table} rows never change")
-        undeletable = "1" if table in LATER else f"NOT ({DELETABLE.get(table, '0')})"
+        never = table in LATER and table not in DELETABLE
+        undeletable = "1" if never else f"NOT ({DELETABLE.get(table, '0')})"
         kept = f"{table} rows are only deleted by gc"
         trigger(table, "no_delete", "DELETE", undeletable, kept)
         same = (" AND ".join(f"o.{c} = NEW.{c}" for c in key) for key in _unique_keys(table))

@@ -12,6 +12,8 @@ from pyarrow import ipc, parquet
 from taskbank import plugins
 from taskbank.digests import Json
 from taskbank.errors import DataError
+from taskbank.kinds.single import SINGLE
+from taskbank.kinds.tagging import TAGGING
 from tests.helpers.rows import ROWS
 from tests.helpers.sources import ODD_ROWS, read, write
 
@@ -71,3 +73,25 @@ def test_rubbish_in_any_format_is_no_traceback(tmp_path: Path, name: str, spoil:
     path.write_bytes(bytes(range(256)) * 8 if spoil == "rubbish" else whole[: len(whole) // 2 - 5])
     with pytest.raises(DataError, match=name):
         read(str(path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.arrow", "a.feather", "a.conll"]
+)
+def test_a_changed_byte_anywhere_is_no_traceback(tmp_path: Path, name: str) -> None:
+    """With any byte changed, a file is read, or refused by an error that names it."""
+    path = tmp_path / name
+    kind = TAGGING if name == "a.conll" else SINGLE
+    if name == "a.conll":
+        path.write_text("".join(f"w{number} {'BO'[number % 2]}\n\n" for number in range(30)))
+    else:
+        rows = [{"text": f"{number} days", "label": "ab"[number % 2]} for number in range(30)]
+        write(path, rows)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 60)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x85]) + whole[place + 1 :])
+        try:
+            assert len(read(str(path), kind)) > 0
+        except DataError as error:
+            assert name in str(error)  # noqa: PT017 - a refusal is allowed, nothing else
