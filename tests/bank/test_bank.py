@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from safetensors.numpy import load
@@ -113,3 +115,12 @@ def test_equal_splits_are_stored_once(bank: Bank) -> None:
     examples = bank.examples(second, "test")
     assert isinstance(examples, Examples)
     assert len(examples) == 10
+
+
+def test_a_negative_zero_is_no_damage(bank: Bank) -> None:
+    """SQLite keeps no sign of a zero, so that a score of -0.0 is recorded as 0.0 on both."""
+    new = new_adapter()
+    first = replace(new.metrics[0], value=-0.0, standard_error=-0.0)
+    bank.put(replace(new, metrics=(first, *new.metrics[1:])))
+    assert bank["mood"].metrics[0].value == 0.0
+    assert bank["mood"].score == 0.0

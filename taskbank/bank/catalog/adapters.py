@@ -13,6 +13,7 @@ from taskbank.bank.catalog.checked_rows import check_ids, check_rows, checked_ro
 from taskbank.bank.catalog.retirement import IN_USE, retirement_of_adapter
 from taskbank.bank.catalog.rows import (
     Children,
+    as_stored,
     child_rows,
     chunks,
     course_of,
@@ -324,7 +325,7 @@ def children_of(new: NewAdapter) -> dict[str, list[dict[str, Json]]]:
     """Return the child rows of an adapter, by table, without the adapter's id."""
     return {
         "tags": [{"key": key, "value": value} for key, value in sorted(new.tags.items())],
-        "metrics": [dict(vars(measured)) for measured in new.metrics],
+        "metrics": [as_stored(vars(measured)) for measured in new.metrics],
         "predictions": [
             {
                 "split": split.name,

@@ -27,6 +27,11 @@ def table_of(model: type[Base]) -> Table:
     return table
 
 
+def as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a row as every database keeps them: SQLite has no negative zero."""
+    return {name: v + 0.0 if type(v) is float else v for name, v in values.items()}
+
+
 def insert_row(connection: Connection, table: type[Base], values: Mapping[str, Any]) -> int:
     """Insert a row with its seal; return its id."""
     return insert_rows(connection, table, [values])[0]
@@ -36,7 +41,8 @@ def insert_rows(
     connection: Connection, table: type[Base], rows: Sequence[Mapping[str, Any]]
 ) -> list[int]:
     """Insert rows with their seals; return their ids in the order of the rows."""
-    sealed = [{**values, "seal": seal(values)} for values in rows]
+    stored = [as_stored(values) for values in rows]
+    sealed = [{**values, "seal": seal(values)} for values in stored]
     if not sealed:
         return []
     in_order = len(sealed) > 1
@@ -66,7 +72,9 @@ def insert_children(
     """
     for name, (table, column) in tables.items():
         values = [
-            {**row, column: row_id} for row_id, own in rows.items() for row in own.get(name, ())
+            {**as_stored(row), column: row_id}
+            for row_id, own in rows.items()
+            for row in own.get(name, ())
         ]
         if values:
             connection.execute(insert(table), values)
@@ -95,7 +103,8 @@ def insert_once(
         return insert_row(connection, model, values), True
     from sqlalchemy.dialects import postgresql  # slow to import, and SQLite banks do not need it
 
-    sealed = {**values, "seal": seal(values)}
+    stored = as_stored(values)
+    sealed = {**stored, "seal": seal(stored)}
     statement = postgresql.insert(table).on_conflict_do_nothing().returning(table.c.id)
     inserted_id = connection.execute(statement, [sealed]).scalar()
     if inserted_id is not None:

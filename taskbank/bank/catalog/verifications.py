@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, select
 
 from taskbank.bank.catalog.checked_rows import check_verifications
-from taskbank.bank.catalog.rows import chunks, insert_children, insert_row
+from taskbank.bank.catalog.rows import as_stored, chunks, insert_children, insert_row
 from taskbank.bank.catalog.runs import read_observations
 from taskbank.bank.catalog.seals import contents
 from taskbank.bank.catalog.tables import (
@@ -33,7 +33,7 @@ from taskbank.errors import NotFoundError
 def add_verification(connection: Connection, new: NewVerification) -> int:
     """Record a finished verification with its results and findings; return its id."""
     children = {
-        "results": [dict(vars(result)) for result in new.results],
+        "results": [as_stored(vars(result)) for result in new.results],
         "findings": [dict(vars(finding)) for finding in new.findings],
     }
     values = {
