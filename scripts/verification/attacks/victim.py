@@ -8,7 +8,7 @@ import numpy as np
 
 from scripts.benchmarks.synthetic_bank import make_adapter
 from taskbank.bank.bank import Bank
-from taskbank.bank.new_records import NewResult, NewTrial, NewVerification
+from taskbank.bank.new_records import NewResult, NewScoredSplit, NewTrial, NewVerification
 from taskbank.bank.open import create_bank
 from taskbank.bank.records import AdapterRecord, FindingRecord
 from taskbank.digests import digest_bytes
@@ -27,8 +27,15 @@ def make_victim(url: str) -> Bank:
         bank.alias(f"{task}@1", "production")
         bank.alias(f"{task}@2", "production")
         bank.set_tolerance(task, 0.01)
-    other = make_adapter(100, "four")
-    bank.put(replace(other, backbone=replace(other.backbone, weights=digest_bytes(b"other"))))
+    for number, name in ((101, "four"), (102, "five")):
+        other = make_adapter(number, name)
+        weights, settings = digest_bytes(name.encode()), {"truncation_side": "right"}
+        known = replace(other.backbone, weights=weights, settings=settings)
+        bank.put(replace(other, backbone=known))
+        split, metrics = other.splits[0], other.metrics
+        further = replace(split, name="june")
+        own = tuple(replace(one, split="june") for one in metrics if one.split == split.name)
+        bank.put_split(name, NewScoredSplit(further, own))
     for ref in ("one@1", "two@1"):
         bank.drop_alias(ref[:3], "production")
         bank.remove(ref)

@@ -110,10 +110,12 @@ def test_a_changed_row_or_blob_is_found(own: Bank) -> None:
     own.put_split("mood", new_scored_split())
     digest = own["mood"].splits[1].predictions
     rewrite(own, "UPDATE blobs SET data = x'00' WHERE digest = ?", digest)
-    (finding,) = verify_all(own, level="integrity").findings
+    findings = verify_all(own, level="integrity").findings
+    (finding,) = [one for one in findings if one.check != "schema"]
     assert (finding.task, finding.check) == ("mood", "predictions")
     rewrite(own, "UPDATE scored_splits SET metrics = replace(metrics, '0.', '0.9')")
     findings = verify_all(own, level="integrity").findings
-    assert {(finding.task, finding.check) for finding in findings} == {("mood", "row")}
+    found = {(finding.task, finding.check) for finding in findings if finding.check != "schema"}
+    assert found == {("mood", "row")}
     with pytest.raises(DamagedError, match="scored_splits"):
         _ = own["mood"]
