@@ -16,6 +16,8 @@ from taskbank.checks import LARGEST, check_name, check_text
 from taskbank.digests import Json, digest_json
 from taskbank.errors import InputError
 
+FOLDS = "folds"  # the split of a score that a cross-validation gave
+
 
 @dataclass(frozen=True)
 class BackboneIdentity:

@@ -14,7 +14,7 @@ from sqlalchemy import event, text
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
-from taskbank.errors import BankError, InputError
+from taskbank.errors import ResourceError, UnreachableError
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import new_adapter
 from tests.helpers.processes import Writer, ended
@@ -133,7 +133,7 @@ def test_a_full_disk_stops_a_writer_and_harms_nothing(tmp_path: Path) -> None:
             connection.execute(f"PRAGMA max_page_count = {pages + 4}")
 
         event.listen(bank._engine, "checkout", no_room)
-        with pytest.raises(BankError, match="full"):
+        with pytest.raises(ResourceError, match="full"):
             bank.put(new_adapter("after", seed=1, description="x" * 500_000))
         event.remove(bank._engine, "checkout", no_room)
     with Bank(bank.url) as bank:
@@ -158,7 +158,7 @@ def test_a_lost_connection_leaves_nothing_half_done(
             return str(real(store, data, connection))
 
         monkeypatch.setattr(type(bank._blobs), "put", cut_off)
-        with pytest.raises(InputError, match="cannot be reached"):
+        with pytest.raises(UnreachableError, match="cannot be reached"):
             bank.put(new_adapter("after", seed=1))
         monkeypatch.undo()
         assert [record.ref for record in bank] == ["before@1"]

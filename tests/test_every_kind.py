@@ -80,7 +80,7 @@ def test_every_kind_predicts_on_the_command_line(
     texts, keys = INPUTS[name]
     assert run(["--bank", url, "predict", "it", *texts, "--json"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)
-    assert set(answer) == {"text", "label", "score"} | keys
+    assert set(answer) == {"text", "label", "score", "truncated"} | keys
     assert run(["--bank", url, "predict", "it", *texts, *texts]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert run(["--bank", url, "predict", "it", "--file", str(data), "--json"]) == 0

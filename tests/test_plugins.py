@@ -90,8 +90,9 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def rows(tmp_path: Path) -> str:
     """A file of labelled claims and sources."""
     made = [
-        {"claim": "it was good", "source": word, "label": label}
-        for word, label in (("a great film", "for"), ("an awful film", "against")) * 20
+        {"claim": f"it was good {number}", "source": word, "label": label}
+        for number in range(20)
+        for word, label in (("a great film", "for"), ("an awful film", "against"))
     ]
     return write_jsonl(tmp_path / "claims.jsonl", made)
 

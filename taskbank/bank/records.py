@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from taskbank.data.folds import FOLDS
 from taskbank.digests import Json
 from taskbank.kinds.definition import Definition
-from taskbank.specs import BackboneIdentity
-
-if TYPE_CHECKING:
-    pass
+from taskbank.specs import FOLDS, BackboneIdentity
 
 
 @dataclass(frozen=True)

@@ -102,8 +102,8 @@ def show(settings: Settings, ref: str) -> None:
 
 def _class_report(bank: Bank, record: AdapterRecord, kind: Kind) -> ClassReport | None:
     """Return the report by class of an adapter's scored split, or that of its folds."""
-    from taskbank.data.folds import FOLDS
     from taskbank.kinds.class_report import ClassReport
+    from taskbank.specs import FOLDS
 
     if "classes" in record.course:
         return ClassReport.of(record.course["classes"])

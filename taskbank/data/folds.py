@@ -10,8 +10,6 @@ from taskbank.data.equal_inputs import equal_inputs
 from taskbank.data.examples import Examples
 from taskbank.errors import DataError
 
-FOLDS = "folds"  # the split of a score that a cross-validation gave
-
 
 def assign_folds(
     examples: Examples, label: str, strata: Sequence[Hashable], folds: int, seed: int

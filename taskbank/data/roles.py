@@ -71,8 +71,8 @@ def check_sources_differ(sources: Mapping[str, Any]) -> None:
                 "test": "leave out --test, and the validation data gives the score",
             }[other_role]
             raise InputError(
-                f"{role} and {other_role} are the same data, {other}: a score on data that chose "
-                f"or trained the adapter says nothing about new inputs; {remedy}"
+                f"{role} and {other_role} are the same data, {_named(other)}: a score on data that "
+                f"chose or trained the adapter says nothing about new inputs; {remedy}"
             )
 
 
@@ -96,6 +96,12 @@ def _is_same(source: Any, other: Any) -> bool:
         return False
     one, two = os.fsdecode(source), os.fsdecode(other)
     return one == two or _place(one) == _place(two)
+
+
+def _named(source: Any) -> str:
+    if isinstance(source, str | os.PathLike):
+        return os.fsdecode(source)
+    return f"one {type(source).__name__}"
 
 
 def _place(source: str) -> tuple[str, str]:

@@ -60,9 +60,11 @@ def hold_out(
     else:
         held_out = _choose_groups(labels, share, generator, groups)
     if not held_out.any():
+        different = len(labels) if groups is None else len(np.unique(groups))
+        inputs = f" with {different} different inputs" if different < len(labels) else ""
         raise DataError(
-            f"{examples.origin} has {len(labels)} rows, too few to hold some out for validation: "
-            "give them with --validation"
+            f"{examples.origin} has {len(labels)} rows{inputs}, too few to hold some out for "
+            "validation: give them with --validation"
         )
     origin = f"{examples.origin} ({share:.0%} held out, seed {seed})"
     remaining = f"{examples.origin} (without the {share:.0%} held out, seed {seed})"

@@ -26,7 +26,6 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewAdapter, NewSplit
 from taskbank.bank.records import AdapterRecord
 from taskbank.data.examples import Examples
-from taskbank.data.folds import FOLDS
 from taskbank.digests import Json, digest_bytes
 from taskbank.errors import ConflictError, DamagedError, InputError
 from taskbank.interchange.fit import backbone_for, check_fit
@@ -42,6 +41,7 @@ from taskbank.interchange.untrusted import (
 from taskbank.kinds.canaries import choose_canaries
 from taskbank.runtime.files import write_folder
 from taskbank.runtime.signatures import sign
+from taskbank.specs import FOLDS
 from taskbank.verify.compare import metric_disagreements
 from taskbank.verify.contents import bytes_damage, split_cache
 

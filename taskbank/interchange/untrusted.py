@@ -19,7 +19,6 @@ from taskbank.bank.new_records import (
 )
 from taskbank.bank.records import MetricRecord
 from taskbank.checks import check_name
-from taskbank.data.folds import FOLDS
 from taskbank.digests import Json, digest_bytes
 from taskbank.errors import InputError
 from taskbank.interchange import schema
@@ -27,7 +26,7 @@ from taskbank.interchange.schema import Check
 from taskbank.kinds.definition import Definition
 from taskbank.runtime.regular_file import read_regular
 from taskbank.runtime.signatures import LARGEST, check_signature
-from taskbank.specs import TRAINING_FIELDS, BackboneIdentity, MethodSpec, TrainingSpec
+from taskbank.specs import FOLDS, TRAINING_FIELDS, BackboneIdentity, MethodSpec, TrainingSpec
 
 FORMAT = "taskbank-adapter/1"
 DESCRIPTION, WEIGHTS = "adapter.json", "weights.safetensors"

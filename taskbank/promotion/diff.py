@@ -17,10 +17,10 @@ from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
-from taskbank.data.folds import FOLDS
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
 from taskbank.kinds.metrics import metric_drop
+from taskbank.specs import FOLDS
 from taskbank.verify.flips import flips_between
 from taskbank.verify.report import Flip
 from taskbank.verify.significance import drop_p_value, exceeds_tolerance, is_significant

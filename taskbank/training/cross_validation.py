@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taskbank.backbone.backbone import Backbone
-from taskbank.data.folds import FOLDS
 from taskbank.digests import digest_json
 from taskbank.errors import TrainingError
+from taskbank.specs import FOLDS
 from taskbank.training.checkpoint import Checkpoint
 from taskbank.training.evaluation import (
     Evaluation,

@@ -10,7 +10,7 @@ from taskbank.data.alike_labels import check_alike
 from taskbank.data.equal_inputs import equal_inputs
 from taskbank.data.examples import Examples
 from taskbank.data.fields import CLASS_TYPES
-from taskbank.data.folds import FOLDS, assign_folds
+from taskbank.data.folds import assign_folds
 from taskbank.data.label_names import read_label_names
 from taskbank.data.repeats import contradictions, rows_in_train
 from taskbank.data.roles import ROLES, check_sources_differ, source_for
@@ -20,7 +20,7 @@ from taskbank.data.style import Style
 from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.kinds.definition import Definition
-from taskbank.specs import TaskSpec, TrainingSpec
+from taskbank.specs import FOLDS, TaskSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind

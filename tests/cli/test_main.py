@@ -108,7 +108,8 @@ def test_a_session_from_nothing_to_verified(
         sum(cell["count"] for cell in shown["classes"]["confusion"]) == shown["splits"][-1]["rows"]
     )
     predicted = terminal.json("predict", "mood", "a good day")
-    assert [set(row) for row in predicted] == [{"text", "label", "score", "probabilities"}]
+    keys = {"text", "label", "score", "probabilities", "truncated"}
+    assert [set(row) for row in predicted] == [keys]
     (step,) = terminal.json("alias", "mood@1", "production")["history"]
     assert (step["alias"], step["version"]) == ("production", 1)
     assert terminal.json("show", "mood@production") == shown
@@ -134,6 +135,10 @@ def test_a_session_from_nothing_to_verified(
         "adapters": ["mood@2"],
         "blobs": 2,  # the held-out examples are the other version's too
         "bytes": pytest.approx(0, abs=10**6),
+        "strays": [],
+        "unfinished": [],
+        "foreign": [],
+        "recent": 0,
         "head": terminal.json("db", "current")["head"],
     }
     terminal.json("gc", "--confirm")

@@ -45,7 +45,7 @@ def test_a_picture_that_cannot_be_drawn_is_said_first(
     """Another ending, a folder that is not there, no matplotlib."""
     with pytest.raises(InputError, match=r"\.png or \.svg"):
         check_plot(tmp_path / "a.jpg")
-    with pytest.raises(InputError, match=r"a\.png cannot be written: name a file"):
+    with pytest.raises(InputError, match=r"a\.png cannot be written: create the folder"):
         check_plot(tmp_path / "nowhere" / "a.png")
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"taskbank\[plots\]"):

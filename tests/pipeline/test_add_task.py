@@ -298,12 +298,16 @@ def test_data_in_memory_trains_as_a_file_does(
     url: str, folder: Path, tmp_path: Path, form: Any
 ) -> None:
     """Paths, data frames, data sets and records give the digests that the file gives."""
-    rows = sentences(24)
-    file = write_jsonl(tmp_path / "a.jsonl", rows)
-    data = Path(file) if form is Path else form(rows)
+    parts = {"train": sentences(24), "validation": sentences(24, seed=1)}
+    files = {name: write_jsonl(tmp_path / f"{name}.jsonl", rows) for name, rows in parts.items()}
+    given = {
+        name: Path(files[name]) if form is Path else form(rows) for name, rows in parts.items()
+    }
     quick = QUICK | {"epochs": 1, "verify": "none"}
-    found = add_task(url, "given", data, validation=data, backbone=folder, **quick)
-    expected = add_task(url, "file", file, validation=file, **quick)
+    found = add_task(
+        url, "given", given["train"], validation=given["validation"], backbone=folder, **quick
+    )
+    expected = add_task(url, "file", files["train"], validation=files["validation"], **quick)
     for split in ("train", "validation"):
         assert found.trial.data[split]["rows"] == 24
         assert found.trial.data[split]["digest"] == expected.trial.data[split]["digest"]

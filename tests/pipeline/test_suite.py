@@ -83,20 +83,20 @@ def test_a_task_that_fails_does_not_stop_the_others(
 def test_an_error_of_any_sort_does_not_stop_the_others(
     suite: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No memory, a full disk, a defect: the task failed, with its reason; the others are added."""
+    """A lost device, a defect: the task failed, with its reason; the others are added."""
     from taskbank.pipeline import suite as module
 
     real = train_and_store
 
     def failing(bank: Any, backbone: Any, plan: Any, **given: Any) -> Any:
         if plan.name == "one":
-            raise RuntimeError("out of memory")
+            raise RuntimeError("the device is lost")
         return real(bank, backbone, plan, **given)
 
     monkeypatch.setattr(module, "train_and_store", failing)
     report = add_tasks(f"sqlite:///{tmp_path}/bank.db", suite, backbone=str(folder))
     assert statuses(report) == ["failed", "added", "measured"]
-    assert report.outcomes[0].problem == "RuntimeError: out of memory"
+    assert report.outcomes[0].problem == "RuntimeError: the device is lost"
 
 
 @pytest.mark.slow

@@ -67,7 +67,8 @@ def test_a_class_that_the_older_version_does_not_know_is_left_out(
     add_task(url, "mood", two, backbone=str(folder), **quick)
     three = [row | ({"label": "new"} if number % 3 == 0 else {}) for number, row in enumerate(rows)]
     more = write_jsonl(tmp_path / "three.jsonl", three)
-    add_task(url, "mood", more, test=more, new_version=True, **quick)
+    test = write_jsonl(tmp_path / "test.jsonl", three)
+    add_task(url, "mood", more, test=test, new_version=True, **quick)
     with taskbank.open(url) as bank:
         found = diff(bank, "mood@1", "mood@2")
         assert (found.examples, found.left_out) == (60, 30)

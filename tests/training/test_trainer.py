@@ -25,7 +25,8 @@ def test_a_run_that_collapsed_is_tried_again_from_another_seed(
     """Where every text is the same nothing can be learned: three seeds, each named as collapsed,
     and the last resort is recorded as what it is."""
     rows = [{"text": "the film", "label": "good" if n % 3 else "bad"} for n in range(90)]
-    added = add(own, write_jsonl(tmp_path / "same.jsonl", rows), folder)
+    validation = write_jsonl(tmp_path / "validation.jsonl", rows[:9])
+    added = add(own, write_jsonl(tmp_path / "same.jsonl", rows), folder, validation=validation)
     assert [(t.status, t.training["seed"]) for t in added.trials] == [
         ("collapsed", 0),
         ("collapsed", 1),

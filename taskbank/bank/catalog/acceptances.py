@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select
 
 from taskbank.bank.catalog.checked_rows import checked_rows
-from taskbank.bank.catalog.rows import insert_row, table_of
-from taskbank.bank.catalog.seals import row_damage
+from taskbank.bank.catalog.rows import chunks, insert_row
+from taskbank.bank.catalog.stored_rows import sealed_rows, stored_damage
 from taskbank.bank.catalog.tables import AcceptanceRow, AdapterRow, TaskRow, ToleranceRow
 from taskbank.bank.records import AcceptanceRecord, Observation, ToleranceRecord
 from taskbank.runtime.clock import now
@@ -63,18 +63,16 @@ def add_tolerance(connection: Connection, task: str, tolerance: float | None) ->
 
 def read_tolerances(connection: Connection) -> dict[str, float]:
     """Return the tolerances that are set for tasks, by task."""
-    query = (
-        select(ToleranceRow.__table__, TaskRow.name)
-        .join(TaskRow, TaskRow.id == ToleranceRow.task_id)
-        .order_by(ToleranceRow.id)
-    )
-    columns = table_of(ToleranceRow).columns.keys()
     latest = {}
-    for row in connection.execute(query).mappings():
+    for stored in sealed_rows(connection, ToleranceRow):
         # A row that does not match its seal is ignored, so it cannot raise a tolerance.
-        if row_damage(ToleranceRow.__tablename__, {c: row[c] for c in columns}) is None:
-            latest[row["name"]] = row["tolerance"]
-    return {task: value for task, value in latest.items() if value is not None}
+        if stored_damage(ToleranceRow.__tablename__, stored) is None:
+            latest[stored.values["task_id"]] = stored.values["tolerance"]
+    names: dict[int, str] = {}
+    for chunk in chunks(list(latest)):
+        query = select(TaskRow.id, TaskRow.name).where(TaskRow.id.in_(chunk))
+        names |= {row.id: row.name for row in connection.execute(query)}
+    return {names[task]: value for task, value in latest.items() if value is not None}
 
 
 def read_tolerance_history(connection: Connection, task: str) -> tuple[ToleranceRecord, ...]:

@@ -25,7 +25,7 @@ from tests.helpers.adapters import new_trial, record_finding
 pytestmark = pytest.mark.slow  # a bank of 1,200 adapters is filled first
 
 # Tables that do not grow with the tasks, and the databases' own.
-SMALL = {"bank", "backbones", "sqlite_master", "pg_trigger"}
+SMALL = {"bank", "backbones", "tokenizer_settings", "sqlite_master", "pg_trigger"}
 TASK = "task-000000"
 
 # What is done, and the indexes that it must go through; by a table's name, one of its unique keys.
