@@ -127,16 +127,24 @@ def command(url: str, *arguments: str) -> tuple[int, str]:
     return code, errors.read()[-400:] if code == BUG else output.read()
 
 
-def outcome_of(copies: Copies, url: str, *arguments: str) -> tuple[str, bool]:
+def outcome_of(
+    copies: Copies, url: str, *arguments: str, whole_rows: bool = False
+) -> tuple[str, bool]:
     """Return what commands made of a tampered copy, in a few words, and whether that is wrong.
 
     Reading commands may show less than of the untouched bank, because only a check of the whole
     bank sees that something is missing, but nothing else.
+
+    Args:
+        copies: the untouched bank.
+        url: the tampered copy.
+        arguments: further arguments of verify-all.
+        whole_rows: whether rows were lost, added or exchanged, which reading commands cannot see.
     """
     for words, (code, said), intact in zip(READING, copies.read(url), copies.said, strict=True):
         if code == BUG:
             return f"{words[0]} exits with 70: {said}", True
-        if code == 0 and not _entries(said) <= _entries(intact[1]):
+        if code == 0 and not whole_rows and not _entries(said) <= _entries(intact[1]):
             return f"{words[0]} shows it and says nothing", True
     code, said = copies.verify(url, *arguments)
     told = f": {said}" if code == BUG else ""

@@ -66,7 +66,7 @@ def attempt(copies: Copies, outcomes: Outcomes, attack: Attack) -> None:
         outcomes.add(f"the database refuses it: {type(error).__name__}: {error}", attack.name)
         return
     head = ("--expect", copies.head.digest) if attack.expect else ()
-    outcome, broken = outcome_of(copies, url, *head)
+    outcome, broken = outcome_of(copies, url, *head, whole_rows=True)
     outcomes.add(outcome, attack.name, broken=broken)
 
 

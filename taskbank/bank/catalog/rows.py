@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, insert, select
 from taskbank.bank.catalog.chain import changes_of
 from taskbank.bank.catalog.seals import family_seal, seal
 from taskbank.bank.catalog.tables import CHILDREN, Base
+from taskbank.errors import DamagedError
 
 CHUNK_SIZE = 500  # values in the IN list of one query
 T = TypeVar("T")
@@ -48,6 +49,12 @@ def insert_rows(
     in_order = len(sealed) > 1
     query = insert(table).returning(table_of(table).c.id, sort_by_parameter_order=in_order)
     ids = [int(row_id) for row_id in connection.execute(query, sealed).scalars()]
+    if len(ids) != len(sealed):
+        raise DamagedError(
+            f"the database did not store a row of table {table.__tablename__!r} and reported no "
+            "error: run taskbank verify-all --level integrity, which finds triggers and rules that "
+            "are not taskbank's"
+        )
     for row_id, values in zip(ids, sealed, strict=True):
         changes_of(connection).insert(table.__tablename__, row_id, values["seal"])
     return ids

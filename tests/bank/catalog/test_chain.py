@@ -118,6 +118,17 @@ def test_writers_at_once_extend_one_chain(bank: Bank) -> None:
     assert verify_all(bank, level="integrity").findings == ()
 
 
+def test_a_row_that_a_trigger_swallows_is_an_error(own: Bank) -> None:
+    """What the database leaves out without an error is not taken for recorded."""
+    own.put(new_adapter())
+    with own._engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER own BEFORE INSERT ON tolerances BEGIN SELECT RAISE(IGNORE); END"
+        )
+    with pytest.raises(DamagedError, match="did not store a row of table 'tolerances'"):
+        own.set_tolerance("mood", 0.1)
+
+
 def test_a_bank_without_its_chain_has_no_head(own: Bank) -> None:
     """An emptied chain is an error where the head is asked for."""
     rewrite(own, "DELETE FROM chain")
