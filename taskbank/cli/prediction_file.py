@@ -17,7 +17,7 @@ from typing import Any
 
 from taskbank.data.fields import preview
 from taskbank.errors import InputError
-from taskbank.runtime.whole_file import write_whole
+from taskbank.runtime.files import write_file
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 Rows = Sequence[Mapping[str, Any]]
@@ -59,15 +59,10 @@ def write_predictions(path: Path, rows: Rows) -> int:
         the number of texts that were marked because a spreadsheet would run them as formulas.
 
     Raises:
-        InputError: if the file cannot be written.
+        ResourceError: if the file cannot be written.
     """
     data, marked = WRITERS[path.suffix.lower()](rows)
-    try:
-        write_whole(path, data)
-    except OSError as error:
-        raise InputError(
-            f"--output {preview(str(path))} cannot be written: {error.strerror}"
-        ) from None
+    write_file(path, data)
     return marked
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,15 @@ while True:
     except KeyboardInterrupt:
         pass
 """
+
+
+@pytest.fixture(autouse=True)
+def _default_signals() -> Iterator[None]:
+    """Ignore no signal, even if the suite itself runs under `nohup` or in the background."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in CODES}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def start(code: str) -> subprocess.Popen[str]:
@@ -103,10 +113,7 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
 def test_an_ignored_signal_stays_ignored() -> None:
     """What `nohup` lets a command ignore does not end it."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        process = start("time.sleep(0.5)")
-    finally:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    process = start("time.sleep(0.5)")
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=10)
     assert process.returncode == 0

@@ -4,10 +4,11 @@
 
 Each attempt runs one command in a fork of this process, which has imported everything, and sends it
 SIGKILL, SIGTERM or SIGINT at a random moment of the time that the command takes. Afterwards the
-bank must open and pass the integrity check; a task must be whole or absent, an export whole or
-absent, and a report whole, absent or what it was; the exit code must be that of the signal or of a
-command that had ended; and nothing may print a traceback. Banks are in SQLite and in PostgreSQL, on
-a server of the script's own. The backbone is tiny and random.
+bank must open and pass the integrity check; a task must be whole or absent; an export and a copy
+must be whole or absent, and a report whole, absent or what it was; an unfinished file may be left
+only by SIGKILL; the exit code must be that of the signal or of a command that had ended; and
+nothing may print a traceback. Banks are in SQLite and in PostgreSQL, on a server of the script's
+own. The backbone is tiny and random.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from xml.etree import ElementTree as ET
 import taskbank
 from scripts.shared.arguments import script_parser
 from scripts.verification.attacks.outcomes import Outcomes
+from scripts.verification.faults import FAULTS
+from taskbank.backbone.load import load_backbone
+from taskbank.runtime.device import pick_device
+from taskbank.runtime.files import UNFINISHED
 from tests.helpers.backbones import make_backbone
 from tests.helpers.rows import sentences, write_jsonl
 from tests.helpers.servers import Server
@@ -35,6 +40,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 ENDED = (0, 1, 2)  # exit codes of commands that had ended before the signal
 PATIENCE = 60.0  # seconds that a command may take to end after a signal
 OLD_BANK = Path("tests/data/previous/bank.sqlite")
+OLD_SCHEMA = "0004"
 TRAINING = ("--epochs", "1", "--size", "4", "--batch-size", "16")
 
 
@@ -45,11 +51,13 @@ class Place:
     Attributes:
         folder: the folder of all files.
         url: the bank.
+        backbone: the folder of the backbone.
         number: number of the attempt, for names that no attempt has used.
     """
 
     folder: Path
     url: str
+    backbone: Path
     number: int = 0
 
     @property
@@ -72,7 +80,10 @@ def commands() -> dict[str, Callable[[Place], list[str]]]:
         "import": lambda p: ["import", f"{p.folder}/exported", "--name", p.name],
         "export": lambda p: ["export", "first", "--output", p.path("export")],
         "gc": _gc,
-        "accept": lambda p: ["accept", "first", "--verification", "1", "--reason", "an attack"],
+        "accept": _accept,
+        "score": _score,
+        "remove": _remove,
+        "backup": lambda p: ["backup", p.path("backup.db")],
         "alias": lambda p: ["alias", "first@1", f"alias-{p.number}"],
         "db upgrade": _upgrade,
     }
@@ -120,6 +131,9 @@ def _attack(
     if "Traceback" in said or "Exception ignored" in said:
         problems.append(f"traceback: {said[-300:]}")
     problems += _damage(name, place)
+    if number != signal.SIGKILL:
+        left = unfinished(place.folder) + unfinished(place.folder.parent)
+        problems += [f"left {file.name}" for file in left]
     ended = "ended" if code in ENDED else number.name
     outcomes.add(f"{name} {ended}", attempt, broken=False)
     for problem in problems:
@@ -130,14 +144,19 @@ def _damage(name: str, place: Place) -> Iterator[str]:
     """Yield what is wrong after an attempt."""
     url = f"sqlite:///{place.path('old.db')}" if name == "db upgrade" else place.url
     try:
-        if name == "db upgrade" and taskbank.schema_of(url) == "0005":
-            return  # as it was before
+        if name == "db upgrade" and taskbank.schema_of(url) == OLD_SCHEMA:  # as it was before
+            _expect(["--bank", url, "db", "upgrade"], place)
         with taskbank.open(url) as bank:
             report = taskbank.verify_all(bank, level="integrity")
     except taskbank.TaskbankError as error:
         yield f"the bank does not open: {error}"
         return
     yield from (f"finding: {finding.message}" for finding in report.findings)
+    copy = Path(place.path("backup.db"))
+    if copy.exists():
+        with taskbank.open(f"sqlite:///{copy}") as bank:
+            report = taskbank.verify_all(bank, level="integrity")
+        yield from (f"finding in the copy: {finding.message}" for finding in report.findings)
     exported = Path(place.path("export"))
     if exported.exists() and not (exported / "adapter.json").exists():
         yield "half an export"
@@ -146,6 +165,14 @@ def _damage(name: str, place: Place) -> Iterator[str]:
         ET.parse(junit)  # noqa: S314 - written by this attack
     if page.exists() and not page.read_text().rstrip().endswith(">"):
         yield "half a page"
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Remove and return the unfinished files and folders in a folder."""
+    found = list(folder.glob(f".*{UNFINISHED}"))
+    for path in found:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return found
 
 
 def _run(
@@ -200,7 +227,7 @@ def _places(folder: Path, server: Server | None) -> Iterator[Place]:
     ):
         if not url:
             continue
-        place = Place(folder / name, url)
+        place = Place(folder / name, url, backbone)
         place.folder.mkdir()
         write_jsonl(place.folder / "data.jsonl", sentences(80, seed=1))
         _expect(["init", "--backbone", str(backbone)], place)
@@ -231,6 +258,27 @@ def _add_tasks(place: Place) -> list[str]:
         text += f'[[task]]\nname = "{place.name}{part}"\n{train}\n'
     Path(place.path("suite.toml")).write_text(text, encoding="utf-8")
     return ["add-tasks", place.path("suite.toml")]
+
+
+def _accept(place: Place) -> list[str]:
+    """Let a faulty machine verify, so that there are other predictions to accept."""
+    backbone = load_backbone(str(place.backbone), pick_device("cpu"))
+    with taskbank.open(place.url) as bank:
+        with FAULTS["LayerNorm epsilon of 0.1"].inject(backbone):
+            taskbank.verify_all(bank, backbone=backbone)
+        number = bank.verification_log.verifications()[-1].id
+    return ["accept", "first", "--verification", str(number), "--reason", "an attack"]
+
+
+def _score(place: Place) -> list[str]:
+    data = f"{place.folder}/data.jsonl"
+    return ["score", "first", "--data", data, "--record", f"split-{place.number}"]
+
+
+def _remove(place: Place) -> list[str]:
+    with taskbank.open(place.url) as bank:
+        records = list(bank)
+    return ["remove", records[-1].ref if len(records) > 1 else f"{place.name}@1"]
 
 
 def _gc(place: Place) -> list[str]:

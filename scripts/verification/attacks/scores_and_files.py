@@ -35,7 +35,7 @@ from taskbank.data.sources import read_usable_inputs
 from taskbank.errors import DataError
 from taskbank.kinds.class_report import report_classes
 from taskbank.kinds.single import SINGLE
-from taskbank.runtime.whole_file import write_whole
+from taskbank.runtime.files import write_file
 
 SIGNS = [*"=+-@'\",;\t\n|ab Ü\u200b\u202e\ufeff", "\U0001f600", "=cmd|' /C calc'!A0", "\r\n"]
 SPOILED = [None, "", "  ", "\u200b", "\t"]
@@ -166,12 +166,12 @@ def attack_rows(outcomes: Outcomes, seed: int, folder: Path) -> None:
 def attack_writer(outcomes: Outcomes, number: int, path: Path) -> None:
     """Kill a process while it replaces a file again and again."""
     old, new = b"old" * 1000, b"new" * 300_000
-    write_whole(path, old)
+    write_file(path, old)
     writer = os.fork()
     if writer == 0:
         while True:
-            write_whole(path, new)
-            write_whole(path, old)
+            write_file(path, new)
+            write_file(path, old)
     time.sleep(0.002 + number % 20 / 1000)
     os.kill(writer, signal.SIGKILL)
     os.waitpid(writer, 0)

@@ -73,7 +73,7 @@ def structure_damages(connection: Connection) -> Iterator[str]:
     )
     count, first = connection.execute(sizes).one()
     if count:
-        yield f"{count:,} blobs, {first} first, are not of the recorded size"
+        yield f"the recorded size is wrong for {count:,} of the blobs, {first} first"
     yield from (_sqlite if connection.dialect.name == "sqlite" else _postgresql)(connection)
 
 
