@@ -20,6 +20,7 @@ from taskbank.redaction import HIDDEN, redacted
 
 FORMS = "write FILE, sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_HOST = re.compile(r"[\w.:,%/-]*")
 _OPTIONS = re.compile(r"\?[\w.-]+=")
 # Options of PostgreSQL that are shown with their values; every other value may be a secret.
 _HARMLESS = {
@@ -134,6 +135,10 @@ def _postgresql(scheme: str, rest: str) -> BankUrl:
     except (ArgumentError, ValueError):
         raise InputError(f"the bank URL is invalid: {FORMS}") from None
     user, colon, password = user_part.partition(":")
+    if colon and not _HOST.fullmatch(parsed.host or ""):
+        raise InputError(
+            "the bank URL has a host that no server can have: in a password write %40 for @"
+        )
     place, mark, query = place_part.partition("?")
     options, secrets = _read_options(query)
     shown = f"{scheme}://{user}{colon and colon + HIDDEN}{at}{place}{mark}{options}"
@@ -153,8 +158,17 @@ def _read_options(query: str) -> tuple[str, list[str]]:
             secrets.append(value)
         else:  # perhaps the rest of a secret that contains an unescaped `&`
             shown.append(HIDDEN)
-            secrets += [key, value] if secrets or not equals else [value]
+            secrets += [value] if equals and key in _known_options() else [key.strip(), value]
     return "&".join(shown), secrets
+
+
+def _known_options() -> set[str]:
+    """Return the names of PostgreSQL's options, or none without the driver, which has them."""
+    try:
+        from psycopg.pq import Conninfo
+    except ImportError:
+        return set()
+    return {option.keyword.decode() for option in Conninfo.get_defaults()}
 
 
 def _printable(text: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from taskbank.bank.open import bank_exists, create_bank
+from taskbank.bank.open import bank_exists, create_bank, open_bank
 from taskbank.bank.url import parse_url, redacted_url
 from taskbank.errors import InputError
 from tests.helpers.adapters import new_adapter
@@ -92,6 +92,7 @@ def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
         "postgresql://joe:hun@ter2/x@host/x",
         "postgresql://host:5432/x?password=hun@ter2",
         "postgresql://joe:ter2/x",
+        "postgresql://joe:hun@{ter2/x",
         "joe:ter2@host/x",
         "//joe:ter2@host/x",
         "postgres:ter2",
@@ -114,3 +115,25 @@ def test_an_error_of_the_driver_is_shown_without_secrets() -> None:
     url = parse_url("postgresql://joe:hunter%402@host/x?sslpassword=swordfish")
     said = url.hide_secrets("no: hunter@2, hunter%402, swordfish, redis://u:other@h")
     assert said == "no: ***, ***, ***, redis://u:***@h"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://joe:hun@ter2.invalid/x",  # the host may be the end of the password
+        "postgresql://joe@127.0.0.1:9/x?ter2=hun",
+        "postgresql://joe@127.0.0.1:9/x?ter2 =hun",
+        "postgresql://joe@127.0.0.1:9/x?ter2",
+    ],
+)
+def test_a_server_that_cannot_be_reached_is_named_without_secrets(url: str) -> None:
+    """The driver names the host that it cannot find and the option that it does not know."""
+    with pytest.raises(InputError, match=r"cannot be reached|is invalid") as caught:
+        open_bank(url)
+    assert "ter2" not in str(caught.value)
+
+
+def test_a_host_without_a_password_is_named() -> None:
+    """A misspelt host is shown where nothing could be a part of a password."""
+    with pytest.raises(InputError, match=r"failed to resolve host 'nowhere\.invalid'"):
+        open_bank("postgresql://joe@nowhere.invalid/x")

@@ -37,6 +37,7 @@ from taskbank.errors import (
     ResourceError,
     UnreachableError,
 )
+from taskbank.redaction import HIDDEN
 from taskbank.runtime.resources import lacking_by_words
 
 # PostgreSQL: a read-only transaction or server, and a role that may not write.
@@ -309,6 +310,10 @@ def translate_errors(engine: Engine) -> Iterator[None]:
                 f"the bank {name} is read-only for this user: {reason}"
             ) from None
         if isinstance(error, DBAPIError) and _connection_failed(engine, error):
+            if "resolve host" in reason and engine.url.password:
+                # Perhaps no host, but the end of a password that contains an unescaped `@`.
+                host = str(engine.url.host)
+                name, reason = name.replace(f"@{host}", f"@{HIDDEN}"), reason.replace(host, HIDDEN)
             raise UnreachableError(
                 f"the bank {name} cannot be reached: {reason}; "
                 "check that the server is running and that the URL is correct"
