@@ -106,6 +106,11 @@ class Table:
         with explained(f"column {preview(found)} of {self.origin} is damaged"):
             column = self.read(found)
             column.validate(full=True)  # reading checks neither UTF-8 nor value offsets
+        if len(column) != self.rows:
+            raise DataError(
+                f"column {preview(found)} of {self.origin} is damaged: it has {len(column):,} "
+                f"values, but the file has {self.rows:,} rows"
+            )
         return column
 
     def listed_names(self) -> str:

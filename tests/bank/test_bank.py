@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,6 +116,17 @@ def test_equal_splits_are_stored_once(bank: Bank) -> None:
     examples = bank.examples(second, "test")
     assert isinstance(examples, Examples)
     assert len(examples) == 10
+
+
+def test_a_metric_that_is_a_whole_number_is_no_damage(bank: Bank) -> None:
+    """A metric of a plugin may be an int of any size, or a number of numpy; both become floats."""
+    new = new_adapter()
+    value: Any = np.float32(0.1)
+    first = replace(new.metrics[0], value=value, standard_error=2**63)
+    bank.put(replace(new, metrics=(first, *new.metrics[1:])))
+    metric = bank["mood"].metrics[0]
+    assert (metric.value, metric.standard_error) == (float(value), 2.0**63)
+    assert verify_all(bank, level="integrity").ok
 
 
 def test_a_negative_zero_is_no_damage(bank: Bank) -> None:

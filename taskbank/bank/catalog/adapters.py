@@ -33,6 +33,7 @@ from taskbank.bank.catalog.tables import (
     AcceptanceRow,
     AdapterRow,
     BackboneRow,
+    MetricRow,
     RetirementRow,
     ScoredSplitRow,
     TaskRow,
@@ -325,7 +326,7 @@ def children_of(new: NewAdapter) -> dict[str, list[dict[str, Json]]]:
     """Return the child rows of an adapter, by table, without the adapter's id."""
     return {
         "tags": [{"key": key, "value": value} for key, value in sorted(new.tags.items())],
-        "metrics": [as_stored(vars(measured)) for measured in new.metrics],
+        "metrics": [as_stored(MetricRow, vars(measured)) for measured in new.metrics],
         "predictions": [
             {
                 "split": split.name,

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, Float, Table, insert, select
 
 from taskbank.bank.catalog.chain import changes_of
 from taskbank.bank.catalog.seals import family_seal, seal
@@ -28,9 +28,18 @@ def table_of(model: type[Base]) -> Table:
     return table
 
 
-def as_stored(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a row as every database keeps them: SQLite has no negative zero."""
-    return {name: v + 0.0 if type(v) is float else v for name, v in values.items()}
+def as_stored(model: type[Base], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a row as every database keeps them.
+
+    A column of numbers holds no other type of number than its own, and SQLite no negative zero.
+    """
+    columns = table_of(model).c
+    return {
+        name: float(value) + 0.0
+        if value is not None and isinstance(columns[name].type, Float)
+        else value
+        for name, value in values.items()
+    }
 
 
 def insert_row(connection: Connection, table: type[Base], values: Mapping[str, Any]) -> int:
@@ -42,7 +51,7 @@ def insert_rows(
     connection: Connection, table: type[Base], rows: Sequence[Mapping[str, Any]]
 ) -> list[int]:
     """Insert rows with their seals; return their ids in the order of the rows."""
-    stored = [as_stored(values) for values in rows]
+    stored = [as_stored(table, values) for values in rows]
     sealed = [{**values, "seal": seal(values)} for values in stored]
     if not sealed:
         return []
@@ -79,7 +88,7 @@ def insert_children(
     """
     for name, (table, column) in tables.items():
         values = [
-            {**as_stored(row), column: row_id}
+            {**as_stored(table, row), column: row_id}
             for row_id, own in rows.items()
             for row in own.get(name, ())
         ]
@@ -110,7 +119,7 @@ def insert_once(
         return insert_row(connection, model, values), True
     from sqlalchemy.dialects import postgresql  # slow to import, and SQLite banks do not need it
 
-    stored = as_stored(values)
+    stored = as_stored(model, values)
     sealed = {**stored, "seal": seal(stored)}
     statement = postgresql.insert(table).on_conflict_do_nothing().returning(table.c.id)
     inserted_id = connection.execute(statement, [sealed]).scalar()

@@ -33,7 +33,7 @@ from taskbank.errors import NotFoundError
 def add_verification(connection: Connection, new: NewVerification) -> int:
     """Record a finished verification with its results and findings; return its id."""
     children = {
-        "results": [as_stored(vars(result)) for result in new.results],
+        "results": [as_stored(ResultRow, vars(result)) for result in new.results],
         "findings": [dict(vars(finding)) for finding in new.findings],
     }
     values = {

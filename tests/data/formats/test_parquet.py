@@ -9,11 +9,12 @@ import pytest
 from pyarrow import parquet
 
 from taskbank.data import files
+from taskbank.data.formats import parquet as parquet_format
 from taskbank.data.formats import typed
 from taskbank.data.sources import read_table
 from taskbank.data.style import Style
 from taskbank.errors import DataError
-from tests.helpers.sources import read, read_texts
+from tests.helpers.sources import read, read_texts, write
 
 
 def test_types_that_nobody_asks_for_do_no_harm(tmp_path: Path) -> None:
@@ -75,3 +76,17 @@ def test_row_groups_are_read_one_after_another(tmp_path: Path) -> None:
     assert read(str(tmp_path / "a.parquet")).columns["text"] == tuple(numbers)
     assert read_table(str(tmp_path / "a.parquet"), "train", Style()).rows == len(numbers)
     assert files.MAX_BYTES >= 1 << 31
+
+
+def test_a_column_that_lost_its_values_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One changed byte can leave a column empty, and pyarrow reads it without an error."""
+    path = write(tmp_path / "a.parquet", [{"text": "x", "label": "a"}] * 3)
+    real = parquet_format._chunks
+    monkeypatch.setattr(
+        parquet_format, "_chunks", lambda *given: () if given[1] == "label" else real(*given)
+    )
+    match = "column 'label' of .*a.parquet is damaged: it has 0 values, but the file has 3 rows"
+    with pytest.raises(DataError, match=match):
+        read(path)
