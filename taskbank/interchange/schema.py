@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 
 from taskbank.checks import check_name
 from taskbank.data.fields import is_number, preview
@@ -52,6 +53,16 @@ def digest(place: str, value: Json) -> None:
     """Check that a value is a digest."""
     if type(value) is not str or not DIGEST.fullmatch(value):
         raise refuse(place, value, "a digest, sha256: and 64 hex digits")
+
+
+def moment(place: str, value: Json) -> None:
+    """Check that a value is a time as taskbank records it: ISO 8601 in UTC, with microseconds."""
+    try:
+        found = datetime.fromisoformat(value) if type(value) is str else None
+    except ValueError:
+        found = None
+    if found is None or found.isoformat(timespec="microseconds") != value:
+        raise refuse(place, value, "a time such as 2026-01-31T12:00:00.000000+00:00")
 
 
 def boolean(place: str, value: Json) -> None:

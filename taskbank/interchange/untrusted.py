@@ -81,7 +81,7 @@ REQUIRED: dict[str, Check] = {
 OPTIONAL: dict[str, Check] = {
     "settings": schema.table(schema.name, schema.plain),
     "version": schema.whole(1),
-    "created_at": schema.text(32),
+    "created_at": schema.moment,
     "course": schema.plain,
     "request": schema.or_null(schema.digest),
     "retired": schema.boolean,
@@ -90,8 +90,16 @@ SPLIT_OPTIONAL: dict[str, Check] = {
     "reference": schema.digest,
     "canary": schema.items(schema.whole()),
     "accepted": schema.or_null(schema.whole()),
-    "scored_at": schema.or_null(schema.text(32)),
+    "scored_at": schema.or_null(schema.moment),
 }
+# The settings of a tokenizer, as `settings_of` of the backbone returns them.
+TOKENIZER: dict[str, Check] = {
+    "truncation_side": schema.one_of(("left", "right")),
+    "token_type_ids": schema.boolean,
+    "split_special_tokens": schema.boolean,
+    "max_length": schema.whole(1),
+}
+TOKENIZER_OPTIONAL: dict[str, Check] = {"configuration": schema.digest, "files": schema.digest}
 
 
 @cache
@@ -232,7 +240,7 @@ def _identity_checks() -> tuple[dict[str, Check], dict[str, Check]]:
         if part.name in ("weights", "config", "tokenizer"):
             check: Check = schema.digest
         elif part.name == "settings":
-            check = schema.table(schema.text(100), schema.plain, most=20)
+            check = schema.record(TOKENIZER, TOKENIZER_OPTIONAL)
         else:
             is_text = str(part.type).startswith("str")
             check = schema.text(10_000) if is_text else schema.whole(1, 2**40)

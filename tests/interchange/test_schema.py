@@ -9,12 +9,14 @@ import pytest
 from taskbank.errors import InputError
 from taskbank.interchange import schema
 
+MOMENT = "2026-01-31T12:00:00.000000+00:00"
 DIGEST = "sha256:" + "0" * 64
 CHECKS: list[tuple[schema.Check, list[Any], list[Any]]] = [
     (schema.text(3), ["", "abc", "äöü"], ["abcd", 5, None, "a\n", "\x1b", "\ud800", "\u202e"]),
     (schema.text(lines=True), ["a\n\tb"], ["a\rb", "\x00"]),
     (schema.name, ["mood", "a-1"], ["", "../x", "a b", 5, "x" * 101, "-a"]),
     (schema.digest, [DIGEST], ["sha256:0", DIGEST.upper(), 5, DIGEST + "\n"]),
+    (schema.moment, [MOMENT], ["x", "2026-01-31", MOMENT + " ", MOMENT[:-6] + "Z", 5, None, ""]),
     (schema.boolean, [True, False], [0, 1, "true", None]),
     (schema.number(), [0, -1.5, 1e300], [True, "1", float("inf"), float("nan"), 10**400]),
     (schema.number(0), [0, 1.5], [-0.1]),

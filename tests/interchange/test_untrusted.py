@@ -60,6 +60,14 @@ def _edit_split(**changes: Any) -> Callable[[Path], None]:
     return spoil
 
 
+TOKENIZER = {
+    "max_length": 64,
+    "split_special_tokens": False,
+    "token_type_ids": True,
+    "truncation_side": "right",
+}
+
+
 def _edit_metric(**changes: Any) -> Callable[[Path], None]:
     def spoil(folder: Path) -> None:
         path = folder / "adapter.json"
@@ -180,6 +188,7 @@ def _write(name: str, data: bytes) -> Callable[[Path], int]:
         _edit_split(rows=-1),
         _edit_split(rows=1.5),
         _edit_split(canary=[-1]),
+        _edit_split(scored_at="x"),
         _edit_metric(count=-1),
         _edit_metric(count=7),
         _edit_metric(standard_error=-0.1),
@@ -188,6 +197,9 @@ def _write(name: str, data: bytes) -> Callable[[Path], int]:
         _edit_backbone(spec="a\x00b"),
         _edit_backbone(max_length=0),
         _edit_backbone(weights="sha256:0"),
+        _edit_backbone(settings={}),
+        _edit_backbone(settings=TOKENIZER | {"split_special_tokens": 0}),
+        _edit_backbone(settings=TOKENIZER | {"surprise": 1}),
         _replace('"score":', '"score": 1e999, "x":'),
         _replace('"score":', '"score": 1, "score":'),
         _replace('"score":', '"score": ' + "9" * 5000 + ', "x":'),

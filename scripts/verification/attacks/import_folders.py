@@ -45,6 +45,11 @@ FREE = (
     "task", "origin", "reference", "canary", "accepted", "spec", "model_type",
     "standard_error", "layers", "training",
 )  # fmt: skip
+# What exports of older versions lack.
+LEFT_OUT = (
+    "without .backbone.settings", ".backbone.settings = 'None'", "without .splits.0.scored_at",
+    ".splits.0.scored_at = 'None'", "without .options.",
+)  # fmt: skip
 RAW = "\N{SNOWMAN}raw:"  # marks a value that is written into the JSON as it is
 VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 2**63, 10**400, 1.5, -0.0, "", "x", "x" * 200_000, "a\x00b", "\x1b[2J",
@@ -73,16 +78,20 @@ def main() -> int:
         genuine = exported(place, arguments.backbone)
         attempts = [*files(), *tensors(), *texts(), *fields(genuine)]
         random.Random(arguments.seed).shuffle(attempts)
-        with taskbank.create(f"sqlite:///{place}/other.db") as bank:
-            for number, (attempt, spoil) in enumerate(attempts[: arguments.number], start=1):
-                if number % 100 == 0:
-                    print(f"{number:,} folders, {len(outcomes.broken)} broken", flush=True)
-                folder = place / "spoiled"
-                shutil.rmtree(folder, ignore_errors=True)
-                shutil.copytree(genuine, folder)
-                spoil(folder)
-                outcome, broken = outcome_of(bank, folder, arguments.backbone, attempt)
-                outcomes.add(outcome, attempt, broken=broken)
+        bank = taskbank.create(f"sqlite:///{place}/other-0.db")
+        for number, (attempt, spoil) in enumerate(attempts[: arguments.number], start=1):
+            if number % 100 == 0:
+                print(f"{number:,} folders, {len(outcomes.broken)} broken", flush=True)
+            folder = place / "spoiled"
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(genuine, folder)
+            spoil(folder)
+            outcome, broken = outcome_of(bank, folder, arguments.backbone, attempt)
+            outcomes.add(outcome, attempt, broken=broken)
+            if broken:  # the next attempt begins with a sound bank
+                bank.close()
+                bank = taskbank.create(f"sqlite:///{place}/other-{number}.db")
+        with bank:
             count = len(bank)
             found = [one.message for one in taskbank.verify_all(bank, level="integrity").findings]
             broken = bool(count and found)
@@ -135,7 +144,11 @@ def outcome_of(bank: Bank, folder: Path, backbone: str, attempt: str) -> tuple[s
         return ("refused", False) if after == before else ("refused, but the bank changed", True)
     except Exception as error:
         return f"defect: {type(error).__name__}: {str(error)[:80]}", True
-    if not any(f".{key}" in attempt for key in FREE):
+    try:
+        list(bank)
+    except taskbank.DamagedError as error:
+        return f"imported, and the bank is damaged: {str(error)[:80]}", True
+    if not attempt.startswith(LEFT_OUT) and not any(f".{key}" in attempt for key in FREE):
         return "imported", True
     try:
         sound = taskbank.verify_all(bank, level="integrity", tasks=[record.task]).ok
@@ -153,6 +166,8 @@ def fields(genuine: Path) -> Iterator[tuple[str, Spoil]]:
     for path in paths(description):
         shown = "".join(f".{part}" for part in path)
         for value in VALUES:
+            if type(value) is type(at(description, path)) and value == at(description, path):
+                continue  # nothing would be spoiled
             yield f"{shown} = {str(value)[:40]!r}", edit(path, value)
         yield f"without {shown}", edit(path, None, remove=True)
         if isinstance(at(description, path), dict) and path[-1] not in WHOLE:
