@@ -68,6 +68,9 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
     if len(_received) > 1:
         os.write(2, f"{message()}\n".encode())
         os._exit(exit_code())
+    logging = sys.modules.get("logging")
+    if logging is not None:  # libraries log what the interrupt breaks off, with a traceback
+        logging.disable()
     raise KeyboardInterrupt
 
 

@@ -46,6 +46,14 @@ try:
 except KeyboardInterrupt as error:
     raise ImportError("the library could not be loaded") from error
 """
+IN_LOGGED_WORK = """
+import logging
+try:
+    time.sleep(30)
+except BaseException:
+    logging.getLogger("library").exception("a connection could not be closed")
+    raise
+"""
 SWALLOWING = """
 while True:
     try:
@@ -89,9 +97,11 @@ def test_a_signal_ends_a_command_with_one_line_and_its_code(number: signal.Signa
     assert said.strip() == f"{how}: unfinished work was not recorded"
 
 
-@pytest.mark.parametrize("code", [IN_DESTRUCTOR, IN_IMPORT], ids=["destructor", "import"])
-def test_an_interrupt_counts_where_libraries_swallow_or_replace_it(code: str) -> None:
-    """An interrupt in `__del__`, or one that became another error, still counts."""
+@pytest.mark.parametrize(
+    "code", [IN_DESTRUCTOR, IN_IMPORT, IN_LOGGED_WORK], ids=["destructor", "import", "logged"]
+)
+def test_an_interrupt_counts_where_libraries_swallow_replace_or_log_it(code: str) -> None:
+    """An interrupt in `__del__`, or one that became another error or was logged, is one line."""
     process = start(code)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=10)
