@@ -183,9 +183,11 @@ def _run(
 ) -> tuple[int, str]:
     """Run a command in a fork, send it a signal, and return its exit code and its messages."""
     errors = Path(place.path("errors.txt"))
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))  # it must not end the fork as us
     child = os.fork()
     if child == 0:
         _become(arguments, place, errors)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
     if number is not None:
         time.sleep(moment)
         os.kill(child, number)  # one that has ended waits for `waitpid`, and nothing reaches it
@@ -203,8 +205,9 @@ def _run(
 def _become(arguments: list[str], place: Place, errors: Path) -> None:
     """Be a process of the command line until the end."""
     code = 70
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which `&` lets a shell ignore
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which `&` lets a shell ignore
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
         for stream, path in ((1, os.devnull), (2, str(errors))):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
         sys.argv = ["taskbank", *arguments]
