@@ -30,7 +30,8 @@ from taskbank.backbone.fingerprint import (
     weights_digest,
 )
 from taskbank.digests import digest_json
-from taskbank.errors import InputError
+from taskbank.errors import InputError, ResourceError
+from taskbank.runtime.resources import lacking
 from taskbank.specs import BackboneIdentity
 
 PACKAGE = "package:"
@@ -174,9 +175,13 @@ def _quiet() -> Iterator[None]:
 def _explained(spec: str) -> Iterator[None]:
     try:
         yield
-    except InputError:
+    except (InputError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # transformers raises many types of error for a model it cannot load
+    # transformers raises many types of error, and a panic of tokenizers' Rust is no Exception.
+    except BaseException as error:
+        lack = lacking(error)
+        if lack is not None:
+            raise ResourceError(f"backbone {spec!r} cannot be loaded: {lack}") from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"backbone {spec!r} cannot be loaded: {reason}. Check the name, that its weights are "

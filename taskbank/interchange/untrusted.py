@@ -92,14 +92,16 @@ SPLIT_OPTIONAL: dict[str, Check] = {
     "accepted": schema.or_null(schema.whole()),
     "scored_at": schema.or_null(schema.moment),
 }
-# The settings of a tokenizer, as `settings_of` of the backbone returns them.
+# The settings of a tokenizer, as `settings_of` of the backbone returns them; those that are left
+# out are not compared.
 TOKENIZER: dict[str, Check] = {
     "truncation_side": schema.one_of(("left", "right")),
     "token_type_ids": schema.boolean,
     "split_special_tokens": schema.boolean,
     "max_length": schema.whole(1),
+    "configuration": schema.digest,
+    "files": schema.digest,
 }
-TOKENIZER_OPTIONAL: dict[str, Check] = {"configuration": schema.digest, "files": schema.digest}
 
 
 @cache
@@ -240,7 +242,7 @@ def _identity_checks() -> tuple[dict[str, Check], dict[str, Check]]:
         if part.name in ("weights", "config", "tokenizer"):
             check: Check = schema.digest
         elif part.name == "settings":
-            check = schema.record(TOKENIZER, TOKENIZER_OPTIONAL)
+            check = schema.record({}, TOKENIZER)
         else:
             is_text = str(part.type).startswith("str")
             check = schema.text(10_000) if is_text else schema.whole(1, 2**40)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.forward import run_backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.data.tokenization import encode
-from taskbank.errors import InputError
+from taskbank.errors import InputError, ResourceError
 from tests.helpers.backbones import make_backbone
 
 TEXTS = {"text": ["the film was good", "a very sad book today and that was all"]}
@@ -101,6 +102,34 @@ def test_a_broken_model_folder_is_named_with_what_is_wrong(
     spoil(broken)  # type: ignore[operator]
     with pytest.raises(InputError, match=says):
         load_backbone(str(broken))
+
+
+class Panic(BaseException):
+    """Stands for a panic of tokenizers' Rust code, which is no Exception."""
+
+
+@pytest.mark.parametrize(
+    ("error", "becomes"),
+    [
+        (Panic("range end index 30 out of range"), InputError),
+        (MemoryError(), ResourceError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_an_error_of_a_library_is_named_by_its_cause(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    becomes: type[BaseException],
+) -> None:
+    """A tokenizer that panics is a broken model; a lack of memory and an interrupt are not."""
+
+    def fail(*_given: Any, **_more: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("taskbank.backbone.load.AutoTokenizer.from_pretrained", fail)
+    with pytest.raises(becomes):
+        load_backbone(str(folder))
 
 
 @pytest.mark.parametrize(

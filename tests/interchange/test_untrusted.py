@@ -197,7 +197,6 @@ def _write(name: str, data: bytes) -> Callable[[Path], int]:
         _edit_backbone(spec="a\x00b"),
         _edit_backbone(max_length=0),
         _edit_backbone(weights="sha256:0"),
-        _edit_backbone(settings={}),
         _edit_backbone(settings=TOKENIZER | {"split_special_tokens": 0}),
         _edit_backbone(settings=TOKENIZER | {"surprise": 1}),
         _replace('"score":', '"score": 1e999, "x":'),
