@@ -73,6 +73,7 @@ NO_FILE = {
 OTHER_FILES = {
     "backbone/test_changed_folders": "changes of a backbone's folder, and every use of it",
     "bank/catalog/test_query_plans": "the plans of the queries of several modules",
+    "bank/catalog/test_read_only_server": "a database that takes no writes",
     "methods/test_peft": "three methods against another library",
     "test_concurrency": "many processes on one bank",
     "test_docs": "the documentation",

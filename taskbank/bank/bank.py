@@ -394,10 +394,13 @@ class Bank:
 
         Raises:
             InputError: if the name is not valid for a further split.
+            NotWritableError: if the bank is read-only.
             ConflictError: if the adapter is retired or has a split of that name.
         """
         check_split_name(split)
+        check_writable(self._engine)
         with read_transaction(self._engine) as connection:
+            check_role(connection)
             check_can_score(connection, record, split)
 
     def put_trial(self, new: NewTrial) -> None:

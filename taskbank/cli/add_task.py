@@ -12,6 +12,7 @@ from taskbank.cli.metric_fields import evidence_fields, metric_fields, metrics_j
 from taskbank.cli.output import echo, print_fields, print_findings, print_json, size
 from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
 from taskbank.cli.spec_options import spec_options
+from taskbank.counts import counted
 from taskbank.data.repeat_remarks import contradictions_remark, describe_split
 from taskbank.errors import InputError
 from taskbank.kinds.entities import describe_scoring
@@ -185,5 +186,7 @@ def _print(added: Added) -> None:
     if added.verification is None or not added.verification.ok:
         return
     others = added.verification.checked - (added.record is not None)
-    unchanged = "adapter is unchanged" if others == 1 else "adapters are unchanged"
-    echo(f"the {others} other {unchanged} (verified at level {added.verification.level})")
+    if others == 0:
+        return
+    unchanged = f"{counted(others, 'other adapter')} {'is' if others == 1 else 'are'} unchanged"
+    echo(f"the {unchanged} (verified at level {added.verification.level})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from taskbank.cli.output import echo
+from taskbank.data.remarks import Remark
 from taskbank.errors import InputError
 
 DEFAULT_BANK = "sqlite:///taskbank.db"
@@ -40,6 +42,8 @@ def _set_option(context: click.Context, parameter: click.Parameter, value: Any) 
     settings = context.ensure_object(Settings)
     if value is not None and parameter.name is not None:
         setattr(settings, parameter.name, value)
+    if settings.quiet:
+        warnings.simplefilter("ignore", Remark)
 
 
 def bank_options(command: Command) -> Command:

@@ -12,6 +12,7 @@ import click
 from taskbank.cli.output import echo, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options, pairs
 from taskbank.cli.text_table import print_table
+from taskbank.counts import counted
 from taskbank.errors import InputError
 
 if TYPE_CHECKING:
@@ -205,8 +206,8 @@ def _print(settings: Settings, report: Report) -> None:
         settings.say(f"the expected head is entry {report.expected:,} of {report.head.entries:,}")
     changed = sum(result.status == "changed" for result in report.tasks)
     settings.say(
-        f"{report.checked} adapters checked ({report.level}): "
-        + ("all is well" if report.ok else f"{len(report.findings)} findings")
+        f"{counted(report.checked, 'adapter')} checked ({report.level}): "
+        + ("all is well" if report.ok else counted(len(report.findings), "finding"))
         + (f", {changed} changed, but no worse than chance explains" if changed else "")
     )
     if report.head is not None:

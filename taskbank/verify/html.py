@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import get_args
 
+from taskbank.counts import counted
 from taskbank.runtime.files import write_file
 from taskbank.runtime.visible_text import visible
 from taskbank.verify.junit import FAILING_STATUSES
@@ -71,13 +72,14 @@ def _headline(report: Report) -> str:
             f"interrupted: {report.checked} of {len(report.tasks)} adapters were checked, with "
             f"{len(report.findings) or 'no'} findings"
         )
+    checked = f"{counted(report.checked, 'adapter')} checked"
     if report.ok:
-        return f"{report.checked} adapters checked: all is well"
+        return f"{checked}: all is well"
     failing = {task.ref for task in report.tasks if task.status in FAILING_STATUSES}
     failing |= {finding.ref for finding in report.findings if finding.ref is not None}
     if not failing:
-        return f"{report.checked} adapters checked: the bank needs attention"
-    return f"{report.checked} adapters checked: {len(failing)} need attention"
+        return f"{checked}: the bank needs attention"
+    return f"{checked}: {len(failing)} {'needs' if len(failing) == 1 else 'need'} attention"
 
 
 def _advice(report: Report, counts: Mapping[str, int]) -> str:

@@ -37,6 +37,16 @@ def test_texts_come_from_a_file_too(terminal: Terminal, tmp_path: Path) -> None:
     terminal("predict", "mood", "x", "--file", "texts.txt", code=2)
 
 
+def test_how_a_file_was_read_is_said_unless_it_is_quiet(terminal: Terminal, tmp_path: Path) -> None:
+    """A column that was found by a similar name is named on the error stream, not with --quiet."""
+    file = tmp_path / "texts.csv"
+    file.write_text("Text,id\ngood day,1\n")
+    terminal("predict", "mood", "--file", str(file))
+    assert "the column 'Text' of" in terminal.err
+    terminal("predict", "mood", "--file", str(file), "--quiet")
+    assert terminal.err == ""
+
+
 def test_truncated_inputs_are_counted(terminal: Terminal) -> None:
     """JSON says it of each input, and the error stream how many there are, unless it is quiet."""
     long = "good " * 500

@@ -194,7 +194,7 @@ def test_an_unstable_adapter_needs_attention(tmp_path: Path) -> None:
     write_html(unstable, tmp_path / "a.html")
     write_junit(unstable, tmp_path / "a.xml")
     page = (tmp_path / "a.html").read_text()
-    assert "1 adapters checked: 1 need attention" in page
+    assert "1 adapter checked: 1 needs attention" in page
     assert "outputs depend on the other examples in a batch: 1" in page
     assert "outputs of the same examples differ by 3" in page
     failures = ET.parse(tmp_path / "a.xml").getroot().iter("failure")

@@ -135,6 +135,7 @@ def test_a_read_only_bank_can_be_read(read_only: Path) -> None:
     [
         lambda bank: bank.put(new_adapter("two", seed=1)),
         lambda bank: bank.check_can_add("two", "single", new_version=False),
+        lambda bank: bank.check_can_score(bank["one"], "june"),
         lambda bank: bank.add_backbone(identity("other")),
         lambda bank: bank.alias("one@1", "production"),
         lambda bank: bank.remove("one@1"),
