@@ -31,6 +31,18 @@ if TYPE_CHECKING:
 @click.option("--label", metavar="COL", help="Column of the labels.  [default: by kind]")
 @style_options
 @click.option(
+    "--label-names",
+    metavar="NAMES",
+    help="Names of the classes, in order, if the data has whole numbers from 0 for them: names "
+    "with commas between them, or a text file with one name per line.",
+)
+@click.option(
+    "--merge-labels",
+    is_flag=True,
+    help="Read a label that differs from one of the task's only in letter case, or is the same "
+    "number, as that one.",
+)
+@click.option(
     "--record",
     metavar="SPLIT",
     help="Record data, predictions and metrics as a split of this name, such as june-2026, which "
@@ -48,6 +60,8 @@ def score(
     text: str | None,
     text_pair: str | None,
     label: str | None,
+    label_names: str | None,
+    merge_labels: bool,
     record: str | None,
     backbone: str | None,
     device: str | None,
@@ -71,6 +85,8 @@ def score(
             text_pair=text_pair,
             label=label,
             style=Style(**style),
+            label_names=label_names,
+            merge_labels=merge_labels,
             record=record,
             backbone=backbone,
             device=device,

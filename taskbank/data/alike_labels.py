@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 from taskbank.data.examples import Examples
 from taskbank.data.fields import CLASS_TYPES, Field
@@ -61,6 +61,51 @@ def check_alike(
         others = ", ".join(escaped(label) for label in group if label != chosen)
         remark(f"the labels {others} are read as {escaped(chosen)}")
     return {role: _respelled(examples, field, spelling) for role, examples in given.items()}
+
+
+def match_labels(
+    examples: Examples, field: Field, labels: Sequence[str], *, merge: bool
+) -> Examples:
+    """Return newly labelled examples with the labels of a task.
+
+    A label that the task does not have, and that resembles none it has, is left alone.
+
+    Args:
+        examples: the examples.
+        field: the column of the labels; a column without classes is left alone.
+        labels: the task's labels.
+        merge: whether to replace a label that the task does not have by its only label that
+            differs in letter case alone, or is the same number.
+
+    Raises:
+        DataError: if there is such a label and it is not to be replaced, or if a label differs from
+            the task's only in invisible characters, space or the form of Unicode.
+    """
+    if field.type not in CLASS_TYPES:
+        return examples
+    alike: dict[Hashable, list[str]] = defaultdict(list)
+    for label in labels:
+        alike[_alike_key(label)].append(label)
+    spelling: dict[str, str] = {}
+    for row, label in _labels(examples, field):
+        known = alike[_alike_key(label)]
+        if label in labels or label in spelling or len(known) != 1:
+            continue
+        place = f"row {row:,} of {examples.origin} has the label {escaped(label)}"
+        if visible_text(label) == visible_text(known[0]):
+            raise DataError(
+                f"{place}, and the task has {escaped(known[0])}, which looks the same: write them "
+                "alike"
+            )
+        if not merge:
+            raise DataError(
+                f"{place}, and the task has {escaped(known[0])}, which differs only "
+                f"{_difference(label, known[0])}: write them alike, or merge them with "
+                "--merge-labels"
+            )
+        remark(f"the label {escaped(label)} is read as {escaped(known[0])}")
+        spelling[label] = known[0]
+    return _respelled(examples, field, spelling) if spelling else examples
 
 
 def _labels(examples: Examples, field: Field) -> Iterator[tuple[int, str]]:

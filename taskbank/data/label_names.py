@@ -7,8 +7,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from taskbank.checks import check_text
-from taskbank.data.fields import preview
+from taskbank.data.fields import CLASS_TYPES, Field, preview
 from taskbank.errors import InputError
+
+
+def label_names_for(
+    kind: str, label: Field, names: str | Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """Return the names of the classes of a task; None if none are given.
+
+    Args:
+        kind: the name of the task's kind.
+        label: the column to predict.
+        names: as for `read_label_names`.
+
+    Raises:
+        InputError: as `read_label_names`, or if the task has no classes to name.
+    """
+    if names is not None and label.type not in CLASS_TYPES:
+        raise InputError(
+            f"label_names is given, but a task of kind {kind!r} has no classes to name: leave "
+            "it out"
+        )
+    return None if names is None else read_label_names(names)
 
 
 def read_label_names(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewScoredSplit, NewSplit
 from taskbank.bank.records import AdapterRecord, MetricRecord
+from taskbank.data.alike_labels import match_labels
 from taskbank.data.examples import Examples
+from taskbank.data.label_names import label_names_for
 from taskbank.data.sources import read_examples
 from taskbank.data.style import Style
 from taskbank.digests import Json, canonical_json
@@ -99,6 +101,8 @@ def score(
     text_pair: str | None = None,
     label: str | None = None,
     style: Style | None = None,
+    label_names: str | Sequence[str] | None = None,
+    merge_labels: bool = False,
     record: str | None = None,
     backbone: str | None = None,
     device: str | None = None,
@@ -113,6 +117,10 @@ def score(
         text_pair: column of the second text of an input.
         label: column of the label.
         style: what is said about how files are written; None means that the files show it.
+        label_names: names of the classes, in order, if the data has whole numbers from 0 for them:
+            a list, a text of names with commas between them, or a file with one name per line.
+        merge_labels: read a label that differs from one of the task's only in letter case, or is
+            the same number, as that one.
         record: name of the split under which the data and the predictions are recorded, to be
             verified with the adapter from then on; None records nothing.
         backbone: source to load the backbone from; None means the recorded source.
@@ -129,6 +137,7 @@ def score(
     if record is not None:
         bank.check_can_score(adapter, record)
     kind: Kind = plugins.load("kinds", adapter.kind)
+    names = label_names_for(kind.name, kind.label, label_names)
     examples = read_examples(
         data,
         [input_fields(kind, adapter.definition)],
@@ -137,7 +146,10 @@ def score(
         text_pair=text_pair,
         label_column=label,
         style=style,
+        label_names=names,
     )
+    labels = adapter.definition.labels
+    examples = match_labels(examples, kind.label, labels, merge=merge_labels)
     kind.check(examples.columns, adapter.definition, examples.origin)
     predictions = _predict(bank, adapter, kind, examples, backbone, device)
     name, definition = record or UNRECORDED, adapter.definition

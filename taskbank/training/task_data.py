@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from taskbank.data.alike_labels import check_alike
 from taskbank.data.equal_inputs import equal_inputs
 from taskbank.data.examples import Examples
-from taskbank.data.fields import CLASS_TYPES
 from taskbank.data.folds import assign_folds
-from taskbank.data.label_names import read_label_names
+from taskbank.data.label_names import label_names_for
 from taskbank.data.repeats import contradictions, rows_in_train
 from taskbank.data.roles import ROLES, check_sources_differ, source_for
 from taskbank.data.sources import read_examples
@@ -93,13 +92,7 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
     """
     seed = int(spec.training.get("seed", TrainingSpec.seed))
     requested = {} if spec.positive is None else {"positive": spec.positive}
-    names = None if spec.label_names is None else read_label_names(spec.label_names)
-    if names is not None and kind.label.type not in CLASS_TYPES:
-        raise InputError(
-            f"label_names is given, but a task of kind {kind.name!r} has no classes to name: leave "
-            "it out"
-        )
-
+    names = label_names_for(kind.name, kind.label, spec.label_names)
     sources = {role: source_for(getattr(spec, role), role) for role in ROLES}
     check_sources_differ(sources)
     style = Style(spec.format, spec.delimiter, spec.quote, spec.encoding, spec.columns)

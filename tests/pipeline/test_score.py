@@ -8,6 +8,7 @@ import pytest
 
 import taskbank
 from taskbank.bank.bank import Bank
+from taskbank.data.remarks import Remark
 from taskbank.errors import ConflictError, DataError, InputError
 from taskbank.history.events import task_events
 from taskbank.interchange.export_folder import export_adapter, import_adapter
@@ -107,3 +108,33 @@ def test_a_label_that_the_task_does_not_have_is_refused(mood: Bank, tmp_path: Pa
     rows = [*sentences(3), {"text": "a day", "label": "neutral"}]
     with pytest.raises(DataError, match=r"row 4 of .* has the label 'neutral'"):
         score(mood, "mood", write_jsonl(tmp_path / "new.jsonl", rows))
+
+
+def test_labels_that_resemble_those_of_the_task_are_merged_on_request_only(
+    mood: Bank, tmp_path: Path
+) -> None:
+    """`GOOD` is `good` if that was asked for; what looks the same as `good` is always refused."""
+    rows = sentences(30, seed=99)
+    (first, *_) = {row["label"] for row in rows}
+    capital = [row | {"label": row["label"].upper()} for row in rows]
+    new = write_jsonl(tmp_path / "new.jsonl", capital)
+    with pytest.raises(DataError, match=r"row 1 of .* in letter case: .* --merge-labels"):
+        score(mood, "mood", new)
+    with pytest.warns(Remark, match="is read as"):
+        merged = score(mood, "mood", new, merge_labels=True)
+    assert merged.score == score(mood, "mood", write_jsonl(tmp_path / "old.jsonl", rows)).score
+    hidden = write_jsonl(tmp_path / "hidden.jsonl", [*rows, rows[0] | {"label": f"{first}\u200b"}])
+    with pytest.raises(DataError, match=r"row 31 of .* looks the same"):
+        score(mood, "mood", hidden, merge_labels=True)
+
+
+def test_numbers_are_scored_with_the_names_of_their_classes(mood: Bank, tmp_path: Path) -> None:
+    """Data with whole numbers has the score of the same data with names."""
+    rows = sentences(30, seed=99)
+    names = sorted({row["label"] for row in rows})
+    numbered = [row | {"label": names.index(row["label"])} for row in rows]
+    source = write_jsonl(tmp_path / "numbers.jsonl", numbered)
+    found = score(mood, "mood", source, label_names=",".join(names))
+    assert found.score == score(mood, "mood", write_jsonl(tmp_path / "names.jsonl", rows)).score
+    with pytest.raises(DataError, match="label"):
+        score(mood, "mood", source)
