@@ -17,6 +17,7 @@ from taskbank.bank.catalog.revision import existing_revision
 from taskbank.bank.catalog.sqlite_file import LOG, beside
 from taskbank.errors import ConflictError, DamagedError, InputError
 from taskbank.redaction import redacted
+from taskbank.runtime.files import unwritable
 
 PAGES = 4096  # number of pages to copy at a time
 
@@ -85,7 +86,7 @@ def _new_file(target: Path) -> Path:
         ) as file:
             return Path(file.name)
     except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror}") from None
+        raise unwritable(target, error) from None
 
 
 def _copy(source: Any, target: Path) -> tuple[int, str]:
@@ -116,4 +117,4 @@ def _publish(file: Path, target: Path) -> None:
         except OSError:  # the file system has no links
             file.rename(target)
     except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror}") from None
+        raise unwritable(target, error) from None

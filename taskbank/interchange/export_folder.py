@@ -39,7 +39,7 @@ from taskbank.interchange.untrusted import (
     read_description,
 )
 from taskbank.kinds.canaries import choose_canaries
-from taskbank.runtime.files import write_folder
+from taskbank.runtime.files import unwritable, write_folder
 from taskbank.runtime.signatures import sign
 from taskbank.specs import FOLDS
 from taskbank.verify.compare import metric_disagreements
@@ -86,7 +86,7 @@ def export_adapter(
         target.parent.mkdir(parents=True, exist_ok=True)
         write_folder(target, files)
     except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror}") from None
+        raise unwritable(target, error) from None
     return record
 
 

@@ -18,7 +18,8 @@ from shutil import rmtree
 from typing import BinaryIO
 from uuid import uuid4
 
-from taskbank.errors import ResourceError
+from taskbank.errors import InputError, ResourceError, TaskbankError
+from taskbank.runtime.resources import lacking
 
 UNFINISHED = ".unfinished"
 ABANDONED_AFTER = 3600  # seconds after which an unfinished file counts as abandoned
@@ -32,13 +33,27 @@ def write_file(path: Path, data: bytes) -> None:
         data: its content.
 
     Raises:
-        ResourceError: if the file cannot be written, for example because the disk is full.
+        ResourceError: if the disk is full or failed.
+        InputError: if the file cannot be written for another reason.
     """
     try:
         with unfinished_file(path) as file:
             file.write(data)
     except OSError as error:
-        raise ResourceError(f"{path} could not be written: {error.strerror}") from None
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> TaskbankError:
+    """Return the error to raise for a file or folder that could not be written.
+
+    Args:
+        path: the file or folder.
+        error: why it could not be written.
+    """
+    lacks = lacking(error) is not None
+    return (ResourceError if lacks else InputError)(
+        f"{path} could not be written: {error.strerror}"
+    )
 
 
 @contextmanager

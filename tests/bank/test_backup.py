@@ -93,7 +93,7 @@ def test_what_cannot_be_copied_is_refused(own: Bank, tmp_path: Path) -> None:
         back_up("nowhere.db", "copy.db")
     with pytest.raises(InputError, match=r"joe:\*\*\*@host/x is in PostgreSQL: .*pg_dump"):
         back_up("postgresql://joe:hunter2@host/x", "copy.db")
-    with pytest.raises(InputError, match=r"nowhere/copy\.db cannot be written"):
+    with pytest.raises(InputError, match=r"nowhere/copy\.db could not be written"):
         back_up(own.url, "nowhere/copy.db")
     own.put(new_adapter())
     own.close()

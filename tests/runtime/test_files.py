@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from taskbank.errors import ResourceError
+from taskbank.errors import InputError, ResourceError
 from taskbank.runtime.files import (
     ABANDONED_AFTER,
     unfinished_file,
@@ -66,6 +66,8 @@ def test_a_file_that_cannot_be_written_is_named(
     with pytest.raises(ResourceError, match=r"a\.xml could not be written: No space left"):
         write_file(tmp_path / "a.xml", b"")
     assert not entries(tmp_path)
+    with pytest.raises(InputError, match=r"b\.xml could not be written: No such file"):
+        write_file(tmp_path / "nowhere" / "b.xml", b"")
 
 
 def test_links_and_devices_remain_what_they_are(tmp_path: Path) -> None:
