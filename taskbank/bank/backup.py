@@ -8,7 +8,6 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from taskbank.bank.blobs.url import IN_CATALOG
@@ -17,7 +16,7 @@ from taskbank.bank.catalog.revision import existing_revision
 from taskbank.bank.catalog.sqlite_file import LOG, beside
 from taskbank.errors import ConflictError, DamagedError, InputError
 from taskbank.redaction import redacted
-from taskbank.runtime.files import unwritable
+from taskbank.runtime.files import unfinished_place, unwritable
 
 PAGES = 4096  # number of pages to copy at a time
 
@@ -62,8 +61,9 @@ def back_up(url: str | os.PathLike[str], target: str | os.PathLike[str]) -> Back
             )
         existing_revision(engine)
         _check_free(target)
-        unfinished = _new_file(target)
+        unfinished = unfinished_place(target.absolute())
         try:
+            _create(unfinished, target)
             with translate_errors(engine), closing(engine.raw_connection()) as source:
                 adapters, blobs = _copy(source, unfinished)
             shutil.copymode(file, unfinished)
@@ -79,12 +79,9 @@ def _check_free(target: Path) -> None:
             raise ConflictError(f"{path} exists: name a file that does not exist yet")
 
 
-def _new_file(target: Path) -> Path:
+def _create(unfinished: Path, target: Path) -> None:
     try:
-        with NamedTemporaryFile(
-            dir=target.absolute().parent, prefix=f".{target.name}-unfinished-", delete=False
-        ) as file:
-            return Path(file.name)
+        unfinished.touch(mode=0o600, exist_ok=False)
     except OSError as error:
         raise unwritable(target, error) from None
 

@@ -71,8 +71,7 @@ def unfinished_file(path: Path) -> Iterator[BinaryIO]:
             yield special
         return
     path = path.resolve()  # a link remains a link
-    _remove_abandoned(path)
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}{UNFINISHED}")
+    unfinished = unfinished_place(path)
     try:
         with unfinished.open("xb") as file:
             yield file
@@ -106,8 +105,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
                 (path / name).unlink(missing_ok=True)
             raise
         return
-    _remove_abandoned(path)
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}{UNFINISHED}")
+    unfinished = unfinished_place(path)
     try:
         unfinished.mkdir()
         for name, data in files.items():
@@ -128,8 +126,10 @@ def unfinished_files(path: Path) -> list[Path]:
     return list(path.parent.glob(f".{escape(path.name)}.*{UNFINISHED}"))
 
 
-def _remove_abandoned(path: Path) -> None:
+def unfinished_place(path: Path) -> Path:
+    """Return where to write what will take a place; what was abandoned there is removed."""
     for file in unfinished_files(path):
         with suppress(OSError):
             if time.time() - file.stat().st_mtime > ABANDONED_AFTER:
                 rmtree(file) if file.is_dir() else file.unlink()
+    return path.with_name(f".{path.name}.{uuid4().hex}{UNFINISHED}")
