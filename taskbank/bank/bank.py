@@ -351,11 +351,12 @@ class Bank:
             ConflictError: if the task exists and `new_version` is false, or if the task is of
                 another kind.
         """
-        # Refused before anything is staged, so that nothing stays in the store.
-        self.check_can_add(new.task, new.kind, new_version=new_version)
-        blobs = [new.weights]
+        if self._blobs.outside:
+            # Refused before anything is staged, so that nothing stays in the store.
+            self.check_can_add(new.task, new.kind, new_version=new_version)
+        blobs = {new.weights: None}  # each once, in order
         for split in new.all_splits:
-            blobs += [split.examples, split.logits]
+            blobs |= dict.fromkeys((split.examples, split.logits))
         for data in blobs:
             self._blobs.stage(data)
         with write_transaction(self._engine) as connection:

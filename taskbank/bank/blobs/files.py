@@ -64,6 +64,8 @@ class FileBlobs:
         owner: the bank that uses the store; None for a store that is only looked at.
     """
 
+    outside = True
+
     def __init__(self, files: Files, owner: Owner | None = None) -> None:
         self.files, self.owner = files, owner
         self._claimed = owner is None

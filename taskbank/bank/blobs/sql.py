@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cache
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Executable, bindparam, delete, insert, select, update
 
 from taskbank.bank.blobs.store import Leftover, check_blob
 from taskbank.bank.catalog.database import read_transaction
 from taskbank.bank.catalog.tables import BlobRow
 from taskbank.digests import digest_bytes
 
+# Whether the stored bytes of a digest are the given ones.
+SAME = select((BlobRow.data == bindparam("given")) & (BlobRow.size == bindparam("length"))).where(
+    BlobRow.digest == bindparam("own")
+)
+
+
+@cache
+def _insertion(*, on_server: bool) -> Executable:
+    """Return the statement that inserts a blob, on a server unless there is one of its digest, and
+    returns the digest of what it inserted."""
+    if not on_server:
+        return insert(BlobRow).returning(BlobRow.digest)
+    from sqlalchemy.dialects import postgresql  # slow to import
+
+    return postgresql.insert(BlobRow).on_conflict_do_nothing().returning(BlobRow.digest)
+
 
 class CatalogBlobs:
     """The blob store inside the bank's own database."""
+
+    outside = False
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -35,19 +54,18 @@ class CatalogBlobs:
         """
         digest = digest_bytes(data)
         values = {"digest": digest, "size": len(data), "data": data}
-        own = BlobRow.digest == digest
-        if connection.execute(select(BlobRow.digest).where(own)).scalar() is None:
-            if connection.dialect.name == "postgresql":
-                from sqlalchemy.dialects import postgresql  # slow to import
-
-                # Another transaction may be storing the same bytes concurrently.
-                connection.execute(postgresql.insert(BlobRow).on_conflict_do_nothing(), values)
-            else:
-                connection.execute(insert(BlobRow), values)
-            return digest
-        same = (BlobRow.data == data) & (BlobRow.size == len(data))
-        if not connection.execute(select(same).where(own)).scalar():
-            connection.execute(update(BlobRow).where(own).values(size=len(data), data=data))
+        own = {"own": digest, "given": data, "length": len(data)}
+        on_server = connection.dialect.name == "postgresql"
+        same = None if on_server else connection.execute(SAME, own).scalar()
+        if same is None:
+            # On a server, another transaction may be storing the same bytes concurrently.
+            statement = _insertion(on_server=on_server)
+            if connection.execute(statement, values).scalar() is not None:
+                return digest
+            same = connection.execute(SAME, own).scalar()
+        if not same:
+            repair = update(BlobRow).where(BlobRow.digest == digest)
+            connection.execute(repair.values(size=len(data), data=data))
         return digest
 
     def get(self, digest: str) -> bytes:

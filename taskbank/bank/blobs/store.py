@@ -33,7 +33,13 @@ class BlobStore(Protocol):
     `put` and `delete` run inside the transaction that records or deletes the rows that refer to
     the blob. A store outside the catalog cannot take part in that transaction, so a crash there
     can leave a blob without a row, which gc names, but never a row without its blob.
+
+    Attributes:
+        outside: whether the store is outside the catalog, so that what `stage` did stays when the
+            transaction fails.
     """
+
+    outside: bool
 
     def claim(self) -> None:
         """Write into the store, unless it is there, that this bank keeps its blobs in it."""

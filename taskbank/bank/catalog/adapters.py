@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select
 
 from taskbank.bank.catalog.aliases import LIST_VERSIONS, resolve_alias
 from taskbank.bank.catalog.backbones import add_backbone
@@ -51,6 +52,13 @@ from taskbank.digests import Json, digest_bytes
 from taskbank.errors import ConflictError, NotFoundError
 from taskbank.runtime.clock import now
 
+LATEST_VERSIONS = select(
+    *(
+        select(func.max(row.version)).where(row.task_id == bindparam("task")).scalar_subquery()
+        for row in (AdapterRow, RetirementRow)  # gc deletes adapters but keeps their retirements
+    )
+)
+
 
 def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -> AdapterRecord:
     """Record an adapter and its child rows; the same transaction must store its blobs.
@@ -60,11 +68,8 @@ def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -
             kind.
     """
     task_id = _insert_task(connection, new.task, new.kind, new_version=new_version)
-    latest = [
-        select(func.max(row.version)).where(row.task_id == task_id).scalar_subquery()
-        for row in (AdapterRow, RetirementRow)  # gc deletes adapters but keeps their retirements
-    ]
-    version = 1 + max(number or 0 for number in connection.execute(select(*latest)).one())
+    latest = connection.execute(LATEST_VERSIONS, {"task": task_id}).one()
+    version = 1 + max(number or 0 for number in latest)
     backbone_id = add_backbone(connection, new.backbone)
     children = children_of(new)
     adapter_id = insert_row(
@@ -76,8 +81,8 @@ def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -
     for further in new.scored:
         add_scored_split(connection, adapter_id, further)
     scored = scored_rows(connection, [adapter_id]) if new.scored else {}
-    query = _adapters_query().where(AdapterRow.id == adapter_id)
-    return _adapter_record(connection.execute(query).mappings().one(), inserted, scored, {})
+    row = connection.execute(_adapter_query(), {"adapter": adapter_id}).mappings().one()
+    return _adapter_record(row, inserted, scored, {})
 
 
 def _insert_task(connection: Connection, name: str, kind: str, *, new_version: bool) -> int:
@@ -355,6 +360,12 @@ def _adapters_query() -> Select[Any]:
         .outerjoin(RetirementRow, retirement_of_adapter())
         .order_by(AdapterRow.id)
     )
+
+
+@cache
+def _adapter_query() -> Select[Any]:
+    """Return the query for one adapter, built once for all recordings."""
+    return _adapters_query().where(AdapterRow.id == bindparam("adapter"))
 
 
 def _split_record(row: Mapping[str, Any], accepted: tuple[str, int] | None) -> SplitRecord:

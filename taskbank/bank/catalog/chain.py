@@ -88,9 +88,12 @@ def append_entries(connection: Connection, entries: Sequence[Changes]) -> None:
     connection.execute(insert(ChainRow), rows)
 
 
+NEWEST = select(ChainRow.id, ChainRow.head, ChainRow.at).where(
+    ChainRow.id == select(func.max(ChainRow.id)).scalar_subquery()
+)
+
+
 def read_head(connection: Connection) -> Head | None:
     """Return the head of the chain; None if the chain is empty."""
-    newest = select(func.max(ChainRow.id)).scalar_subquery()
-    query = select(ChainRow.id, ChainRow.head, ChainRow.at).where(ChainRow.id == newest)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(NEWEST).one_or_none()
     return None if row is None else Head(*row)

@@ -7,9 +7,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Float, Table, insert, select
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Executable,
+    Float,
+    Select,
+    Table,
+    bindparam,
+    insert,
+    select,
+)
 
 from taskbank.bank.catalog.chain import changes_of
 from taskbank.bank.catalog.seals import family_seal, seal
@@ -55,8 +66,7 @@ def insert_rows(
     sealed = [{**values, "seal": seal(values)} for values in stored]
     if not sealed:
         return []
-    in_order = len(sealed) > 1
-    query = insert(table).returning(table_of(table).c.id, sort_by_parameter_order=in_order)
+    query = _insertion(table, in_order=len(sealed) > 1)
     ids = [int(row_id) for row_id in connection.execute(query, sealed).scalars()]
     if len(ids) != len(sealed):
         raise DamagedError(
@@ -101,6 +111,25 @@ def insert_children(
     return children
 
 
+# Statements that every recording needs are built once.
+
+
+@cache
+def _insertion(table: type[Base], *, in_order: bool) -> Executable:
+    return insert(table).returning(table_of(table).c.id, sort_by_parameter_order=in_order)
+
+
+@cache
+def _id_by_key(table: Table, key: str) -> Select[Any]:
+    return select(table.c.id).where(table.c[key] == bindparam("key"))
+
+
+@cache
+def _by_parents(table: Table, parent: str) -> Select[Any]:
+    parents: BindParameter[Any] = bindparam("parents", expanding=True)
+    return select(table).where(table.c[parent].in_(parents)).order_by(table.c.id)
+
+
 def family_of(children: Children, parent: int) -> dict[str, list[Mapping[str, Any]]]:
     """Return the child rows of one parent, by table."""
     return {name: rows.get(parent, []) for name, rows in children.items()}
@@ -111,8 +140,8 @@ def insert_once(
 ) -> tuple[int, bool]:
     """Insert a row unless its key exists; return the row's id and whether the row is new."""
     table = table_of(model)
-    select_id = select(table.c.id).where(table.c[key] == values[key])
-    existing_id = connection.execute(select_id).scalar()
+    select_id, own = _id_by_key(table, key), {"key": values[key]}
+    existing_id = connection.execute(select_id, own).scalar()
     if existing_id is not None:
         return int(existing_id), False
     if connection.dialect.name == "sqlite":  # it has one writer, so no insert can intervene
@@ -126,7 +155,7 @@ def insert_once(
     if inserted_id is not None:
         changes_of(connection).insert(table.name, inserted_id, sealed["seal"])
         return int(inserted_id), True
-    return int(connection.execute(select_id).scalar_one()), False
+    return int(connection.execute(select_id, own).scalar_one()), False
 
 
 def child_rows(
@@ -144,11 +173,10 @@ def child_rows(
 def _rows_by_parent(
     connection: Connection, table: type[Base], parent: str, parents: Sequence[int]
 ) -> dict[int, list[Mapping[str, Any]]]:
-    columns = table_of(table)
+    query = _by_parents(table_of(table), parent)
     groups: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for chunk in chunks(parents):
-        query = select(columns).where(columns.c[parent].in_(chunk)).order_by(columns.c.id)
-        for row in connection.execute(query).mappings():
+        for row in connection.execute(query, {"parents": chunk}).mappings():
             groups[row[parent]].append(dict(row))
     return groups
 
