@@ -17,6 +17,7 @@ from taskbank.bank.catalog.adapters import (
     add_adapter,
     check_can_add,
     count_adapters,
+    has_adapters,
     kind_of,
     read_adapter,
     read_adapters,
@@ -91,7 +92,7 @@ class Bank:
             with read_transaction(self._engine) as connection:
                 row = read_bank_row(connection)
             self.blobs_url = str(row["blobs"])
-            owner = Owner(str(row["uuid"]), self._home)
+            owner = Owner(str(row["uuid"]), self._home, self._has_adapters)
             self._blobs = blob_store(self.blobs_url, self._engine, owner)
             settle(self._engine)  # a killed process may have left records in the log
         except BaseException:
@@ -319,8 +320,10 @@ class Bank:
             NotWritableError: if the bank is read-only.
             ConflictError: if the task exists and `new_version` is false, or if the task is of
                 another kind.
+            UnreachableError: if the blob store is not there.
         """
         check_writable(self._engine)
+        self._blobs.claim()
         with read_transaction(self._engine) as connection:
             check_role(connection)
             check_can_add(task, kind, kind_of(connection, task), new_version=new_version)
@@ -543,6 +546,10 @@ class Bank:
     def _home(self) -> str:
         with read_transaction(self._engine) as connection:
             return home(connection)
+
+    def _has_adapters(self) -> bool:
+        with read_transaction(self._engine) as connection:
+            return has_adapters(connection)
 
     def _check_task(self, task: str) -> None:
         with read_transaction(self._engine) as connection:

@@ -16,7 +16,9 @@ import sqlite3
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import taskbank
@@ -25,6 +27,13 @@ from scripts.verification.attacks.outcomes import Outcomes
 from taskbank.errors import TaskbankError
 
 TEXTS = {"good": ["great", "fine", "lovely", "warm"], "bad": ["awful", "poor", "nasty", "cold"]}
+
+AFFINITIES = {
+    "integer": ("INT",),
+    "text": ("CHAR", "CLOB", "TEXT"),
+    "blob": ("BLOB",),
+    "real": ("REAL", "FLOA", "DOUB"),
+}
 
 
 def main() -> int:
@@ -170,13 +179,38 @@ def same(file: Path, whole: Path) -> bool:
 
 
 def content(file: Path) -> dict[str, set[tuple[object, ...]]]:
-    """Return the schema and the rows of every table."""
+    """Return what the schema means, and the rows of every table."""
     with closing(sqlite3.connect(file)) as connection:
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         query = "SELECT type, name, tbl_name, sql FROM sqlite_master"
-        schema = set(connection.execute(query).fetchall())
-        tables = {str(name) for kind, name, *_ in schema if kind == "table"} - {"sqlite_sequence"}
+        entries = connection.execute(query).fetchall()
+        tables = {str(name) for kind, name, *_ in entries if kind == "table"} - {"sqlite_sequence"}
         rows = {name: set(connection.execute(f"SELECT * FROM {name}")) for name in tables}
+        # Of a trigger every letter counts, of a table and an index only what SQLite makes of it.
+        schema = {entry for entry in entries if entry[0] == "trigger"}
+        for name in tables:
+            schema |= {(name, *part) for part in _structure(connection, name)}
         return {"": schema, **rows}
+
+
+def _structure(connection: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
+    """Yield the columns, foreign keys and indexes of a table, without the case of their names."""
+    for _, name, kind, *rest in connection.execute(f"PRAGMA table_info({table})"):
+        yield (name.lower(), affinity(kind), *rest)
+    for key in connection.execute(f"PRAGMA foreign_key_list({table})"):
+        yield tuple(str(part).lower() for part in key)
+    for _, index, *rest in connection.execute(f"PRAGMA index_list({table})"):
+        columns = connection.execute(f'PRAGMA index_xinfo("{index}")').fetchall()
+        yield (tuple(str(column[2]).lower() for column in columns), *rest)
+
+
+def affinity(kind: str) -> str:
+    """Return what SQLite makes of the type of a column (sqlite.org/datatype3, section 3.1)."""
+    kind = kind.upper()
+    for found, words in AFFINITIES.items():
+        if any(word in kind for word in words):
+            return found
+    return "numeric"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from taskbank.bank.blobs.owners import MARK, Owner, check_sole_owner, sign
+from taskbank.bank.blobs.owners import MARK, Owner, check_sole_owner, check_there, sign
 from taskbank.bank.blobs.store import Leftover, check_blob
 from taskbank.digests import DIGEST, digest_bytes
 from taskbank.errors import BankError, DamagedError, ResourceError
@@ -55,6 +55,9 @@ class Files(Protocol):
     def walk(self) -> Iterator[StoredFile]:
         """Yield every file, ordered by name."""
 
+    def is_empty(self) -> bool:
+        """Return whether there is nothing, not even the place."""
+
 
 class FileBlobs:
     """The blob store in a set of files.
@@ -73,6 +76,7 @@ class FileBlobs:
     def claim(self) -> None:
         """Write into the store, unless it is there, that this bank keeps its blobs in it."""
         if not self._claimed and self.owner is not None:
+            check_there(self.files, self.owner)
             sign(self.files, self.owner)
             self._claimed = True
 
@@ -98,7 +102,10 @@ class FileBlobs:
 
     def get(self, digest: str) -> bytes:
         """Return the bytes with a given digest, after checking them against it."""
-        return check_blob(digest, self.files.read(file_name(digest)), self.files.place)
+        data = self.files.read(file_name(digest))
+        if data is None and self.owner is not None:
+            check_there(self.files, self.owner)
+        return check_blob(digest, data, self.files.place)
 
     def delete(self, digest: str, connection: Connection) -> None:
         """Delete a blob's file."""

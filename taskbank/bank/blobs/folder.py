@@ -80,6 +80,10 @@ class Folder:
             else:
                 yield from _found(path.name, path)
 
+    def is_empty(self) -> bool:
+        """Return whether the folder does not exist, or has no entry."""
+        return not _entries(self.folder)
+
 
 def _entries(folder: Path) -> list[Path]:
     if not folder.is_dir():

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from taskbank.errors import ConflictError
+from taskbank.errors import ConflictError, UnreachableError
 
 if TYPE_CHECKING:
     from taskbank.bank.blobs.files import Files
@@ -27,10 +27,12 @@ class Owner:
     Attributes:
         uuid: the bank's uuid, which its copies share.
         home: returns the bank's place, which its copies do not share.
+        has_adapters: returns whether the bank has recorded an adapter, and so blobs.
     """
 
     uuid: str
     home: Callable[[], str]
+    has_adapters: Callable[[], bool] = lambda: False
 
     @property
     def mark(self) -> str:
@@ -43,6 +45,19 @@ def sign(files: Files, owner: Owner) -> None:
     if files.read(owner.mark) is None:
         content = {"bank": owner.uuid, "home": owner.home()}
         files.write(owner.mark, (json.dumps(content) + "\n").encode())
+
+
+def check_there(files: Files, owner: Owner) -> None:
+    """Raise if a store that must hold something is empty, as the folder of a missing mount is.
+
+    Raises:
+        UnreachableError: naming the store.
+    """
+    if files.is_empty() and owner.has_adapters():
+        raise UnreachableError(
+            f"the blob store {files.place} is empty or is not there, but the bank has blobs in it: "
+            "mount it, or restore it from a copy"
+        )
 
 
 def homes(files: Files) -> dict[str, str]:

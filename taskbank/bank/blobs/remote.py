@@ -76,6 +76,13 @@ class Remote:
         for path, details in sorted(listing.items()):
             yield _stored(path.removeprefix(self.root).lstrip("/"), details)
 
+    def is_empty(self) -> bool:
+        """Return whether nothing is below the URL."""
+        try:
+            return not self._call(lambda: self.system.ls(self.root, detail=False))
+        except FileNotFoundError:
+            return True
+
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
 

@@ -142,6 +142,11 @@ def read_adapters(
     return Records(records if newest is None else reversed(records))
 
 
+def has_adapters(connection: Connection) -> bool:
+    """Return whether a bank holds any adapter, retired or not."""
+    return bool(connection.execute(select(select(AdapterRow.id).exists())).scalar())
+
+
 def count_adapters(connection: Connection) -> int:
     """Return the number of adapters in use."""
     # Two separate counts use indexes only; a single query would look up every adapter.

@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
-from taskbank.errors import ConflictError
+from taskbank.errors import ConflictError, UnreachableError
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import new_adapter
 
@@ -110,3 +110,37 @@ def test_a_damaged_mark_is_said_and_nothing_is_destroyed(tmp_path: Path) -> None
         marks(tmp_path / "blobs")[0].write_bytes(b"\xff[[")
         with pytest.raises(ConflictError, match="its file in the store is damaged"):
             bank.gc(confirm=True)
+
+
+def test_a_store_that_is_not_there_is_no_damage(url: str, tmp_path: Path) -> None:
+    """Whether its folder is gone or empty, as without its mount, nothing is called damaged and
+    nothing is written; once it is back, everything is as it was."""
+    blobs, away = tmp_path / "blobs", tmp_path / "away"
+    with create_bank(url, str(blobs)) as bank:
+        bank.put(new_adapter())
+    blobs.rename(away)
+    for _ in ("gone", "empty"):
+        with Bank(bank.url) as again:
+            with pytest.raises(UnreachableError, match=r"blobs is empty or is not there.*mount it"):
+                again.weights(again["mood"])
+            with pytest.raises(UnreachableError, match="mount it"):
+                again.put(new_adapter("other"))
+            report = verify_all(again, level="integrity")
+            assert (report.exit_code, report.findings) == (5, ())
+            assert "mount it" in (report.interrupted or "")
+        assert not blobs.exists() or not any(blobs.iterdir())
+        blobs.mkdir(exist_ok=True)
+    blobs.rmdir()
+    away.rename(blobs)
+    with Bank(bank.url) as again:
+        assert verify_all(again, level="integrity").ok
+        assert [record.task for record in again] == ["mood"]
+
+
+def test_a_blob_that_is_missing_in_a_store_that_is_there_is_damage(tmp_path: Path) -> None:
+    """Only a store without anything counts as absent."""
+    with create_bank(f"sqlite:///{tmp_path}/bank.db", str(tmp_path / "blobs")) as bank:
+        bank.put(new_adapter())
+        for file in (tmp_path / "blobs").glob("??/*"):
+            file.unlink()
+        assert verify_all(bank, level="integrity").exit_code == 1
