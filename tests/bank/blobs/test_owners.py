@@ -123,6 +123,8 @@ def test_a_store_that_is_not_there_is_no_damage(url: str, tmp_path: Path) -> Non
         with Bank(bank.url) as again:
             with pytest.raises(UnreachableError, match=r"blobs is empty or is not there.*mount it"):
                 again.weights(again["mood"])
+            with pytest.raises(UnreachableError, match="mount it"):  # before any training
+                again.check_can_add("other", "single", new_version=False)
             with pytest.raises(UnreachableError, match="mount it"):
                 again.put(new_adapter("other"))
             report = verify_all(again, level="integrity")
