@@ -48,7 +48,7 @@ EXIT_CODES = {
     3: "the bank is damaged or has another schema version",
     4: "the backbone is not the recorded one",
     5: "memory, disk space or file handles ran out, a disk failed, or a server was lost; nothing "
-    "was recorded by halves, and the command can be run again",
+    "was recorded in part, and the command can be run again",
     main.BUG: "a defect in taskbank",
     130: "interrupted (Ctrl-C, SIGINT)",
     143: "terminated (SIGTERM); 129 for SIGHUP",

@@ -2,7 +2,8 @@
 
 The texts of a CSV file come from anybody, and a spreadsheet runs a cell that begins with `=`, `+`,
 `-` or `@` as a formula. Such a text gets an apostrophe before it, which spreadsheets do not show.
-Numbers are written as they are. Parquet and JSON lines hold every text unchanged.
+Numbers are written as they are, also where they are labels. Parquet and JSON lines hold every text
+unchanged.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -19,6 +21,7 @@ from taskbank.data.fields import preview
 from taskbank.errors import InputError
 from taskbank.runtime.files import write_file
 
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 Rows = Sequence[Mapping[str, Any]]
 
@@ -103,7 +106,7 @@ def _cell(value: Any) -> str:
 
 
 def _is_formula(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(FORMULAS)
+    return isinstance(value, str) and value.startswith(FORMULAS) and not NUMBER.fullmatch(value)
 
 
 def _write_parquet(rows: Rows) -> tuple[bytes, int]:

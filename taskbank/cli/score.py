@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from taskbank.cli.head import current_head, say_head
 from taskbank.cli.metric_fields import (
     evidence_fields,
     metric_fields,
@@ -91,10 +92,13 @@ def score(
             backbone=backbone,
             device=device,
         )
+    head = {} if record is None else {"head": current_head(settings)}
     if settings.json:
-        print_json(scored.to_json())
+        print_json(scored.to_json() | head)
     else:
         _print(scored)
+    if record is not None:
+        say_head(settings)
     if scored.trained_on:
         echo(
             f"warning: {scored.ref} was trained on {scored.origin}, so this score says nothing "
@@ -116,10 +120,9 @@ def _print(scored: Scored) -> None:
             fields[f"also in {split}"] = f"{count:,} of the inputs"
     fields |= metric_fields(kind, scored.metrics)
     recorded = scored.recorded
-    fields["recorded"] = (
-        f"{recorded.split} {recorded.name} {metric_text(kind, recorded)}, "
-        f"{recorded.count:,} examples"
-    )
+    value = metric_text(kind, recorded)
+    examples = "" if "examples" in value else f", {recorded.count:,} examples"
+    fields["recorded"] = f"{recorded.split} {recorded.name} {value}{examples}"
     fields["difference"] = f"{scored.difference:+.4f}" + (
         " (the recorded score is of the same examples)"
         if scored.difference_interval is None

@@ -157,7 +157,7 @@ def _check_expected(head: str, tasks: Sequence[str]) -> None:
     if not DIGEST.fullmatch(head):
         raise InputError(
             f"the expected head {head!r} is not a head: give one as taskbank printed it, "
-            "sha256: and 64 hex digits"
+            "sha256: and 64 hex digits; a signed file needs the public key, --signer FILE"
         )
 
 

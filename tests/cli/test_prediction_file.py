@@ -38,6 +38,14 @@ def test_csv_holds_every_value_and_runs_nothing(tmp_path: Path) -> None:
     assert (second["value"], second["start"], second["probabilities"]) == ("-0.5", "", "")
 
 
+def test_a_label_that_is_a_number_is_written_as_it_is(tmp_path: Path) -> None:
+    """A spreadsheet reads `-1` as a number, and `-1+1` as a formula."""
+    rows = [{"label": label} for label in ("-1", "+1.5", "-1+1", "-", "@a")]
+    assert write_predictions(tmp_path / "out.csv", rows) == 3
+    lines = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()
+    assert lines == ["label", "-1", "+1.5", "'-1+1", "'-", "'@a"]
+
+
 def test_parquet_and_json_lines_hold_texts_unchanged(tmp_path: Path) -> None:
     """Types are those of the values; the probabilities are a map."""
     assert write_predictions(tmp_path / "out.jsonl", ROWS) == 0

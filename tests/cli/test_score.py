@@ -20,6 +20,7 @@ def test_a_score_is_printed_with_its_difference_and_its_classes(
     assert "95% interval" in out
     assert "true \\ predicted" in out
     assert "split 'june', which is verified from now on" in out
+    assert "\nhead sha256:" in out
     assert "june" in terminal("show", "mood")
     terminal("score", "mood", "--data", source, "--record", "june", code=2)
     assert "already has a split 'june'" in terminal.err
@@ -30,6 +31,9 @@ def test_json_is_complete(terminal: Terminal, tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "june.jsonl", sentences(40, seed=99))
     found = terminal.json("score", "mood", "--data", source)
     assert found["split"] is None
+    assert "head" not in found
+    recorded = terminal.json("score", "mood", "--data", source, "--record", "july")
+    assert recorded["head"].startswith("sha256:")
     assert found["rows"] == 40
     assert {one["name"] for one in found["metrics"]} >= {"accuracy", "matthews"}
     assert len(found["difference_interval"]) == 2

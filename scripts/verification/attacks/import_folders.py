@@ -47,7 +47,8 @@ FREE = (
 )  # fmt: skip
 # What exports of older versions lack.
 LEFT_OUT = (
-    "without .backbone.settings", ".backbone.settings = 'None'", "without .splits.0.scored_at",
+    "without .backbone.settings", ".backbone.settings = 'None'", ".backbone.settings = '{}'",
+    "without .splits.0.scored_at",
     ".splits.0.scored_at = 'None'", "without .options.",
 )  # fmt: skip
 RAW = "\N{SNOWMAN}raw:"  # marks a value that is written into the JSON as it is
