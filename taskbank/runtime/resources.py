@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from taskbank.errors import InputError, ResourceError, TaskbankError
 
 MEMORY = (
-    "the memory is too small: give a smaller --batch-size, use shorter texts, or end other "
-    "programs (ulimit -v shows a limit)"
+    "the memory is too small: end other programs, use shorter texts or, for a training, a smaller "
+    "--batch-size (ulimit -v shows a limit)"
 )
 HANDLES = "too many files are open: end other programs, or raise the limit with ulimit -n"
 THREADS = "no more threads can be started: end other programs, or raise the limit with ulimit -u"
