@@ -62,7 +62,8 @@ def write_predictions(path: Path, rows: Rows) -> int:
         the number of texts that were marked because a spreadsheet would run them as formulas.
 
     Raises:
-        ResourceError: if the file cannot be written.
+        ResourceError: if the disk is full or failed.
+        InputError: if the file cannot be written for another reason.
     """
     data, marked = WRITERS[path.suffix.lower()](rows)
     write_file(path, data)

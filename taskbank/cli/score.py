@@ -92,8 +92,8 @@ def score(
             backbone=backbone,
             device=device,
         )
-    head = {} if record is None else {"head": current_head(settings)}
     if settings.json:
+        head = {} if record is None else {"head": current_head(settings)}
         print_json(scored.to_json() | head)
     else:
         _print(scored)

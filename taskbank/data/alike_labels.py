@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 from taskbank.data.examples import Examples
 from taskbank.data.fields import CLASS_TYPES, Field
@@ -42,10 +42,7 @@ def check_alike(
     """
     if field.type not in CLASS_TYPES:
         return given
-    first: Labels = {}
-    for examples in given.values():
-        for row, label in _labels(examples, field):
-            first.setdefault(label, f"row {row:,} of {examples.origin}")
+    first = _first_places(given.values(), field)
     _refuse_equal(first)
     groups = _alike(first)
     if not groups:
@@ -83,29 +80,31 @@ def match_labels(
     """
     if field.type not in CLASS_TYPES:
         return examples
-    alike: dict[Hashable, list[str]] = defaultdict(list)
-    for label in labels:
-        alike[_alike_key(label)].append(label)
+    alike = _by_alike_key(labels)
     spelling: dict[str, str] = {}
-    for row, label in _labels(examples, field):
-        known = alike[_alike_key(label)]
-        if label in labels or label in spelling or len(known) != 1:
+    for label, place in _first_places([examples], field).items():
+        known = alike.get(_alike_key(label), [])
+        if label in known or len(known) != 1:
             continue
-        place = f"row {row:,} of {examples.origin} has the label {escaped(label)}"
         if visible_text(label) == visible_text(known[0]):
             raise DataError(
-                f"{place}, and the task has {escaped(known[0])}, which looks the same: write them "
-                "alike"
+                f"{place} has the label {escaped(label)}, and the task has {escaped(known[0])}, "
+                "which looks the same: write them alike"
             )
         if not merge:
-            raise DataError(
-                f"{place}, and the task has {escaped(known[0])}, which differs only "
-                f"{_difference(label, known[0])}: write them alike, or merge them with "
-                "--merge-labels"
-            )
+            raise _unmerged(place, label, "the task", known[0])
         remark(f"the label {escaped(label)} is read as {escaped(known[0])}")
         spelling[label] = known[0]
     return _respelled(examples, field, spelling) if spelling else examples
+
+
+def _first_places(given: Iterable[Examples], field: Field) -> Labels:
+    first: Labels = {}
+    for examples in given:
+        for row, label in _labels(examples, field):
+            if label not in first:
+                first[label] = f"row {row:,} of {examples.origin}"
+    return first
 
 
 def _labels(examples: Examples, field: Field) -> Iterator[tuple[int, str]]:
@@ -134,10 +133,14 @@ def _refuse_equal(first: Labels) -> None:
 
 def _alike(first: Labels) -> list[list[str]]:
     """Return the groups of labels that differ only in letter case, or are the same number."""
+    return [labels for labels in _by_alike_key(first).values() if len(labels) > 1]
+
+
+def _by_alike_key(labels: Iterable[str]) -> Mapping[Hashable, list[str]]:
     members: dict[Hashable, list[str]] = defaultdict(list)
-    for label in first:
+    for label in labels:
         members[_alike_key(label)].append(label)
-    return [labels for labels in members.values() if len(labels) > 1]
+    return members
 
 
 def _alike_key(label: str) -> Hashable:
@@ -162,11 +165,7 @@ def _report(groups: list[list[str]], first: Labels, counts: Mapping[str, int]) -
         known = [label for label in group if counts[label]]
         for label in group:
             if known and not counts[label]:
-                raise DataError(
-                    f"{first[label]} has the label {escaped(label)}, and train has "
-                    f"{escaped(known[0])}, which differs only {_difference(label, known[0])}: "
-                    "write them alike, or merge them with --merge-labels"
-                )
+                raise _unmerged(first[label], label, "train", known[0])
     listed = "; ".join(
         ", ".join(f"{escaped(label)} ({first[label]})" for label in group)
         for group in groups[:LISTED]
@@ -175,6 +174,13 @@ def _report(groups: list[list[str]], first: Labels, counts: Mapping[str, int]) -
     remark(
         f"labels that differ only in letter case, or are the same number, are different classes: "
         f"{listed}{more}; --merge-labels counts them as one"
+    )
+
+
+def _unmerged(place: str, label: str, owner: str, known: str) -> DataError:
+    return DataError(
+        f"{place} has the label {escaped(label)}, and {owner} has {escaped(known)}, which differs "
+        f"only {_difference(label, known)}: write them alike, or merge them with --merge-labels"
     )
 
 

@@ -56,7 +56,7 @@ def digest(place: str, value: Json) -> None:
 
 
 def moment(place: str, value: Json) -> None:
-    """Check that a value is a time as taskbank records it: ISO 8601 in UTC, with microseconds."""
+    """Check that a value is a time as taskbank writes it: ISO 8601 with microseconds."""
     try:
         found = datetime.fromisoformat(value) if type(value) is str else None
     except ValueError:

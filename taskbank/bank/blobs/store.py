@@ -42,7 +42,11 @@ class BlobStore(Protocol):
     outside: bool
 
     def claim(self) -> None:
-        """Write into the store, unless it is there, that this bank keeps its blobs in it."""
+        """Write into the store, unless it is there, that this bank keeps its blobs in it.
+
+        Raises:
+            UnreachableError: if the bank has blobs in the store, and nothing is there.
+        """
 
     def check_sole_owner(self) -> None:
         """Raise unless this bank alone keeps its blobs in the store.

@@ -23,6 +23,9 @@ from taskbank.digests import canonical_json, digest_json
 from taskbank.runtime.clock import now
 
 LOCK = 0x7461736B6861696E  # PostgreSQL advisory lock of the newest entry; SQLite has one writer
+NEWEST = select(ChainRow.id, ChainRow.head, ChainRow.at).where(
+    ChainRow.id == select(func.max(ChainRow.id)).scalar_subquery()
+)
 
 
 @dataclass
@@ -86,11 +89,6 @@ def append_entries(connection: Connection, entries: Sequence[Changes]) -> None:
         head = head_of(head, number, at, stored)
         rows.append({"id": number, "at": at, "changes": stored, "head": head})
     connection.execute(insert(ChainRow), rows)
-
-
-NEWEST = select(ChainRow.id, ChainRow.head, ChainRow.at).where(
-    ChainRow.id == select(func.max(ChainRow.id)).scalar_subquery()
-)
 
 
 def read_head(connection: Connection) -> Head | None:

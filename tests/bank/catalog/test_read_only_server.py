@@ -12,7 +12,8 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.errors import NotWritableError
 from taskbank.verify.verify import verify_all
-from tests.helpers.adapters import identity, new_adapter
+from tests.helpers.adapters import new_adapter
+from tests.helpers.writes import WRITES
 
 pytestmark = pytest.mark.server
 
@@ -41,19 +42,7 @@ def test_a_bank_on_it_can_be_read_and_verified(replica: Bank) -> None:
     assert "is read-only" in (report.unrecorded or "")
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda bank: bank.put(new_adapter("two", seed=1)),
-        lambda bank: bank.check_can_add("two", "single", new_version=False),
-        lambda bank: bank.check_can_score(bank["one"], "june"),
-        lambda bank: bank.add_backbone(identity("other")),
-        lambda bank: bank.alias("one@1", "production"),
-        lambda bank: bank.remove("one@1"),
-        lambda bank: bank.set_tolerance("one", 0.1),
-        lambda bank: bank.gc(confirm=True),
-    ],
-)
+@pytest.mark.parametrize("write", WRITES)
 def test_what_would_write_is_refused(replica: Bank, write: Any) -> None:
     """Everything that records is one error of bad input that says why."""
     with pytest.raises(NotWritableError, match="is read-only"):

@@ -22,6 +22,7 @@ from taskbank.errors import InputError, NotWritableError
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import identity, new_adapter
 from tests.helpers.terminal import Terminal
+from tests.helpers.writes import WRITES
 
 
 @pytest.fixture
@@ -130,20 +131,7 @@ def test_a_read_only_bank_can_be_read(read_only: Path) -> None:
         assert "is read-only" in (report.unrecorded or "")
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda bank: bank.put(new_adapter("two", seed=1)),
-        lambda bank: bank.check_can_add("two", "single", new_version=False),
-        lambda bank: bank.check_can_score(bank["one"], "june"),
-        lambda bank: bank.add_backbone(identity("other")),
-        lambda bank: bank.alias("one@1", "production"),
-        lambda bank: bank.remove("one@1"),
-        lambda bank: bank.set_tolerance("one", 0.1),
-        lambda bank: bank.gc(confirm=True),
-        lambda bank: upgrade_bank(bank.url),
-    ],
-)
+@pytest.mark.parametrize("write", [*WRITES, lambda bank: upgrade_bank(bank.url)])
 def test_a_read_only_bank_refuses_to_be_written_to(read_only: Path, write: Any) -> None:
     """Everything that records is one error of bad input that names the bank."""
     with Bank(read_only) as bank, pytest.raises(NotWritableError, match=r"bank\.db is read-only"):
