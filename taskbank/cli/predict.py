@@ -182,7 +182,7 @@ def _print(predictions: list[dict[str, Any]]) -> None:
 def _select(bank: Bank, tasks: Sequence[str]) -> dict[str, AdapterRecord]:
     """Return the selected adapters by reference; a pattern selects each task's newest version."""
     selected: dict[str, AdapterRecord] = {}
-    names = sorted({record.task for record in bank}) if PATTERN & set("".join(tasks)) else []
+    names = bank.tasks() if PATTERN & set("".join(tasks)) else ()
     for task in tasks:
         matching = [name for name in names if fnmatchcase(name, task)]
         if PATTERN & set(task) and not matching:

@@ -145,6 +145,25 @@ def concatenate(parts: Sequence[Encoded]) -> Encoded:
     return Encoded(flat, np.concatenate([[0], np.cumsum(lengths)]))
 
 
+def split(encoded: Encoded, sizes: Sequence[int]) -> list[Encoded]:
+    """Return consecutive parts of inputs, without targets.
+
+    Args:
+        encoded: the inputs, one per example.
+        sizes: number of inputs of each part; together all of them.
+    """
+    parts = []
+    stop = 0
+    for size in sizes:
+        start, stop = stop, stop + size
+        first, last = encoded.offsets[start], encoded.offsets[stop]
+        flat = {name: values[first:last] for name, values in encoded.flat.items()}
+        inside = (encoded.truncated >= start) & (encoded.truncated < stop)
+        truncated = encoded.truncated[inside] - start
+        parts.append(Encoded(flat, encoded.offsets[start : stop + 1] - first, truncated=truncated))
+    return parts
+
+
 def concatenate_ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return the concatenated ranges `starts[i], starts[i] + 1, …`, each of its length."""
     before = np.cumsum(lengths) - lengths

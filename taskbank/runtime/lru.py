@@ -29,6 +29,11 @@ class LruCache(Generic[Value]):
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def total_size(self) -> int:
+        """The size of all values."""
+        return self._total_size
+
     def find(self, key: Hashable) -> Value | None:
         """Return the value of a key, or None."""
         with self._lock:

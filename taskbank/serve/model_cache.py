@@ -26,11 +26,16 @@ class ModelCache:
     """
 
     def __init__(self, bank: Bank, backbone: Backbone, memory: int = MEMORY) -> None:
-        self.bank, self.backbone = bank, backbone
-        self._models: LruCache[TaskModel] = LruCache(memory, _size)
+        self.bank, self.backbone, self.memory = bank, backbone, memory
+        self._models: LruCache[TaskModel] = LruCache(memory, self.size)
 
     def __len__(self) -> int:
         return len(self._models)
+
+    @property
+    def bytes(self) -> int:
+        """The size of the cached adapters and heads in bytes."""
+        return self._models.total_size
 
     def model(self, record: AdapterRecord) -> TaskModel:
         """Return the model of an adapter, loading it if it is not cached.
@@ -44,6 +49,7 @@ class ModelCache:
         key = (record.id, record.digest)
         return self._models.get(key, lambda: load_model(self.bank, record, self.backbone))
 
-
-def _size(model: TaskModel) -> int:
-    return sum(tensor.nbytes for tensor in model.trained_tensors().values())
+    @staticmethod
+    def size(model: TaskModel) -> int:
+        """Return the size of a model's adapter and head in bytes."""
+        return sum(tensor.nbytes for tensor in model.trained_tensors().values())
