@@ -172,8 +172,11 @@ def _check_rows(service: Service, count: int) -> None:
 
 def _inputs_and_labels(record: AdapterRecord) -> dict[str, Json]:
     kind = plugins.load("kinds", record.kind)
-    names = [field.name for field in input_fields(kind, record.definition)]
-    return {"inputs": names, "labels": list(record.labels)}
+    fields = input_fields(kind, record.definition)
+    return {
+        "inputs": [{"name": field.name, "type": field.type} for field in fields],
+        "labels": list(record.labels),
+    }
 
 
 def _whole(request: Request, name: str, default: int, largest: int) -> int:
