@@ -197,7 +197,7 @@ class Engine:
                 self._ready.put(task, one)
                 for part in one.parts:
                     self._ahead[task] += part.tokens
-                    size = self.cache.size(part.model)
+                    size = part.model.trained_bytes
                     self._pinned.setdefault(id(part.model), [0, size])[0] += 1
             self._changed.notify_all()
 

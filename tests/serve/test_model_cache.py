@@ -45,3 +45,21 @@ def test_adapters_are_loaded_from_many_threads(bank: Bank, backbone: Backbone) -
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(use, range(200)))
     assert len(loaded) == 3
+
+
+def test_an_evicted_model_is_used_again_once_nobody_holds_it(
+    bank: Bank, backbone: Backbone
+) -> None:
+    """A model that somebody still computes with keeps its tensors; one that nobody holds gets those
+    of the next adapter of its shape, and predicts as a new model does."""
+    records = [put_moved(bank, backbone, name) for name in "abc"]
+    cache = ModelCache(bank, backbone, memory=0)
+    held = cache.model(records[0])
+    before = {name: tensor.clone() for name, tensor in held.trained_tensors().items()}
+    modules = id(cache.model(records[1]).adapted)
+    again = cache.model(records[2])  # evicts the second
+    assert id(again.adapted) != modules
+    assert id(cache.model(records[0]).adapted) == modules
+    assert all(torch.equal(before[name], tensor) for name, tensor in held.trained_tensors().items())
+    wanted = bank.state_dict(records[2])
+    assert all(torch.equal(wanted[name], one) for name, one in again.trained_tensors().items())
