@@ -188,6 +188,8 @@ class Engine:
             one = self._load(piece, encoded[id(piece)], other)
             if one is not None:
                 prepared.append(one)
+            elif other is not None:
+                self.cache.give_back(other.model)
         seconds = perf_counter() - started
         for piece in pieces:
             piece.job.spent.tokenising += seconds
@@ -208,7 +210,7 @@ class Engine:
         try:
             if isinstance(encoded, Exception):
                 raise encoded
-            return Prepared(piece, encoded, self.cache.model(piece.job.record), shadow)
+            return Prepared(piece, encoded, self.cache.borrow(piece.job.record), shadow)
         except Exception as error:
             _fail(piece.job, error)
             return None
@@ -320,6 +322,7 @@ class Engine:
                 uses[0] -= 1
                 if not uses[0]:
                     del self._pinned[id(one.model)]
+                self.cache.give_back(one.model)
             self._changed.notify_all()
 
 

@@ -10,6 +10,7 @@ import torch
 
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
+from taskbank.model.task_model import TaskModel
 from taskbank.serve.model_cache import ModelCache
 from tests.helpers.models import put_moved
 
@@ -47,19 +48,28 @@ def test_adapters_are_loaded_from_many_threads(bank: Bank, backbone: Backbone) -
     assert len(loaded) == 3
 
 
-def test_an_evicted_model_is_used_again_once_nobody_holds_it(
+def test_an_evicted_model_is_used_again_once_it_was_given_back(
     bank: Bank, backbone: Backbone
 ) -> None:
-    """A model that somebody still computes with keeps its tensors; one that nobody holds gets those
-    of the next adapter of its shape, and predicts as a new model does."""
-    records = [put_moved(bank, backbone, name) for name in "abc"]
+    """A borrowed model keeps its tensors when it is evicted; given back, it gets those of the next
+    adapter of its shape. A model that was given away is never used again."""
+    records = [put_moved(bank, backbone, name) for name in "abcd"]
+    wanted = [bank.state_dict(record) for record in records]
+
+    def holds(model: TaskModel, number: int) -> bool:
+        own = model.trained_tensors()
+        return all(torch.equal(wanted[number][name], one) for name, one in own.items())
+
     cache = ModelCache(bank, backbone, memory=0)
-    held = cache.model(records[0])
-    before = {name: tensor.clone() for name, tensor in held.trained_tensors().items()}
-    modules = id(cache.model(records[1]).adapted)
-    again = cache.model(records[2])  # evicts the second
-    assert id(again.adapted) != modules
-    assert id(cache.model(records[0]).adapted) == modules
-    assert all(torch.equal(before[name], tensor) for name, tensor in held.trained_tensors().items())
-    wanted = bank.state_dict(records[2])
-    assert all(torch.equal(wanted[name], one) for name, one in again.trained_tensors().items())
+    borrowed, given = cache.borrow(records[0]), cache.model(records[1])
+    other = cache.borrow(records[2])
+    assert holds(borrowed, 0)
+    assert holds(given, 1)
+    assert holds(other, 2)
+    cache.give_back(borrowed)
+    again = cache.borrow(records[3])
+    assert again is borrowed
+    assert holds(again, 3)
+    assert holds(given, 1)
+    assert holds(other, 2)
+    assert cache.model(records[0]) not in (borrowed, given, other)

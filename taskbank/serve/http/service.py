@@ -125,7 +125,7 @@ class Service:
             for name in dict.fromkeys(record.task for record in page):
                 try:
                     if self.tasks.serves(name):
-                        self.cache.model(self.tasks.get(name))
+                        self.cache.give_back(self.cache.borrow(self.tasks.get(name)))
                 except NotFoundError:  # not on this encoder, or without the alias
                     continue
                 except TaskbankError as error:
