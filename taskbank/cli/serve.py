@@ -123,8 +123,8 @@ def serve(
         )
     try:
         _serve(settings, host, port, keys, drain, options)
-    except KeyboardInterrupt:
-        if signals.exit_code() != signals.TERMINATED:
+    except BaseException:  # a library that is being imported may make another error of a signal
+        if not signals.received() or signals.exit_code() != signals.TERMINATED:
             raise
     return 0
 

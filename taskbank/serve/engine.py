@@ -27,7 +27,7 @@ from taskbank.serve.fair_queue import FairQueue
 from taskbank.serve.job import Job, Piece, Prepared
 from taskbank.serve.model_cache import ModelCache
 
-TURNS = 64  # turns that are tokenised together
+TURNS = 60  # turns that are tokenised together: too few texts for the cache of tokens on the disk
 AHEAD = 2  # batches that are tokenised ahead of the computation
 
 
@@ -74,6 +74,7 @@ class Engine:
         self._ready: FairQueue[Prepared] = FairQueue()
         self._ahead: Counter[Hashable] = Counter()  # tokens that are ready or computed, by task
         self._pinned: dict[int, list[int]] = {}  # uses and size of each model in them, by id
+        self._largest = 0  # size of a model
         self._unanswered = 0  # rows
         self._rate = 0.0  # rows per second, while the encoder is busy
         self._stopped = False
@@ -148,7 +149,11 @@ class Engine:
                         return
                     self._changed.wait()
                     pieces = self._turns()
-            self._tokenise(pieces)
+            try:
+                self._tokenise(pieces)
+            except Exception as error:  # whatever it is, the others are answered
+                for piece in pieces:
+                    _fail(piece.job, error)
             del pieces  # or the last jobs of a busy time are held until the next
 
     def _turns(self) -> list[Piece]:
@@ -160,8 +165,8 @@ class Engine:
 
         def allowed(task: Hashable) -> bool:
             # A task with nothing ready gets a turn even if others have made much ready.
-            if pinned > self.cache.memory / 2:
-                return not self._ahead and not pieces
+            if pinned + self._largest * len(counted) > self.cache.memory / 2:
+                return not self._ahead and (not pieces or counted.keys() == {task})
             return ahead < AHEAD * self.batch_tokens or not (self._ahead[task] or counted[task])
 
         while len(pieces) < TURNS:
@@ -195,11 +200,11 @@ class Engine:
             piece.job.spent.tokenising += seconds
         with self._changed:
             for one in prepared:
-                task = one.piece.job.record.task
-                self._ready.put(task, one)
+                self._ready.put(one.piece.job.record.task, one)
                 for part in one.parts:
-                    self._ahead[task] += part.tokens
+                    self._ahead[part.piece.job.record.task] += part.tokens
                     size = part.model.trained_bytes
+                    self._largest = max(self._largest, size)
                     self._pinned.setdefault(id(part.model), [0, size])[0] += 1
             self._changed.notify_all()
 
@@ -250,7 +255,10 @@ class Engine:
             return [one for piece in pieces for one in self._encode_all([piece])]
         if len(pieces) == 1:
             return [together]
-        return split(together, [len(piece) for piece in pieces])
+        sizes = [len(piece) for piece in pieces]
+        if len(together) != sum(sizes):  # inputs that became several cannot be told apart
+            return [one for piece in pieces for one in self._encode_all([piece])]
+        return split(together, sizes)
 
     # Computing
 
@@ -306,8 +314,9 @@ class Engine:
         rows = sum(len(one.piece) for one in batch)
         for job in {id(one.piece.job): one.piece.job for one in batch}.values():
             job.spent.computing += seconds
-        rate = rows / seconds
-        self._rate = rate if not self._rate else 0.9 * self._rate + 0.1 * rate
+        if self._ready:  # otherwise a batch is as small as what was asked
+            rate = rows / seconds
+            self._rate = rate if not self._rate else 0.9 * self._rate + 0.1 * rate
         models = {id(one.model) for one in batch}
         self.on_batch(BatchReport(rows, sum(one.tokens for one in batch), len(models), seconds))
 

@@ -80,10 +80,12 @@ class Job:
     def take(self) -> Piece:
         """Return the rows of the next turn."""
         start = stop = self._taken
+        # An input of tokens becomes as many windows as it needs.
+        longest = None if self.kind.per_token else self.record.training["max_length"]
         tokens = 0.0
         while stop < len(self.rows) and stop - start < TURN_ROWS and tokens < TURN_TOKENS:
             length = sum(map(len, self.rows[stop])) / CHARACTERS
-            tokens += min(length, self.record.training["max_length"])
+            tokens += length if longest is None else min(length, longest)
             stop += 1
         self._taken = stop
         return Piece(self, start, stop)

@@ -16,9 +16,11 @@ from threading import Lock
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
+from taskbank.data.fields import preview
 from taskbank.errors import BankError, NotFoundError
 
 KEPT_TASKS = 20_000
+LONGEST = 201  # characters of a reference: a name, an @, and an alias
 RETRY = 2.0  # seconds until a damaged task is looked up again
 
 
@@ -42,7 +44,7 @@ class LiveTasks:
     ) -> None:
         self.bank, self.fingerprint, self.alias = bank, fingerprint, alias
         self.patterns = tuple(patterns)
-        self._kept: OrderedDict[str, dict[str, AdapterRecord]] = OrderedDict()
+        self._kept: OrderedDict[str, dict[str, AdapterRecord]] = OrderedDict()  # by reference
         self._missing: dict[str, str] = {}  # why there is no such version
         self._failed: dict[str, tuple[float, BankError]] = {}
         self._lock = Lock()
@@ -56,12 +58,12 @@ class LiveTasks:
         Raises:
             NotFoundError: if it is known that there is none.
         """
-        name, _, which = ref.partition("@")
+        ref = _canonical(ref)
         with self._lock:
             missing = self._missing.get(ref)
             if missing is not None:
                 raise NotFoundError(missing)
-            return self._kept.get(name, {}).get(which)
+            return self._kept.get(_task_of(ref), {}).get(ref)
 
     def get(self, ref: str) -> AdapterRecord:
         """Return the version that a reference means, from the bank if it is not known yet.
@@ -74,6 +76,8 @@ class LiveTasks:
             DamagedError: if a row of the version differs from what was recorded.
             UnreachableError: if the bank's database cannot be reached.
         """
+        ref = _canonical(ref)
+        name = _task_of(ref)
         while True:
             found = self.find(ref)
             if found is not None:
@@ -86,11 +90,10 @@ class LiveTasks:
                     if changes == self._changes and len(self._missing) < KEPT_TASKS:
                         self._missing[ref] = str(error)
                 raise
-            name, _, which = ref.partition("@")
             with self._lock:
                 if changes != self._changes:  # it may have been read just before a change
                     continue
-                self._kept.setdefault(name, {})[which] = record
+                self._kept.setdefault(name, {})[ref] = record
                 self._kept.move_to_end(name)
                 while len(self._kept) > KEPT_TASKS:
                     self._kept.popitem(last=False)
@@ -116,25 +119,24 @@ class LiveTasks:
             return
         with self._lock:
             known = {
-                name: tuple(versions)
-                for name, versions in self._kept.items()
+                name: tuple(records)
+                for name, records in self._kept.items()
                 if changed is None or name in changed
             }
             self._changes += 1
             self._failed.clear()
             self._missing.clear()
         # What is known keeps being used until what replaces it has been read.
-        for name, which in ((name, which) for name, refs in known.items() for which in refs):
+        for name, ref in ((name, ref) for name, refs in known.items() for ref in refs):
             try:
-                record = self._read(f"{name}@{which}" if which else name)
+                record = self._read(ref)
             except (NotFoundError, BankError):
                 record = None
             with self._lock:
-                versions = self._kept.get(name, {})
                 if record is None:
-                    versions.pop(which, None)
+                    self._kept.get(name, {}).pop(ref, None)
                 else:
-                    self._kept.setdefault(name, versions)[which] = record
+                    self._kept.setdefault(name, {})[ref] = record
         self._entry = entry
 
     def _read(self, ref: str) -> AdapterRecord:
@@ -162,3 +164,19 @@ class LiveTasks:
             )
         # Its evidence is what is large in a record, and no prediction needs it.
         return replace(record, course={}, environment={}, metrics=(), splits=())
+
+
+def _canonical(ref: str) -> str:
+    """Return the only spelling by which a reference is kept: clients choose from many.
+
+    Raises:
+        NotFoundError: if nothing can have such a name.
+    """
+    if len(ref) > LONGEST:
+        raise NotFoundError(f"the bank has no {preview(ref)}: names have at most 100 characters")
+    name, at, which = ref.partition("@")
+    return f"{name}@{int(which)}" if at and which.isdecimal() else ref
+
+
+def _task_of(ref: str) -> str:
+    return ref.partition("@")[0]

@@ -21,7 +21,7 @@ async def read_body(request: Request, max_body: int) -> bytearray:
         Problem: if it is larger than allowed, too slow, or compressed in an unknown way.
     """
     declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or int(declared) > max_body:
+    if not declared.isdecimal() or len(declared) > 18 or int(declared) > max_body:
         raise _too_large(f"content-length is {declared[:20]}", max_body)
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding not in ("identity", "gzip", "deflate"):
@@ -36,6 +36,8 @@ async def read_body(request: Request, max_body: int) -> bytearray:
                 if unpack is not None:
                     # One byte more than allowed tells a body that is too large.
                     chunk = unpack.decompress(chunk, max_body + 1 - len(body))
+                    if unpack.unused_data:  # zlib would keep all that follows
+                        raise Problem(400, "body", f"the body goes on after its {encoding} data")
                 body += chunk
                 if len(body) > max_body:
                     raise _too_large("the body is larger", max_body)

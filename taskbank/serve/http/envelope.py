@@ -64,7 +64,8 @@ class Envelope:
             await send(message)
 
         try:
-            problem = self._authorise(scope["path"], headers, state)
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            problem = self._authorise(path, headers, state)
             if problem is None:
                 await self.app(scope, receive, send_with_headers)
             else:

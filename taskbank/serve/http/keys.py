@@ -116,8 +116,9 @@ def add_key(path: Path, name: str, scope: Scope) -> str:
         ConflictError: if the file has a key of that name.
         InputError: if the name is invalid, or the file cannot be read or written.
     """
+    check_name(name, "key name")
     keys = read_keys(path) if path.exists() else []
-    if any(key.name == check_name(name, "key name") for key in keys):
+    if any(key.name == name for key in keys):
         raise ConflictError(
             f"{path} has a key {name!r} already: choose another name, or remove it first with "
             f"taskbank keys remove {name} --keys {path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -90,6 +91,7 @@ class Metrics:
             lambda: resident()[1]
         )
         self._named: set[tuple[str, str]] = set()
+        self._lock = Lock()
 
     def count_batch(self, report: BatchReport) -> None:
         """Count a batch."""
@@ -100,14 +102,23 @@ class Metrics:
 
     def count_rows(self, task: str, version: int, rows: int, waited: float) -> None:
         """Count the answered inputs of a request."""
-        name = task, str(version)
-        if name not in self._named:
-            if len(self._named) < NAMED_TASKS:
-                self._named.add(name)
-            else:
-                name = OTHER, ""
-        self.rows.labels(*name).inc(rows)
+        self.rows.labels(*self._name(task, str(version))).inc(rows)
         self.waited.observe(waited)
+
+    def count_compared(self, task: str, agreeing: int, rows: int) -> None:
+        """Count inputs that a shadow answered too."""
+        name, _ = self._name(task, "shadow")
+        self.compared.labels(name, "yes").inc(agreeing)
+        self.compared.labels(name, "no").inc(rows - agreeing)
+
+    def _name(self, task: str, what: str) -> tuple[str, str]:
+        """Return the labels of a version, or of its shadow, as long as there are few."""
+        name = task, what
+        with self._lock:
+            if name in self._named or len(self._named) < NAMED_TASKS:
+                self._named.add(name)
+                return name
+        return OTHER, ""
 
     def text(self) -> bytes:
         """Return all counts in Prometheus's text format."""

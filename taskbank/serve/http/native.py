@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,8 +27,8 @@ PAGE, LARGEST_PAGE = 100, 1000  # versions
 async def list_tasks(service: Service, request: Request) -> Any:
     """List the versions in use, or those that satisfy a query."""
     query = request.query_params.get("query")
-    limit = _whole(request, "limit", PAGE, LARGEST_PAGE)
-    after = _whole(request, "after", 0, 2**31 - 1)
+    limit = _whole(request, "limit", PAGE, 1, LARGEST_PAGE)
+    after = _whole(request, "after", 0, 0, 2**31 - 1)
 
     def read() -> Records:
         if query is not None:
@@ -117,6 +118,7 @@ async def _predict_tasks(
 ) -> Any:
     jobs: list[Job] = []
     skipped: list[dict[str, Json]] = []
+    _check_rows(service, len(set(patterns)))
     records, problems = await service.records(patterns)
     for name, problem in problems.items():
         skipped.append({"task": name, "problem": problem_of(problem).to_json()})
@@ -179,15 +181,16 @@ def _inputs_and_labels(record: AdapterRecord) -> dict[str, Json]:
     }
 
 
-def _whole(request: Request, name: str, default: int, largest: int) -> int:
+def _whole(request: Request, name: str, default: int, least: int, largest: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdecimal() or len(text) > 10 or not int(text) <= largest:
+    number = int(text) if re.fullmatch("[0-9]{1,10}", text) else -1
+    if not least <= number <= largest:
         raise Problem(
-            422, "parameter", f"{name} is {text[:20]!r}: write a number up to {largest:,}"
+            422, "parameter", f"{name} is {text[:20]!r}: write a number from {least} to {largest:,}"
         )
-    return int(text)
+    return number
 
 
 ENDPOINTS = (

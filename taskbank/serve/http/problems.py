@@ -25,6 +25,7 @@ from taskbank.redaction import redacted
 from taskbank.serve.http.json_text import json_bytes
 
 UNREACHABLE_RETRY = 5  # seconds
+DETAIL = 500  # characters of an error's words, which may quote a client's
 STATUSES: tuple[tuple[type[TaskbankError], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 409),
@@ -84,7 +85,7 @@ def problem_of(error: TaskbankError) -> Problem:
         headers["retry-after"] = str(UNREACHABLE_RETRY)
     name = type(error).__name__.removesuffix("Error")
     kind = "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
-    return Problem(status, kind, redacted(str(error)), headers)
+    return Problem(status, kind, redacted(_shortened(str(error))), headers)
 
 
 def limit(status: int, name: str, detail: str) -> Problem:
@@ -96,3 +97,7 @@ def limit(status: int, name: str, detail: str) -> Problem:
         detail: what was found and what the limit is.
     """
     return Problem(status, f"{name}-limit", detail)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= DETAIL else f"{text[:DETAIL]}…"

@@ -67,6 +67,13 @@ def run(
     """
     # Threads share one interpreter: those that answer requests must not hold up the computing one.
     sys.setswitchinterval(SWITCH_SECONDS)
+    make_server(service, drain, on_ready).run(sockets=[listening])
+
+
+def make_server(
+    service: Service, drain: float, on_ready: Callable[[], None] = lambda: None
+) -> uvicorn.Server:
+    """Return the server that `run` runs."""
     config = uvicorn.Config(
         application(service),
         http=LimitedConnection,
@@ -79,7 +86,7 @@ def run(
         timeout_graceful_shutdown=END_SECONDS,
         backlog=1024,
     )
-    _Server(config, service, drain, on_ready).run(sockets=[listening])
+    return _Server(config, service, drain, on_ready)
 
 
 class _Server(uvicorn.Server):
@@ -96,8 +103,14 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
-        self.on_ready()
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # another server that was loading meanwhile was quicker
+            raise InputError(
+                f"the port cannot be listened on: {error.strerror}; choose another with --port"
+            ) from None
+        if self.started:
+            self.on_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Called between two instructions of the main thread: the loop does the rest.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -19,7 +19,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, BackboneRecord
 from taskbank.data.fields import Field
 from taskbank.digests import Json
-from taskbank.errors import InputError, NotFoundError, TaskbankError
+from taskbank.errors import InputError, NotFoundError, TaskbankError, UnreachableError
 from taskbank.kinds.kind import input_fields
 from taskbank.model.load import check_backbone, load_recorded_backbone
 from taskbank.redaction import redacted
@@ -31,12 +31,13 @@ from taskbank.serve.http.options import BATCH_TOKENS, BATCH_TOKENS_GPU, ServeOpt
 from taskbank.serve.http.problems import Problem, limit
 from taskbank.serve.inputs import input_rows
 from taskbank.serve.job import Job
-from taskbank.serve.live import LiveTasks
+from taskbank.serve.live import LONGEST, LiveTasks
 from taskbank.serve.model_cache import ModelCache
 
 INTERVAL = 0.5  # seconds between two looks at what has changed in the bank
 MANY = 64  # inputs that are checked in a thread, so that other requests do not wait
 PATTERN = frozenset("*?[")
+MOST_PATTERNS = 100  # of a request: each is compared with every name
 CANARY, SHADOW = "canary", "shadow"
 log = logging.getLogger("taskbank.serve")
 
@@ -135,23 +136,18 @@ class Service:
         return problems
 
     def _follow(self) -> None:
-        failed = False
+        bank = keys = ""  # what is wrong with them
         while not self._stopped.wait(INTERVAL):
-            try:
-                self.tasks.refresh()
-                if failed:
-                    log.warning("the bank can be read again")
-                failed = False
-            except TaskbankError as error:
-                if not failed:
-                    log.error("the bank cannot be followed: %s", redacted(str(error)))
-                failed = True
-            self.metrics.bank_reachable.set(not failed)
-            try:
-                if self.keys is not None:
-                    self.keys.refresh()
-            except InputError as error:
-                log.error("the keys stay as they were: %s", error)
+            before = bank, keys
+            bank = _problem(self.tasks.refresh)
+            keys = _problem(self.keys.refresh) if self.keys else ""
+            self.metrics.bank_reachable.set(not bank)
+            if bank and not before[0]:
+                log.error("the bank cannot be followed: %s", bank)
+            elif before[0] and not bank:
+                log.warning("the bank can be read again")
+            if keys and not before[1]:
+                log.error("the keys stay as they were: %s", keys)
 
     # What requests ask for
 
@@ -176,18 +172,25 @@ class Service:
         Raises:
             NotFoundError: if a name means none, or nothing matches.
             DamagedError: if the rows of a named task differ from what was recorded.
+            Problem: if there are too many patterns, or too long ones.
         """
         found: dict[str, AdapterRecord] = {}
         problems: dict[str, TaskbankError] = {}
-        for pattern in patterns:
-            if not PATTERN & set(pattern):
+        wild = {one for one in patterns if PATTERN & set(one)}
+        if len(wild) > MOST_PATTERNS or any(len(one) > LONGEST for one in wild):
+            raise limit(
+                413,
+                "pattern",
+                f"the request has {len(wild):,} patterns: at most {MOST_PATTERNS} of at most "
+                f"{LONGEST} characters are allowed; name the tasks, or send fewer at once",
+            )
+        names = await asyncio.to_thread(self.bank.tasks) if wild else ()
+        for pattern in dict.fromkeys(patterns):
+            if pattern not in wild:
                 record = await self.record(pattern)
                 found[record.ref] = record
                 continue
-            names = await asyncio.to_thread(self.bank.tasks)
-            for name in names:
-                if not fnmatchcase(name, pattern):
-                    continue
+            for name in await asyncio.to_thread(fnmatch.filter, names, pattern):
                 try:
                     record = await self.record(name)
                 except NotFoundError:  # on another encoder, or without the alias
@@ -242,7 +245,7 @@ class Service:
             return record
         try:
             canary = await self.record(f"{ref}@{CANARY}")
-        except NotFoundError:
+        except (NotFoundError, UnreachableError):  # what is loaded goes on being served
             return record
         key = request.headers.get("x-taskbank-key") or request.state.request_id
         share = int.from_bytes(hashlib.sha256(f"{ref} {key}".encode()).digest()[:6]) / 2**48
@@ -283,6 +286,8 @@ class Service:
             raise Problem(503, "not-ready", "the server is not ready", {"retry-after": "1"})
         self.engine.submit(jobs)
         futures = [asyncio.wrap_future(job.future) for job in jobs]
+        for future in futures:  # asyncio would log an error that nobody looks at, with its words
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
         gone = asyncio.ensure_future(request.receive())
         try:
             await self._wait(futures, gone)
@@ -330,7 +335,7 @@ class Service:
 
     def _check_tokens(self, jobs: Sequence[Job]) -> None:
         tokens = sum(
-            min(_characters(row), job.record.training["max_length"])
+            _tokens(row, None if job.kind.per_token else job.record.training["max_length"])
             for job in jobs
             for row in job.rows
         )
@@ -347,8 +352,7 @@ class Service:
         if shadow is None or shadow.future.cancelled() or shadow.future.exception():
             return
         agreeing = self.comparisons.add(job, shadow)
-        self.metrics.compared.labels(job.record.task, "yes").inc(agreeing)
-        self.metrics.compared.labels(job.record.task, "no").inc(len(job.rows) - agreeing)
+        self.metrics.count_compared(job.record.task, agreeing, len(job.rows))
 
 
 def chosen_backbone(bank: Bank, options: ServeOptions) -> BackboneRecord:
@@ -375,6 +379,17 @@ def chosen_backbone(bank: Bank, options: ServeOptions) -> BackboneRecord:
     )
 
 
+def _problem(refresh: Callable[[], None]) -> str:
+    """Return what is wrong with a source that is looked at again and again."""
+    try:
+        refresh()
+    except TaskbankError as error:
+        return redacted(str(error))
+    except Exception as error:  # whatever it is, the next look may find it gone
+        return type(error).__name__
+    return ""
+
+
 def _shadow_job(record: AdapterRecord, rows: Sequence[tuple[Json, ...]]) -> Job | None:
     try:
         return Job(record, rows)
@@ -382,8 +397,10 @@ def _shadow_job(record: AdapterRecord, rows: Sequence[tuple[Json, ...]]) -> Job 
         return None
 
 
-def _characters(row: tuple[Json, ...]) -> int:
-    return sum(len(value) if isinstance(value, str) else sum(map(len, value)) for value in row)
+def _tokens(row: tuple[Json, ...], longest: int | None) -> int:
+    """Return the number of tokens that an input may have; None if it may become several inputs."""
+    count = sum(len(value) if isinstance(value, str) else sum(map(len, value)) for value in row)
+    return count if longest is None else min(count, longest)
 
 
 def _without_names(inputs: Any, fields: Sequence[Field]) -> Any:
