@@ -38,6 +38,21 @@ class Endpoint:
     scope: Scope = "read"
 
 
+@dataclass(frozen=True)
+class Interface:
+    """Endpoints that report errors alike.
+
+    Attributes:
+        name: what the interface is called.
+        endpoints: its endpoints.
+        error_body: returns the JSON of a problem as the interface has it; None means RFC 9457.
+    """
+
+    name: str
+    endpoints: Sequence[Endpoint]
+    error_body: ErrorBody | None = None
+
+
 def routes(
     service: Service, endpoints: Sequence[Endpoint], error_body: ErrorBody | None = None
 ) -> list[Route]:
