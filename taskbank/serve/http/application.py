@@ -18,6 +18,7 @@ from taskbank.serve.http import (
     huggingface,
     native,
     open_inference,
+    openapi,
     tei,
     vllm,
 )
@@ -61,7 +62,7 @@ def application(service: Service) -> ASGIApp:
     inner = Starlette(
         routes=[
             route
-            for interface in interfaces
+            for interface in (*interfaces, Interface("openapi", [openapi.endpoint(interfaces)]))
             for route in routes(service, interface.endpoints, interface.error_body)
         ],
         lifespan=lifespan,

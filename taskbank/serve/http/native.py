@@ -26,8 +26,8 @@ PAGE, LARGEST_PAGE = 100, 1000  # versions
 async def list_tasks(service: Service, request: Request) -> Any:
     """List the versions in use, or those that satisfy a query."""
     query = request.query_params.get("query")
-    limit = _whole(request, "limit", PAGE, LARGEST_PAGE)
-    after = _whole(request, "after", 0, 2**31 - 1)
+    limit = _whole(request, "limit", PAGE, 1, LARGEST_PAGE)
+    after = _whole(request, "after", 0, 0, 2**31 - 1)
 
     def read() -> Records:
         if query is not None:
@@ -176,13 +176,16 @@ def _inputs_and_labels(record: AdapterRecord) -> dict[str, Json]:
     return {"inputs": names, "labels": list(record.labels)}
 
 
-def _whole(request: Request, name: str, default: int, largest: int) -> int:
+def _whole(request: Request, name: str, default: int, smallest: int, largest: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdecimal() or len(text) > 10 or not int(text) <= largest:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= 10
+    if not is_number or not smallest <= int(text) <= largest:
         raise Problem(
-            422, "parameter", f"{name} is {text[:20]!r}: write a number up to {largest:,}"
+            422,
+            "parameter",
+            f"{name} is {text[:20]!r}: write a number from {smallest} to {largest:,}",
         )
     return int(text)
 

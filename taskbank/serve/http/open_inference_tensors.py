@@ -92,7 +92,9 @@ def read_texts(inputs: Any, binary: memoryview) -> dict[str, list[str]]:
             _refuse(what, f"has the datatype {preview(tensor.get('datatype'))}: it must be BYTES")
         rows = _rows(tensor.get("shape"), what)
         parameters = tensor.get("parameters", {})
-        size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+        if not isinstance(parameters, dict):
+            _refuse(what, f"has the parameters {preview(parameters)}: they must be an object")
+        size = parameters.get("binary_data_size")
         if size is None:
             texts[tensor["name"]] = _json_texts(tensor.get("data"), rows, what)
             continue

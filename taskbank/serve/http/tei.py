@@ -27,6 +27,7 @@ async def predict(service: Service, request: Request) -> Any:
     inputs, is_batch = _inputs(body.get("inputs"))
     raw_scores = _truth(body, "raw_scores", default=False)
     truncate = _truth(body, "truncate", default=True)
+    _check_direction(service, body.get("truncation_direction"))
     job = await service.job(request.path_params["ref"], inputs, request)
     names = class_names(job.record)
     if not names:
@@ -35,7 +36,6 @@ async def predict(service: Service, request: Request) -> Any:
             "backend",
             f"{job.record.ref} is no classifier: use /v1/tasks/{job.record.ref}/predict",
         )
-    _check_direction(service, body.get("truncation_direction"))
     await service.predict([job], request)
     if not truncate:
         for number, one in enumerate(job.predictions, 1):

@@ -67,6 +67,7 @@ GOOD = packed("good", "bad")
         ([described(shape=[2, 2])], b"", r"the shape \[2, 2\]"),
         ([described(shape=[2, 1, 1])], b"", r"the shape \[2, 1, 1\]"),
         ([described(shape=[10**18], data=["a"])], b"", "has 1 texts and the shape of 1,0"),
+        ([described(parameters=[1])], b"", r"has the parameters \[1\]: they must be"),
         ([described()], b"", "has neither data"),
         ([described(data="ab")], b"", "has neither data"),
         ([described(data=["a", 1])], b"", "has 1 as text 2"),
