@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -176,18 +177,16 @@ def _inputs_and_labels(record: AdapterRecord) -> dict[str, Json]:
     return {"inputs": names, "labels": list(record.labels)}
 
 
-def _whole(request: Request, name: str, default: int, smallest: int, largest: int) -> int:
+def _whole(request: Request, name: str, default: int, least: int, largest: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    is_number = text.isascii() and text.isdecimal() and len(text) <= 10
-    if not is_number or not smallest <= int(text) <= largest:
+    number = int(text) if re.fullmatch("[0-9]{1,10}", text) else -1
+    if not least <= number <= largest:
         raise Problem(
-            422,
-            "parameter",
-            f"{name} is {text[:20]!r}: write a number from {smallest} to {largest:,}",
+            422, "parameter", f"{name} is {text[:20]!r}: write a number from {least} to {largest:,}"
         )
-    return int(text)
+    return number
 
 
 ENDPOINTS = (

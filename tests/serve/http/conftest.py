@@ -13,7 +13,7 @@ from taskbank.bank.bank import Bank
 @pytest.fixture(scope="session")
 def every_kind(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Bank]:
     """A bank with a trained task of every kind, named after its kind; never write to it."""
-    from tests.helpers.serving import add_every_kind
+    from tests.helpers.every_kind import add_every_kind
 
     place = tmp_path_factory.mktemp("every-kind")
     url = f"sqlite:///{place}/bank.db"
@@ -25,7 +25,7 @@ def every_kind(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterat
 @pytest.fixture(scope="session")
 def server(every_kind: Bank) -> Iterator[str]:
     """The URL of a server of that bank."""
-    from tests.helpers.serving import serving
+    from tests.helpers.every_kind import serving
 
     with serving(every_kind) as url:
         yield url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -9,7 +10,9 @@ import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
-from tests.helpers.serving import ask
+from taskbank.bank.bank import Bank
+from taskbank.serve.http.keys import add_key
+from tests.helpers.every_kind import ask, serving
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +120,17 @@ def test_the_client_hears_what_was_wrong(server: str) -> None:
     with pytest.raises(HfHubHTTPError, match="takes one text that is not empty") as blank:
         client_of(server, "single").text_classification(" ")
     assert blank.value.response.status_code == 422
+
+
+def test_the_token_of_the_client_is_the_servers_key(every_kind: Bank, tmp_path: Path) -> None:
+    """The client sends it as the hub's, and without one it is refused."""
+    secret = add_key(tmp_path / "keys", "tester", "read")
+    with serving(every_kind, keys=tmp_path / "keys") as url:
+        client = InferenceClient(f"{url}/models/single", token=secret)
+        assert len(client.text_classification("a good day")) == 2
+        with pytest.raises(HfHubHTTPError) as refused:
+            client_of(url, "single").text_classification("a good day")
+    assert refused.value.response.status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,9 +15,10 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 from taskbank.bank.bank import Bank
+from taskbank.serve.http.keys import add_key
 from tests.helpers.adapters import as_new
+from tests.helpers.every_kind import ask, serving
 from tests.helpers.models import put_moved
-from tests.helpers.serving import ask, serving
 
 TEXTS = ["a good sweet day", "a sad film", "ein schöner Tag ☀"]
 
@@ -163,6 +165,22 @@ def test_the_client_raises_the_servers_words(client: Any) -> None:
     wanted = [triton.InferRequestedOutput("label", class_count=2)]
     with pytest.raises(InferenceServerException, match="classification of output label is not"):
         client.infer("single", [tensor(TEXTS)], outputs=wanted)
+
+
+def test_a_key_is_a_header(every_kind: Bank, tmp_path: Path) -> None:
+    """Of every request but the probes."""
+    secret = add_key(tmp_path / "keys", "tester", "read")
+    with (
+        serving(every_kind, keys=tmp_path / "keys") as url,
+        triton.InferenceServerClient(url.removeprefix("http://")) as client,
+    ):
+        assert client.is_server_live()
+        assert client.is_server_ready()
+        headers = {"Authorization": f"Bearer {secret}"}
+        assert client.infer("single", [tensor(TEXTS)], headers=headers)
+        with pytest.raises(InferenceServerException, match="a key is needed") as refused:
+            client.infer("single", [tensor(TEXTS)])
+    assert refused.value.status() == "401"
 
 
 INPUT: dict[str, Any] = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["good"]}

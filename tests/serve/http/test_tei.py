@@ -10,7 +10,7 @@ import pytest
 from taskbank.bank.bank import Bank
 from taskbank.serve.http.problems import Problem
 from taskbank.serve.http.tei import error_body
-from tests.helpers.serving import ask, serving
+from tests.helpers.every_kind import ask, serving
 
 
 def post(server: str, ref: str, body: Any) -> httpx2.Response:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
 from taskbank.bank.bank import Bank
+from taskbank.serve.http.keys import add_key
 from taskbank.serve.http.problems import Problem
 from taskbank.serve.http.vllm import error_body
+from tests.helpers.every_kind import ask, serving
 from tests.helpers.models import put_moved
-from tests.helpers.serving import ask, serving
 
 
 @pytest.fixture
@@ -90,6 +92,19 @@ def test_the_client_raises_its_own_errors(client: openai.OpenAI) -> None:
         client.models.retrieve("nothing")
     with pytest.raises(openai.BadRequestError, match="not JSON"):
         client.post("/classify", content=b"{", cast_to=object)
+
+
+def test_the_key_of_the_client_is_the_servers(every_kind: Bank, tmp_path: Path) -> None:
+    """The client sends it as OpenAI's, and another is refused."""
+    secret = add_key(tmp_path / "keys", "tester", "read")
+    with serving(every_kind, keys=tmp_path / "keys") as url:
+        with openai.OpenAI(base_url=f"{url}/v1", api_key=secret, max_retries=0) as client:
+            assert classify(client, model="single", input="a good day")["data"]
+        with (
+            openai.OpenAI(base_url=f"{url}/v1", api_key="other", max_retries=0) as client,
+            pytest.raises(openai.AuthenticationError, match="401"),
+        ):
+            client.models.list()
 
 
 @pytest.mark.parametrize(

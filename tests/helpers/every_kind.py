@@ -1,4 +1,4 @@
-"""Real HTTP servers in threads of the test process, and a bank with a task of every kind."""
+"""A bank with a task of every kind, and real servers of it in threads of the test process."""
 
 from __future__ import annotations
 
