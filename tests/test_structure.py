@@ -63,6 +63,7 @@ NO_FILE = {
     "model/load": "serve/ loads stored adapters; pipeline/test_opening.py refuses backbones",
     "pipeline/init": "cli/test_main.py makes its bank with it",
     "runtime/clock": "one call of the standard library",
+    "serve/http/openapi_schemas": "serve/http/test_openapi.py makes requests of them",
     "training/defaults": "scripts/test_paper.py measures them; training/test_plan.py uses them",
     "training/prepared": "training/test_loop.py trains with it",
     "verify/contents": "interchange/test_untrusted.py and verify/test_integrity.py feed it damage",

@@ -54,6 +54,7 @@ class Job:
             wants the predictions cancels it.
         predictions: the predictions made so far, in the order of the rows.
         outputs: the kind's predictions as arrays, in the same order.
+        tokens: number of tokens that the rows predicted so far have.
 
     Raises:
         DataError: if the inputs do not suit the task.
@@ -68,6 +69,7 @@ class Job:
         self.future: Future[Job] = Future()
         self.predictions: list[Prediction] = []
         self.outputs: list[np.ndarray] = []
+        self.tokens = 0
         self.spent = Spent()
         self.submitted = perf_counter()
         self._taken = 0
@@ -119,6 +121,7 @@ class Job:
             )
         ]
         self.outputs.append(values)
+        self.tokens += int(encoded.offsets[-1])
 
 
 @dataclass(frozen=True)

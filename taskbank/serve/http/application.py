@@ -12,11 +12,30 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from taskbank.errors import InputError
-from taskbank.serve.http import admin, health, native
+from taskbank.serve.http import (
+    admin,
+    health,
+    huggingface,
+    native,
+    open_inference,
+    openapi,
+    tei,
+    vllm,
+)
 from taskbank.serve.http.envelope import Envelope
 from taskbank.serve.http.problems import Problem
-from taskbank.serve.http.routes import routes
+from taskbank.serve.http.routes import Interface, routes
 from taskbank.serve.http.service import Service
+
+INTERFACES = (
+    Interface("taskbank", native.ENDPOINTS),
+    Interface("health", health.ENDPOINTS),
+    Interface("Hugging Face", huggingface.ENDPOINTS, huggingface.error_body),
+    Interface("text-embeddings-inference", tei.ENDPOINTS, tei.error_body),
+    Interface("vLLM", vllm.ENDPOINTS, vllm.error_body),
+    Interface("Open Inference Protocol", open_inference.ENDPOINTS, open_inference.error_body),
+)
+ADMIN = Interface("admin", admin.ENDPOINTS)
 
 
 def application(service: Service) -> ASGIApp:
@@ -39,11 +58,12 @@ def application(service: Service) -> ASGIApp:
         finally:
             service.stop()
 
+    interfaces = (*INTERFACES, ADMIN) if service.options.admin else INTERFACES
     inner = Starlette(
         routes=[
-            *routes(service, health.ENDPOINTS),
-            *routes(service, native.ENDPOINTS),
-            *(routes(service, admin.ENDPOINTS) if service.options.admin else ()),
+            route
+            for interface in (*interfaces, Interface("openapi", [openapi.endpoint(interfaces)]))
+            for route in routes(service, interface.endpoints, interface.error_body)
         ],
         lifespan=lifespan,
         exception_handlers={HTTPException: _no_route},

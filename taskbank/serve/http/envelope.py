@@ -26,7 +26,8 @@ from taskbank.serve.http.service import Service
 if TYPE_CHECKING:
     from taskbank.serve.job import Job
 
-OPEN = ("/live", "/ready")  # the probes of an orchestrator have no key
+# The probes of an orchestrator have no key.
+OPEN = ("/live", "/ready", "/v2/health/live", "/v2/health/ready")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNKNOWN = "(unknown)"  # the route of a path that there is not
 requests_log = logging.getLogger("taskbank.serve.requests")

@@ -38,6 +38,21 @@ class Endpoint:
     scope: Scope = "read"
 
 
+@dataclass(frozen=True)
+class Interface:
+    """Endpoints that report errors alike.
+
+    Attributes:
+        name: what the interface is called.
+        endpoints: its endpoints.
+        error_body: returns the JSON of a problem as the interface has it; None means RFC 9457.
+    """
+
+    name: str
+    endpoints: Sequence[Endpoint]
+    error_body: ErrorBody | None = None
+
+
 def routes(
     service: Service, endpoints: Sequence[Endpoint], error_body: ErrorBody | None = None
 ) -> list[Route]:
@@ -48,12 +63,19 @@ def routes(
         endpoints: the interface's paths.
         error_body: returns the JSON of a problem as the interface has it; None means RFC 9457.
     """
-    return [_route(service, endpoint, error_body) for endpoint in endpoints]
+    # One route for all methods of a path: a refused method is then answered with those that exist.
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in endpoints:
+        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    return [_route(service, path, by_method, error_body) for path, by_method in by_path.items()]
 
 
-def _route(service: Service, endpoint: Endpoint, error_body: ErrorBody | None) -> Route:
+def _route(
+    service: Service, path: str, by_method: dict[str, Endpoint], error_body: ErrorBody | None
+) -> Route:
     async def answer(request: Request) -> Response:
-        request.state.route = f"{endpoint.method} {endpoint.path}"
+        endpoint = by_method["GET" if request.method == "HEAD" else request.method]
+        request.state.route = f"{endpoint.method} {path}"
         try:
             _check_scope(request, endpoint)
             found = await endpoint.handler(service, request)
@@ -66,7 +88,7 @@ def _route(service: Service, endpoint: Endpoint, error_body: ErrorBody | None) -
             return found
         return Response(json_bytes(found), media_type="application/json")
 
-    return Route(endpoint.path, answer, methods=[endpoint.method])
+    return Route(path, answer, methods=[*by_method])
 
 
 def _check_scope(request: Request, endpoint: Endpoint) -> None:
