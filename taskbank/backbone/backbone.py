@@ -49,11 +49,18 @@ class Backbone:
             TRUNK_MEMORY, lambda states: states.nbytes
         )
         self.lock = RLock()
+        self._modules: dict[str, torch.nn.Module] = dict(
+            model.named_modules(remove_duplicate=False)
+        )
 
     @property
     def device(self) -> torch.device:
         """The model's device."""
         return torch.device(self.model.device)
+
+    def module(self, path: str) -> torch.nn.Module:
+        """Return the module at a path in the model."""
+        return self._modules[path]
 
     def layer(self, number: int) -> str:
         """Return the path of a layer in the model; layers are numbered from 0."""

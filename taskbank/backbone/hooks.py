@@ -48,7 +48,7 @@ def task_hooks(
     modules = []
     try:
         for path in paths:
-            module = backbone.model.get_submodule(path)
+            module = backbone.module(path)
             hook = _Hook(
                 module.forward,
                 [changes.get(path, UNCHANGED) for changes in task_changes],
