@@ -125,9 +125,12 @@ class Batch:
     @cached_property
     def layout(self) -> Layout:
         """The arrangement of the tokens for attention."""
-        order = np.argsort(self.lengths, kind="stable")
         device = self.input_ids.device
         tokens = len(self.input_ids)
+        if (self.lengths == self.lengths[0]).all():  # as of a single input
+            group = Group(len(self), int(self.lengths[0]), None)
+            return Layout((group,), None, torch.arange(tokens, device=device))
+        order = np.argsort(self.lengths, kind="stable")
         groups, slots, filled = [], [], []
         for rows in _group_by_length(order, self.lengths):
             width = int(self.lengths[rows[-1]])
