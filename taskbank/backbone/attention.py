@@ -96,7 +96,7 @@ def attend_end_to_end(
     size = query.shape[1] // heads
     sizes = [group.inputs * group.width for group in layout.groups]
     attended = []
-    divided = [torch.split(states, sizes) for states in arranged]
+    divided = [states.split_with_sizes(sizes) for states in arranged]
     for group, *parts in zip(layout.groups, *divided, strict=True):
         shape = (group.inputs, group.width, heads, size)
         q, k, v = (part.view(shape).transpose(1, 2) for part in parts)

@@ -84,6 +84,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
+        if self.input_ids.device == device:
+            return self
         tensors = {name: getattr(self, name) for name in ("input_ids", "token_type_ids", "states")}
         return replace(self, **{n: t.to(device) for n, t in tensors.items() if t is not None})
 
