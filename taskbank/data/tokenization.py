@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,8 @@ from taskbank.runtime import disk_cache as cache
 
 CHUNK = 4096  # texts tokenised at once
 MIN_CACHED_TEXTS = 1000  # smallest number of texts for which the cache saves time
+# A call sets the length to truncate to on the tokenizer, where another thread's would read it.
+SETTINGS_LOCK = RLock()
 
 
 def encode(
@@ -365,13 +368,14 @@ def _preserve_settings(tokenizer: Any) -> Iterator[None]:
     if backend is None:
         yield
         return
-    truncation, padding = backend.truncation, backend.padding
-    try:
-        yield
-    finally:
-        backend.no_truncation()
-        backend.no_padding()
-        if truncation is not None:
-            backend.enable_truncation(**truncation)
-        if padding is not None:
-            backend.enable_padding(**padding)
+    with SETTINGS_LOCK:
+        truncation, padding = backend.truncation, backend.padding
+        try:
+            yield
+        finally:
+            backend.no_truncation()
+            backend.no_padding()
+            if truncation is not None:
+                backend.enable_truncation(**truncation)
+            if padding is not None:
+                backend.enable_padding(**padding)
