@@ -106,11 +106,11 @@ class Encoded:
         Args:
             rows: positions of the inputs, of shape [batch].
         """
-        index = self.token_index(rows)
+        lengths = self.lengths[rows]
+        index = concatenate_ranges(self.offsets[rows], lengths)
         tensors = {
             name: torch.from_numpy(values[index]).long() for name, values in self.flat.items()
         }
-        lengths = self.lengths[rows]
         states = None if self.states is None else self.states.select(rows, lengths)
         return Batch(lengths=lengths, states=states, **tensors)
 

@@ -53,6 +53,8 @@ def predict_mixed(backbone: Backbone, requests: Sequence[PredictionRequest]) -> 
     Returns:
         float32 outputs per request, as `taskbank.model.predict.predict_outputs` returns them.
     """
+    if len(requests) == 1:  # the usual case of serving, and no reason to ask what mixes
+        return [predict_outputs(requests[0].model, requests[0].encoded)]
     outputs_of: dict[int, np.ndarray] = {}
     mixed = [number for number, request in enumerate(requests) if request.model.supports_mixing]
     if len(mixed) > 1:
