@@ -124,7 +124,7 @@ SCHEMAS: dict[str, Schema] = {
             "kind": TEXT,
             "metric": TEXT,
             "score": NUMBER,
-            "inputs": array(TEXT),
+            "inputs": array(answer({"name": TEXT, "type": TEXT})),
             "labels": array(TEXT),
             "created_at": {"type": "string", "format": "date-time"},
         }
