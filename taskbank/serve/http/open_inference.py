@@ -89,7 +89,8 @@ async def infer(service: Service, request: Request) -> Any:
     asked = as_object(json, KEYS)
     ref = _ref(request)
     names = _input_names(await service.record(ref))
-    job = await service.job(ref, _inputs(asked.get("inputs"), binary, names), request)
+    texts = read_texts(asked.get("inputs"), binary, names, service.options.max_rows)
+    job = await service.job(ref, _inputs([texts[name] for name in names]), request)
     wanted = _outputs(asked, OUTPUTS[predicted_type(job.record)])
     request_id = asked.get("id")
     if request_id is not None and not isinstance(request_id, str):
@@ -134,20 +135,12 @@ def _input_names(record: AdapterRecord) -> list[str]:
     return ["text"] if len(names) == 1 else names
 
 
-def _inputs(tensors: Any, binary: memoryview, names: Sequence[str]) -> list[Any]:
+def _inputs(columns: Sequence[list[str]]) -> list[Any]:
     """Return one text or one list of texts per row."""
-    texts = read_texts(tensors, binary)
-    if sorted(texts) != sorted(names):
-        raise Problem(
-            422,
-            "body",
-            f"the inputs are {preview(', '.join(texts))}: the task has {', '.join(names)}",
-        )
-    columns = [texts[name] for name in names]
     if len(columns) == 1:
         return columns[0]
     if len({len(column) for column in columns}) > 1:
-        raise Problem(422, "body", f"{' and '.join(names)} differ in their numbers of texts")
+        raise Problem(422, "body", "the inputs differ in their numbers of texts")
     return [list(row) for row in zip(*columns, strict=True)]
 
 

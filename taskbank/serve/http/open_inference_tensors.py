@@ -18,7 +18,7 @@ from taskbank.data.fields import preview
 from taskbank.digests import Json
 from taskbank.serve.http.bodies import as_json
 from taskbank.serve.http.json_text import json_bytes
-from taskbank.serve.http.problems import Problem
+from taskbank.serve.http.problems import Problem, limit
 
 HEADER = "inference-header-content-length"
 LENGTH = re.compile(r"[0-9]{1,10}")
@@ -68,15 +68,20 @@ def split_body(body: bytearray, header: str | None) -> tuple[Any, memoryview]:
     return as_json(body[:length]), memoryview(body)[length:]
 
 
-def read_texts(inputs: Any, binary: memoryview) -> dict[str, list[str]]:
+def read_texts(
+    inputs: Any, binary: memoryview, names: Sequence[str], max_rows: int
+) -> dict[str, list[str]]:
     """Return the texts of a request's inputs, by the inputs' names.
 
     Args:
         inputs: the JSON of the inputs, whose shapes must be [n] or [n, 1].
         binary: the binary data of the inputs that have them, in the order of the inputs.
+        names: the names of the inputs that there must be.
+        max_rows: maximum number of texts of an input.
 
     Raises:
-        Problem: naming an input that is no tensor of texts, or if binary data are left over.
+        Problem: naming an input that is missing, unknown or no tensor of texts, or if binary data
+            are left over.
     """
     if not isinstance(inputs, list) or not inputs:
         raise Problem(422, "body", "inputs must be a list of tensors")
@@ -86,11 +91,11 @@ def read_texts(inputs: Any, binary: memoryview) -> dict[str, list[str]]:
         if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
             raise Problem(422, "body", f"input {number} is not an object with a name")
         what = f"input {preview(tensor['name'])}"
-        if tensor["name"] in texts:
-            raise Problem(422, "body", f"{what} is given twice")
+        if tensor["name"] in texts or tensor["name"] not in names:
+            _refuse(what, f"is given twice, or is none of the task's: it has {', '.join(names)}")
         if tensor.get("datatype") != "BYTES":
             _refuse(what, f"has the datatype {preview(tensor.get('datatype'))}: it must be BYTES")
-        rows = _rows(tensor.get("shape"), what)
+        rows = _rows(tensor.get("shape"), max_rows, what)
         parameters = tensor.get("parameters", {})
         if not isinstance(parameters, dict):
             _refuse(what, f"has the parameters {preview(parameters)}: they must be an object")
@@ -112,6 +117,9 @@ def read_texts(inputs: Any, binary: memoryview) -> dict[str, list[str]]:
             f"{len(binary) - at:,} bytes follow the data of the inputs: the sizes of all of them "
             f"must add up to what is after the JSON, {len(binary):,} bytes",
         )
+    for name in names:
+        if name not in texts:
+            raise Problem(422, "body", f"input {name!r} is missing")
     return texts
 
 
@@ -147,24 +155,31 @@ def write_response(
     return json, None
 
 
-def _rows(shape: Any, what: str) -> int:
+def _rows(shape: Any, max_rows: int, what: str) -> int:
     is_list = isinstance(shape, list) and all(type(size) is int for size in shape)
     if not is_list or len(shape) not in (1, 2) or shape[0] < 1 or shape[1:] not in ([], [1]):
         _refuse(what, f"has the shape {preview(shape)}: it must be [n] or [n, 1]")
     rows: int = shape[0]
+    if rows > max_rows:
+        raise limit(
+            413,
+            "row",
+            f"{what} has {preview(rows)} texts: at most {max_rows:,} are allowed, --max-rows; send "
+            "fewer at once",
+        )
     return rows
 
 
 def _json_texts(data: Any, rows: int, what: str) -> list[str]:
     if not isinstance(data, list):
         _refuse(what, "has neither data, a list of texts, nor binary_data_size")
+    if len(data) != rows:
+        _refuse(what, f"has {len(data):,} texts and the shape of {rows:,}")
     # JSON may be nested as the shape is, or flat.
     texts = [one[0] if isinstance(one, list) and len(one) == 1 else one for one in data]
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str):
             _refuse(what, f"has {preview(text)} as text {number}")
-    if len(texts) != rows:
-        _refuse(what, f"has {len(texts):,} texts and the shape of {rows:,}")
     return texts
 
 

@@ -156,10 +156,12 @@ def test_the_client_raises_the_servers_words(client: Any) -> None:
     with pytest.raises(InferenceServerException, match="no task 'nothing'") as missing:
         client.infer("nothing", [tensor(TEXTS)])
     assert missing.value.status() == "404"
-    with pytest.raises(InferenceServerException, match="the task has text"):
+    with pytest.raises(InferenceServerException, match="none of the task's: it has text"):
         client.infer("single", [tensor(TEXTS, "words")])
     with pytest.raises(InferenceServerException, match="differ in their numbers of texts"):
         client.infer("pair", [tensor(["a", "b"], "text_a"), tensor(["a"], "text_b")])
+    with pytest.raises(InferenceServerException, match="input 'text_b' is missing"):
+        client.infer("pair", [tensor(["a", "b"], "text_a")])
     with pytest.raises(InferenceServerException, match="input 2 is ' '"):
         client.infer("single", [tensor(["good", " "])])
     wanted = [triton.InferRequestedOutput("label", class_count=2)]

@@ -36,14 +36,14 @@ def test_binary_data_are_read_as_they_are_packed() -> None:
     """Several inputs follow each other, and empty texts and any characters are kept."""
     one, other = packed("good", ""), packed("schön ☀", "bad")
     inputs = [described(len(one)), described(len(other), name="more", shape=[2, 1])]
-    found = read_texts(inputs, memoryview(one + other))
+    found = read_texts(inputs, memoryview(one + other), ("text", "more"), 2)
     assert found == {"text": ["good", ""], "more": ["schön ☀", "bad"]}
 
 
 def test_json_is_read_flat_or_nested() -> None:
     """As the protocol allows both."""
     for data in (["a", "b"], [["a"], ["b"]]):
-        found = read_texts([described(shape=[2, 1], data=data)], memoryview(b""))
+        found = read_texts([described(shape=[2, 1], data=data)], memoryview(b""), ("text",), 2)
         assert found == {"text": ["a", "b"]}
 
 
@@ -66,12 +66,12 @@ GOOD = packed("good", "bad")
         ([described(shape=[True])], b"", r"the shape \[True\]"),
         ([described(shape=[2, 2])], b"", r"the shape \[2, 2\]"),
         ([described(shape=[2, 1, 1])], b"", r"the shape \[2, 1, 1\]"),
-        ([described(shape=[10**18], data=["a"])], b"", "has 1 texts and the shape of 1,0"),
+        ([described(name="other", data=["a", "b"])], b"", "none of the task's: it has text"),
         ([described(parameters=[1])], b"", r"has the parameters \[1\]: they must be"),
         ([described()], b"", "has neither data"),
         ([described(data="ab")], b"", "has neither data"),
         ([described(data=["a", 1])], b"", "has 1 as text 2"),
-        ([described(data=[["a", "b"]])], b"", r"has \['a', 'b'\] as text 1"),
+        ([described(data=[["a", "b"], "c"])], b"", r"has \['a', 'b'\] as text 1"),
         ([described(data=["a"])], b"", "has 1 texts and the shape of 2"),
         ([described(-1)], GOOD, "has binary_data_size -1, and 15 bytes are left"),
         ([described(16)], GOOD, "has binary_data_size 16, and 15 bytes are left"),
@@ -93,8 +93,18 @@ GOOD = packed("good", "bad")
 def test_what_does_not_add_up_is_named(inputs: Any, binary: bytes, said: str) -> None:
     """Every length and shape is compared with what there is before anything is read."""
     with pytest.raises(Problem, match=said) as refused:
-        read_texts(inputs, memoryview(binary))
+        read_texts(inputs, memoryview(binary), ("text",), 3)
     assert refused.value.status == 422
+
+
+def test_missing_inputs_and_too_many_texts_are_refused() -> None:
+    """Before the texts are read, for which the shape is enough."""
+    with pytest.raises(Problem, match="input 'more' is missing"):
+        read_texts([described(data=["a", "b"])], memoryview(b""), ("text", "more"), 2)
+    for rows in (3, 10**30):
+        with pytest.raises(Problem, match="texts: at most 2 are allowed, --max-rows") as refused:
+            read_texts([described(shape=[rows])], memoryview(b""), ("text",), 2)
+        assert (refused.value.status, refused.value.kind) == (413, "row-limit")
 
 
 def test_the_header_divides_the_body() -> None:
