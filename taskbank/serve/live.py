@@ -50,7 +50,7 @@ class LiveTasks:
         self._lock = Lock()
         self._refreshing = Lock()
         self._changes = 0  # how often something that was kept was found changed
-        self._entry = bank.changed_tasks(0)[0]
+        self._entry = bank.head().entries
 
     def find(self, ref: str) -> AdapterRecord | None:
         """Return the version that a reference means, or None if the bank has to be read.
