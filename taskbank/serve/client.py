@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 
@@ -19,6 +19,7 @@ from taskbank.serve.prediction import Prediction
 
 CHUNK_ROWS, CHUNK_CHARACTERS = 512, 1 << 20  # inputs of one request, at most
 CONNECT_SECONDS, READ_SECONDS = 10.0, 600.0
+Answer = TypeVar("Answer")
 OPTIONS = ("--text", "--text-pair")  # of the first and the second text of an input
 KEY = "TASKBANK_KEY"  # the environment variable that holds the client's key
 
@@ -121,8 +122,8 @@ class Client:
     def _predict(self, ref: str, inputs: Any) -> list[Prediction]:
         found: list[Prediction] = []
         for chunk in _chunks(self._rows(ref, inputs)):
-            answer = self._ask("POST", f"/v1/tasks/{ref}/predict", json={"inputs": chunk})
-            found += [prediction_of(one) for one in answer["predictions"]]
+            path, body = f"/v1/tasks/{ref}/predict", {"inputs": chunk}
+            found += self._ask("POST", path, _predictions, json=body)
         return found
 
     def _fan_out(self, refs: Sequence[str], inputs: Any) -> list[list[Prediction]]:
@@ -131,14 +132,17 @@ class Client:
         size = max(1, CHUNK_ROWS // len(refs))
         for chunk in _chunks(self._rows(refs[0], inputs), size):
             body = {"inputs": chunk, "tasks": list(refs)}
-            results = self._ask("POST", "/v1/predict", json=body)["results"]
+            results = self._ask("POST", "/v1/predict", _all_predictions, json=body)
             found = found or [[] for _ in results]
-            for own, result in zip(found, results, strict=True):
-                own += [prediction_of(one) for one in result["predictions"]]
+            for own, result in zip(found, results, strict=False):
+                own += result
         return found
 
     def _rows(self, ref: str, inputs: Any) -> Sequence[Any]:
-        return input_rows(inputs, self.task(ref).fields) if is_table(inputs) else input_list(inputs)
+        if not is_table(inputs):
+            return input_list(inputs)
+        rows = input_rows(inputs, self.task(ref).fields)
+        return [row[0] if len(row) == 1 else list(row) for row in rows]
 
     def task(self, ref: str) -> ServedTask:
         """Return the version that the server answers with.
@@ -146,17 +150,7 @@ class Client:
         Raises:
             NotFoundError: if the server has no such task.
         """
-        found = self._ask("GET", f"/v1/tasks/{ref}")
-        return ServedTask(
-            found["task"],
-            found["version"],
-            found["kind"],
-            tuple(
-                Field(field["name"], field["type"], option)
-                for field, option in zip(found["inputs"], OPTIONS, strict=False)
-            ),
-            found["training"]["max_length"],
-        )
+        return self._ask("GET", f"/v1/tasks/{ref}", _served_task)
 
     def tasks(self, query: str | None = None) -> list[dict[str, Json]]:
         """Return the versions in use that the server serves, oldest first, as plain data.
@@ -171,9 +165,9 @@ class Client:
         after: int | None = 0
         while after is not None:
             wanted = {} if query is None else {"query": query}
-            page = self._ask("GET", "/v1/tasks", params=wanted | {"after": after, "limit": 1000})
-            found += page["tasks"]
-            after = page["next"]
+            place = {"after": after, "limit": 1000}
+            page, after = self._ask("GET", "/v1/tasks", _page, params=wanted | place)
+            found += page
         return found
 
     def comparisons(self, ref: str) -> list[dict[str, Json]]:
@@ -182,12 +176,10 @@ class Client:
         Raises:
             NotFoundError: if the server has no such task.
         """
-        comparisons: list[dict[str, Json]] = self._ask("GET", f"/v1/tasks/{ref}/live")[
-            "comparisons"
-        ]
-        return comparisons
+        return self._ask("GET", f"/v1/tasks/{ref}/live", lambda answer: list(answer["comparisons"]))
 
-    def _ask(self, method: str, path: str, **more: Any) -> Any:
+    def _ask(self, method: str, path: str, read: Callable[[Any], Answer], **more: Any) -> Answer:
+        """Return what `read` makes of the server's answer."""
         from urllib.parse import quote
 
         try:
@@ -201,9 +193,15 @@ class Client:
             answer = response.json()
         except ValueError:
             answer = None
-        if response.is_success and answer is not None:
-            return answer
-        raise _error(self.url, response, answer)
+        if not response.is_success:
+            raise _error(self.url, response, answer)
+        try:
+            return read(answer)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise InputError(
+                f"{redacted(self.url)} answered something else than a taskbank server does: check "
+                "the URL, and that both are of the same version"
+            ) from None
 
 
 def connect(url: str, key: str | None = None) -> Client:
@@ -246,17 +244,43 @@ def _chunks(rows: Sequence[Any], count: int = CHUNK_ROWS) -> Iterator[list[Any]]
     yield chunk
 
 
+def _predictions(answer: Any) -> list[Prediction]:
+    return [prediction_of(one) for one in answer["predictions"]]
+
+
+def _all_predictions(answer: Any) -> list[list[Prediction]]:
+    return [_predictions(one) for one in answer["results"]]
+
+
+def _served_task(answer: Any) -> ServedTask:
+    fields = zip(answer["inputs"], OPTIONS, strict=False)
+    return ServedTask(
+        answer["task"],
+        answer["version"],
+        answer["kind"],
+        tuple(Field(field["name"], field["type"], option) for field, option in fields),
+        answer["training"]["max_length"],
+    )
+
+
+def _page(answer: Any) -> tuple[list[dict[str, Json]], int | None]:
+    following = answer["next"]
+    return [dict(task) for task in answer["tasks"]], None if following is None else int(following)
+
+
 def _error(url: str, response: httpx2.Response, answer: Any) -> TaskbankError:
     """Return the error that the server has told."""
-    if not isinstance(answer, dict) or "detail" not in answer:
-        return InputError(
-            f"{redacted(url)} answered {response.status_code} without saying why: it may not be "
-            "a taskbank server"
-        )
-    name = str(answer.get("type", "")).rpartition(":")[2]
-    message = str(answer["detail"])
+    known = isinstance(answer, dict) and "detail" in answer
+    message = (
+        str(answer["detail"])
+        if known
+        else f"{redacted(url)} answered {response.status_code} without saying why: it, or what is "
+        "before it, may not be a taskbank server"
+    )
     if response.status_code == 429:
-        return OverloadedError(message, float(response.headers.get("retry-after", 1)))
+        after = response.headers.get("retry-after", "")
+        return OverloadedError(message, float(after) if after.isdecimal() else 1.0)
+    name = str(answer.get("type", "")).rpartition(":")[2] if known else ""
     kind = getattr(errors, "".join(map(str.capitalize, name.split("-"))) + "Error", None)
     if isinstance(kind, type) and issubclass(kind, TaskbankError):
         return kind(message)
