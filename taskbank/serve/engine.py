@@ -146,6 +146,8 @@ class Engine:
                 pieces = self._turns()
                 while not pieces:
                     if self._stopped and not self._waiting:
+                        # The last jobs were dropped perhaps, and the other thread knows of none.
+                        self._changed.notify_all()
                         return
                     self._changed.wait()
                     pieces = self._turns()

@@ -12,6 +12,7 @@ from taskbank.serve.http.json_text import parse_json
 from taskbank.serve.http.problems import Problem, limit
 
 BODY_SECONDS = 30.0  # a client that sends its body more slowly is refused
+DISCARDED = 4  # times the allowed size is read of a body that is too large
 
 
 async def read_body(request: Request, max_body: int) -> bytearray:
@@ -20,19 +21,28 @@ async def read_body(request: Request, max_body: int) -> bytearray:
     Raises:
         Problem: if it is larger than allowed, too slow, or compressed in an unknown way.
     """
+    problem: Problem | None = None
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal() or len(declared) > 18 or int(declared) > max_body:
-        raise _too_large(f"content-length is {declared[:20]}", max_body)
+        problem = _too_large(f"content-length is {declared[:20]}", max_body)
+        if "expect" in request.headers:  # the client asks before it sends the body
+            raise problem
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding not in ("identity", "gzip", "deflate"):
         raise Problem(
             415, "encoding", f"content-encoding {encoding[:40]!r} is unknown: use gzip or none"
         )
     unpack = None if encoding == "identity" else zlib.decompressobj(wbits=47)
-    body = bytearray()
+    body, received = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
+                received += len(chunk)
+                if problem is not None:
+                    # A client that is still sending would not read the answer.
+                    if received > DISCARDED * max_body:
+                        break
+                    continue
                 if unpack is not None:
                     # One byte more than allowed tells a body that is too large.
                     chunk = unpack.decompress(chunk, max_body + 1 - len(body))
@@ -40,13 +50,16 @@ async def read_body(request: Request, max_body: int) -> bytearray:
                         raise Problem(400, "body", f"the body goes on after its {encoding} data")
                 body += chunk
                 if len(body) > max_body:
-                    raise _too_large("the body is larger", max_body)
+                    problem = _too_large("the body is larger", max_body)
     except TimeoutError:
-        raise limit(408, "time", f"the body did not arrive within {BODY_SECONDS:g} s") from None
+        late = f"the body did not arrive within {BODY_SECONDS:g} s"
+        raise problem or limit(408, "time", late) from None
     except zlib.error as error:
         raise Problem(400, "body", f"the body is not {encoding}: {error}") from None
     except ClientDisconnect:
         raise Problem(408, "disconnected", "the client closed the connection") from None
+    if problem is not None:
+        raise problem
     if unpack is not None and not unpack.eof:
         raise Problem(400, "body", f"the body ends within its {encoding} data")
     return body

@@ -97,6 +97,7 @@ class Service:
     def start(self) -> None:
         """Start to answer."""
         self._stopped.clear()
+        self.draining = False
         self.engine = Engine(
             self.cache,
             batch_tokens=self.batch_tokens,
