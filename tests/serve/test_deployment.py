@@ -74,7 +74,7 @@ def test_the_image_runs_the_server_as_a_user_of_its_own() -> None:
 
 
 def test_the_manifest_asks_for_routes_that_there_are() -> None:
-    """Probes ask for open routes of the server, and a pod lives longer than an orderly end takes."""
+    """Probes ask for open routes, and a pod lives longer than an orderly end takes."""
     deployment, service = yaml.safe_load_all((EXAMPLES / "kubernetes.yaml").read_text())
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
