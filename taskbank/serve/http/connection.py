@@ -38,6 +38,12 @@ class LimitedConnection(HttpToolsProtocol):
         super().data_received(data)
         if self._extra_bytes > (FRAMING_BYTES if self._in_body else HEAD_BYTES):
             self.transport.close()
+            self._drop()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, and with it the request before it that is being answered."""
+        super().send_400_response(msg)
+        self._drop()
 
     def on_message_begin(self) -> None:
         """Count anew for a further request."""
@@ -88,6 +94,12 @@ class LimitedConnection(HttpToolsProtocol):
         """Whether nothing is being answered, so that what comes is a head or a body left over."""
         cycle: Any = self.cycle
         return cycle is None or cycle.response_complete
+
+    def _drop(self) -> None:
+        """Tell a request that is being answered that its client is gone."""
+        if not self._is_idle:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def _begin_timer(self) -> None:
         if self._timer is None:

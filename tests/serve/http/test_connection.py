@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import pytest
+import uvicorn
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from taskbank.bank.bank import Bank
 from taskbank.serve.http import connection as module
+from taskbank.serve.http.connection import LimitedConnection
 from tests.helpers.live_server import LiveServer, post, status_of
 from tests.helpers.serving import service_of
 
@@ -198,6 +204,26 @@ def test_garbage_is_refused(server: LiveServer, garbage: bytes) -> None:
     assert all(200 <= status < 500 for status in statuses)
     assert statuses[-1] >= 400
     assert status_of(server.talk(GET + b"connection: close\r\n\r\n")) == 200
+
+
+def test_garbage_ends_the_request_before_it() -> None:
+    """A request whose client sends garbage is told that the client is gone, before it answers."""
+    told: list[Message] = []
+
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        told.append(await receive())
+
+    async def converse() -> None:
+        config = uvicorn.Config(app, ws="none", lifespan="off", log_config=None)
+        connection = LimitedConnection(config, ServerState(), {})
+        connection.connection_made(Mock(**{"is_closing.return_value": False}))
+        connection.data_received(GET + b"content-length: 5\r\n\r\n{}")
+        connection.data_received(b"123\x00\x01 garbage\r\n\r\n")
+        await asyncio.sleep(0.01)
+        connection.connection_lost(None)
+
+    asyncio.run(converse())
+    assert told == [{"type": "http.disconnect"}]
 
 
 def test_a_client_that_goes_away_is_not_computed_for(server: LiveServer) -> None:
