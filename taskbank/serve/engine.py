@@ -227,13 +227,11 @@ class Engine:
         groups: dict[Hashable, dict[Hashable, list[Piece]]] = {}
         for piece in pieces:
             job = piece.job
-            own = job.record.ref if job.kind.per_token else tuple(job.columns)
+            # Where an input may become several, those of one piece are kept apart.
+            own = id(piece) if job.kind.per_token else tuple(job.columns)
             alike = type(job.kind).encode, job.record.training["max_length"], own
-            same = id(job.rows), piece.start
-            if job.kind.per_token:  # an input may become several, so they are kept apart
-                groups.setdefault((alike, same), {}).setdefault(same, []).append(piece)
-            else:
-                groups.setdefault(alike, {}).setdefault(same, []).append(piece)
+            same = () if job.kind.per_token else tuple(piece.rows)
+            groups.setdefault(alike, {}).setdefault(same, []).append(piece)
         encoded_by_piece: dict[int, Encoded | Exception] = {}
         for group in groups.values():
             firsts = [same[0] for same in group.values()]

@@ -13,11 +13,9 @@ import yaml
 
 from taskbank.cli.serve import serve
 from taskbank.serve.http import health
-from taskbank.serve.http.run import END_SECONDS
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 UNIT = EXAMPLES / "taskbank.service"
-DRAIN = 5  # seconds, the default
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
@@ -38,7 +36,7 @@ def test_the_unit_starts_the_server_and_waits_for_its_end() -> None:
     assert command[1] == "serve"
     options = parsed(command[2:])
     assert options["alias"] == "production"
-    assert int(values["TimeoutStopSec"]) > options["drain"] + END_SECONDS
+    assert int(values["TimeoutStopSec"]) > options["drain"] + options["deadline"]
 
 
 @pytest.mark.process
@@ -82,7 +80,7 @@ def test_the_manifest_asks_for_routes_that_there_are() -> None:
     probes = [container[name] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
     assert {probe["httpGet"]["path"] for probe in probes} == {"/ready", "/live"} <= paths
     options = parsed(container["args"])
-    assert pod["terminationGracePeriodSeconds"] > options["drain"] + END_SECONDS
+    assert pod["terminationGracePeriodSeconds"] > options["drain"] + options["deadline"]
     # Readiness is asked for twice before the server stops to accept connections.
     assert options["drain"] > 2 * probes[1]["periodSeconds"]
     labels = deployment["spec"]["template"]["metadata"]["labels"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 import socket
 import sys
@@ -18,7 +19,6 @@ from taskbank.serve.http.connection import LimitedConnection
 from taskbank.serve.http.service import Service
 
 KEEP_ALIVE = 75  # seconds; longer than the 60 of common proxies, which then close first
-END_SECONDS = 30  # at most, for what was begun
 SWITCH_SECONDS = 0.0005  # a thread that computes waits no longer for one that reads JSON
 log = logging.getLogger("taskbank.serve")
 
@@ -83,7 +83,8 @@ def make_server(
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=END_SECONDS,
+        # No request takes longer than the deadline, but its answer has to be sent.
+        timeout_graceful_shutdown=math.ceil(service.options.deadline) + 1,
         backlog=1024,
     )
     return _Server(config, service, drain, on_ready)
