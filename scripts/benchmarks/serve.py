@@ -57,8 +57,8 @@ from taskbank.backbone.load import load_backbone
 from taskbank.data.sources import read_examples
 from taskbank.kinds.single import SINGLE
 
-LOAD = Path(__file__).with_name("http_load.py")
-PEERS = Path(__file__).parent / "workers" / "http_peers.py"
+WORKERS = Path(__file__).parent / "workers"
+LOAD, PEERS = WORKERS / "http_load.py", WORKERS / "http_peers.py"
 CLIENTS, TASKS, WORDS = 64, 32, 9  # a text is about 12 tokens
 MANY, RESIDENT = 1000, 0.1
 READY_SECONDS = 180

@@ -1,6 +1,6 @@
 """Sends requests to HTTP servers from a process of its own, and measures the answers.
 
-    python scripts/benchmarks/http_load.py JOB.json FIGURES.json
+    python scripts/benchmarks/workers/http_load.py JOB.json FIGURES.json
 
 The job has `targets` (HOST:PORT), `requests` (a list of path, body and expected label or null),
 `mode` and its numbers:
