@@ -46,7 +46,8 @@ class Connection:
             self.streams = await asyncio.open_connection(host, int(port))
         reader, writer = self.streams
         content = body.encode()
-        head = f"{method} {path} HTTP/1.1\r\nhost: {self.target}\r\n"
+        kind = "content-type: application/json"
+        head = f"{method} {path} HTTP/1.1\r\nhost: {self.target}\r\n{kind}\r\n"
         writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
         try:
             head_bytes = await reader.readuntil(b"\r\n\r\n")

@@ -77,24 +77,19 @@ def pipelines(job: dict[str, Any]) -> Predict:
 def main() -> None:
     """Serve until the process is ended."""
     import uvicorn
-    from fastapi import FastAPI
-    from pydantic import BaseModel
+    from fastapi import Body, FastAPI
 
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     torch.set_num_threads(job["threads"])
     predict = {"set_adapter": set_adapter, "pipelines": pipelines}[job["peer"]](job)
     app = FastAPI()
 
-    class Inputs(BaseModel):
-        inputs: list[str]
-
-    def answer(task: str, body: Any) -> dict[str, Any]:
-        found = predict(task, body.inputs)
+    # A function that is no coroutine runs in a thread, so that others can connect meanwhile.
+    @app.post("/v1/tasks/{task}/predict")  # type: ignore[untyped-decorator]
+    def answer(task: str, inputs: list[str] = Body(embed=True)) -> dict[str, Any]:  # noqa: B008
+        found = predict(task, inputs)
         return {"predictions": [{"label": label, "score": score} for label, score in found]}
 
-    # A function that is no coroutine runs in a thread, so that others can connect meanwhile.
-    answer.__annotations__["body"] = Inputs
-    app.post("/v1/tasks/{task}/predict")(answer)
     app.get("/ready")(lambda: {"status": "ready"})
     uvicorn.run(app, host="127.0.0.1", port=job["port"], log_level="warning")
 
