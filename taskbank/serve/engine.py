@@ -77,6 +77,7 @@ class Engine:
         self._largest = 0  # size of a model
         self._unanswered = 0  # rows
         self._rate = 0.0  # rows per second, while the encoder is busy
+        self._ended = 0.0  # when the last batch was answered
         self._stopped = False
         self._changed = Condition()
         self._threads = [
@@ -119,7 +120,8 @@ class Engine:
 
     def _check_room(self, rows: int) -> None:
         """Raise if so many more rows may not wait."""
-        seconds = (self._unanswered + rows) / self._rate if self._rate else 0.0
+        # Twice, as many clients that are refused take time, too.
+        seconds = 2 * (self._unanswered + rows) / self._rate if self._rate else 0.0
         if self._unanswered + rows > self.max_rows:
             what = f"at most {self.max_rows:,} rows may wait"
         elif seconds > self.deadline:
@@ -265,6 +267,7 @@ class Engine:
     def _compute(self) -> None:
         while True:
             with self._changed:
+                busy = bool(self._ready)
                 while not self._ready:
                     if self._stopped and not self._waiting and not self._unanswered:
                         return
@@ -272,6 +275,7 @@ class Engine:
                 batch = self._batch()
             if batch:
                 started = perf_counter()
+                since = self._ended if busy else started
                 for one in batch:
                     spent = one.piece.job.spent
                     if not spent.computing:
@@ -281,6 +285,8 @@ class Engine:
                 self._report(batch, perf_counter() - started)
                 for one, values in zip(batch, outputs, strict=True):
                     _answer(one, values)
+                self._ended = perf_counter()
+                self._measure(batch, self._ended - since)
             self._release(batch)
             del batch
 
@@ -314,11 +320,14 @@ class Engine:
         rows = sum(len(one.piece) for one in batch)
         for job in {id(one.piece.job): one.piece.job for one in batch}.values():
             job.spent.computing += seconds
-        if self._ready:  # otherwise a batch is as small as what was asked
-            rate = rows / seconds
-            self._rate = rate if not self._rate else 0.9 * self._rate + 0.1 * rate
         models = {id(one.model) for one in batch}
         self.on_batch(BatchReport(rows, sum(one.tokens for one in batch), len(models), seconds))
+
+    def _measure(self, batch: Sequence[Prepared], seconds: float) -> None:
+        """Learn how many rows are answered in a second."""
+        if self._ready:  # otherwise a batch is as small as what was asked
+            rate = sum(len(one.piece) for one in batch) / seconds
+            self._rate = rate if not self._rate else 0.9 * self._rate + 0.1 * rate
 
     def _release(self, batch: Sequence[Prepared]) -> None:
         with self._changed:
