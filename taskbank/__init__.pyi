@@ -18,6 +18,7 @@ from taskbank.errors import GoneError as GoneError
 from taskbank.errors import InputError as InputError
 from taskbank.errors import MissingExtraError as MissingExtraError
 from taskbank.errors import NotFoundError as NotFoundError
+from taskbank.errors import OverloadedError as OverloadedError
 from taskbank.errors import ResourceError as ResourceError
 from taskbank.errors import SchemaError as SchemaError
 from taskbank.errors import TaskbankError as TaskbankError
@@ -37,6 +38,8 @@ from taskbank.pipeline.suite import add_tasks as add_tasks
 from taskbank.promotion.diff import Diff as Diff
 from taskbank.promotion.diff import diff as diff
 from taskbank.serve.attach import attach as attach
+from taskbank.serve.client import Client as Client
+from taskbank.serve.client import connect as connect
 from taskbank.serve.prediction import Prediction as Prediction
 from taskbank.serve.predictor import Predictor as Predictor
 from taskbank.serve.predictor import predict as predict

@@ -15,7 +15,8 @@
     │   └── SchemaError        3  the bank's schema version is not the one that taskbank reads
     ├── BackboneMismatchError  4  the loaded backbone differs from the recorded one
     └── ResourceError          5  memory, disk space or file handles ran out, or a disk failed
-        └── UnreachableError   5  the connection to a database server or a blob store was lost
+        ├── UnreachableError   5  the connection to a database server or a blob store was lost
+        └── OverloadedError    5  more inputs are waiting to be predicted than may wait
 
 A verification with findings raises no error: it returns a report, and the command line
 exits with 1. An interrupt (Ctrl-C, SIGINT) exits with 130, SIGTERM with 143.
@@ -96,3 +97,16 @@ class ResourceError(TaskbankError):
 
 class UnreachableError(ResourceError):
     """The connection to a database server or a blob store was lost, or cannot be made."""
+
+
+class OverloadedError(ResourceError):
+    """More inputs are waiting to be predicted than may wait.
+
+    Args:
+        message: the message for the user.
+        retry_after: number of seconds after which to try again.
+    """
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -19,7 +19,8 @@ _PLACES = (
     re.compile(r"""(:/+[^\s:@'"]*:)[^\s'"]*(@)"""),  # scheme://user:SECRET@host
     re.compile(r"""(:/+[^\s:/@'"]*:)(?!\d+(?:[/\s]|$))[^@'"\n]*(@)"""),  # with a space in it
     re.compile(r"""(https?://)[^\s/:@'"]+(@)"""),  # https://TOKEN@host
-    re.compile(rf"(\b[\w.-]*(?:{_NAMES})\s?=\s?){_VALUE}()", re.IGNORECASE),  # password=SECRET
+    # password=SECRET; begun within a name, a search would take time by the square of its length
+    re.compile(rf"((?<![\w.-])[\w.-]*(?:{_NAMES})\s?=\s?){_VALUE}()", re.IGNORECASE),
     re.compile(rf"([?&;](?:key|sig|auth|sas|code)=){_VALUE}()", re.IGNORECASE),  # ?key=SECRET
     re.compile(rf"""(['"][\w.-]*(?:{_NAMES}|\bkey)['"]:\s*){_VALUE}()""", re.IGNORECASE),  # JSON
 )

@@ -202,10 +202,14 @@ def test_a_page_gives_scripts_options_that_they_have(
         assert set(options) <= set(re.findall(r"--[a-z-]+", done.stdout)), script
 
 
+def _options(command: click.Command) -> set[str]:
+    return {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
+
+
 def _check_command(words: list[str]) -> None:
     """Assert that a command line of taskbank has a command and options that exist."""
     group: click.Command = cli
-    known = {option for param in cli.params for option in param.opts}
+    known = _options(cli)
     while words and isinstance(group, click.Group):
         if words[0].startswith("--"):
             assert words[0] in known | {"--version", "--help"}, words
@@ -213,7 +217,7 @@ def _check_command(words: list[str]) -> None:
             continue
         assert words[0] in group.commands, words
         group = group.commands[words[0]]
-        known = {option for param in group.params for option in param.opts} | {"--help"}
+        known = _options(group) | {"--help"}
         words = words[1:]
     given = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
     assert given <= known, (words, given - known)

@@ -28,6 +28,7 @@ TRAINING = ("accelerate", "datasets", f"torch=={version('torch')}")  # all on th
 REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "adapters": ("adapters==1.3.*", "transformers==4.57.*", *TRAINING),
     "peft": ("peft==0.21.*", "transformers", *TRAINING),
+    "serving": ("peft==0.21.*", "transformers", "fastapi", "uvicorn", *TRAINING),
     "mlflow": ("mlflow==3.*",),
 }
 PRINT_VERSIONS = """

@@ -57,13 +57,46 @@ def attend(
         )
         return outputs, None
     heads, tokens, size = query.shape[1:]
-    arranged = [
-        _arrange(states[0].transpose(0, 1).reshape(tokens, heads * size), layout)
-        for states in (query, key, value)
-    ]
+    q, k, v = (
+        states[0].transpose(0, 1).reshape(tokens, heads * size) for states in (query, key, value)
+    )
+    joined = attend_end_to_end(
+        q, k, v, heads, layout, dropout=dropout, scaling=scaling, sliding_window=sliding_window
+    )
+    return joined.view(1, tokens, heads, size), None
+
+
+def attend_end_to_end(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    heads: int,
+    layout: Layout,
+    *,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+) -> torch.Tensor:
+    """Attend within each input of a batch.
+
+    Args:
+        query: of shape [tokens, heads · size], as are `key` and `value`.
+        key: see `query`.
+        value: see `query`.
+        heads: number of heads.
+        layout: the batch's layout.
+        dropout: see `attend`.
+        scaling: see `attend`.
+        sliding_window: see `attend`.
+
+    Returns:
+        the outputs, of the same shape.
+    """
+    arranged = [_arrange(states, layout) for states in (query, key, value)]
+    size = query.shape[1] // heads
     sizes = [group.inputs * group.width for group in layout.groups]
     attended = []
-    divided = [torch.split(states, sizes) for states in arranged]
+    divided = [states.split_with_sizes(sizes) for states in arranged]
     for group, *parts in zip(layout.groups, *divided, strict=True):
         shape = (group.inputs, group.width, heads, size)
         q, k, v = (part.view(shape).transpose(1, 2) for part in parts)
@@ -73,7 +106,7 @@ def attend(
     joined = attended[0] if len(attended) == 1 else torch.cat(attended)
     if layout.slot_tokens is not None:
         joined = _SlotsToTokens.apply(joined, layout)  # type: ignore[no-untyped-call]
-    return joined.view(1, tokens, heads, size), None
+    return joined
 
 
 @torch.no_grad()
@@ -88,18 +121,13 @@ def enable_packing(model: PreTrainedModel, first_position: int) -> bool:
     """
     if not getattr(model, "_supports_attention_backend", False):
         return False
-    lengths = np.array([3, 7])
-    ids = torch.arange(20, 20 + lengths.sum()) % model.config.vocab_size
-    batch = Batch(ids, lengths)
+    batch = sample_batch(model)
+    ids = batch.input_ids
     original = model.config._attn_implementation
     expected = model(input_ids=batch.pad(ids), attention_mask=batch.grid[1].long())
     model.config._attn_implementation = NAME
     try:
-        packed = model(
-            input_ids=ids[None],
-            position_ids=batch.positions[None] + first_position,
-            layout=batch.layout,
-        )
+        packed = model(**inputs_end_to_end(batch, first_position))
         same = torch.allclose(
             expected.last_hidden_state[batch.grid[1]], packed.last_hidden_state[0], 1e-3, 1e-4
         )
@@ -108,6 +136,26 @@ def enable_packing(model: PreTrainedModel, first_position: int) -> bool:
     if not same:
         model.config._attn_implementation = original
     return same
+
+
+def sample_batch(model: PreTrainedModel) -> Batch:
+    """Return two inputs, of 3 and 7 tokens, to test how a model computes a batch."""
+    lengths = np.array([3, 7])
+    ids = torch.arange(20, 20 + lengths.sum(), device=model.device) % model.config.vocab_size
+    return Batch(ids, lengths)
+
+
+def inputs_end_to_end(batch: Batch, first_position: int) -> dict[str, Any]:
+    """Return the arguments of a model that computes a batch without padding.
+
+    Args:
+        batch: the inputs.
+        first_position: the position index of an input's first token.
+    """
+    tensors = {"input_ids": batch.input_ids, "position_ids": batch.positions + first_position}
+    if batch.token_type_ids is not None:
+        tensors["token_type_ids"] = batch.token_type_ids
+    return {name: tensor[None] for name, tensor in tensors.items()} | {"layout": batch.layout}
 
 
 def _mask(group: Group, sliding_window: int | None, device: torch.device) -> torch.Tensor | None:

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from taskbank.backbone.architectures import Architecture
 from taskbank.backbone.attention import enable_packing
+from taskbank.backbone.short_pass import ShortPass, short_pass
 from taskbank.runtime.lru import LruCache
 from taskbank.specs import BackboneIdentity
 
@@ -25,6 +26,7 @@ class Backbone:
         identity: digests and properties that identify the backbone.
         architecture: the places for adapters in the model.
         supports_packing: whether the model can compute inputs laid end to end, without padding.
+        short_pass: computes the model in fewer calls; None if nothing does.
         first_position: the position index of an input's first token.
         trunk_states: cached hidden states that enter adapted layers; they are released with
             the backbone.
@@ -42,9 +44,16 @@ class Backbone:
         self.tokenizer = tokenizer
         self.identity = identity
         self.architecture = architecture
+        self._modules: dict[str, torch.nn.Module] = dict(
+            model.named_modules(remove_duplicate=False)
+        )
         padded = architecture.padded_positions
         self.first_position = model.config.pad_token_id + 1 if padded else 0
         self.supports_packing = enable_packing(model, self.first_position)
+        self.short_pass: ShortPass | None = None
+        if self.supports_packing:
+            layers = {self.layer(n): self.module(self.layer(n)) for n in range(identity.layers)}
+            self.short_pass = short_pass(model, layers, self.first_position)
         self.trunk_states: LruCache[torch.Tensor] = LruCache(
             TRUNK_MEMORY, lambda states: states.nbytes
         )
@@ -54,6 +63,10 @@ class Backbone:
     def device(self) -> torch.device:
         """The model's device."""
         return torch.device(self.model.device)
+
+    def module(self, path: str) -> torch.nn.Module:
+        """Return the module at a path in the model."""
+        return self._modules[path]
 
     def layer(self, number: int) -> str:
         """Return the path of a layer in the model; layers are numbered from 0."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from taskbank.backbone.attention import inputs_end_to_end
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.hooks import task_hooks
 from taskbank.data.packed import Batch
@@ -122,30 +123,35 @@ def _run(
     *,
     training: bool,
 ) -> BackboneOutput:
-    inputs: dict[str, Any] = {"input_ids": batch.input_ids}
-    if batch.token_type_ids is not None:
-        inputs["token_type_ids"] = batch.token_type_ids
+    short = None
     if backbone.supports_packing:
-        inputs = {name: tensor[None] for name, tensor in inputs.items()}
-        inputs["position_ids"] = batch.positions[None] + backbone.first_position
-        inputs["layout"] = batch.layout
+        short = None if training else backbone.short_pass  # which has no dropout
+        inputs = inputs_end_to_end(batch, backbone.first_position)
         if backbone.identity.pooling == "pooler":
             # The pooler reads the first token of each row, but here all inputs are in one row.
             entry_hooks = entry_hooks | {
                 "pooler": lambda states: states[0].index_select(0, batch.first_tokens)[:, None]
             }
     else:
-        padding = {"input_ids": backbone.tokenizer.pad_token_id, "token_type_ids": 0}
-        inputs = {name: batch.pad(tensor, padding[name]) for name, tensor in inputs.items()}
-        inputs["attention_mask"] = batch.grid[1].long()
+        inputs = _padded_inputs(batch, backbone.tokenizer.pad_token_id)
     with backbone.lock:
         if backbone.model.training != training:
             backbone.model.train(training)
-        with task_hooks(backbone, batch, parts, entry_hooks, skipped):
-            output = backbone.model(**inputs)
+        with task_hooks(backbone, batch, parts, entry_hooks, skipped, short) as compute:
+            output = compute(**inputs)
     pooling = backbone.identity.pooling
     pooled = output.pooler_output if pooling == "pooler" else None
     return BackboneOutput(batch, _flat(backbone, batch, output.last_hidden_state), pooling, pooled)
+
+
+def _padded_inputs(batch: Batch, padding: int) -> dict[str, Any]:
+    inputs = {
+        "input_ids": batch.pad(batch.input_ids, padding),
+        "attention_mask": batch.grid[1].long(),
+    }
+    if batch.token_type_ids is not None:
+        inputs["token_type_ids"] = batch.pad(batch.token_type_ids)
+    return inputs
 
 
 def _entry_hooks(backbone: Backbone, batch: Batch, start: int) -> dict[str, EntryHook]:

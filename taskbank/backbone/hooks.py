@@ -11,6 +11,7 @@ import torch
 
 from taskbank.backbone.adaptation import Adaptation, Change
 from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.short_pass import Forward, ShortPass, shadow
 from taskbank.data.packed import Batch
 
 UNCHANGED = Change()
@@ -37,33 +38,40 @@ def task_hooks(
     parts: Sequence[Part],
     entry_hooks: dict[str, EntryHook],
     skipped: Sequence[int],
-) -> Iterator[None]:
-    """Hook tasks' changes into a model's modules within the context."""
+    short: ShortPass | None,
+) -> Iterator[Forward]:
+    """Hook tasks' changes into a model's modules within the context, and yield what computes it.
+
+    Args:
+        backbone: the frozen backbone.
+        batch: the inputs.
+        parts: the batch's parts, one per task, in the order of the rows.
+        entry_hooks: functions of the inputs of modules, by path.
+        skipped: the numbers of the layers that return their inputs.
+        short: computes the model in fewer calls, if it suits the changes. None leaves it.
+    """
     skipped_paths = {backbone.layer(number) for number in skipped}
     task_changes = [part.adaptation.changes if part.adaptation else {} for part in parts]
     paths = dict.fromkeys(
         [*skipped_paths, *entry_hooks, *(path for changes in task_changes for path in changes)]
     )
     sizes = _Sizes(batch, parts)
-    modules = []
-    try:
-        for path in paths:
-            module = backbone.model.get_submodule(path)
-            hook = _Hook(
-                module.forward,
-                [changes.get(path, UNCHANGED) for changes in task_changes],
-                sizes,
-                entry_hooks.get(path),
-            )
-            if path in skipped_paths:
-                hook.original = _skip_pair if backbone.architecture.pairs else _skip
-            modules.append(module)
-            # Shadows the method of the class, and leaves no trace once deleted.
-            module.__dict__["forward"] = hook
-        yield
-    finally:
-        for module in modules:
-            del module.__dict__["forward"]
+    forwards: dict[str, Forward] = {}
+    compute: Forward = backbone.model
+    if short is not None and short.suits(paths):
+        compute = short
+        forwards |= short.short_layers
+    skip = _skip_pair if backbone.architecture.pairs else _skip
+    forwards |= dict.fromkeys(skipped_paths, skip)
+    for path in paths:
+        forwards[path] = _Hook(
+            forwards.get(path, backbone.module(path).forward),
+            [changes.get(path, UNCHANGED) for changes in task_changes],
+            sizes,
+            entry_hooks.get(path),
+        )
+    with shadow({backbone.module(path): forward for path, forward in forwards.items()}):
+        yield compute
 
 
 def _skip(states: torch.Tensor, *_others: Any, **_keywords: Any) -> torch.Tensor:
@@ -101,7 +109,7 @@ class _Hook:
 
     def __init__(
         self,
-        original: Callable[..., Any],
+        original: Forward,
         changes: Sequence[Change],
         sizes: _Sizes,
         entry: EntryHook | None,

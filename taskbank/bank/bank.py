@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_
+from sqlalchemy import ColumnElement, and_
 
 from taskbank.bank.blobs.garbage import sort_blobs
 from taskbank.bank.blobs.owners import Owner
@@ -21,12 +21,14 @@ from taskbank.bank.catalog.adapters import (
     kind_of,
     read_adapter,
     read_adapters,
+    read_task_names,
     resolve,
 )
 from taskbank.bank.catalog.aliases import read_aliases, set_alias
 from taskbank.bank.catalog.backbones import add_backbone, read_backbones
 from taskbank.bank.catalog.bank_row import read_bank_row
 from taskbank.bank.catalog.chain import read_head
+from taskbank.bank.catalog.changed_tasks import changed_tasks
 from taskbank.bank.catalog.database import (
     check_role,
     check_writable,
@@ -125,6 +127,11 @@ class Bank:
         with read_transaction(self._engine) as connection:
             return read_adapter(connection, ref)
 
+    def tasks(self) -> tuple[str, ...]:
+        """Return the names of the tasks that have an adapter in use, in order."""
+        with read_transaction(self._engine) as connection:
+            return read_task_names(connection)
+
     def __len__(self) -> int:
         """Return the number of adapters in use."""
         with read_transaction(self._engine) as connection:
@@ -165,13 +172,17 @@ class Bank:
         with read_transaction(self._engine) as connection:
             return read_adapters(connection, condition, retired=retired, newest=newest)
 
-    def query(self, query: str, *, retired: bool = False) -> Records:
+    def query(
+        self, query: str, *, retired: bool = False, after: int = 0, limit: int | None = None
+    ) -> Records:
         """Return the adapters that satisfy a query, oldest first.
 
         Args:
             query: a condition such as `metric.accuracy >= 0.9 and tag.team = "search"`;
                 `taskbank.bank.catalog.query` describes the language.
             retired: whether to include retired adapters.
+            after: return only adapters recorded after the one with this id, for the next page.
+            limit: return at most this many adapters; None means all.
 
         Raises:
             InputError: if the query does not parse or names an unknown field.
@@ -179,8 +190,22 @@ class Bank:
         from taskbank.bank.catalog.query import compile_query  # the parser is slow to import
 
         condition = compile_query(query, self._engine.dialect.name)
+        return self._page(condition, retired, after, limit)
+
+    def page(self, *, after: int = 0, limit: int) -> Records:
+        """Return some of the adapters in use, oldest first.
+
+        Args:
+            after: return only adapters recorded after the one with this id.
+            limit: return at most this many adapters.
+        """
+        return self._page(None, False, after, limit)
+
+    def _page(
+        self, condition: ColumnElement[bool] | None, retired: bool, after: int, limit: int | None
+    ) -> Records:
         with read_transaction(self._engine) as connection:
-            return read_adapters(connection, condition, retired=retired)
+            return read_adapters(connection, condition, retired=retired, after=after, limit=limit)
 
     def check_query(self, query: str) -> None:
         """Raise if a query is invalid; see `query`.
@@ -221,6 +246,23 @@ class Bank:
         if head is None:
             raise DamagedError("the bank's chain is empty: restore the bank from a copy")
         return head
+
+    def changed_tasks(self, since: int) -> tuple[int, frozenset[str] | None]:
+        """Return the number of the chain's newest entry, and the tasks changed after another entry.
+
+        A task has changed if a version was added, retired or destroyed, or an alias was moved.
+
+        Args:
+            since: the number of the entry, as an earlier call returned it.
+
+        Returns:
+            the number, and the names of the tasks; None means that any task may have changed.
+
+        Raises:
+            DamagedError: if an entry cannot be read.
+        """
+        with read_transaction(self._engine) as connection:
+            return changed_tasks(connection, since)
 
     def backbones(self) -> tuple[BackboneRecord, ...]:
         """Return every recorded backbone, oldest first."""

@@ -22,11 +22,13 @@ from taskbank.cli.gc import gc
 from taskbank.cli.history import history
 from taskbank.cli.import_ import import_
 from taskbank.cli.init import init
+from taskbank.cli.keys import keys
 from taskbank.cli.list import list_
 from taskbank.cli.predict import predict
 from taskbank.cli.query import query
 from taskbank.cli.remove import remove
 from taskbank.cli.score import score
+from taskbank.cli.serve import serve
 from taskbank.cli.settings import Settings, data_options
 from taskbank.cli.show import show
 from taskbank.cli.tolerance import tolerance
@@ -67,6 +69,8 @@ for command in (
     query,
     trials,
     predict,
+    serve,
+    keys,
     alias,
     remove,
     gc,

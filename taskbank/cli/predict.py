@@ -11,16 +11,14 @@ import click
 
 from taskbank.cli.output import echo, print_json
 from taskbank.cli.prediction_file import check_output, write_predictions
+from taskbank.cli.prediction_source import Predicted, Source, open_source
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.cli.spec_options import style_options
 from taskbank.cli.text_table import print_table
 from taskbank.data.unusable import describe
 from taskbank.errors import InputError, NotFoundError
-from taskbank.runtime.startup import collection_paused
 
 if TYPE_CHECKING:
-    from taskbank.bank.bank import Bank
-    from taskbank.bank.records import AdapterRecord
     from taskbank.data.fields import Field
     from taskbank.serve.prediction import Prediction
 
@@ -60,6 +58,12 @@ SHOWN_UNUSABLE = 20  # rows that are left out and listed; --json with --output l
 )
 @click.option("--backbone", metavar="SPEC", help="New source of the backbone, if it moved.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
+@click.option(
+    "--server",
+    metavar="URL",
+    help="Let the server at this URL predict, which takes milliseconds; a key comes from "
+    "TASKBANK_KEY in the environment.",
+)
 @data_options
 @click.pass_obj
 def predict(
@@ -74,6 +78,7 @@ def predict(
     output: Path | None,
     backbone: str | None,
     device: str | None,
+    server: str | None,
     **style: str | None,
 ) -> None:
     """Predict each TEXT, or each row of --file, with task NAME or with every --task.
@@ -91,12 +96,10 @@ def predict(
         raise InputError("--skip-unusable leaves out rows of a file: name it with --file")
     if output is not None:
         check_output(output, file)
-    with collection_paused():
-        from taskbank.bank.open import open_bank
-        from taskbank.serve.predictor import Predictor
-
-    with open_bank(settings.bank) as bank:
-        chosen = _select(bank, tasks) if tasks else {words[0]: bank[words[0]]}
+    if server is not None and (backbone or device):
+        raise InputError("--backbone and --device are for this machine: leave them out")
+    with open_source(settings.bank, server, backbone, device) as source:
+        chosen = _select(source, tasks) if tasks else {words[0]: source.get(words[0])}
         refs, fields = _compatible(settings, chosen, columns=file is not None)
         if file is not None:
             from taskbank.data.sources import read_usable_inputs
@@ -118,11 +121,9 @@ def predict(
         else:
             rows = [texts[i : i + len(fields)] for i in range(0, len(texts), len(fields))]
             numbers, unusable = range(1, len(rows) + 1), {}
-        # Each adapter is used once, so caching them would not help.
-        predictor = Predictor(bank, backbone=backbone, device=device, memory=0)
-        answers = predictor.predict_many([(ref, rows) for ref in refs])
+        answers = source.predict(refs, rows)
         if not settings.quiet:
-            _say_truncated({ref: chosen[ref] for ref in refs}, answers)
+            _say_truncated([chosen[ref] for ref in refs], answers)
     names = [chosen[ref].ref for ref in refs]
     predictions = [  # grouped by text, to compare the tasks
         ({"row": number} if file is not None or output is not None else {})
@@ -179,36 +180,32 @@ def _print(predictions: list[dict[str, Any]]) -> None:
     )
 
 
-def _select(bank: Bank, tasks: Sequence[str]) -> dict[str, AdapterRecord]:
-    """Return the selected adapters by reference; a pattern selects each task's newest version."""
-    selected: dict[str, AdapterRecord] = {}
-    names = sorted({record.task for record in bank}) if PATTERN & set("".join(tasks)) else []
+def _select(source: Source, tasks: Sequence[str]) -> dict[str, Predicted]:
+    """Return the selected versions by reference; a pattern selects each task's newest version."""
+    selected: dict[str, Predicted] = {}
+    names = source.names() if PATTERN & set("".join(tasks)) else ()
     for task in tasks:
         matching = [name for name in names if fnmatchcase(name, task)]
         if PATTERN & set(task) and not matching:
             raise NotFoundError(f"no task matches {task!r}: taskbank list shows all tasks")
-        selected |= {ref: bank[ref] for ref in matching or [task]}
+        selected |= {ref: source.get(ref) for ref in matching or [task]}
     return selected
 
 
 def _compatible(
-    settings: Settings, chosen: dict[str, AdapterRecord], *, columns: bool
+    settings: Settings, chosen: dict[str, Predicted], *, columns: bool
 ) -> tuple[list[str], tuple[Field, ...]]:
     """Return the tasks that can share inputs, and the fields of an input.
 
     Args:
         settings: the global options.
-        chosen: the selected adapters by reference.
+        chosen: the selected versions by reference.
         columns: whether inputs are matched by column names; otherwise by the number of texts.
     """
-    from taskbank import plugins
-    from taskbank.kinds.kind import input_fields
-
     groups: dict[tuple[int, tuple[str, ...]], dict[str, tuple[Field, ...]]] = {}
-    for ref, record in chosen.items():
-        fields = input_fields(plugins.load("kinds", record.kind), record.definition)
-        names = tuple(field.name for field in fields) if columns else ()
-        groups.setdefault((len(fields), names), {})[ref] = fields
+    for ref, version in chosen.items():
+        names = tuple(field.name for field in version.fields) if columns else ()
+        groups.setdefault((len(version.fields), names), {})[ref] = version.fields
     # If inputs differ, tasks with the fewest texts per input win, then the largest group.
     compatible = groups.pop(min(groups, key=lambda key: (key[0], -len(groups[key]))))
     skipped = [ref for group in groups.values() for ref in group]
@@ -217,16 +214,14 @@ def _compatible(
     return list(compatible), next(iter(compatible.values()))
 
 
-def _say_truncated(
-    records: dict[str, AdapterRecord], answers: Sequence[Sequence[Prediction]]
-) -> None:
+def _say_truncated(versions: Sequence[Predicted], answers: Sequence[Sequence[Prediction]]) -> None:
     """Say on the error stream how many inputs are longer than the tasks read."""
-    for record, predictions in zip(records.values(), answers, strict=True):
+    for version, predictions in zip(versions, answers, strict=True):
         count = sum(prediction.truncated for prediction in predictions)
         if count:
             echo(
-                f"truncated: {count:,} of {len(predictions):,} inputs of {record.ref} have more "
-                f"than its {record.training['max_length']:,} tokens, and the rest was not read",
+                f"truncated: {count:,} of {len(predictions):,} inputs of {version.ref} have more "
+                f"than its {version.max_length:,} tokens, and the rest was not read",
                 err=True,
             )
 

@@ -132,6 +132,6 @@ def complete_task(context: click.Context, _parameter: object, start: str) -> lis
     settings = context.find_object(Settings) or Settings()
     try:
         with open_bank(settings.bank) as bank:
-            return sorted({record.task for record in bank if record.task.startswith(start)})
+            return [name for name in bank.tasks() if name.startswith(start)]
     except TaskbankError:
         return []

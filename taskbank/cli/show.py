@@ -14,6 +14,7 @@ from taskbank.cli.metric_fields import (
 )
 from taskbank.cli.output import echo, print_fields, print_json, size
 from taskbank.cli.settings import Settings, complete_task, data_options
+from taskbank.cli.text_table import print_table
 from taskbank.data.repeat_remarks import contradictions_remark, describe_split
 from taskbank.kinds.entities import SCORING_SETTINGS, describe_scoring
 
@@ -26,14 +27,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("ref", metavar="NAME[@VERSION|@ALIAS]", shell_complete=complete_task)
+@click.option(
+    "--live",
+    "server",
+    metavar="URL",
+    help="Show instead how the answers of the task's shadow differ from those that the server at "
+    "this URL has given.",
+)
 @data_options
 @click.pass_obj
-def show(settings: Settings, ref: str) -> None:
+def show(settings: Settings, ref: str, server: str | None) -> None:
     """Show one adapter: scores, classes, hyperparameters, splits, labels, tags, environment.
 
     The scores of every class, and which classes are confused, are computed from the stored
     examples and predictions of the adapter's scored split.
     """
+    if server is not None:
+        _show_live(settings, server, ref)
+        return
     from taskbank import plugins
     from taskbank.bank.open import open_bank
     from taskbank.digests import canonical_json
@@ -115,3 +126,34 @@ def _class_report(bank: Bank, record: AdapterRecord, kind: Kind) -> ClassReport 
 
 def _plain(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _show_live(settings: Settings, server: str, ref: str) -> None:
+    from taskbank.serve.client import connect
+
+    with connect(server) as client:
+        comparisons = client.comparisons(ref)
+    if settings.json:
+        print_json(comparisons)
+        return
+    if not comparisons:
+        settings.say(
+            f"nothing to compare: point the alias shadow at a version of {ref}, and start the "
+            "server with --shadow"
+        )
+        return
+    print_table(
+        ("version", "shadow", ">inputs", ">agree", ">95% interval", ">moved", ">at most"),
+        [
+            (
+                f"{one['task']}@{one['version']}",
+                f"{one['task']}@{one['shadow']}",
+                f"{one['rows']:,}",
+                f"{one['agreement']:.4f}",
+                f"{one['agreement_low']:.4f} to {one['agreement_high']:.4f}",
+                f"{one['mean_moved']:.4f}",
+                f"{one['most_moved']:.4f}",
+            )
+            for one in comparisons
+        ],
+    )

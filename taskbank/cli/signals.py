@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+TERMINATED = 128 + signal.SIGTERM
 AGAIN = 0.05  # seconds after which an interrupt that was swallowed is raised again
 
 _received: list[int] = []

@@ -106,11 +106,11 @@ class Encoded:
         Args:
             rows: positions of the inputs, of shape [batch].
         """
-        index = self.token_index(rows)
+        lengths = self.lengths[rows]
+        index = concatenate_ranges(self.offsets[rows], lengths)
         tensors = {
             name: torch.from_numpy(values[index]).long() for name, values in self.flat.items()
         }
-        lengths = self.lengths[rows]
         states = None if self.states is None else self.states.select(rows, lengths)
         return Batch(lengths=lengths, states=states, **tensors)
 
@@ -143,6 +143,25 @@ def concatenate(parts: Sequence[Encoded]) -> Encoded:
     flat = {name: np.concatenate([part.flat[name] for part in parts]) for name in parts[0].flat}
     lengths = np.concatenate([part.lengths for part in parts])
     return Encoded(flat, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def split(encoded: Encoded, sizes: Sequence[int]) -> list[Encoded]:
+    """Return consecutive parts of inputs, without targets.
+
+    Args:
+        encoded: the inputs, one per example.
+        sizes: number of inputs of each part; together all of them.
+    """
+    parts = []
+    stop = 0
+    for size in sizes:
+        start, stop = stop, stop + size
+        first, last = encoded.offsets[start], encoded.offsets[stop]
+        flat = {name: values[first:last] for name, values in encoded.flat.items()}
+        inside = (encoded.truncated >= start) & (encoded.truncated < stop)
+        truncated = encoded.truncated[inside] - start
+        parts.append(Encoded(flat, encoded.offsets[start : stop + 1] - first, truncated=truncated))
+    return parts
 
 
 def concatenate_ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

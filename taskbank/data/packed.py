@@ -84,6 +84,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
+        if self.input_ids.device == device:
+            return self
         tensors = {name: getattr(self, name) for name in ("input_ids", "token_type_ids", "states")}
         return replace(self, **{n: t.to(device) for n, t in tensors.items() if t is not None})
 
@@ -125,9 +127,12 @@ class Batch:
     @cached_property
     def layout(self) -> Layout:
         """The arrangement of the tokens for attention."""
-        order = np.argsort(self.lengths, kind="stable")
         device = self.input_ids.device
         tokens = len(self.input_ids)
+        if (self.lengths == self.lengths[0]).all():  # as of a single input
+            group = Group(len(self), int(self.lengths[0]), None)
+            return Layout((group,), None, torch.arange(tokens, device=device))
+        order = np.argsort(self.lengths, kind="stable")
         groups, slots, filled = [], [], []
         for rows in _group_by_length(order, self.lengths):
             width = int(self.lengths[rows[-1]])

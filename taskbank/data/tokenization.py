@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain
-from typing import Any
+from threading import RLock
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,8 @@ from taskbank.runtime import disk_cache as cache
 
 CHUNK = 4096  # texts tokenised at once
 MIN_CACHED_TEXTS = 1000  # smallest number of texts for which the cache saves time
+# A call sets the length to truncate to on the tokenizer, where another thread's would read it.
+SETTINGS_LOCK = RLock()
 
 
 def encode(
@@ -50,7 +53,7 @@ def encode(
     check_room(tokenizer, len(names), max_length)
     texts = [list(columns[name]) for name in names]
 
-    def tokenise() -> Iterator[pa.RecordBatch]:
+    def tokenise() -> Iterator[Columns]:
         for start in range(0, len(texts[0]), CHUNK):
             chunk = [column[start : start + CHUNK] for column in texts]
             if len(chunk) == 1:
@@ -63,13 +66,11 @@ def encode(
                 max_length=max_length,
                 return_attention_mask=False,
             )
-            yield _batch(output, truncated=_array(_truncated(tokenizer, chunk, output, max_length)))
+            yield _ids(output) | {"truncated": _truncated(tokenizer, chunk, output, max_length)}
 
-    table = _tokens(tokenizer, texts, ["truncated", max_length], tokenise())
+    found = _tokens(tokenizer, texts, ["truncated", max_length], tokenise())
     encoded = _encoded(
-        table,
-        input_targets=targets or {},
-        truncated=np.flatnonzero(_numpy(table["truncated"].chunk(0))),
+        found, input_targets=targets or {}, truncated=np.flatnonzero(found["truncated"])
     )
     _check_tokens(encoded, range(len(encoded)))
     return encoded
@@ -122,7 +123,7 @@ def encode_windows(
     _check_places(tokenizer)
     text_index = 0 if before is None else 1
 
-    def tokenise() -> Iterator[pa.RecordBatch]:
+    def tokenise() -> Iterator[Columns]:
         for start in range(0, len(texts), CHUNK):
             pieces = [list(texts[start : start + CHUNK])]
             if before is not None:
@@ -146,15 +147,15 @@ def encode_windows(
                 places = np.where(inside[:, None], places, -1)
                 starts.append(places[:, 0])
                 ends.append(places[:, 1])
-            yield _batch(output, starts=_lists(starts), ends=_lists(ends), example=_array(examples))
+            lists = {"starts": _rows(starts), "ends": _rows(ends)}
+            yield _ids(output) | lists | {"example": examples}
 
     columns = [texts] if before is None else [before, texts]
-    table = _tokens(tokenizer, columns, [max_length, overlap], tokenise())
-    encoded = _encoded(table)
-    examples = _numpy(table["example"].chunk(0))
+    found = _tokens(tokenizer, columns, [max_length, overlap], tokenise())
+    encoded, examples = _encoded(found), found["example"]
     _check_tokens(encoded, examples)
     inner = encoded.offsets[1:-1]
-    starts, ends = (np.split(_flat(table, name), inner) for name in ("starts", "ends"))
+    starts, ends = (np.split(found[name].values, inner) for name in ("starts", "ends"))
     windows = [Window(*fields) for fields in zip(examples.tolist(), starts, ends, strict=True)]
     return replace(encoded, alignment=windows), windows
 
@@ -251,21 +252,53 @@ def tokenizer_settings(tokenizer: Any) -> dict[str, Json]:
     }
 
 
-# Tables of tokens, with one row per input
+# Columns of tokens, with one row per input. Arrow joins and stores them.
 
 
-def _batch(output: Any, **more: pa.Array) -> pa.RecordBatch:
-    """Return a tokenizer's output as a record batch, with further columns."""
-    ids = {n: _lists(output[n]) for n in ("input_ids", "token_type_ids") if n in output}
-    columns = ids | more
-    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+class Rows(NamedTuple):
+    """Rows of different lengths: row `i` is `values[offsets[i]:offsets[i + 1]]`."""
+
+    values: np.ndarray
+    offsets: np.ndarray
 
 
-def _lists(values: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> pa.Array:
-    lengths = [len(row) for row in values]
-    flat = np.fromiter(chain.from_iterable(values), dtype=np.int32, count=sum(lengths))
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
-    return pa.LargeListArray.from_arrays(_array(offsets), _array(flat))
+Columns = dict[str, Any]  # an array or `Rows` by name
+
+
+def _ids(output: Any) -> Columns:
+    """Return the tokens of a tokenizer's output."""
+    return {n: _rows(output[n]) for n in ("input_ids", "token_type_ids") if n in output}
+
+
+def _rows(values: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> Rows:
+    offsets = np.zeros(len(values) + 1, dtype=np.int64)
+    np.cumsum([len(row) for row in values], out=offsets[1:])
+    flat = np.fromiter(chain.from_iterable(values), dtype=np.int32, count=int(offsets[-1]))
+    return Rows(flat, offsets)
+
+
+def _joined(parts: Iterable[Columns]) -> pa.Table:
+    """Return the rows of several columns, in their order, in one chunk."""
+    batches = []
+    for columns in parts:
+        arrays = [
+            pa.LargeListArray.from_arrays(_array(column.offsets), _array(column.values))
+            if isinstance(column, Rows)
+            else _array(column)
+            for column in columns.values()
+        ]
+        batches.append(pa.RecordBatch.from_arrays(arrays, names=list(columns)))
+    return pa.Table.from_batches(batches).combine_chunks()
+
+
+def _columns(table: pa.Table) -> Columns:
+    chunks = {name: table[name].chunk(0) for name in table.column_names}
+    return {
+        name: Rows(_numpy(chunk.values), _numpy(chunk.offsets))
+        if pa.types.is_large_list(chunk.type)
+        else _numpy(chunk)
+        for name, chunk in chunks.items()
+    }
 
 
 # Arrays over the same memory. pyarrow's own ways import pandas to see whether they are given some.
@@ -286,8 +319,8 @@ def _tokens(
     tokenizer: Any,
     texts: Sequence[Sequence[str]],
     truncation: Json,
-    tokenise: Iterable[pa.RecordBatch],
-) -> pa.Table:
+    tokenise: Iterable[Columns],
+) -> Columns:
     """Return the tokens of some texts, from the cache if it has them."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     key = None
@@ -297,26 +330,26 @@ def _tokens(
         key = digest_json([versions, rules, tokenizer_settings(tokenizer), truncation, *texts])
         path = cache.find("tokens", key)
         if path is not None:
-            return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+            return _columns(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
     with _preserve_settings(tokenizer):
-        table = pa.Table.from_batches(tokenise).combine_chunks()
+        parts = list(tokenise)
+    if key is None and len(parts) == 1:  # as for every prediction of a few texts
+        return parts[0]
+    table = _joined(parts)
     if key is not None:
         buffer = pa.BufferOutputStream()
         with pa.ipc.new_file(buffer, table.schema) as file:
             file.write_table(table)
         written = buffer.getvalue()
         cache.store("tokens", key, written.size, [memoryview(written)])
-    return table
+    return _columns(table)
 
 
-def _encoded(table: pa.Table, **more: Any) -> Encoded:
-    names = (name for name in ("input_ids", "token_type_ids") if name in table.column_names)
-    flat = {name: _flat(table, name) for name in names}
-    return Encoded(flat, _numpy(table["input_ids"].chunk(0).offsets), **more)
-
-
-def _flat(table: pa.Table, name: str) -> np.ndarray:
-    return _numpy(table[name].chunk(0).values)
+def _encoded(found: Columns, **more: Any) -> Encoded:
+    flat: dict[str, np.ndarray] = {
+        name: found[name].values for name in ("input_ids", "token_type_ids") if name in found
+    }
+    return Encoded(flat, found["input_ids"].offsets, **more)
 
 
 def _check_tokens(encoded: Encoded, examples: Sequence[int] | np.ndarray) -> None:
@@ -335,13 +368,14 @@ def _preserve_settings(tokenizer: Any) -> Iterator[None]:
     if backend is None:
         yield
         return
-    truncation, padding = backend.truncation, backend.padding
-    try:
-        yield
-    finally:
-        backend.no_truncation()
-        backend.no_padding()
-        if truncation is not None:
-            backend.enable_truncation(**truncation)
-        if padding is not None:
-            backend.enable_padding(**padding)
+    with SETTINGS_LOCK:
+        truncation, padding = backend.truncation, backend.padding
+        try:
+            yield
+        finally:
+            backend.no_truncation()
+            backend.no_padding()
+            if truncation is not None:
+                backend.enable_truncation(**truncation)
+            if padding is not None:
+                backend.enable_padding(**padding)

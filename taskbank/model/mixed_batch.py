@@ -53,6 +53,8 @@ def predict_mixed(backbone: Backbone, requests: Sequence[PredictionRequest]) -> 
     Returns:
         float32 outputs per request, as `taskbank.model.predict.predict_outputs` returns them.
     """
+    if len(requests) == 1:  # the usual case of serving, and no reason to ask what mixes
+        return [predict_outputs(requests[0].model, requests[0].encoded)]
     outputs_of: dict[int, np.ndarray] = {}
     mixed = [number for number, request in enumerate(requests) if request.model.supports_mixing]
     if len(mixed) > 1:
@@ -82,19 +84,28 @@ def _predict_together(
             above = np.flatnonzero(lowest_layers >= layer)
             needed = np.unique(np.concatenate([rows[number] for number in above]))
             texts, start = advance(backbone, texts, needed, layer, start), layer
-        numbers = np.flatnonzero(lowest_layers == layer)
+        numbers = _by_model(requests, np.flatnonzero(lowest_layers == layer))
         # A task's rows stay together: without padding, sorting by length gains nothing.
-        owners = np.repeat(numbers, [len(rows[number]) for number in numbers])
+        owners = np.repeat(np.arange(len(numbers)), [len(rows[number]) for number in numbers])
         all_rows = np.concatenate([rows[number] for number in numbers])
         for batch in split_into_batches(
             np.arange(len(all_rows)), texts.lengths[all_rows], INPUTS, TOKENS
         ):
-            present, counts = np.unique(owners[batch], return_counts=True)
+            places, counts = np.unique(owners[batch], return_counts=True)
+            present = [numbers[place] for place in places]
             models = [requests[number].model for number in present]
             outputs = _outputs(backbone, texts, all_rows[batch], models, counts)
             for number, values in zip(present, outputs, strict=True):
                 outputs_by_request[number].append(values)
     return [np.concatenate(parts) for parts in outputs_by_request]
+
+
+def _by_model(requests: Sequence[PredictionRequest], numbers: np.ndarray) -> list[int]:
+    """Return the numbers of requests with those of the same model next to each other."""
+    groups: dict[int, list[int]] = {}
+    for number in numbers.tolist():
+        groups.setdefault(id(requests[number].model), []).append(number)
+    return [number for group in groups.values() for number in group]
 
 
 def _outputs(
@@ -104,9 +115,26 @@ def _outputs(
     models: Sequence[TaskModel],
     counts: np.ndarray,
 ) -> list[np.ndarray]:
-    """Return the outputs of a batch by model, given the number of rows of each model."""
+    """Return the outputs of a batch by request.
+
+    Args:
+        backbone: the backbone of all the models.
+        texts: the inputs of all requests.
+        rows: positions of the batch's inputs, request after request.
+        models: the model of each request; those of the same model follow each other.
+        counts: number of rows of each request.
+    """
     batch = texts.batch(rows).to(backbone.device)
-    parts = [Part(n, model.adaptation) for n, model in zip(counts.tolist(), models, strict=True)]
-    parts_output = run_backbone(backbone, batch, parts).split(parts)
-    outputs = [model.apply_head(part) for model, part in zip(models, parts_output, strict=True)]
-    return [values.float().cpu().numpy() for values in outputs]
+    # Requests of one model are one part: the fewer parts, the fewer and larger the products.
+    starts = [n for n, model in enumerate(models) if n == 0 or model is not models[n - 1]]
+    ends = [*starts[1:], len(models)]
+    spans = list(zip(starts, ends, strict=True))
+    parts = [Part(int(counts[i:j].sum()), models[i].adaptation) for i, j in spans]
+    outputs: list[np.ndarray] = []
+    for (i, j), part in zip(spans, run_backbone(backbone, batch, parts).split(parts), strict=True):
+        values = models[i].apply_head(part).float().cpu().numpy()
+        last_rows = np.cumsum(counts[i:j])
+        tokens = np.concatenate([[0], np.cumsum(part.batch.lengths)])
+        last = tokens[last_rows] if models[i].per_token else last_rows
+        outputs += np.split(values, last[:-1])
+    return outputs

@@ -78,7 +78,8 @@ def _run(
     model: TaskModel, encoded: Encoded, loss: Loss | None, batch_size: int | None = None
 ) -> tuple[np.ndarray, float]:
     training = model.training
-    model.eval()
+    if training:  # changing the mode visits every module of the encoder
+        model.eval()
     device = next(model.parameters()).device
     flat: np.ndarray | None = None
     total = 0.0
@@ -99,7 +100,8 @@ def _run(
                 count = int(encoded.offsets[-1]) if model.per_token else len(encoded)
                 flat = np.empty((count, outputs.shape[1]), dtype=np.float32)
             flat[encoded.token_index(rows) if model.per_token else rows] = outputs
-    model.train(training)
+    if training:
+        model.train()
     assert flat is not None  # noqa: S101 - every kind encodes to at least one input
     return flat, total / len(encoded)
 

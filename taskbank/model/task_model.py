@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -120,10 +121,21 @@ class TaskModel(torch.nn.Module):
         padded_outputs = outputs.new_zeros(*input_ids.shape, outputs.shape[1])
         return padded_outputs.index_put((attention_mask.bool(),), outputs)
 
+    @property
+    def trained_bytes(self) -> int:
+        """The size of all trained tensors in bytes."""
+        return sum(tensor.nbytes for tensor in self._tensors.values())
+
     def trained_tensors(self) -> dict[str, torch.Tensor]:
         """Return all trained and stored tensors by stored name."""
-        head = {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
-        return self.adapted.state_dict() | head
+        return {name: tensor.detach() for name, tensor in self._tensors.items()}
+
+    @cached_property
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """The trained tensors themselves by stored name."""
+        tensors: dict[str, torch.Tensor] = self.adapted.state_dict(keep_vars=True)
+        self.head.state_dict(destination=tensors, prefix="head.", keep_vars=True)
+        return tensors
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Copy values into the model's tensors.
@@ -148,15 +160,18 @@ class TaskModel(torch.nn.Module):
         Raises:
             DamagedError: naming tensors that are missing, unexpected, or of another shape or type.
         """
-        self._matching_tensors(tensors)
-        adapted = {name: tensor.to(self.backbone.device) for name, tensor in tensors.items()}
-        head = {name: adapted.pop(f"head.{name}") for name in self.head.state_dict()}
-        self.head.load_state_dict(head, assign=True)
-        self.adapted.load_state_dict(adapted, assign=True)
+        own, device = self._matching_tensors(tensors), self.backbone.device
+        for name, tensor in tensors.items():
+            own[name].data = tensor.to(device)
+
+    def release_tensors(self) -> None:
+        """Free the memory of the model's tensors; it can be used again after `adopt_tensors`."""
+        for tensor in self._tensors.values():
+            tensor.data = tensor.data.new_zeros(1).expand(tensor.shape)  # one number for all
 
     def _matching_tensors(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return the model's tensors if others match them in name, shape and type."""
-        current = self.trained_tensors()
+        current = self._tensors
         missing, unexpected = sorted(current.keys() - tensors), sorted(tensors.keys() - current)
         if missing or unexpected:
             raise DamagedError(

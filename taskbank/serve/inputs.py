@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from taskbank.data.fields import Field, preview
-from taskbank.data.memory import is_in_memory
-from taskbank.data.sources import read_inputs
 from taskbank.digests import Json
 from taskbank.errors import DataError
 
@@ -23,11 +21,11 @@ def input_rows(inputs: Any, fields: Sequence[Field]) -> list[tuple[Json, ...]]:
     Raises:
         DataError: if there are no inputs, or they have no such form.
     """
-    if is_in_memory(inputs):
+    if is_table(inputs):
+        from taskbank.data.sources import read_inputs
+
         return read_inputs(inputs, fields)
-    values = _values(inputs)
-    if not values:
-        raise DataError("there is nothing to predict: give at least one text")
+    values = input_list(inputs)
     if len(fields) > 1:
         if all(isinstance(value, str) for value in values):
             raise DataError(
@@ -36,6 +34,33 @@ def input_rows(inputs: Any, fields: Sequence[Field]) -> list[tuple[Json, ...]]:
             )
         values = [tuple(value) if isinstance(value, list) else value for value in values]
     return [value if isinstance(value, tuple) else (value,) for value in values]
+
+
+def is_table(inputs: Any) -> bool:
+    """Return whether inputs are a table in memory, whose columns have names."""
+    if isinstance(inputs, str):
+        return False
+    if isinstance(inputs, list | tuple) and not (inputs and isinstance(inputs[0], Mapping)):
+        return False
+    # It takes long to import, and a client of a server seldom needs it.
+    from taskbank.data.memory import is_in_memory
+
+    return is_in_memory(inputs)
+
+
+def input_list(inputs: Any) -> list[Any]:
+    """Return several inputs as a list, whatever collection they are in.
+
+    Args:
+        inputs: one text, or several inputs in a list, an array or any other collection.
+
+    Raises:
+        DataError: if there are none, or they are no collection.
+    """
+    values = _values(inputs)
+    if not values:
+        raise DataError("there is nothing to predict: give at least one text")
+    return values
 
 
 def _values(inputs: Any) -> list[Any]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from weakref import WeakSet
+
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
-from taskbank.model.load import load_model
+from taskbank.model.load import load_model, model_shape
 from taskbank.model.task_model import TaskModel
 from taskbank.runtime.lru import LruCache
 
+Key = tuple[int, str]
+UNUSED = 16  # models of one shape that are kept, without tensors, to be used again
 MEMORY = 1 << 28  # bytes of adapters and heads: about 100 adapters of size 64 on a small encoder
 
 
@@ -16,7 +24,9 @@ class ModelCache:
     """LRU cache of adapter models that share one backbone.
 
     The backbone is not modified: a model holds only the changes of its task, so another model costs
-    only its own bytes.
+    only its own bytes. Making a model takes longer than reading its tensors, so a model that was
+    evicted gets the tensors of the next adapter of its shape, if everyone who had it has only
+    borrowed it. The cache is thread-safe.
 
     Args:
         bank: the bank that stores the adapters.
@@ -26,11 +36,26 @@ class ModelCache:
     """
 
     def __init__(self, bank: Bank, backbone: Backbone, memory: int = MEMORY) -> None:
-        self.bank, self.backbone = bank, backbone
-        self._models: LruCache[TaskModel] = LruCache(memory, _size)
+        self.bank, self.backbone, self.memory = bank, backbone, memory
+        self._models: LruCache[TaskModel] = LruCache(
+            memory, lambda model: model.trained_bytes, self._evicted
+        )
+        # What is known of a model, by its id, while it is cached or borrowed.
+        self._about: dict[int, tuple[Key, str]] = {}  # its adapter and its shape
+        self._borrowed: Counter[int] = Counter()
+        self._left: set[int] = set()  # evicted while they were borrowed
+        self._wanted: Counter[Key] = Counter()  # adapters that are about to be borrowed
+        self._given: WeakSet[TaskModel] = WeakSet()  # to somebody who may hold them for ever
+        self._unused: dict[str, list[TaskModel]] = defaultdict(list)
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._models)
+
+    @property
+    def bytes(self) -> int:
+        """The size of the cached adapters and heads in bytes."""
+        return self._models.total_size
 
     def model(self, record: AdapterRecord) -> TaskModel:
         """Return the model of an adapter, loading it if it is not cached.
@@ -41,9 +66,77 @@ class ModelCache:
         Raises:
             DamagedError: if the stored tensors are missing or do not fit.
         """
-        key = (record.id, record.digest)
-        return self._models.get(key, lambda: load_model(self.bank, record, self.backbone))
+        with self._found(record) as model:
+            self._given.add(model)
+            return model
 
+    def borrow(self, record: AdapterRecord) -> TaskModel:
+        """Return the model of an adapter to somebody who will give it back.
 
-def _size(model: TaskModel) -> int:
-    return sum(tensor.nbytes for tensor in model.trained_tensors().values())
+        Args:
+            record: the record of an adapter for this backbone.
+
+        Raises:
+            DamagedError: if the stored tensors are missing or do not fit.
+        """
+        with self._found(record) as model:
+            self._borrowed[id(model)] += 1
+            return model
+
+    def give_back(self, model: TaskModel) -> None:
+        """Take back a borrowed model: neither it nor any part of it may be used any more."""
+        with self._lock:
+            self._borrowed[id(model)] -= 1
+            if not self._borrowed[id(model)]:
+                del self._borrowed[id(model)]
+                if id(model) in self._left:
+                    self._left.remove(id(model))
+                    self._keep_unused(model)
+
+    @contextmanager
+    def _found(self, record: AdapterRecord) -> Iterator[TaskModel]:
+        """Yield the model of an adapter under the lock, which is not held while it is loaded."""
+        key = record.id, record.digest
+        with self._lock:
+            self._wanted[key] += 1  # it may be evicted before the lock is taken again
+        try:
+            model = self._models.find(key)
+            if model is None:
+                loaded = self._load(record, key)
+                model = self._models.keep(key, loaded)
+                if model is not loaded:  # another thread was first
+                    with self._lock:
+                        del self._about[id(loaded)]
+            with self._lock:
+                yield model
+        finally:
+            with self._lock:
+                self._wanted[key] -= 1
+                if not self._wanted[key]:
+                    del self._wanted[key]
+
+    def _load(self, record: AdapterRecord, key: Key) -> TaskModel:
+        shape = model_shape(record)
+        with self._lock:
+            unused = self._unused[shape].pop() if self._unused[shape] else None
+        model = load_model(self.bank, record, self.backbone, unused)
+        with self._lock:
+            self._about[id(model)] = key, shape
+        return model
+
+    def _evicted(self, model: TaskModel) -> None:
+        with self._lock:
+            if self._borrowed[id(model)]:
+                self._left.add(id(model))
+                return
+            key, _ = self._about[id(model)]
+            if self._wanted[key]:  # somebody may just have got it
+                del self._about[id(model)]
+            else:
+                self._keep_unused(model)
+
+    def _keep_unused(self, model: TaskModel) -> None:
+        _, shape = self._about.pop(id(model))
+        if model not in self._given and len(self._unused[shape]) < UNUSED:
+            model.release_tensors()
+            self._unused[shape].append(model)

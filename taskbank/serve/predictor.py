@@ -18,6 +18,7 @@ from taskbank.model.load import encode_for, load_recorded_backbone
 from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.runtime.prefetch import prefetch
 from taskbank.serve.inputs import input_rows, read_once
+from taskbank.serve.live import LiveTasks
 from taskbank.serve.model_cache import MEMORY, ModelCache
 from taskbank.serve.prediction import Prediction
 
@@ -54,6 +55,7 @@ class Predictor:
     ) -> None:
         self.bank, self.spec, self.device, self.memory = bank, backbone, device, memory
         self._caches: dict[str, ModelCache] = {}
+        self._tasks = LiveTasks(bank)
 
     def predict(self, ref: str, inputs: Inputs) -> list[Prediction]:
         """Predict with one task; see `predict_many`."""
@@ -81,7 +83,8 @@ class Predictor:
             BackboneMismatchError: if the backbone differs from the recorded one.
             DamagedError: if stored rows or bytes differ from what was recorded.
         """
-        requests = [_Request(self.bank[ref], inputs) for ref, inputs in read_once(asked)]
+        self._tasks.refresh()
+        requests = [_Request(self._tasks.get(ref), inputs) for ref, inputs in read_once(asked)]
         groups: dict[str, list[_Request]] = defaultdict(list)
         for request in requests:
             groups[request.record.backbone].append(request)
@@ -125,14 +128,15 @@ class _Request:
         """Add the predictions for the next chunk of inputs."""
         kind, definition = self.kind, self.record.definition
         values = kind.predictions(outputs, chunk.encoded)
-        # NaN and infinity count as changed even when compared with themselves.
-        broken = kind.changes(values, values, chunk.columns, definition).changed
-        if broken.any():
-            number = len(self.predictions) + broken.argmax() + 1
-            raise DamagedError(
-                f"{self.record.ref} produced NaN or infinity for input {number}: "
-                f"run taskbank verify-all --task {self.record.ref}"
-            )
+        if not np.isfinite(values).all():
+            # NaN and infinity count as changed even when compared with themselves.
+            broken = kind.changes(values, values, chunk.columns, definition).changed
+            if broken.any():
+                number = len(self.predictions) + broken.argmax() + 1
+                raise DamagedError(
+                    f"{self.record.ref} produced NaN or infinity for input {number}: "
+                    f"run taskbank verify-all --task {self.record.ref}"
+                )
         rows = self.rows[len(self.predictions) :]
         answers = kind.answers(values, chunk.columns, definition)
         truncated = set(chunk.encoded.truncated.tolist())

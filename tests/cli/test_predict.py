@@ -97,9 +97,11 @@ def test_the_command_keeps_no_more_adapters_than_it_computes_with(
     loaded = threading.Condition()
     most = total = rounds = 0
 
-    def load(source: Bank, record: AdapterRecord, on: Backbone) -> TaskModel:
+    def load(
+        source: Bank, record: AdapterRecord, on: Backbone, unused: TaskModel | None
+    ) -> TaskModel:
         nonlocal most, total
-        model = load_model(source, record, on)
+        model = load_model(source, record, on, unused)
         with loaded:
             models.add(model)
             most, total = max(most, len(models)), total + 1

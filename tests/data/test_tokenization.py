@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -144,3 +146,20 @@ def test_a_tokenizer_that_cannot_say_where_its_tokens_stand_is_refused(
             InputError, match=r"tokenizer.*does not report token positions.*tokenizer\.json"
         ):
             refused(make_tokenizer())
+
+
+def test_threads_that_truncate_to_different_lengths_do_not_meet() -> None:
+    """Each thread gets the length that it asked for, although the tokenizer holds only one."""
+    tokenizer = make_tokenizer()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            lengths = [8, 16, 24, 32] * 50
+            found = threads.map(
+                lambda length: encode(tokenizer, {"text": ["good " * 40]}, ("text",), length),
+                lengths,
+            )
+            assert [one.lengths.tolist() for one in found] == [[length] for length in lengths]
+    finally:
+        sys.setswitchinterval(before)

@@ -91,6 +91,7 @@ def put_model(
     *,
     count: int = 10,
     shift: float = 0.0,
+    new_version: bool = False,
 ) -> AdapterRecord:
     """Record a model of kind `single` as a task, with what it predicts of some texts as its
     reference, maybe shifted; equal names give equal texts."""
@@ -112,7 +113,7 @@ def put_model(
         parameters=sum(tensor.numel() for tensor in tensors.values()),
         weights=save_tensors(tensors),
     )
-    return bank.put(new)
+    return bank.put(new, new_version=new_version)
 
 
 def new_scored_split(name: str = "june", *, seed: int = 5) -> NewScoredSplit:

@@ -18,7 +18,7 @@ import sys
 import traceback
 from pathlib import Path
 
-HEADER = 8  # bytes of a request's length
+HEADER = 8  # bytes of a request's length, and of the number of the process that answers it
 CRASHED = 70
 
 
@@ -88,6 +88,7 @@ def _answer(connection: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     code = CRASHED
     try:
+        connection.sendall(os.getpid().to_bytes(HEADER, "big"))
         header, streams, _, _ = socket.recv_fds(connection, HEADER, 3)
         with connection.makefile("rb") as body:
             request = json.loads(body.read(int.from_bytes(header, "big")))
@@ -135,6 +136,9 @@ def ask(path: str, program: str, arguments: list[str]) -> int:
         connection.connect(path)
         socket.send_fds(connection, [len(body).to_bytes(HEADER, "big")], [0, 1, 2])
         connection.sendall(body)
+        fork = int.from_bytes(connection.recv(HEADER, socket.MSG_WAITALL), "big")
+        # Who ends this program means what it stands for, such as a server.
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(fork, signal.SIGTERM))
         answer = connection.recv(1)
     return answer[0] if answer else CRASHED
 

@@ -10,6 +10,7 @@ import torch
 
 from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.forward import run_backbone
 from taskbank.kinds.tagging import TAGGING
 from taskbank.model import mixed_batch as together
 from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
@@ -98,3 +99,30 @@ def test_texts_of_tasks_that_adapt_every_layer_are_not_raised_for_others(
     predict_mixed(backbone, asked)
     hook.remove()
     assert sum(below) == sum(int(one.encoded.offsets[-1]) for one in asked)
+
+
+@pytest.mark.parametrize("tokens", [1, 4096])
+def test_requests_of_one_model_are_one_part_of_a_batch(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch, tokens: int
+) -> None:
+    """Requests of three models in turn give what each gives alone, and no model has two parts."""
+    parts_of: list[int] = []
+
+    def run(on: Any, batch: Any, parts: Any, **more: Any) -> Any:
+        adaptations = [id(part.adaptation) for part in parts]
+        assert len(set(adaptations)) == len(adaptations)
+        parts_of.append(len(parts))
+        return run_backbone(on, batch, parts, **more)
+
+    monkeypatch.setattr(together, "run_backbone", run)
+    monkeypatch.setattr(together, "TOKENS", tokens)
+    models = [
+        moved(backbone, "houlsby", 0, size=4),
+        moved(backbone, "houlsby", 1, kind=TAGGING, size=4),
+        moved(backbone, "lora", 2, layers="top:1"),
+    ]
+    check(
+        backbone,
+        [PredictionRequest(models[n % 3], encoded_of(backbone, 1 + n % 4, n)) for n in range(12)],
+    )
+    assert max(parts_of) == (1 if tokens == 1 else 2)

@@ -147,7 +147,7 @@ def assert_same(found: Encoded, expected: Encoded) -> None:
 def test_texts_are_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second time the same arrays come from the file, whatever the loss is told."""
     whole = tokenised()
-    monkeypatch.setattr(tokens, "_batch", None)  # nothing can be tokenised any more
+    monkeypatch.setattr(tokens, "_ids", None)  # nothing can be tokenised any more
     found = tokenised(targets={"targets": np.arange(30)})
     assert_same(found, whole)
     assert found.input_targets["targets"].tolist() == list(range(30))
@@ -161,7 +161,7 @@ def test_windows_are_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return encode_windows(make_tokenizer(), texts, 12, 3, before=["good bad"] * 5)
 
     whole, windows = encoded()
-    monkeypatch.setattr(tokens, "_batch", None)
+    monkeypatch.setattr(tokens, "_ids", None)
     found, again = encoded()
     assert_same(found, whole)
     for one, other in zip(again, windows, strict=True):

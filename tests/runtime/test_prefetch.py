@@ -41,3 +41,8 @@ def test_what_making_raises_is_raised_where_it_is_asked_for() -> None:
     assert next(found) == 1
     with pytest.raises(ZeroDivisionError):
         next(found)
+
+
+def test_a_single_thing_is_made_by_its_caller() -> None:
+    """One thing has nothing to be made ahead of, so no thread is started for it."""
+    assert list(prefetch(lambda _: threading.current_thread(), [0])) == [threading.current_thread()]

@@ -10,6 +10,7 @@ import torch
 
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
+from taskbank.model.task_model import TaskModel
 from taskbank.serve.model_cache import ModelCache
 from tests.helpers.models import put_moved
 
@@ -45,3 +46,30 @@ def test_adapters_are_loaded_from_many_threads(bank: Bank, backbone: Backbone) -
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(use, range(200)))
     assert len(loaded) == 3
+
+
+def test_an_evicted_model_is_used_again_once_it_was_given_back(
+    bank: Bank, backbone: Backbone
+) -> None:
+    """A borrowed model keeps its tensors when it is evicted; given back, it gets those of the next
+    adapter of its shape. A model that was given away is never used again."""
+    records = [put_moved(bank, backbone, name) for name in "abcd"]
+    wanted = [bank.state_dict(record) for record in records]
+
+    def holds(model: TaskModel, number: int) -> bool:
+        own = model.trained_tensors()
+        return all(torch.equal(wanted[number][name], one) for name, one in own.items())
+
+    cache = ModelCache(bank, backbone, memory=0)
+    borrowed, given = cache.borrow(records[0]), cache.model(records[1])
+    other = cache.borrow(records[2])
+    assert holds(borrowed, 0)
+    assert holds(given, 1)
+    assert holds(other, 2)
+    cache.give_back(borrowed)
+    again = cache.borrow(records[3])
+    assert again is borrowed
+    assert holds(again, 3)
+    assert holds(given, 1)
+    assert holds(other, 2)
+    assert cache.model(records[0]) not in (borrowed, given, other)

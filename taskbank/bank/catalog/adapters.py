@@ -108,6 +108,8 @@ def read_adapters(
     *,
     retired: bool = False,
     newest: int | None = None,
+    after: int = 0,
+    limit: int | None = None,
 ) -> Records:
     """Return the adapters that satisfy a condition, oldest first, after checking their rows.
 
@@ -116,11 +118,15 @@ def read_adapters(
         condition: a condition on the tables of adapters, tasks and backbones; None means all.
         retired: whether to include retired adapters.
         newest: return only this many of the most recent adapters; None means all.
+        after: return only adapters with larger ids than this.
+        limit: return only this many of the oldest adapters; None means all.
 
     Raises:
         DamagedError: if a row of an adapter differs from what was recorded.
     """
-    query = _adapters_query()
+    query = _adapters_query().limit(limit)
+    if after:
+        query = query.where(AdapterRow.id > after)
     if condition is not None:
         query = query.where(condition)
     if not retired:
@@ -140,6 +146,19 @@ def read_adapters(
     accepted = _accepted_references(connection, ids)
     records = [_adapter_record(row, children, scored, accepted) for row in rows]
     return Records(records if newest is None else reversed(records))
+
+
+def read_task_names(connection: Connection) -> tuple[str, ...]:
+    """Return the names of the tasks that have an adapter in use, in order."""
+    query = (
+        select(TaskRow.name)
+        .join(AdapterRow, AdapterRow.task_id == TaskRow.id)
+        .outerjoin(RetirementRow, retirement_of_adapter())
+        .where(IN_USE)
+        .distinct()
+        .order_by(TaskRow.name)
+    )
+    return tuple(connection.execute(query).scalars())
 
 
 def has_adapters(connection: Connection) -> bool:

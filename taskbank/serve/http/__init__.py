@@ -1,0 +1,1 @@
+"""The HTTP server: every task of a bank on one encoder."""

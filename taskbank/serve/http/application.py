@@ -1,0 +1,81 @@
+"""The application: every route of the server, ready to be mounted or run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from taskbank.errors import InputError
+from taskbank.serve.http import (
+    admin,
+    health,
+    huggingface,
+    native,
+    open_inference,
+    openapi,
+    tei,
+    vllm,
+)
+from taskbank.serve.http.envelope import Envelope
+from taskbank.serve.http.problems import Problem
+from taskbank.serve.http.routes import Interface, routes
+from taskbank.serve.http.service import Service
+
+INTERFACES = (
+    Interface("taskbank", native.ENDPOINTS),
+    Interface("health", health.ENDPOINTS),
+    Interface("Hugging Face", huggingface.ENDPOINTS, huggingface.error_body),
+    Interface("text-embeddings-inference", tei.ENDPOINTS, tei.error_body),
+    Interface("vLLM", vllm.ENDPOINTS, vllm.error_body),
+    Interface("Open Inference Protocol", open_inference.ENDPOINTS, open_inference.error_body),
+)
+ADMIN = Interface("admin", admin.ENDPOINTS)
+
+
+def application(service: Service) -> ASGIApp:
+    """Return the application that answers with a service.
+
+    Raises:
+        InputError: if aliases can be moved without a key.
+    """
+    if service.options.admin and service.keys is None:
+        raise InputError(
+            "aliases can be moved over HTTP with an admin key only: make one with taskbank keys "
+            "add NAME --scope admin --keys FILE, and give --keys FILE"
+        )
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            service.stop()
+
+    interfaces = (*INTERFACES, ADMIN) if service.options.admin else INTERFACES
+    inner = Starlette(
+        routes=[
+            route
+            for interface in (*interfaces, Interface("openapi", [openapi.endpoint(interfaces)]))
+            for route in routes(service, interface.endpoints, interface.error_body)
+        ],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _no_route},
+    )
+    inner.router.redirect_slashes = False
+    return Envelope(inner, service)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = f"there is no {request.method} {request.url.path[:100]}: see /openapi.json"
+    problem = Problem(status, "method" if status == 405 else "path", detail)
+    if isinstance(error, HTTPException) and error.headers:
+        problem.headers |= dict(error.headers)
+    return problem.response()

@@ -1,0 +1,37 @@
+"""The options of a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from taskbank.errors import InputError
+from taskbank.serve.http.options import serve_options
+
+
+def test_options_have_defaults() -> None:
+    """One name is a list of one; whatever is not given has its default."""
+    options = serve_options(tasks="mood", canary=0.5)
+    assert (options.tasks, options.canary, options.admin) == (("mood",), 0.5, False)
+    assert serve_options(tasks=["a", "b"]).tasks == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"queue": 0},
+        {"memory": -1},
+        {"max_batch_tokens": 0},
+        {"deadline": 0},
+        {"deadline": float("nan")},
+        {"deadline": float("inf")},
+        {"canary": 1.1},
+        {"canary": float("nan")},
+        {"no_such": 1},
+    ],
+)
+def test_invalid_options_are_named(given: dict[str, Any]) -> None:
+    """A value out of range, or an unknown option, is refused with its name."""
+    with pytest.raises(InputError, match=next(iter(given))):
+        serve_options(**given)
