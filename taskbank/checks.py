@@ -43,6 +43,11 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
+def is_pattern(name: str) -> bool:
+    """Return whether what stands for tasks is a pattern such as `ticket-*`, and no name."""
+    return any(character in name for character in "*?[")
+
+
 def check_text(text: str, what: str) -> str:
     """Return a text if every database and file can store it, or raise.
 

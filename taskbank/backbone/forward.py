@@ -123,7 +123,6 @@ def _run(
     *,
     training: bool,
 ) -> BackboneOutput:
-    short = None
     if backbone.supports_packing:
         short = None if training else backbone.short_pass  # which has no dropout
         inputs = inputs_end_to_end(batch, backbone.first_position)
@@ -133,6 +132,7 @@ def _run(
                 "pooler": lambda states: states[0].index_select(0, batch.first_tokens)[:, None]
             }
     else:
+        short = None
         inputs = _padded_inputs(batch, backbone.tokenizer.pad_token_id)
     with backbone.lock:
         if backbone.model.training != training:

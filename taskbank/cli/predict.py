@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from taskbank.checks import is_pattern
 from taskbank.cli.output import echo, print_json
 from taskbank.cli.prediction_file import check_output, write_predictions
 from taskbank.cli.prediction_source import Predicted, Source, open_source
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from taskbank.data.fields import Field
     from taskbank.serve.prediction import Prediction
 
-PATTERN = frozenset("*?[")
 SHOWN_UNUSABLE = 20  # rows that are left out and listed; --json with --output lists all
 
 
@@ -183,10 +183,10 @@ def _print(predictions: list[dict[str, Any]]) -> None:
 def _select(source: Source, tasks: Sequence[str]) -> dict[str, Predicted]:
     """Return the selected versions by reference; a pattern selects each task's newest version."""
     selected: dict[str, Predicted] = {}
-    names = source.names() if PATTERN & set("".join(tasks)) else ()
+    names = source.names() if any(map(is_pattern, tasks)) else ()
     for task in tasks:
         matching = [name for name in names if fnmatchcase(name, task)]
-        if PATTERN & set(task) and not matching:
+        if is_pattern(task) and not matching:
             raise NotFoundError(f"no task matches {task!r}: taskbank list shows all tasks")
         selected |= {ref: source.get(ref) for ref in matching or [task]}
     return selected

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx2
 
@@ -180,8 +181,6 @@ class Client:
 
     def _ask(self, method: str, path: str, read: Callable[[Any], Answer], **more: Any) -> Answer:
         """Return what `read` makes of the server's answer."""
-        from urllib.parse import quote
-
         try:
             response = self._http.request(method, quote(path, safe="/@"), **more)
         except httpx2.TransportError as error:

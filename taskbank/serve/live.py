@@ -155,7 +155,6 @@ class LiveTasks:
             self._failed[ref] = time.monotonic(), found
             if len(self._failed) > KEPT_TASKS:
                 self._failed.clear()
-            self._missing.clear()
             raise
         if self.fingerprint is not None and record.backbone != self.fingerprint:
             raise NotFoundError(

@@ -7,25 +7,22 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from taskbank import plugins
 from taskbank.bank.records import AdapterRecord
 from taskbank.data.encoded import Encoded
-from taskbank.errors import DamagedError
 from taskbank.kinds.kind import input_fields
 from taskbank.model.load import encode_for, load_recorded_backbone
 from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.runtime.prefetch import prefetch
 from taskbank.serve.inputs import input_rows, read_once
+from taskbank.serve.job import Job, Piece, Prepared
 from taskbank.serve.live import LiveTasks
 from taskbank.serve.model_cache import MEMORY, ModelCache
 from taskbank.serve.prediction import Prediction
 
 if TYPE_CHECKING:
     from taskbank.bank.bank import Bank
-    from taskbank.kinds.kind import Columns, Kind
-    from taskbank.model.task_model import TaskModel
+    from taskbank.kinds.kind import Kind
 
 BLOCK = 1024  # inputs per task and block; the next block is tokenised during prediction
 TASKS = 64  # tasks per block
@@ -84,13 +81,13 @@ class Predictor:
             DamagedError: if stored rows or bytes differ from what was recorded.
         """
         self._tasks.refresh()
-        requests = [_Request(self._tasks.get(ref), inputs) for ref, inputs in read_once(asked)]
+        requests = [_request(self._tasks.get(ref), inputs) for ref, inputs in read_once(asked)]
         groups: dict[str, list[_Request]] = defaultdict(list)
         for request in requests:
-            groups[request.record.backbone].append(request)
+            groups[request.job.record.backbone].append(request)
         for fingerprint, group in groups.items():
             self._predict(self._cache(fingerprint), group)
-        return [request.predictions for request in requests]
+        return [request.job.predictions for request in requests]
 
     def _cache(self, fingerprint: str) -> ModelCache:
         if fingerprint not in self._caches:
@@ -100,81 +97,55 @@ class Predictor:
         return self._caches[fingerprint]
 
     def _predict(self, cache: ModelCache, requests: Sequence[_Request]) -> None:
-        for chunks in prefetch(lambda block: _prepare(cache, block), _blocks(requests)):
-            inputs = [PredictionRequest(chunk.model, chunk.encoded) for chunk in chunks]
-            for chunk, outputs in zip(chunks, predict_mixed(cache.backbone, inputs), strict=True):
-                chunk.request.add(chunk, outputs)
+        for block in prefetch(lambda pieces: _prepare(cache, pieces), _blocks(requests)):
+            inputs = [PredictionRequest(one.model, one.encoded) for one in block]
+            for one, outputs in zip(block, predict_mixed(cache.backbone, inputs), strict=True):
+                one.piece.job.add(one.piece, outputs, one.encoded)
             # The next step of the loop starts loading models, so these are released first.
-            del inputs, chunk, chunks
+            del inputs, one, block
 
 
+@dataclass(frozen=True)
 class _Request:
-    """A task, its validated inputs and the predictions made so far."""
+    """A job, and the inputs that its caller gave."""
 
-    def __init__(self, record: AdapterRecord, inputs: Inputs) -> None:
-        self.record, self.inputs = record, inputs
-        self.kind: Kind = plugins.load("kinds", record.kind)
-        self.rows = input_rows(inputs, input_fields(self.kind, record.definition))
-        self.columns = self.kind.parse(self.rows, record.definition)
-        self.predictions: list[Prediction] = []
+    job: Job
+    inputs: Inputs
 
     @property
     def encoding(self) -> Hashable:
         """A key that is equal for requests whose tokenised inputs are equal."""
-        columns = self.record.ref if self.kind.per_token else tuple(self.columns)
-        return id(self.inputs), type(self.kind).encode, self.record.training["max_length"], columns
-
-    def add(self, chunk: _Chunk, outputs: np.ndarray) -> None:
-        """Add the predictions for the next chunk of inputs."""
-        kind, definition = self.kind, self.record.definition
-        values = kind.predictions(outputs, chunk.encoded)
-        if not np.isfinite(values).all():
-            # NaN and infinity count as changed even when compared with themselves.
-            broken = kind.changes(values, values, chunk.columns, definition).changed
-            if broken.any():
-                number = len(self.predictions) + broken.argmax() + 1
-                raise DamagedError(
-                    f"{self.record.ref} produced NaN or infinity for input {number}: "
-                    f"run taskbank verify-all --task {self.record.ref}"
-                )
-        rows = self.rows[len(self.predictions) :]
-        answers = kind.answers(values, chunk.columns, definition)
-        truncated = set(chunk.encoded.truncated.tolist())
-        self.predictions += [
-            Prediction.of(row, answer, truncated=position in truncated)
-            for position, (row, answer) in enumerate(zip(rows, answers, strict=False))
-        ]
+        job, record = self.job, self.job.record
+        columns = record.ref if job.kind.per_token else tuple(job.columns)
+        return id(self.inputs), type(job.kind).encode, record.training["max_length"], columns
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Tokenised inputs of one request, with the model of its task."""
-
-    request: _Request
-    columns: Columns
-    encoded: Encoded
-    model: TaskModel
+def _request(record: AdapterRecord, inputs: Inputs) -> _Request:
+    kind: Kind = plugins.load("kinds", record.kind)
+    return _Request(Job(record, input_rows(inputs, input_fields(kind, record.definition))), inputs)
 
 
-def _blocks(requests: Sequence[_Request]) -> Iterator[list[tuple[_Request, slice]]]:
-    """Yield blocks of inputs, which are computed together, as slices of requests."""
+def _blocks(requests: Sequence[_Request]) -> Iterator[list[tuple[_Request, Piece]]]:
+    """Yield blocks of inputs, which are computed together, as pieces of requests."""
     for first in range(0, len(requests), TASKS):
         group = requests[first : first + TASKS]
-        for start in range(0, max(len(request.rows) for request in group), BLOCK):
-            part = slice(start, start + BLOCK)
-            yield [(request, part) for request in group if start < len(request.rows)]
+        for start in range(0, max(len(request.job.rows) for request in group), BLOCK):
+            yield [
+                (request, Piece(request.job, start, min(start + BLOCK, len(request.job.rows))))
+                for request in group
+                if start < len(request.job.rows)
+            ]
 
 
-def _prepare(cache: ModelCache, block: Sequence[tuple[_Request, slice]]) -> list[_Chunk]:
+def _prepare(cache: ModelCache, block: Sequence[tuple[_Request, Piece]]) -> list[Prepared]:
     encodings: dict[Hashable, Encoded] = {}
-    chunks = []
-    for request, part in block:
-        columns = {name: values[part] for name, values in request.columns.items()}
-        key, record = request.encoding, request.record
+    prepared = []
+    for request, piece in block:
+        key, record = request.encoding, request.job.record
         if key not in encodings:
-            encodings[key] = encode_for(record, cache.backbone, columns)
-        chunks.append(_Chunk(request, columns, encodings[key], cache.model(record)))
-    return chunks
+            encodings[key] = encode_for(record, cache.backbone, piece.columns)
+        prepared.append(Prepared(piece, encodings[key], cache.model(record)))
+    return prepared
 
 
 def predict(

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx2
-import uvicorn
 
 from taskbank.bank.bank import Bank
 from taskbank.pipeline.add_task import add_task
-from taskbank.serve.http.application import application
-from taskbank.serve.http.connection import LimitedConnection
 from taskbank.serve.http.options import serve_options
-from taskbank.serve.http.run import open_socket
 from taskbank.serve.http.service import Service
+from tests.helpers.live_server import LiveServer
 from tests.helpers.rows import ROWS, write_jsonl
 
 TRAINING = {"epochs": 6, "learning_rate": 0.03, "batch_size": 16, "max_length": 48}
@@ -57,26 +52,5 @@ def serving(bank: Bank, *, keys: Path | None = None, **options: Any) -> Iterator
         keys: the keys of clients; None means that no key is needed.
         options: options of the server, as `serve_options` takes them.
     """
-    service = Service(bank, serve_options(**options), keys)
-    listening = open_socket("127.0.0.1", 0)
-    config = uvicorn.Config(
-        application(service),
-        http=LimitedConnection,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=5,
-    )
-    server = uvicorn.Server(config)
-    thread = Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            time.sleep(0.005)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
+    with LiveServer(Service(bank, serve_options(**options), keys)) as server:
+        yield f"http://127.0.0.1:{server.port}"

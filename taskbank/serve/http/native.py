@@ -102,7 +102,7 @@ async def _predict_rows(service: Service, request: Request, rows: Any) -> Any:
         own = inputs.setdefault(row["task"], [])
         places.append((row["task"], len(own)))
         own.append(row["input"])
-    _check_rows(service, len(rows))
+    service.check_rows(len(rows))
     jobs = {ref: await service.job(ref, own, request) for ref, own in inputs.items()}
     await service.predict(list(jobs.values()), request)
     return {
@@ -118,11 +118,11 @@ async def _predict_tasks(
 ) -> Any:
     jobs: list[Job] = []
     skipped: list[dict[str, Json]] = []
-    _check_rows(service, len(set(patterns)))
+    service.check_rows(len(set(patterns)))
     records, problems = await service.records(patterns)
     for name, problem in problems.items():
         skipped.append({"task": name, "problem": problem_of(problem).to_json()})
-    _check_rows(service, len(inputs) * len(records))
+    service.check_rows(len(inputs) * len(records))
     explicit = set(patterns)
     for record in records:
         try:
@@ -160,16 +160,6 @@ def _inputs_of(body: dict[str, Any]) -> list[Any]:
     if not isinstance(inputs, list) or not inputs:
         raise Problem(422, "body", "inputs must be a list of at least one input")
     return inputs
-
-
-def _check_rows(service: Service, count: int) -> None:
-    if count > service.options.max_rows:
-        raise Problem(
-            413,
-            "row-limit",
-            f"the request has {count:,} rows: at most {service.options.max_rows:,} are allowed, "
-            "--max-rows; send fewer at once",
-        )
 
 
 def _inputs_and_labels(record: AdapterRecord) -> dict[str, Json]:

@@ -17,11 +17,12 @@ from starlette.requests import Request
 from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, BackboneRecord
+from taskbank.checks import is_pattern
 from taskbank.data.fields import Field
 from taskbank.digests import Json
 from taskbank.errors import InputError, NotFoundError, TaskbankError, UnreachableError
 from taskbank.kinds.kind import input_fields
-from taskbank.model.load import check_backbone, load_recorded_backbone
+from taskbank.model.load import load_recorded_backbone
 from taskbank.redaction import redacted
 from taskbank.serve.comparison import Comparisons
 from taskbank.serve.engine import Engine
@@ -36,7 +37,6 @@ from taskbank.serve.model_cache import ModelCache
 
 INTERVAL = 0.5  # seconds between two looks at what has changed in the bank
 MANY = 64  # inputs that are checked in a thread, so that other requests do not wait
-PATTERN = frozenset("*?[")
 MOST_PATTERNS = 100  # of a request: each is compared with every name
 CANARY, SHADOW = "canary", "shadow"
 log = logging.getLogger("taskbank.serve")
@@ -63,7 +63,6 @@ class Service:
         self.keys = None if keys is None else Keys(keys)
         recorded = chosen_backbone(bank, options)
         backbone = load_recorded_backbone(bank, recorded, options.backbone, options.device)
-        check_backbone(backbone, recorded)
         self.backbone = backbone
         self.cache = ModelCache(bank, backbone, options.memory)
         self.tasks = LiveTasks(
@@ -177,7 +176,7 @@ class Service:
         """
         found: dict[str, AdapterRecord] = {}
         problems: dict[str, TaskbankError] = {}
-        wild = {one for one in patterns if PATTERN & set(one)}
+        wild = {one for one in patterns if is_pattern(one)}
         if len(wild) > MOST_PATTERNS or any(len(one) > LONGEST for one in wild):
             raise limit(
                 413,
@@ -230,13 +229,8 @@ class Service:
     def _job(self, record: AdapterRecord, shadow: AdapterRecord | None, inputs: Any) -> Job:
         kind = plugins.load("kinds", record.kind)
         fields = input_fields(kind, record.definition)
-        if isinstance(inputs, list) and len(inputs) > self.options.max_rows:
-            raise limit(
-                413,
-                "row",
-                f"the request has {len(inputs):,} inputs: at most {self.options.max_rows:,} are "
-                "allowed, --max-rows; send fewer at once",
-            )
+        if isinstance(inputs, list):
+            self.check_rows(len(inputs))
         rows = input_rows(_without_names(inputs, fields), fields)
         return Job(record, rows, None if shadow is None else _shadow_job(shadow, rows))
 
@@ -333,6 +327,20 @@ class Service:
         self.metrics.count_rows(record.task, record.version, len(job.rows), job.spent.waiting)
         if job.shadow is not None:
             job.shadow.future.add_done_callback(lambda _: self._compare(job))
+
+    def check_rows(self, count: int) -> None:
+        """Raise if a request may not have so many rows.
+
+        Raises:
+            Problem: naming the limit.
+        """
+        if count > self.options.max_rows:
+            raise limit(
+                413,
+                "row",
+                f"the request has {count:,} rows: at most {self.options.max_rows:,} are allowed, "
+                "--max-rows; send fewer at once",
+            )
 
     def _check_tokens(self, jobs: Sequence[Job]) -> None:
         tokens = sum(
