@@ -40,6 +40,8 @@ class Adaptation:
     Attributes:
         modules: the trained and stored modules, by stored name.
         changes: the changes by module path in the model.
+        lowest_layer: the lowest layer that the task changes; the number of layers if it changes
+            none.
         supports_mixing: whether a batch may have rows of other tasks too. It may not if the task
             replaces whole layers, which must be computed for each task alone.
     """
@@ -49,6 +51,7 @@ class Adaptation:
         self.modules = torch.nn.ModuleDict()
         self.changes: dict[str, Change] = {}
         self.supports_mixing = supports_mixing
+        self.lowest_layer = backbone.identity.layers
 
     def add(self, name: str, module: torch.nn.Module) -> None:
         """Add a module that is trained, and stored under a name."""
@@ -66,13 +69,6 @@ class Adaptation:
         """Change a module's output."""
         self._change(path).output = function
 
-    @property
-    def lowest_layer(self) -> int:
-        """The lowest layer that the task changes; the number of layers if it changes none."""
-        return min(
-            (self.backbone.layer_of(path) for path in self.changes),
-            default=self.backbone.identity.layers,
-        )
-
     def _change(self, path: str) -> Change:
+        self.lowest_layer = min(self.lowest_layer, self.backbone.layer_of(path))
         return self.changes.setdefault(path, Change())

@@ -15,11 +15,13 @@ import torch
 
 from taskbank.backbone.attention import inputs_end_to_end
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.hooks import task_hooks
+from taskbank.backbone.hooks import change_forwards, changed_paths
+from taskbank.backbone.short_pass import OnePass, shadow
 from taskbank.data.packed import Batch
 
 if TYPE_CHECKING:
     from taskbank.backbone.hooks import EntryHook, Part
+    from taskbank.backbone.short_pass import Forward
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,6 @@ def _run(
     training: bool,
 ) -> BackboneOutput:
     if backbone.supports_packing:
-        short = None if training else backbone.short_pass  # which has no dropout
         inputs = inputs_end_to_end(batch, backbone.first_position)
         if backbone.identity.pooling == "pooler":
             # The pooler reads the first token of each row, but here all inputs are in one row.
@@ -132,16 +133,41 @@ def _run(
                 "pooler": lambda states: states[0].index_select(0, batch.first_tokens)[:, None]
             }
     else:
-        short = None
         inputs = _padded_inputs(batch, backbone.tokenizer.pad_token_id)
-    with backbone.lock:
-        if backbone.model.training != training:
-            backbone.model.train(training)
-        with task_hooks(backbone, batch, parts, entry_hooks, skipped, short) as compute:
-            output = compute(**inputs)
+    skipped_paths = [backbone.layer(number) for number in skipped]
+    # A short pass has no dropout, and needs inputs laid end to end.
+    short = backbone.short_pass if backbone.supports_packing and not training else None
+    if short is not None and short.suits(changed_paths(parts, entry_hooks, skipped_paths)):
+        one_pass = OnePass(short)
+        change_forwards(one_pass.forwards, backbone, batch, parts, entry_hooks, skipped_paths)
+        output: Any = one_pass(**inputs)
+    else:
+        output = _whole_model(
+            backbone, inputs, batch, parts, entry_hooks, skipped_paths, training=training
+        )
     pooling = backbone.identity.pooling
     pooled = output.pooler_output if pooling == "pooler" else None
     return BackboneOutput(batch, _flat(backbone, batch, output.last_hidden_state), pooling, pooled)
+
+
+def _whole_model(
+    backbone: Backbone,
+    inputs: dict[str, Any],
+    batch: Batch,
+    parts: Sequence[Part],
+    entry_hooks: dict[str, EntryHook],
+    skipped: Sequence[str],
+    *,
+    training: bool,
+) -> Any:
+    """Return what transformers computes; the model carries the changes meanwhile."""
+    with backbone.lock:
+        if backbone.model.training != training:
+            backbone.model.train(training)
+        forwards: dict[str, Forward] = {}
+        change_forwards(forwards, backbone, batch, parts, entry_hooks, skipped)
+        with shadow({backbone.module(path): forward for path, forward in forwards.items()}):
+            return backbone.model(**inputs)
 
 
 def _padded_inputs(batch: Batch, padding: int) -> dict[str, Any]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from taskbank.backbone.adaptation import Adaptation, Change
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.short_pass import Forward, ShortPass, shadow
+from taskbank.backbone.short_pass import Forward
 from taskbank.data.packed import Batch
 
 UNCHANGED = Change()
@@ -31,47 +31,43 @@ class Part:
     adaptation: Adaptation | None = None
 
 
-@contextmanager
-def task_hooks(
+def changed_paths(
+    parts: Sequence[Part], entry_hooks: Mapping[str, EntryHook], skipped: Sequence[str]
+) -> list[str]:
+    """Return the paths of the modules that `change_forwards` changes."""
+    changes = (path for part in parts if part.adaptation for path in part.adaptation.changes)
+    return list(dict.fromkeys([*skipped, *entry_hooks, *changes]))
+
+
+def change_forwards(
+    forwards: dict[str, Forward],
     backbone: Backbone,
     batch: Batch,
     parts: Sequence[Part],
-    entry_hooks: dict[str, EntryHook],
-    skipped: Sequence[int],
-    short: ShortPass | None,
-) -> Iterator[Forward]:
-    """Hook tasks' changes into a model's modules within the context, and yield what computes it.
+    entry_hooks: Mapping[str, EntryHook],
+    skipped: Sequence[str],
+) -> None:
+    """Put tasks' changes around what computes the modules of a model.
 
     Args:
+        forwards: what computes each module, by path. A module that is missing computes itself.
         backbone: the frozen backbone.
         batch: the inputs.
         parts: the batch's parts, one per task, in the order of the rows.
         entry_hooks: functions of the inputs of modules, by path.
-        skipped: the numbers of the layers that return their inputs.
-        short: computes the model in fewer calls, if it suits the changes. None leaves it.
+        skipped: the paths of the layers that return their inputs.
     """
-    skipped_paths = {backbone.layer(number) for number in skipped}
     task_changes = [part.adaptation.changes if part.adaptation else {} for part in parts]
-    paths = dict.fromkeys(
-        [*skipped_paths, *entry_hooks, *(path for changes in task_changes for path in changes)]
-    )
     sizes = _Sizes(batch, parts)
-    forwards: dict[str, Forward] = {}
-    compute: Forward = backbone.model
-    if short is not None and short.suits(paths):
-        compute = short
-        forwards |= short.short_layers
-    skip = _skip_pair if backbone.architecture.pairs else _skip
-    forwards |= dict.fromkeys(skipped_paths, skip)
-    for path in paths:
+    forwards |= dict.fromkeys(skipped, _skip_pair if backbone.architecture.pairs else _skip)
+    for path in changed_paths(parts, entry_hooks, skipped):
         forwards[path] = _Hook(
-            forwards.get(path, backbone.module(path).forward),
+            backbone.module(path),
+            forwards.get(path),
             [changes.get(path, UNCHANGED) for changes in task_changes],
             sizes,
             entry_hooks.get(path),
         )
-    with shadow({backbone.module(path): forward for path, forward in forwards.items()}):
-        yield compute
 
 
 def _skip(states: torch.Tensor, *_others: Any, **_keywords: Any) -> torch.Tensor:
@@ -87,21 +83,31 @@ class _Sizes:
 
     def __init__(self, batch: Batch, parts: Sequence[Part]) -> None:
         self.rows = [part.inputs for part in parts]
-        ends = [sum(self.rows[: number + 1]) for number in range(len(parts))]
-        self.tokens = [
-            int(batch.lengths[e - n : e].sum()) for e, n in zip(ends, self.rows, strict=True)
-        ]
+        ends = np.cumsum([0, *self.rows])
+        self.tokens: list[int] = np.diff(np.cumsum([0, *batch.lengths])[ends]).tolist()
+        self._owners: dict[bool, torch.Tensor] = {}
+
+    def owners(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the number of the part of each token or row of some values."""
+        by_token = _is_one_row(values)
+        if by_token not in self._owners:
+            sizes = torch.tensor(self.tokens if by_token else self.rows, device=values.device)
+            self._owners[by_token] = torch.repeat_interleave(sizes)
+        return self._owners[by_token]
 
     def divide(self, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Split values among the parts: by tokens if they are all in one row, else by rows."""
-        if values.ndim == 3 and values.shape[0] == 1:
+        if _is_one_row(values):
             return torch.split(values, self.tokens, dim=1)
         return torch.split(values, self.rows)
 
     def join(self, values: Sequence[torch.Tensor]) -> torch.Tensor:
         """Join the values of the parts."""
-        first = values[0]
-        return torch.cat(list(values), dim=1 if first.ndim == 3 and first.shape[0] == 1 else 0)
+        return torch.cat(list(values), dim=1 if _is_one_row(values[0]) else 0)
+
+
+def _is_one_row(values: torch.Tensor) -> bool:
+    return values.ndim == 3 and values.shape[0] == 1
 
 
 class _Hook:
@@ -109,12 +115,14 @@ class _Hook:
 
     def __init__(
         self,
-        original: Forward,
+        module: torch.nn.Module,
+        original: Forward | None,
         changes: Sequence[Change],
         sizes: _Sizes,
         entry: EntryHook | None,
     ) -> None:
-        self.original, self.changes, self.sizes, self.entry = original, changes, sizes, entry
+        self.module, self.original = module, original or module.forward
+        self.changes, self.sizes, self.entry = changes, sizes, entry
 
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
         if self.entry is not None:
@@ -137,6 +145,9 @@ class _Hook:
                 ]
             )
         if any(change.replacement for change in changes):
+            modules = [change.replacement or self.module for change in changes]
+            if all(map(_is_scaling_norm, modules)) and not any(c.output for c in changes):
+                return _normalise(modules, states, sizes.owners(states))
             outputs = [
                 (change.replacement or self.original)(part, *others, **keywords)
                 for change, part in zip(changes, sizes.divide(states), strict=True)
@@ -151,3 +162,18 @@ class _Hook:
                 for change, part, output in zip(changes, sizes.divide(states), outputs, strict=True)
             ]
         return sizes.join(outputs)
+
+
+def _is_scaling_norm(module: torch.nn.Module) -> bool:
+    return (
+        type(module) is torch.nn.LayerNorm and module.weight is not None and module.bias is not None
+    )
+
+
+def _normalise(norms: Sequence[Any], states: torch.Tensor, owners: torch.Tensor) -> torch.Tensor:
+    """Return states, each normalised by the norm of its part: all of them in one call."""
+    first = norms[0]
+    normal = torch.nn.functional.layer_norm(states, first.normalized_shape, eps=first.eps)
+    scales = torch.stack([norm.weight for norm in norms]).index_select(0, owners)
+    shifts = torch.stack([norm.bias for norm in norms]).index_select(0, owners)
+    return torch.addcmul(shifts.view_as(states), normal, scales.view_as(states))

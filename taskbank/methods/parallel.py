@@ -7,6 +7,7 @@ Transfer Learning (arXiv 2110.04366), section 3.3: `ffn(x) + scale · up(relu(do
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 
 import torch
@@ -43,14 +44,15 @@ def adapt(
 
 def _add_parallel(adapter: torch.nn.Module, scale: float) -> tuple[InputChange, OutputChange]:
     """Return changes that add an adapter's output for a sublayer's input to its output."""
-    inputs: list[torch.Tensor] = []  # the input, kept until the sublayer's output
+    kept = threading.local()  # several threads may compute at the same time
 
     def keep_input(states: torch.Tensor) -> torch.Tensor:
-        inputs[:] = [states]
+        kept.inputs = states
         return states
 
     def add_adapter(_states: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        changed: torch.Tensor = output + scale * adapter(inputs.pop())
+        changed: torch.Tensor = output + scale * adapter(kept.inputs)
+        del kept.inputs
         return changed
 
     return keep_input, add_adapter

@@ -1,9 +1,12 @@
 """Answers many requests at once: rows of all tasks that wait are computed in common batches.
 
-Two threads share the work. One tokenises rows and loads adapters, a little ahead of the other,
-which computes. A batch is whatever is ready when the encoder becomes free, up to a number of
-tokens: nothing waits for a batch to fill. Tasks take turns, so a task with one row waits for one
-batch, however many rows another task has waiting.
+Threads share the work. One tokenises rows and loads adapters, a little ahead of those that
+compute. A batch is whatever is ready when one of these becomes free, up to its share of the rows
+and a number of tokens: nothing waits for a batch to fill. Tasks take turns, so a task with one row
+waits for one batch, however many rows another task has waiting.
+
+On a CPU, two threads compute if they can, each on half of the cores: whatever else needs a core
+then delays one of them, instead of all cores that wait for each other after every product.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from threading import Condition, Thread
 from time import perf_counter
 
 import numpy as np
+import torch
 
+from taskbank.backbone.backbone import Backbone
 from taskbank.data.encoded import Encoded, split
 from taskbank.errors import OverloadedError
 from taskbank.model.load import encode_for
@@ -29,6 +34,7 @@ from taskbank.serve.model_cache import ModelCache
 
 TURNS = 60  # turns that are tokenised together: too few texts for the cache of tokens on the disk
 AHEAD = 2  # batches that are tokenised ahead of the computation
+COMPUTING = 2  # threads that compute on a CPU
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class BatchReport:
 
 
 class Engine:
-    """Predicts for jobs of any number of tasks in two threads; see the module.
+    """Predicts for jobs of any number of tasks in threads of its own; see the module.
 
     Args:
         cache: the models of the tasks.
@@ -76,13 +82,16 @@ class Engine:
         self._pinned: dict[int, list[int]] = {}  # uses and size of each model in them, by id
         self._largest = 0  # size of a model
         self._unanswered = 0  # rows
-        self._rate = 0.0  # rows per second, while the encoder is busy
-        self._ended = 0.0  # when the last batch was answered
         self._stopped = False
         self._changed = Condition()
+        self._lanes = [_Lane() for _ in range(_lanes(cache.backbone))]
+        self._cores = torch.get_num_threads()
         self._threads = [
-            Thread(target=run, name=f"taskbank-{name}", daemon=True)
-            for name, run in (("prepare", self._prepare), ("compute", self._compute))
+            Thread(target=self._prepare, name="taskbank-prepare", daemon=True),
+            *(
+                Thread(target=self._compute, args=[lane], name="taskbank-compute", daemon=True)
+                for lane in self._lanes
+            ),
         ]
         for thread in self._threads:
             thread.start()
@@ -120,15 +129,16 @@ class Engine:
 
     def _check_room(self, rows: int) -> None:
         """Raise if so many more rows may not wait."""
+        rate = sum(lane.rate for lane in self._lanes)
         # Twice, as many clients that are refused take time, too.
-        seconds = 2 * (self._unanswered + rows) / self._rate if self._rate else 0.0
+        seconds = 2 * (self._unanswered + rows) / rate if rate else 0.0
         if self._unanswered + rows > self.max_rows:
             what = f"at most {self.max_rows:,} rows may wait"
         elif seconds > self.deadline:
             what = f"that is more than can be answered in {self.deadline:g} s, the deadline"
         else:
             return
-        after = self._unanswered / self._rate / 2 if self._rate else 1.0
+        after = self._unanswered / rate / 2 if rate else 1.0
         raise OverloadedError(
             f"{self._unanswered:,} rows are waiting and the request has {rows:,}: {what}; "
             f"try again in {max(1.0, after):.0f} s",
@@ -264,7 +274,7 @@ class Engine:
 
     # Computing
 
-    def _compute(self) -> None:
+    def _compute(self, lane: _Lane) -> None:
         while True:
             with self._changed:
                 busy = bool(self._ready)
@@ -273,28 +283,35 @@ class Engine:
                         return
                     self._changed.wait()
                 batch = self._batch()
+                lane.computes = bool(batch)
+                cores = self._cores_of_one()
             if batch:
                 started = perf_counter()
-                since = self._ended if busy else started
+                since = lane.ended if busy else started
                 for one in batch:
                     spent = one.piece.job.spent
                     if not spent.computing:
                         waited = started - one.piece.job.submitted
                         spent.waiting = max(0.0, waited - spent.tokenising)
+                if torch.get_num_threads() != cores:
+                    torch.set_num_threads(cores)  # of this thread alone
                 outputs = self._outputs(batch)
                 self._report(batch, perf_counter() - started)
                 for one, values in zip(batch, outputs, strict=True):
                     _answer(one, values)
-                self._ended = perf_counter()
-                self._measure(batch, self._ended - since)
+                lane.ended = perf_counter()
+                if self._ready:  # otherwise a batch is as small as what was asked
+                    lane.measure(sum(len(one.piece) for one in batch), lane.ended - since)
+                lane.computes = False
             self._release(batch)
             del batch
 
     def _batch(self) -> list[Prepared]:
         """Take what is computed next."""
         batch: list[Prepared] = []
-        total = 0
-        while (one := self._ready.take()) is not None:
+        total = rows = 0
+        share = max(1, -(-self._unanswered // len(self._lanes)))
+        while rows < share and (one := self._ready.take()) is not None:
             if one.piece.job.future.done():
                 self._release(one.parts)
                 continue
@@ -304,7 +321,14 @@ class Engine:
                 break
             batch += one.parts
             total += tokens
+            rows += len(one.piece)
         return batch
+
+    def _cores_of_one(self) -> int:
+        """Return how many cores a batch that begins now has: all, if it is alone."""
+        computing = sum(lane.computes for lane in self._lanes)
+        busy = len(self._lanes) if self._ready else computing
+        return max(1, self._cores // max(1, busy))
 
     def _outputs(self, batch: Sequence[Prepared]) -> list[np.ndarray | Exception]:
         requests = [PredictionRequest(one.model, one.encoded) for one in batch]
@@ -323,12 +347,6 @@ class Engine:
         models = {id(one.model) for one in batch}
         self.on_batch(BatchReport(rows, sum(one.tokens for one in batch), len(models), seconds))
 
-    def _measure(self, batch: Sequence[Prepared], seconds: float) -> None:
-        """Learn how many rows are answered in a second."""
-        if self._ready:  # otherwise a batch is as small as what was asked
-            rate = sum(len(one.piece) for one in batch) / seconds
-            self._rate = rate if not self._rate else 0.9 * self._rate + 0.1 * rate
-
     def _release(self, batch: Sequence[Prepared]) -> None:
         with self._changed:
             for one in batch:
@@ -344,6 +362,32 @@ class Engine:
             self._changed.notify_all()
 
 
+@dataclass
+class _Lane:
+    """One thread that computes.
+
+    Attributes:
+        computes: whether it computes a batch now.
+        rate: rows per second, while there is always a next batch.
+        ended: when its last batch was answered.
+    """
+
+    computes: bool = False
+    rate: float = 0.0
+    ended: float = 0.0
+
+    def measure(self, rows: int, seconds: float) -> None:
+        """Learn how many rows are answered in a second."""
+        rate = rows / seconds
+        self.rate = rate if not self.rate else 0.9 * self.rate + 0.1 * rate
+
+
+def _lanes(backbone: Backbone) -> int:
+    """Return how many threads compute."""
+    several = backbone.device.type == "cpu" and backbone.short_pass is not None
+    return min(COMPUTING, torch.get_num_threads()) if several else 1
+
+
 def _answer(prepared: Prepared, outputs: np.ndarray | Exception) -> None:
     """Give computed rows to their job, and tell when it is complete."""
     job = prepared.piece.job
@@ -351,11 +395,11 @@ def _answer(prepared: Prepared, outputs: np.ndarray | Exception) -> None:
         _fail(job, outputs)
         return
     try:
-        job.add(prepared.piece, outputs, prepared.encoded)
+        complete = job.add(prepared.piece, outputs, prepared.encoded)
     except Exception as error:
         _fail(job, error)
         return
-    if len(job.predictions) == len(job.rows):
+    if complete:
         try:
             job.future.set_result(job)
         except InvalidStateError:  # cancelled meanwhile

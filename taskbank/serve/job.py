@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ class Job:
     Attributes:
         future: holds the job itself once every row is predicted, or the error; whoever no longer
             wants the predictions cancels it.
-        predictions: the predictions made so far, in the order of the rows.
+        predictions: the predictions, in the order of the rows, once all are made.
         outputs: the kind's predictions as arrays, in the same order.
         tokens: number of tokens that the rows predicted so far have.
 
@@ -73,6 +74,9 @@ class Job:
         self.spent = Spent()
         self.submitted = perf_counter()
         self._taken = 0
+        self._missing = len(rows)
+        self._parts: dict[int, tuple[list[Prediction], np.ndarray]] = {}  # by their first row
+        self._lock = Lock()
 
     @property
     def all_taken(self) -> bool:
@@ -92,8 +96,10 @@ class Job:
         self._taken = stop
         return Piece(self, start, stop)
 
-    def add(self, piece: Piece, outputs: np.ndarray, encoded: Encoded) -> None:
-        """Add the predictions of the next rows.
+    def add(self, piece: Piece, outputs: np.ndarray, encoded: Encoded) -> bool:
+        """Add the predictions of some rows, and return whether all are there.
+
+        Threads may add different rows at the same time, in any order.
 
         Args:
             piece: the rows.
@@ -115,14 +121,22 @@ class Job:
                     f"--task {self.record.ref}"
                 )
         truncated = set(encoded.truncated.tolist())
-        self.predictions += [
+        predictions = [
             Prediction.of(row, answer, truncated=position in truncated)
             for position, (row, answer) in enumerate(
                 zip(piece.rows, kind.answers(values, columns, definition), strict=True)
             )
         ]
-        self.outputs.append(values)
-        self.tokens += int(encoded.offsets[-1])
+        with self._lock:
+            self._parts[piece.start] = predictions, values
+            self.tokens += int(encoded.offsets[-1])
+            self._missing -= len(piece)
+            if self._missing:
+                return False
+        for _, (some, arrays) in sorted(self._parts.items()):
+            self.predictions += some
+            self.outputs.append(arrays)
+        return True
 
 
 @dataclass(frozen=True)

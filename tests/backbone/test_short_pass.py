@@ -13,7 +13,7 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.forward import BackboneOutput, run_backbone, trunk_states
 from taskbank.backbone.hooks import Part
 from taskbank.backbone.load import load_backbone
-from taskbank.backbone.short_pass import ShortPass
+from taskbank.backbone.short_pass import OnePass
 from taskbank.data.packed import join_batches
 from tests.helpers.backbones import make_backbone
 from tests.helpers.models import batch_of, moved
@@ -28,7 +28,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         pytest.fail("the short pass was used")
 
-    monkeypatch.setattr(ShortPass, "__call__", refuse)
+    monkeypatch.setattr(OnePass, "__call__", refuse)
 
 
 def by_the_model_itself(backbone: Backbone, compute: Any) -> Any:
