@@ -98,8 +98,8 @@ class _Sizes:
     def divide(self, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Split values among the parts: by tokens if they are all in one row, else by rows."""
         if _is_one_row(values):
-            return torch.split(values, self.tokens, dim=1)
-        return torch.split(values, self.rows)
+            return values.split_with_sizes(self.tokens, dim=1)
+        return values.split_with_sizes(self.rows)
 
     def join(self, values: Sequence[torch.Tensor]) -> torch.Tensor:
         """Join the values of the parts."""

@@ -116,5 +116,5 @@ def add_serial(
     return adapters
 
 
-def _apply_to_output(adapter: torch.nn.Module) -> OutputChange:
-    return lambda _states, output: adapter(output)
+def _apply_to_output(adapter: Adapter) -> OutputChange:
+    return lambda _states, output: adapter.forward(output)

@@ -121,7 +121,7 @@ class TaskModel(torch.nn.Module):
         padded_outputs = outputs.new_zeros(*input_ids.shape, outputs.shape[1])
         return padded_outputs.index_put((attention_mask.bool(),), outputs)
 
-    @property
+    @cached_property
     def trained_bytes(self) -> int:
         """The size of all trained tensors in bytes."""
         return sum(tensor.nbytes for tensor in self._tensors.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +134,31 @@ def test_a_model_that_computes_otherwise_has_none(
         BertIntermediate, "forward", lambda self, states: original(self, states) * (1 + 1e-6)
     )
     assert load_backbone(folder).short_pass is None
+
+
+def test_threads_compute_different_tasks_at_the_same_time(backbone: Backbone) -> None:
+    """While a training shadows the model's modules, and other passes run, each gets its own."""
+    models = [moved(backbone, "houlsby", 0), moved(backbone, "parallel", 1)]
+
+    def passes(number: int, count: int) -> list[torch.Tensor]:
+        batch, parts = batch_of(backbone, 3, number), [Part(3, models[number % 2].adaptation)]
+        with torch.no_grad():
+            return [run_backbone(backbone, batch, parts).states for _ in range(count)]
+
+    def train() -> None:
+        for _ in range(25):
+            parts = [Part(3, models[0].adaptation)]
+            run_backbone(backbone, batch_of(backbone, 3), parts, training=True)
+
+    expected = [passes(number, 1)[0] for number in range(4)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor() as threads:
+            training = threads.submit(train)
+            found = list(threads.map(passes, range(4), [50] * 4))
+            training.result()
+    finally:
+        sys.setswitchinterval(before)
+    for own, wanted in zip(found, expected, strict=True):
+        assert all(torch.equal(one, wanted) for one in own)

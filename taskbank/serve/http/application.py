@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taskbank.errors import InputError
 from taskbank.serve.http import (
@@ -23,8 +21,7 @@ from taskbank.serve.http import (
     vllm,
 )
 from taskbank.serve.http.envelope import Envelope
-from taskbank.serve.http.problems import Problem
-from taskbank.serve.http.routes import Interface, routes
+from taskbank.serve.http.routes import Interface, no_route, routes
 from taskbank.serve.http.service import Service
 
 INTERFACES = (
@@ -51,7 +48,7 @@ def application(service: Service) -> ASGIApp:
         )
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: object) -> AsyncIterator[None]:
         service.start()
         try:
             yield
@@ -59,23 +56,18 @@ def application(service: Service) -> ASGIApp:
             service.stop()
 
     interfaces = (*INTERFACES, ADMIN) if service.options.admin else INTERFACES
-    inner = Starlette(
+    router = Router(
         routes=[
             route
             for interface in (*interfaces, Interface("openapi", [openapi.endpoint(interfaces)]))
             for route in routes(service, interface.endpoints, interface.error_body)
         ],
         lifespan=lifespan,
-        exception_handlers={HTTPException: _no_route},
+        redirect_slashes=False,
+        default=_no_route,
     )
-    inner.router.redirect_slashes = False
-    return Envelope(inner, service)
+    return Envelope(router, service)
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    detail = f"there is no {request.method} {request.url.path[:100]}: see /openapi.json"
-    problem = Problem(status, "method" if status == 405 else "path", detail)
-    if isinstance(error, HTTPException) and error.headers:
-        problem.headers |= dict(error.headers)
-    return problem.response()
+async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
+    await no_route(Request(scope)).response()(scope, receive, send)

@@ -9,6 +9,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from taskbank.digests import Json
 from taskbank.errors import TaskbankError
@@ -63,32 +65,54 @@ def routes(
         endpoints: the interface's paths.
         error_body: returns the JSON of a problem as the interface has it; None means RFC 9457.
     """
-    # One route for all methods of a path: a refused method is then answered with those that exist.
     by_path: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
-    return [_route(service, path, by_method, error_body) for path, by_method in by_path.items()]
+    return [
+        Route(path, _Answer(service, path, by_method, error_body))
+        for path, by_method in by_path.items()
+    ]
 
 
-def _route(
-    service: Service, path: str, by_method: dict[str, Endpoint], error_body: ErrorBody | None
-) -> Route:
-    async def answer(request: Request) -> Response:
-        endpoint = by_method["GET" if request.method == "HEAD" else request.method]
-        request.state.route = f"{endpoint.method} {path}"
+class _Answer:
+    """What answers at one path: plain ASGI, as Starlette's wrappers cost more than they do here."""
+
+    def __init__(
+        self,
+        service: Service,
+        path: str,
+        by_method: dict[str, Endpoint],
+        error_body: ErrorBody | None,
+    ) -> None:
+        self.service, self.path, self.by_method = service, path, by_method
+        self.error_body = error_body
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        response = await self._response(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    async def _response(self, request: Request) -> Response:
+        endpoint = self.by_method.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
+            return no_route(request, 405, {"allow": ", ".join(self.by_method)}).response()
+        request.state.route = f"{endpoint.method} {self.path}"
         try:
             _check_scope(request, endpoint)
-            found = await endpoint.handler(service, request)
+            found = await endpoint.handler(self.service, request)
         except (Problem, TaskbankError) as error:
             problem = error if isinstance(error, Problem) else problem_of(error)
             if problem.status == 429:
-                service.metrics.dropped.labels("overloaded").inc()
-            return problem.response(None if error_body is None else error_body(problem))
+                self.service.metrics.dropped.labels("overloaded").inc()
+            return problem.response(None if self.error_body is None else self.error_body(problem))
         if isinstance(found, Response):
             return found
         return Response(json_bytes(found), media_type="application/json")
 
-    return Route(path, answer, methods=[*by_method])
+
+def no_route(request: Request, status: int = 404, headers: dict[str, str] | None = None) -> Problem:
+    """Return the problem of a path, or a method of it, that there is not."""
+    detail = f"there is no {request.method} {request.url.path[:100]}: see /openapi.json"
+    return Problem(status, "method" if status == 405 else "path", detail, headers)
 
 
 def _check_scope(request: Request, endpoint: Endpoint) -> None:

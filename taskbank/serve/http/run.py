@@ -82,6 +82,7 @@ def make_server(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # no answer depends on who asks
         timeout_keep_alive=KEEP_ALIVE,
         # No request takes longer than the deadline, but its answer has to be sent.
         timeout_graceful_shutdown=math.ceil(service.options.deadline) + 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fnmatch
 import hashlib
 import logging
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Literal
 
 from starlette.requests import Request
 
@@ -39,6 +40,7 @@ INTERVAL = 0.5  # seconds between two looks at what has changed in the bank
 MANY = 64  # inputs that are checked in a thread, so that other requests do not wait
 MOST_PATTERNS = 100  # of a request: each is compared with every name
 CANARY, SHADOW = "canary", "shadow"
+Ending = Literal["done", "disconnected", "deadline"]
 log = logging.getLogger("taskbank.serve")
 
 
@@ -280,47 +282,60 @@ class Service:
         if self.engine is None:
             raise Problem(503, "not-ready", "the server is not ready", {"retry-after": "1"})
         self.engine.submit(jobs)
-        futures = [asyncio.wrap_future(job.future) for job in jobs]
-        for future in futures:  # asyncio would log an error that nobody looks at, with its words
-            future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        gone = asyncio.ensure_future(request.receive())
         try:
-            await self._wait(futures, gone)
+            ending = await self._ending(jobs, request)
         finally:
-            gone.cancel()
             for job in jobs:
                 job.future.cancel()
+        if ending == "deadline":
+            self.metrics.dropped.labels("deadline").inc()
+            raise Problem(
+                504,
+                "deadline",
+                f"the request was not answered within {self.options.deadline:g} s, "
+                "--deadline: send fewer inputs at once, or try again later",
+                {"retry-after": "1"},
+            )
+        if ending == "disconnected":
+            self.metrics.dropped.labels("disconnected").inc()
+            raise Problem(408, "disconnected", "the client closed the connection")
         request.state.jobs = jobs
-        errors = [future.exception() for future in futures]
+        errors = [job.future.exception() for job in jobs]
         for job, error in zip(jobs, errors, strict=True):
             if error is None:
                 self._count(job)
         return errors
 
-    async def _wait(
-        self, futures: Sequence[asyncio.Future[Job]], gone: asyncio.Future[Any]
-    ) -> None:
-        waiting: set[asyncio.Future[Any]] = set(futures)
-        end = time.monotonic() + self.options.deadline
-        while waiting:
-            done, _ = await asyncio.wait(
-                {*waiting, gone},
-                timeout=max(0.0, end - time.monotonic()),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            waiting -= done
-            if not done:
-                self.metrics.dropped.labels("deadline").inc()
-                raise Problem(
-                    504,
-                    "deadline",
-                    f"the request was not answered within {self.options.deadline:g} s, "
-                    "--deadline: send fewer inputs at once, or try again later",
-                    {"retry-after": "1"},
-                )
-            if gone in done and waiting:
-                self.metrics.dropped.labels("disconnected").inc()
-                raise Problem(408, "disconnected", "the client closed the connection")
+    async def _ending(self, jobs: Sequence[Job], request: Request) -> Ending:
+        """Wait until jobs are done, the client is gone or the deadline has passed."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Ending] = loop.create_future()
+        left = len(jobs)
+
+        def end(how: Ending) -> None:
+            if not ended.done():
+                ended.set_result(how)
+
+        def count_down() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                end("done")
+
+        def tell(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(count_down)
+
+        for job in jobs:
+            job.future.add_done_callback(tell)
+        gone = asyncio.ensure_future(request.receive())
+        gone.add_done_callback(lambda _: end("disconnected"))
+        timer = loop.call_later(self.options.deadline, end, "deadline")
+        try:
+            return await ended
+        finally:
+            timer.cancel()
+            gone.cancel()
 
     def _count(self, job: Job) -> None:
         record = job.record
