@@ -111,8 +111,7 @@ class Engine:
         """
         rows = sum(len(job.rows) for job in jobs)
         with self._changed:
-            if self._unanswered:
-                self._check_room(rows)
+            self.check_room(rows)
             self._unanswered += rows
             for job in jobs:
                 self._waiting.put(job.record.task, job)
@@ -127,8 +126,14 @@ class Engine:
         for thread in self._threads:
             thread.join()
 
-    def _check_room(self, rows: int) -> None:
-        """Raise if so many more rows may not wait."""
+    def check_room(self, rows: int) -> None:
+        """Raise if so many more rows may not wait.
+
+        Raises:
+            OverloadedError: saying why, and when to try again.
+        """
+        if not self._unanswered:
+            return
         rate = sum(lane.rate for lane in self._lanes)
         # Twice, as many clients that are refused take time, too.
         seconds = 2 * (self._unanswered + rows) / rate if rate else 0.0

@@ -67,6 +67,20 @@ def test_predictions_are_added_in_order(own: Bank, backbone: Backbone) -> None:
         job.add(piece, outputs[piece.start : piece.stop], encoded)
 
 
+def test_predictions_are_in_order_whoever_is_first(own: Bank, backbone: Backbone) -> None:
+    """Rows that are computed by another thread, earlier than those before them, keep their place."""
+    record = put_moved(own, backbone, "mood")
+    job = Job(record, rows_of(TURN_ROWS + 3))
+    outputs = np.random.default_rng(0).normal(size=(TURN_ROWS + 3, 2)).astype(np.float32)
+    complete = []
+    for piece in reversed([job.take(), job.take()]):
+        encoded = encode(backbone.tokenizer, piece.columns, ("text",), 16)
+        complete.append(job.add(piece, outputs[piece.start : piece.stop], encoded))
+    assert complete == [False, True]
+    assert [one.text for one in job.predictions] == [row[0] for row in job.rows]
+    assert np.array_equal(np.concatenate(job.outputs), outputs)
+
+
 def test_a_shadow_goes_along_until_it_fails(own: Bank, backbone: Backbone) -> None:
     """A piece has the same rows of the shadow, and none once the shadow has failed."""
     record = put_moved(own, backbone, "mood")

@@ -343,6 +343,15 @@ class Service:
         if job.shadow is not None:
             job.shadow.future.add_done_callback(lambda _: self._compare(job))
 
+    def check_room(self) -> None:
+        """Raise if not even one more row may wait: known before a request is read.
+
+        Raises:
+            OverloadedError: if too many rows are waiting.
+        """
+        if self.engine is not None:
+            self.engine.check_room(1)
+
     def check_rows(self, count: int) -> None:
         """Raise if a request may not have so many rows.
 

@@ -208,9 +208,11 @@ def test_a_full_queue_is_too_many_requests(served: Bank) -> None:
         response = client.post(PREDICT, json=ONE)
         assert "at most 5 rows" in wrong(response, 429, "overloaded")
         assert int(response.headers["retry-after"]) >= 1
+        response = client.post(PREDICT, content=b"not read, or it would be found to be no JSON")
+        wrong(response, 429, "overloaded")
         service.engine._unanswered -= 5
         assert client.post(PREDICT, json=ONE).status_code == 200
-    assert 'taskbank_dropped_total{reason="overloaded"} 1.0' in service.metrics.text().decode()
+    assert 'taskbank_dropped_total{reason="overloaded"} 2.0' in service.metrics.text().decode()
 
 
 def test_contexts_count_with_all_their_characters() -> None:
