@@ -19,6 +19,7 @@ from taskbank.serve.http import (
     native,
     open_inference,
     openapi,
+    pages,
     tei,
     vllm,
 )
@@ -36,6 +37,7 @@ INTERFACES = (
     Interface("Open Inference Protocol", open_inference.ENDPOINTS, open_inference.error_body),
 )
 ADMIN = Interface("admin", admin.ENDPOINTS)
+PAGES = Interface("pages", pages.ENDPOINTS)  # for people: /openapi.json does not describe it
 
 
 def application(service: Service) -> ASGIApp:
@@ -59,23 +61,34 @@ def application(service: Service) -> ASGIApp:
             service.stop()
 
     interfaces = (*INTERFACES, ADMIN) if service.options.admin else INTERFACES
+
+    async def no_route(request: Request, error: Exception) -> Response:
+        return _no_route(service, request, error)
+
     inner = Starlette(
         routes=[
             route
-            for interface in (*interfaces, Interface("openapi", [openapi.endpoint(interfaces)]))
+            for interface in (
+                *interfaces,
+                Interface("openapi", [openapi.endpoint(interfaces)]),
+                PAGES,
+            )
             for route in routes(service, interface.endpoints, interface.error_body)
         ],
         lifespan=lifespan,
-        exception_handlers={HTTPException: _no_route},
+        exception_handlers={HTTPException: no_route},
     )
     inner.router.redirect_slashes = False
     return Envelope(inner, service)
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
+def _no_route(service: Service, request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    detail = f"there is no {request.method} {request.url.path[:100]}: see /openapi.json"
-    problem = Problem(status, "method" if status == 405 else "path", detail)
-    if isinstance(error, HTTPException) and error.headers:
-        problem.headers |= dict(error.headers)
-    return problem.response()
+    path = request.url.path[:100]
+    kind = "method" if status == 405 else "path"
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if "text/html" in request.headers.get("accept", ""):  # a person, not a client of the API
+        detail = f"There is no page {path}."
+        return pages.problem_page(service, request, Problem(status, kind, detail, headers))
+    detail = f"there is no {request.method} {path}: see /openapi.json"
+    return Problem(status, kind, detail, headers).response()
