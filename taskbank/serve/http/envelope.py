@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from taskbank.runtime.clock import now
 from taskbank.serve.http.hosts import check_host
 from taskbank.serve.http.keys import Key
-from taskbank.serve.http.pages import COOKIE, OPEN_PLACES, PLACES, place_of, sign_in_first
+from taskbank.serve.http.pages import COOKIE, is_open, is_page, sign_in_first
 from taskbank.serve.http.problems import Problem
 from taskbank.serve.http.service import Service
 
@@ -100,16 +100,15 @@ class Envelope:
         if keys is None:
             return None
         # A session is for pages only, so no form of another site can use the API with it.
-        is_page = place_of(path) in PLACES
-        key = self._session_key(request) if is_page else None
+        key = self._session_key(request) if is_page(path) else None
         if key is None:
             scheme, _, secret = headers.get("authorization", "").partition(" ")
             key = keys.find(secret.strip()) if scheme.lower() == "bearer" else None
         if key is not None:
             state["key"] = key
             return None
-        if is_page:
-            return None if place_of(path) in OPEN_PLACES else sign_in_first(request)
+        if is_page(path):
+            return None if is_open(path) else sign_in_first(request)
         return Problem(
             401,
             "key",

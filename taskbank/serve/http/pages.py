@@ -183,13 +183,17 @@ ENDPOINTS = (
     Endpoint("/sign-in", sign_in, "POST"),
     Endpoint("/sign-out", sign_out, "POST"),
 )
-PLACES = frozenset(endpoint.path.split("/")[1] for endpoint in ENDPOINTS)
-OPEN_PLACES = frozenset({"static", "sign-in"})  # that are needed to sign in
+PLACES = {endpoint.path.split("/")[1] for endpoint in ENDPOINTS}  # first parts of paths
 
 
-def place_of(path: str) -> str:
-    """Return the first part of a path, by which pages are told from the API."""
-    return path.split("/", 2)[1] if path.startswith("/") else path
+def is_page(path: str) -> bool:
+    """Return whether a path is one of the pages or of their files, and not of the API."""
+    return path == "/" or path.split("/")[1:2] in [[place] for place in PLACES if place]
+
+
+def is_open(path: str) -> bool:
+    """Return whether a path is needed to sign in, so that it needs no key."""
+    return path == "/sign-in" or path.startswith("/static/")
 
 
 async def _html(service: Service, request: Request, page: Page) -> Response:
