@@ -63,7 +63,9 @@ def take(browser: Chrome, url: str, width: int, scheme: str, path: Path) -> None
 
 
 @click.command()
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of pictures.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), required=True, help="Folder of pictures."
+)
 @click.option("--page", "pages", multiple=True, help="Only this page; repeatable.")
 def main(output: Path, pages: tuple[str, ...]) -> None:
     """Make pictures of every page: light and dark, wide and narrow."""

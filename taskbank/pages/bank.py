@@ -123,14 +123,14 @@ def bank_page(
         DamagedError: if a row differs from what was recorded.
     """
     problem = None
-    try:
-        bank.check_query(query or 'task = ""')
-        wanted = query
-    except InputError as error:
-        problem, wanted = str(error), ""
+    if query.strip():
+        try:
+            bank.check_query(query)
+        except InputError as error:
+            problem = str(error)
     found: Sequence[AdapterRecord] = ()
     if problem is None:
-        found = bank.current(wanted, alias=ALIAS, sort=sort, after=after, limit=rows + 1)
+        found = bank.current(query, alias=ALIAS, sort=sort, after=after, limit=rows + 1)
     shown = found[:rows]
     aliases = bank.current_aliases([record.task for record in shown])
     results: dict[tuple[str, int], list[ResultSummary]] = defaultdict(list)

@@ -180,5 +180,3 @@ def verify(bank: Bank, number: int) -> None:
             results=tuple(results), findings=tuple(findings),
         )
     )  # fmt: skip
-
-
