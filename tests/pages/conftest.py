@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from taskbank.bank.bank import Bank
@@ -12,7 +10,7 @@ from tests.helpers.demo_bank import fill_demo
 
 
 @pytest.fixture(scope="module")
-def demo(shared_bank: Bank) -> Iterator[Bank]:
+def demo(shared_bank: Bank) -> Bank:
     """A filled bank on SQLite and on PostgreSQL in turn; never write to it."""
     fill_demo(shared_bank, identity())
-    yield shared_bank
+    return shared_bank

@@ -12,7 +12,7 @@ from tests.helpers.demo_bank import TASKS
 
 
 def test_every_task_has_its_current_version(demo: Bank) -> None:
-    """A row shows the version in production, or else the newest one, with all that belongs to it."""
+    """A row shows the version in production, or else the newest one, and all of it."""
     page = bank_page(demo)
     rows = {row.task: row for row in page.rows}
     assert list(rows) == sorted(made.name for made in TASKS)
@@ -91,7 +91,7 @@ def test_a_page_that_begins_after_nothing_is_empty(demo: Bank) -> None:
 
 
 def test_a_dropped_alias_and_a_retired_task_are_noticed(bank: Bank) -> None:
-    """Without production the newest version is current; a task without versions in use is left out."""
+    """Without production the newest version is current; a task without any in use is left out."""
     for seed in range(3):
         bank.put(new_adapter("mood", seed=seed), new_version=True)
     bank.put(new_adapter("gone"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_lengths_hold_every_example(demo: Bank) -> None:
     """Groups by length follow each other and hold all examples."""
     groups = evidence_of(demo, "ticket-topic@3").lengths
     assert sum(group.count for group in groups) == 400
-    assert all(one.longest < other.shortest for one, other in zip(groups, groups[1:], strict=False))
+    assert all(one.longest < other.shortest for one, other in pairwise(groups))
 
 
 def test_an_unknown_order_is_refused(demo: Bank) -> None:

@@ -21,6 +21,16 @@ from tests.helpers.serving import client_of
 
 OWN = {"sec-fetch-site": "same-origin"}
 CSP = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+LOOKED_AT = (
+    "/",
+    "/?filter=score>0",
+    "/?filter=x(",
+    "/?sort=-score",
+    "/tasks/mood",
+    "/tasks/mood?baseline=2",
+    "/tasks/mood@1?order=unsure",
+    "/tasks/x",
+)
 FIRST_LOAD = 150_000  # bytes, compressed
 
 
@@ -132,11 +142,10 @@ def rows_of(bank: Bank) -> dict[str, list[Any]]:
 
 
 def test_looking_changes_nothing(moods: Bank) -> None:
-    """After every page was shown, with parameters that exist and that do not, every row is as before."""
+    """After every page was shown, with right and wrong parameters, every row is as before."""
     before = rows_of(moods)
     with client_of(moods, access_log=False) as client:
-        for path in ("/", "/?filter=score>0", "/?filter=x(", "/?sort=-score", "/tasks/mood",
-                     "/tasks/mood?baseline=2", "/tasks/mood@1?order=unsure", "/tasks/x"):  # fmt: skip
+        for path in LOOKED_AT:
             client.get(path)
     assert rows_of(moods) == before
 
@@ -149,7 +158,6 @@ def test_a_canary_is_shown_while_it_answers(moods: Bank) -> None:
         text = client.get("/tasks/mood").text
         assert "<b>3</b><span>inputs answered by @1</span>" in text
         assert "25.0%" in text
-        assert "No input was answered" in client.get("/tasks/mood").text or "answered by" in text
 
 
 # Signing in
