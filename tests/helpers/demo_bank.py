@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,7 +149,7 @@ def _predicted(
 
 
 def _text(topic: str, chance: np.random.Generator) -> str:
-    parts: Sequence[str] = chance.choice(PHRASES[topic], chance.integers(1, 4))
+    parts = chance.choice(PHRASES[topic], chance.integers(1, 4)).tolist()
     return (", ".join(parts) + str(chance.choice(ENDINGS))).capitalize()
 
 

@@ -17,7 +17,7 @@ OWN = Headers({"sec-fetch-site": "same-origin"})
 def test_a_session_ends_by_time_by_hand_and_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cookie stands for its key until it is ended, too old, or pushed out by many others."""
     now = [0.0]
-    monkeypatch.setattr(sessions.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     monkeypatch.setattr(sessions, "MOST", 3)
     kept = Sessions()
     cookie = kept.begin(KEY)
