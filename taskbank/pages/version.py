@@ -188,6 +188,8 @@ def _texts(values: Mapping[str, Json]) -> tuple[tuple[str, str], ...]:
 
 
 def _short(value: Json) -> str:
+    if value is None:
+        return "–"
     text = value if isinstance(value, str) else canonical_json(value)
     return text if len(text) <= SHOWN_VALUE else f"{text[:SHOWN_VALUE]}…"
 
