@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 
 import click
@@ -25,7 +26,7 @@ from tests.helpers.live_server import LiveServer
 
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
-TALLEST = 6000  # pixels
+LOWEST, TALLEST = 720, 6000  # pixels
 PAGES = {
     "bank": "/",
     "filtered": "/?filter=score+%3E%3D+0.9+and+tag.team+%3D+%22support%22&sort=-score",
@@ -53,11 +54,11 @@ def take(browser: Chrome, url: str, width: int, scheme: str, path: Path) -> None
     """Write a picture of a whole page."""
     feature = {"name": "prefers-color-scheme", "value": scheme}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    size = {"width": width, "height": LOWEST, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get(url)
     height = browser.execute_script("return document.documentElement.scrollHeight")
-    size["height"] = min(max(900, int(height)), TALLEST)
+    size["height"] = min(int(height), TALLEST)
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.save_screenshot(str(path))
 
@@ -70,10 +71,12 @@ def take(browser: Chrome, url: str, width: int, scheme: str, path: Path) -> None
 def main(output: Path, pages: tuple[str, ...]) -> None:
     """Make pictures of every page: light and dark, wide and narrow."""
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        backbone = make_backbone(Path(folder) / "encoder")
-        with create_bank(Path(folder) / "bank.db") as bank:
-            fill_demo(bank, load_backbone(str(backbone)).identity)
+    output = output.resolve()
+    # Pages show the bank's file and the encoder's folder as they were named.
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        make_backbone(Path("encoder"))
+        with create_bank("bank.db") as bank:
+            fill_demo(bank, load_backbone("encoder").identity)
             service = Service(bank, serve_options(access_log=False, canary=0.05))
             with LiveServer(service) as server:
                 service.metrics.count_rows("ticket-topic", 3, 5120, 0.01)
