@@ -13,6 +13,7 @@ import gzip
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import taskbank
@@ -52,7 +53,7 @@ def main() -> None:
         with taskbank.create(arguments.folder / f"{count}.db") as bank:
             fill(bank, count)
             for name, read in PAGES.items():
-                measure(f"{count:,} adapters, {name}", lambda read=read: read(bank), arguments.runs)
+                measure(f"{count:,} adapters, {name}", partial(read, bank), arguments.runs)
 
 
 def measure(name: str, read: Callable[[], Page], runs: int) -> None:
