@@ -138,8 +138,12 @@ def read_recent_results(
         )
         newest = (
             select(ResultRow.__table__, age.label("age"))
-            .where(tuple_(ResultRow.task, ResultRow.version).in_(chunk))
-            .subquery()
+            # SQLite finds no rows by pairs of values through an index, but does by the tasks.
+            .where(
+                ResultRow.task.in_({task for task, _ in chunk}),
+                tuple_(ResultRow.task, ResultRow.version).in_(chunk),
+            )
+            .subquery("recent")
         )
         query = (
             select(
