@@ -205,7 +205,8 @@ def read_evidence(bank: Bank, record: AdapterRecord, asked: Asked) -> Evidence |
     if "classes" in record.course and split == record.verified_split:
         # The folds' predictions, of examples that their trainings had not seen.
         report = ClassReport.of(record.course["classes"])
-    labels = [as_text(value) for value in columns[kind.label.name]]
+    between = ", " if kind.label.type == "classes" else " "
+    labels = [as_text(value, between) for value in columns[kind.label.name]]
     has_cells = _is_classification(kind, answers)
     rows = _rows(asked, kind, labels, answers, correctness, predictions, columns, record)
     page = rows[asked.start : asked.start + SHOWN_ROWS]
@@ -228,12 +229,17 @@ def read_evidence(bank: Bank, record: AdapterRecord, asked: Asked) -> Evidence |
     )
 
 
-def as_text(value: Json) -> str:
-    """Return a label or an input as text for people."""
+def as_text(value: Json, between: str = " ") -> str:
+    """Return a label or an input as text for people.
+
+    Args:
+        value: the value.
+        between: what stands between the items of a list.
+    """
     if isinstance(value, dict):
         value = value.get("text", "")
     if isinstance(value, list | tuple):
-        return " ".join(map(str, value))
+        return between.join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, AliasRecord, ResultSummary, TrialRecord
+from taskbank.checks import check_text
 from taskbank.digests import Json, canonical_json
 from taskbank.errors import NotFoundError
 from taskbank.pages.charts import Chart, score_chart
@@ -125,10 +126,11 @@ def task_page(
         live: what a server counts of the task.
 
     Raises:
+        InputError: if the name has characters that no database holds.
         NotFoundError: if the task does not exist, or has no such version.
         DamagedError: if a row differs from what was recorded.
     """
-    history = bank.aliases(task)
+    history = bank.aliases(check_text(task, "task name"))
     aliases = bank.current_aliases([task]).get(task, {})
     found = bank.adapters(task=task, retired=True, newest=VERSIONS + 1)
     if not found:

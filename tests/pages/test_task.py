@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taskbank.bank.bank import Bank
-from taskbank.errors import NotFoundError
+from taskbank.errors import InputError, NotFoundError
 from taskbank.pages.task import task_page
 from tests.helpers.adapters import new_adapter
 
@@ -49,9 +49,12 @@ def test_what_happened_to_a_task_is_shown_newest_first(demo: Bank) -> None:
 
 
 def test_an_unknown_task_is_not_found(demo: Bank) -> None:
-    """A name that there is not is an error that says so."""
+    """A name that there is not is an error that says so, one that cannot be there too."""
     with pytest.raises(NotFoundError, match="nothing"):
         task_page(demo, "nothing")
+    for name in ("a\x00", "a\udcff"):
+        with pytest.raises(InputError, match="NUL"):
+            task_page(demo, name)
 
 
 def test_scores_of_different_metrics_are_not_compared(bank: Bank) -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import taskbank
+from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.errors import NotFoundError
 from taskbank.pages.evidence import Asked
@@ -55,3 +62,39 @@ def test_what_cannot_be_shown_leaves_the_rest(demo: Bank) -> None:
     assert page.evidence is None
     assert "june" in page.problem
     assert page.metrics
+
+
+EVERY_KIND = """
+import sys
+from taskbank.bank.bank import Bank
+from taskbank.pages.evidence import Asked
+from taskbank.pages.links import ServerLinks
+from taskbank.pages.render import render
+from taskbank.pages.task import task_page
+from taskbank.pages.version import version_page
+
+with Bank(sys.argv[1]) as bank:
+    for task in bank.tasks():
+        render(task_page(bank, task), ServerLinks())
+        for order in ("wrong", "unsure", "stored"):
+            page = version_page(bank, f"{task}@1", Asked(order=order))
+            render(page, ServerLinks())
+            if order == "stored":
+                print(task, page.problem, page.evidence.found)
+print("torch" in sys.modules)
+"""
+
+
+@pytest.mark.process
+def test_every_kind_has_a_page_without_torch(tmp_path: Path) -> None:
+    """All examples of a task of every kind can be shown, and nothing imports torch for it."""
+    copy = tmp_path / "bank.db"
+    shutil.copy(Path(__file__).parents[1] / "data" / "previous" / "bank.sqlite", copy)
+    taskbank.upgrade(f"sqlite:///{copy}")
+    found = subprocess.run(
+        [sys.executable, "-c", EVERY_KIND, str(copy)], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.splitlines() == [
+        *(f"{kind} None 8" for kind in sorted(plugins.names("kinds"))),
+        "False",
+    ]

@@ -31,7 +31,7 @@ from taskbank.pages.version import version_page
 from taskbank.serve.http.bodies import read_body
 from taskbank.serve.http.problems import Problem, problem_of
 from taskbank.serve.http.routes import Endpoint
-from taskbank.serve.http.service import Service
+from taskbank.serve.http.service import CANARY, Service
 from taskbank.serve.http.sessions import SECONDS
 
 COOKIE = "taskbank"  # of a session
@@ -115,13 +115,18 @@ async def show_task(service: Service, request: Request) -> Page:
         )
         return await asyncio.to_thread(version_page, service.bank, ref, asked)
     baseline = _number(given.get("baseline"), "baseline")
+    return await asyncio.to_thread(_task, service, ref, baseline)
+
+
+def _task(service: Service, task: str, baseline: int | None) -> Page:
+    options = service.options
     live = Live(
-        service.metrics.answered(ref),
-        service.options.canary if service.tasks.has(f"{ref}@canary") else 0.0,
-        service.options.shadow,
-        service.comparisons.of(ref),
+        service.metrics.answered(task),
+        options.canary if options.canary and service.tasks.has(f"{task}@{CANARY}") else 0.0,
+        options.shadow,
+        service.comparisons.of(task),
     )
-    return await asyncio.to_thread(task_page, service.bank, ref, baseline=baseline, live=live)
+    return task_page(service.bank, task, baseline=baseline, live=live)
 
 
 async def send_file(_service: Service, request: Request) -> Response:
