@@ -182,6 +182,20 @@ def test_the_filter_is_applied_in_place(browser: Any, url: str) -> None:
     wait(browser, lambda: len(tasks(browser)) > 1)
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_filter_keeps_the_order(browser: Any, url: str, scripts: bool) -> None:
+    """After a click on a heading, what is filtered is in that order."""
+    look(browser, scripts=scripts)
+    browser.get(url)
+    browser.find_element("link text", "score").click()
+    wait(browser, lambda: tasks(browser)[0] == "ticket-language")
+    browser.find_element("id", "filter").send_keys('tag.team = "support"\n')
+    expected = ["ticket-language", "ticket-urgent", "ticket-topic"]
+    wait(browser, lambda: tasks(browser) == expected)
+    wait(browser, lambda: "sort=-score" in browser.current_url)
+    look(browser)
+
+
 def test_the_keyboard_reaches_everything_visibly(browser: Any, url: str) -> None:
     """The first stop skips to the content, and each stop has an outline."""
     from selenium.webdriver import ActionChains, Keys
