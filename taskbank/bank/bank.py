@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,12 @@ from taskbank.bank.catalog.adapters import (
     read_task_names,
     resolve,
 )
-from taskbank.bank.catalog.aliases import read_aliases, set_alias
+from taskbank.bank.catalog.aliases import read_aliases, read_current_aliases, set_alias
 from taskbank.bank.catalog.backbones import add_backbone, read_backbones
 from taskbank.bank.catalog.bank_row import read_bank_row
 from taskbank.bank.catalog.chain import read_head
 from taskbank.bank.catalog.changed_tasks import changed_tasks
+from taskbank.bank.catalog.current_versions import Order, count_tasks, read_current
 from taskbank.bank.catalog.database import (
     check_role,
     check_writable,
@@ -206,6 +207,44 @@ class Bank:
     ) -> Records:
         with read_transaction(self._engine) as connection:
             return read_adapters(connection, condition, retired=retired, after=after, limit=limit)
+
+    def current(
+        self,
+        query: str = "",
+        *,
+        alias: str = "production",
+        sort: str = "task",
+        after: int | None = None,
+        limit: int,
+    ) -> Records:
+        """Return the current version of each task: the one with an alias, or else the newest.
+
+        Args:
+            query: a condition that the current version must satisfy, as for `query`; empty means
+                all tasks.
+            alias: the alias whose version is current.
+            sort: `task`, `score`, `size` or `added`, with a `-` before it for the largest first.
+            after: the id of the last adapter of the page before; None means the first page.
+            limit: return at most this many tasks.
+
+        Raises:
+            InputError: if the query does not parse, or tasks cannot be sorted by that.
+            DamagedError: if a row of a returned adapter differs from what was recorded.
+        """
+        condition, order = None, Order.of(sort)
+        if query.strip():
+            from taskbank.bank.catalog.query import compile_query
+
+            condition = compile_query(query, self._engine.dialect.name)
+        with read_transaction(self._engine) as connection:
+            return read_current(
+                connection, condition, alias=alias, order=order, after=after, limit=limit
+            )
+
+    def count_tasks(self) -> int:
+        """Return the number of tasks, including those whose every version is retired."""
+        with read_transaction(self._engine) as connection:
+            return count_tasks(connection)
 
     def check_query(self, query: str) -> None:
         """Raise if a query is invalid; see `query`.
@@ -532,6 +571,15 @@ class Bank:
         self._check_task(task)
         with read_transaction(self._engine) as connection:
             return read_aliases(connection, task)
+
+    def current_aliases(self, tasks: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Return the versions that the aliases of some tasks point at, by task and alias.
+
+        Raises:
+            DamagedError: if a row differs from what was recorded.
+        """
+        with read_transaction(self._engine) as connection:
+            return read_current_aliases(connection, tasks)
 
     def remove(self, ref: str) -> AdapterRecord:
         """Retire an adapter: it is no longer listed or verified, and `gc` may destroy it.

@@ -366,6 +366,23 @@ class ResultRecord:
 
 
 @dataclass(frozen=True)
+class ResultSummary:
+    """A verification's result for one adapter without its evidence; see `ResultRecord`."""
+
+    verification: int
+    level: str
+    finished_at: str
+    task: str
+    version: int
+    status: str
+    metric: str | None
+    recorded: float | None
+    observed: float | None
+    flips: int | None
+    examples: int | None
+
+
+@dataclass(frozen=True)
 class FindingRecord:
     """One finding of a verification; a task of None means that it concerns the whole bank."""
 

@@ -18,6 +18,7 @@ from taskbank.bank.catalog.acceptances import (
     read_acceptances,
     read_tolerance_history,
 )
+from taskbank.bank.catalog.current_versions import read_recent_results
 from taskbank.bank.catalog.database import read_transaction, write_transaction
 from taskbank.bank.catalog.runs import (
     add_observation,
@@ -42,6 +43,7 @@ from taskbank.bank.records import (
     FindingRecord,
     Observation,
     ResultRecord,
+    ResultSummary,
     RunRecord,
     ScoreRecord,
     ToleranceRecord,
@@ -141,6 +143,21 @@ class VerificationLog:
         """Return the recorded results, optionally of one task or verification, oldest first."""
         with read_transaction(self._engine) as connection:
             return read_results(connection, task=task, verification=verification)
+
+    def recent_results(
+        self, versions: Sequence[tuple[str, int]], *, each: int
+    ) -> tuple[ResultSummary, ...]:
+        """Return the newest results of some versions, oldest first, without their evidence.
+
+        It is quick however many versions a verification has checked, and so does not check their
+        seals; `results` does.
+
+        Args:
+            versions: pairs of a task and a version.
+            each: return at most this many of each version.
+        """
+        with read_transaction(self._engine) as connection:
+            return read_recent_results(connection, versions, each)
 
     def findings(self, verification: int) -> tuple[FindingRecord, ...]:
         """Return the findings of a verification."""

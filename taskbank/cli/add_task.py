@@ -9,10 +9,10 @@ import click
 from taskbank import plugins
 from taskbank.cli.head import current_head, say_head
 from taskbank.cli.metric_fields import evidence_fields, metric_fields, metrics_json
-from taskbank.cli.output import echo, print_fields, print_findings, print_json, size
+from taskbank.cli.output import echo, print_fields, print_findings, print_json
 from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
 from taskbank.cli.spec_options import spec_options
-from taskbank.counts import counted
+from taskbank.counts import counted, size
 from taskbank.data.repeat_remarks import contradictions_remark, describe_split
 from taskbank.errors import InputError
 from taskbank.kinds.entities import describe_scoring

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from taskbank.cli.output import print_json, size
+from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, data_options
+from taskbank.counts import size
 
 
 @click.command()

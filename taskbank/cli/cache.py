@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from taskbank.cli.output import print_json, size
+from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, data_options
 from taskbank.cli.text_table import print_table
+from taskbank.counts import size
 
 
 @click.group()

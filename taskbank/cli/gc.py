@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from taskbank.cli.head import current_head, say_head
-from taskbank.cli.output import print_json, size
+from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, data_options
+from taskbank.counts import size
 
 if TYPE_CHECKING:
     from taskbank.bank.records import Garbage

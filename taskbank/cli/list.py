@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from taskbank.checks import LARGEST
-from taskbank.cli.output import print_json, size
+from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, data_options
 from taskbank.cli.text_table import print_table
+from taskbank.counts import size
 
 if TYPE_CHECKING:
     from taskbank.bank.record_list import Records

@@ -56,14 +56,6 @@ def print_fields(fields: dict[str, object]) -> None:
         echo(f"{name.ljust(width)}  {visible(str(value), lines=False)}")
 
 
-def size(count: int) -> str:
-    """Return a number of bytes in a human-readable unit."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count} B"
-
-
 def _prints_unicode() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 

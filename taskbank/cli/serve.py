@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +41,14 @@ COUNT = click.IntRange(1, LARGEST)
 )
 @click.option("--keys", type=click.Path(path_type=Path), metavar="FILE", help="Keys of clients.")
 @click.option("--admin", is_flag=True, help="Let clients with an admin key move aliases.")
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Answer requests for this host name too, such as that of a proxy; * answers for any; "
+    "repeatable.  [default: names of the loopback and --host; any if others can reach --host]",
+)
 @click.option("--max-batch-tokens", type=COUNT, metavar="N", help="Tokens of a batch, at most.")
 @click.option(
     "--queue", type=COUNT, metavar="N", default=16_384, show_default=True, help="Rows that wait."
@@ -107,16 +114,20 @@ def serve(
     port: int,
     keys: Path | None,
     drain: float,
+    allowed_hosts: tuple[str, ...],
     **options: Any,
 ) -> int:
-    """Answer requests over HTTP with every task of the bank, on one encoder.
+    """Answer requests over HTTP with every task of the bank, on one encoder, and show pages of it.
 
     What is recorded while the server runs is served within two seconds. SIGTERM ends it in order.
     """
     from taskbank.serve import check_extra
 
     check_extra()
-    if keys is None and not _is_loopback(host):
+    from taskbank.serve.http.hosts import hosts_of, is_loopback
+
+    options["allowed_hosts"] = hosts_of(host, allowed_hosts)
+    if keys is None and not is_loopback(host):
         raise InputError(
             f"--host {host} can be reached from other machines, so clients need keys: make one "
             "with taskbank keys add NAME --keys FILE, and give --keys FILE"
@@ -155,10 +166,3 @@ def _serve(
             settings.say(f"serving {len(bank.tasks()):,} tasks at {url}")
 
         run(service, listening, drain, say)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

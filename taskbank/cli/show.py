@@ -12,9 +12,10 @@ from taskbank.cli.metric_fields import (
     metrics_json,
     print_classes,
 )
-from taskbank.cli.output import echo, print_fields, print_json, size
+from taskbank.cli.output import echo, print_fields, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 from taskbank.cli.text_table import print_table
+from taskbank.counts import size
 from taskbank.data.repeat_remarks import contradictions_remark, describe_split
 from taskbank.kinds.entities import SCORING_SETTINGS, describe_scoring
 

@@ -99,6 +99,14 @@ class LiveTasks:
                     self._kept.popitem(last=False)
             return record
 
+    def has(self, ref: str) -> bool:
+        """Return whether a reference means a version that is served now."""
+        try:
+            self.get(ref)
+        except (NotFoundError, BankError):
+            return False
+        return True
+
     def serves(self, task: str) -> bool:
         """Return whether tasks of this name are served."""
         return not self.patterns or any(fnmatchcase(task, one) for one in self.patterns)

@@ -133,6 +133,7 @@ def test_other_machines_need_keys(mood: Bank, capsys: pytest.CaptureFixture[str]
     [
         (["--keys", "missing"], "cannot be read"),
         (["--admin"], "admin key"),
+        (["--allowed-host", "http://bank.example.org"], "without scheme"),
         (["--canary", "2"], "canary"),
         (["--queue", "0"], "queue"),
         (["--deadline", "nan"], "deadline"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, func, select
 
 from taskbank.bank.catalog.checked_rows import checked_rows
 from taskbank.bank.catalog.retirement import is_retired
-from taskbank.bank.catalog.rows import insert_row
+from taskbank.bank.catalog.rows import chunks, insert_row
 from taskbank.bank.catalog.tables import AliasRow, TaskRow
 from taskbank.bank.catalog.task_lock import lock_task
 from taskbank.bank.records import AliasRecord
@@ -51,6 +53,32 @@ def read_aliases(connection: Connection, task: str) -> tuple[AliasRecord, ...]:
         AliasRecord(task, row["name"], row["version"], row["set_at"])
         for row in checked_rows(connection, AliasRow, query)
     )
+
+
+def read_current_aliases(connection: Connection, tasks: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return the versions that aliases point at now, by task and then by alias.
+
+    Raises:
+        DamagedError: if a row differs from what was recorded.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for chunk in chunks(tasks):
+        latest = (
+            select(func.max(AliasRow.id))
+            .join(TaskRow, TaskRow.id == AliasRow.task_id)
+            .where(TaskRow.name.in_(chunk))
+            .group_by(AliasRow.task_id, AliasRow.name)
+        )
+        query = (
+            select(AliasRow.__table__, TaskRow.name.label("task"))
+            .join(TaskRow, TaskRow.id == AliasRow.task_id)
+            .where(AliasRow.id.in_(latest))
+            .order_by(AliasRow.name)
+        )
+        for row in checked_rows(connection, AliasRow, query):
+            if row["version"] is not None:
+                found.setdefault(row["task"], {})[row["name"]] = row["version"]
+    return found
 
 
 def resolve_alias(connection: Connection, name: str, task_id: int, alias: str) -> int:

@@ -17,10 +17,12 @@ from taskbank.serve.http import (
     native,
     open_inference,
     openapi,
+    pages,
     tei,
     vllm,
 )
 from taskbank.serve.http.envelope import Envelope
+from taskbank.serve.http.problems import Problem
 from taskbank.serve.http.routes import Interface, no_route, routes
 from taskbank.serve.http.service import Service
 
@@ -33,6 +35,7 @@ INTERFACES = (
     Interface("Open Inference Protocol", open_inference.ENDPOINTS, open_inference.error_body),
 )
 ADMIN = Interface("admin", admin.ENDPOINTS)
+PAGES = Interface("pages", pages.ENDPOINTS)  # for people: /openapi.json does not describe it
 
 
 def application(service: Service) -> ASGIApp:
@@ -59,15 +62,28 @@ def application(service: Service) -> ASGIApp:
     router = Router(
         routes=[
             route
-            for interface in (*interfaces, Interface("openapi", [openapi.endpoint(interfaces)]))
+            for interface in (
+                *interfaces,
+                Interface("openapi", [openapi.endpoint(interfaces)]),
+                PAGES,
+            )
             for route in routes(service, interface.endpoints, interface.error_body)
         ],
         lifespan=lifespan,
         redirect_slashes=False,
-        default=_no_route,
+        default=_no_route(service),
     )
     return Envelope(router, service)
 
 
-async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
-    await no_route(Request(scope)).response()(scope, receive, send)
+def _no_route(service: Service) -> ASGIApp:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        if "text/html" in request.headers.get("accept", ""):  # a person, not a client of the API
+            missing = Problem(404, "path", f"There is no page {request.url.path[:100]}.")
+            response = pages.problem_page(service, request, missing)
+        else:
+            response = no_route(request).response()
+        await response(scope, receive, send)
+
+    return answer

@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its key, its times, and one line in the log.
+"""What surrounds every request: its host, id, key and times, and one line in the log.
 
 The log never has a text of a client, nor a key. `Envelope` is plain ASGI, as it runs for every
 request.
@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskbank.runtime.clock import now
+from taskbank.serve.http.hosts import check_host
 from taskbank.serve.http.keys import Key
+from taskbank.serve.http.pages import COOKIE, is_open, is_page, sign_in_first
 from taskbank.serve.http.problems import Problem
 from taskbank.serve.http.service import Service
 
@@ -66,11 +70,8 @@ class Envelope:
 
         try:
             path = scope["path"].removeprefix(scope.get("root_path", ""))
-            problem = self._authorise(path, headers, state)
-            if problem is None:
-                await self.app(scope, receive, send_with_headers)
-            else:
-                await problem.response()(scope, receive, send_with_headers)
+            refused = self._refuse(path, headers, Request(scope), state)
+            await (refused or self.app)(scope, receive, send_with_headers)
         except Exception as error:
             # The error's own words may quote a text of the client.
             places = "".join(traceback.format_tb(error.__traceback__))
@@ -87,21 +88,38 @@ class Envelope:
         finally:
             self._record(scope, status, perf_counter() - started)
 
-    def _authorise(self, path: str, headers: Headers, state: dict[str, object]) -> Problem | None:
-        keys = self.service.keys
-        if keys is None or path in OPEN:
+    def _refuse(
+        self, path: str, headers: Headers, request: Request, state: dict[str, object]
+    ) -> Response | None:
+        if path in OPEN:  # the probes ask for an address, and learn nothing
             return None
-        scheme, _, secret = headers.get("authorization", "").partition(" ")
-        key = keys.find(secret.strip()) if scheme.lower() == "bearer" else None
+        problem = check_host(headers.get("host"), self.service.options.allowed_hosts)
+        if problem is not None:
+            return problem.response()
+        keys = self.service.keys
+        if keys is None:
+            return None
+        # A session is for pages only, so no form of another site can use the API with it.
+        key = self._session_key(request) if is_page(path) else None
         if key is None:
-            return Problem(
-                401,
-                "key",
-                "a key is needed: send it as Authorization: Bearer KEY",
-                {"www-authenticate": "Bearer"},
-            )
-        state["key"] = key
-        return None
+            scheme, _, secret = headers.get("authorization", "").partition(" ")
+            key = keys.find(secret.strip()) if scheme.lower() == "bearer" else None
+        if key is not None:
+            state["key"] = key
+            return None
+        if is_page(path):
+            return None if is_open(path) else sign_in_first(request)
+        return Problem(
+            401,
+            "key",
+            "a key is needed: send it as Authorization: Bearer KEY",
+            {"www-authenticate": "Bearer"},
+        ).response()
+
+    def _session_key(self, request: Request) -> Key | None:
+        keys = self.service.keys
+        key = self.service.sessions.find(request.cookies.get(COOKIE, ""))
+        return key if key is not None and keys is not None and keys.has(key) else None
 
     def _add_headers(
         self, headers: MutableHeaders, state: dict[str, object], seconds: float

@@ -159,4 +159,4 @@ ANSWERS: dict[Type, Callable[[Job, dict[str, Any]], list[Json]]] = {
     "tags": _entities,
     "answers": _spans,
 }
-ENDPOINTS = (Endpoint("/models/{ref}", predict, "POST"),)
+ENDPOINTS = (Endpoint("/models/{ref}", predict, "POST", predicts=True),)

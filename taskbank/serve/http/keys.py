@@ -81,6 +81,10 @@ class Keys:
         # Who times this lookup learns about a hash, which no key can be made from.
         return self._by_hash.get(hash_of(secret))
 
+    def has(self, key: Key) -> bool:
+        """Return whether a key that was accepted before still is."""
+        return self._by_hash.get(key.sha256) == key
+
 
 def hash_of(secret: str) -> str:
     """Return the hash by which a key is stored."""

@@ -105,6 +105,15 @@ class Metrics:
         self.rows.labels(*self._name(task, str(version))).inc(rows)
         self.waited.observe(waited)
 
+    def answered(self, task: str) -> dict[int, int]:
+        """Return the number of answered inputs of a task by version, of those that are named."""
+        return {
+            int(sample.labels["version"]): int(sample.value)
+            for metric in self.rows.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total") and sample.labels["task"] == task
+        }
+
     def count_compared(self, task: str, agreeing: int, rows: int) -> None:
         """Count inputs that a shadow answered too."""
         name, _ = self._name(task, "shadow")

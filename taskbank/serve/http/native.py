@@ -187,6 +187,6 @@ ENDPOINTS = (
     Endpoint("/v1/tasks", list_tasks),
     Endpoint("/v1/tasks/{ref}", show_task),
     Endpoint("/v1/tasks/{ref}/live", compare_live),
-    Endpoint("/v1/tasks/{ref}/predict", predict_task, "POST"),
-    Endpoint("/v1/predict", predict_many, "POST"),
+    Endpoint("/v1/tasks/{ref}/predict", predict_task, "POST", predicts=True),
+    Endpoint("/v1/predict", predict_many, "POST", predicts=True),
 )

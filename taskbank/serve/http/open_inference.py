@@ -227,6 +227,6 @@ ENDPOINTS = (
     Endpoint("/v2/models/{name}/versions/{version}", model),
     Endpoint("/v2/models/{name}/ready", model_ready),
     Endpoint("/v2/models/{name}/versions/{version}/ready", model_ready),
-    Endpoint("/v2/models/{name}/infer", infer, "POST"),
-    Endpoint("/v2/models/{name}/versions/{version}/infer", infer, "POST"),
+    Endpoint("/v2/models/{name}/infer", infer, "POST", predicts=True),
+    Endpoint("/v2/models/{name}/versions/{version}/infer", infer, "POST", predicts=True),
 )

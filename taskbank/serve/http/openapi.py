@@ -1,4 +1,4 @@
-"""`/openapi.json`: a description of every path of the server, after OpenAPI 3.1."""
+"""`/openapi.json`: a description of every path that is for programs, after OpenAPI 3.1."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def endpoint(interfaces: Sequence[Interface]) -> Endpoint:
     """Return the endpoint that describes itself and the endpoints of interfaces."""
 
     async def describe(service: Service, _request: Request) -> Any:
-        """Describe every path of the server."""
+        """Describe every path that is for programs."""
         every = [*interfaces, Interface("openapi", [described])]
         return description(every, has_keys=service.keys is not None)
 

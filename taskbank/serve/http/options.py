@@ -32,6 +32,8 @@ class ServeOptions:
         canary: share of the requests that the alias `canary` answers, from 0 to 1.
         shadow: whether the alias `shadow` is computed beside each answer and compared with it.
         admin: whether aliases can be moved over HTTP.
+        allowed_hosts: the host names that requests may be for, besides those of the loopback; empty
+            means any, which suits an application that is mounted in another one.
         access_log: whether to log one line per request.
     """
 
@@ -50,6 +52,7 @@ class ServeOptions:
     canary: float = 0.0
     shadow: bool = False
     admin: bool = False
+    allowed_hosts: tuple[str, ...] = ()
     access_log: bool = True
 
     def __post_init__(self) -> None:

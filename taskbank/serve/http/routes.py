@@ -32,12 +32,14 @@ class Endpoint:
         handler: returns the answer: a value to send as JSON, or a response.
         method: the HTTP method.
         scope: what a client's key must allow.
+        predicts: whether it makes predictions, which an overloaded server refuses.
     """
 
     path: str
     handler: Handler
     method: str = "GET"
     scope: Scope = "read"
+    predicts: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ class _Answer:
         request.state.route = f"{endpoint.method} {self.path}"
         try:
             _check_scope(request, endpoint)
-            if endpoint.method == "POST":  # predictions: an overloaded server reads no body
-                self.service.check_room()
+            if endpoint.predicts:
+                self.service.check_room()  # before the body is read
             found = await endpoint.handler(self.service, request)
         except (Problem, TaskbankError) as error:
             problem = error if isinstance(error, Problem) else problem_of(error)

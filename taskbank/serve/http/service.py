@@ -31,6 +31,7 @@ from taskbank.serve.http.keys import Keys
 from taskbank.serve.http.metrics import Metrics
 from taskbank.serve.http.options import BATCH_TOKENS, BATCH_TOKENS_GPU, ServeOptions
 from taskbank.serve.http.problems import Problem, limit
+from taskbank.serve.http.sessions import Sessions
 from taskbank.serve.inputs import input_rows
 from taskbank.serve.job import Job
 from taskbank.serve.live import LONGEST, LiveTasks
@@ -78,6 +79,7 @@ class Service:
             lambda: (len(self.cache), self.cache.bytes),
         )
         self.comparisons = Comparisons()
+        self.sessions = Sessions()
         self.engine: Engine | None = None
         self.draining = False
         self.started_at = time.time()

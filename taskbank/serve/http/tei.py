@@ -102,4 +102,4 @@ def _check_direction(service: Service, direction: Any) -> None:
         )
 
 
-ENDPOINTS = (Endpoint("/models/{ref}/predict", predict, "POST"),)
+ENDPOINTS = (Endpoint("/models/{ref}/predict", predict, "POST", predicts=True),)

@@ -94,6 +94,6 @@ def _model(ref: str, record: AdapterRecord) -> dict[str, Json]:
 ENDPOINTS = (
     Endpoint("/v1/models", list_models),
     Endpoint("/v1/models/{model}", show_model),
-    Endpoint("/classify", classify, "POST"),
-    Endpoint("/v1/classify", classify, "POST"),
+    Endpoint("/classify", classify, "POST", predicts=True),
+    Endpoint("/v1/classify", classify, "POST", predicts=True),
 )

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from taskbank.bank.backup import back_up
 from taskbank.bank.bank import Bank
 from taskbank.runtime.clock import now
-from taskbank.serve.http.application import ADMIN, INTERFACES, application
+from taskbank.serve.http.application import ADMIN, INTERFACES, PAGES, application
 from taskbank.serve.http.keys import Key, hash_of
 from taskbank.serve.http.openapi import PARAMETER, description, endpoint
 from taskbank.serve.http.openapi_schemas import TEXTS
@@ -99,8 +99,9 @@ def described(served: Any) -> dict[str, Any]:
 
 
 def test_every_route_is_described(served: Any, described: dict[str, Any]) -> None:
-    """Every path and method of the application, and no others, each with its parameters."""
-    every = served.app.routes
+    """Every path and method that is for programs, and no others, each with its parameters."""
+    pages = {endpoint.path for endpoint in PAGES.endpoints}
+    every = [route for route in served.app.routes if route.path not in pages]
     routes = {
         (route.path, method.lower())
         for route in every

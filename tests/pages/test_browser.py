@@ -1,0 +1,228 @@
+"""The pages in a real browser: what only a browser can show to be so."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskbank.bank.bank import Bank
+from taskbank.bank.open import create_bank
+from taskbank.serve.http.options import serve_options
+from taskbank.serve.http.service import Service
+from tests.helpers.backbones import make_backbone
+from tests.helpers.demo_bank import fill_demo
+from tests.helpers.live_server import LiveServer
+
+PATHS = (
+    "/",
+    "/?filter=score+%3E%3D+and",
+    "/tasks/ticket-topic",
+    "/tasks/ticket-topic@3",
+    "/tasks/review-stars@2",
+    "/tasks/nothing",
+)
+LIGHT = """
+    const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+    const rgba = color => {
+      canvas.clearRect(0, 0, 1, 1);
+      canvas.fillStyle = color;
+      canvas.fillRect(0, 0, 1, 1);
+      return [...canvas.getImageData(0, 0, 1, 1).data];
+    };
+    const luminance = ([r, g, b]) => {
+      const linear = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+      return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+    };
+    const behind = element => {
+      const layers = [];
+      for (let e = element; e; e = e.parentElement)
+        layers.unshift(rgba(getComputedStyle(e).backgroundColor));
+      return layers.reduce((under, [r, g, b, a]) =>
+        [r, g, b].map((v, i) => v * a / 255 + under[i] * (1 - a / 255)), [255, 255, 255]);
+    };
+    const poor = [];
+    for (const element of document.querySelectorAll("body *")) {
+      const own = [...element.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+      if (!own || element.closest("svg, .skip, .hidden") || !element.checkVisibility()) continue;
+      const front = luminance(rgba(getComputedStyle(element).color));
+      const back = luminance(behind(element));
+      const contrast = (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05);
+      if (contrast < 4.5) poor.push([element.className, element.textContent.slice(0, 30)]);
+    }
+    return poor;
+"""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server of a small bank."""
+    folder = tmp_path_factory.mktemp("browser")
+    from taskbank.backbone.load import load_backbone
+
+    place = make_backbone(folder / "tiny")
+    with create_bank(f"sqlite:///{folder}/bank.db") as bank:
+        fill_demo(bank, load_backbone(str(place)).identity)
+    with (
+        Bank(f"sqlite:///{folder}/bank.db") as bank,
+        LiveServer(Service(bank, serve_options(access_log=False))) as server,
+    ):
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium that logs what it asks for."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("there is no Chromium with its driver here")
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    options = ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    started = Chrome(options=options, service=ChromeService(driver))
+    try:
+        yield started
+    finally:
+        started.quit()
+
+
+def look(browser: Any, width: int = 1280, scheme: str = "light", scripts: bool = True) -> None:
+    """Set the window's width, the colour scheme, and whether scripts run."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
+
+
+def requested(browser: Any) -> list[str]:
+    """Return the addresses that the browser has asked for since the last call."""
+    messages = (json.loads(entry["message"])["message"] for entry in browser.get_log("performance"))
+    sent = (one for one in messages if one["method"] == "Network.requestWillBeSent")
+    return [one["params"]["request"]["url"] for one in sent]
+
+
+def tasks(browser: Any) -> list[str]:
+    """Return the tasks that the table shows."""
+    found = browser.find_elements("css selector", ".tasks tbody th a:first-child")
+    return [one.text for one in found]
+
+
+def wait(browser: Any, condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, whatever is put in place of what it looks at."""
+    from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    changing = [StaleElementReferenceException, NoSuchElementException]
+    WebDriverWait(browser, 20, ignored_exceptions=changing).until(lambda _: condition())
+
+
+def test_nothing_is_asked_of_other_hosts_and_the_console_is_silent(browser: Any, url: str) -> None:
+    """Pages load from this server only, and the policy and the scripts raise nothing."""
+    look(browser)
+    requested(browser)
+    for path in PATHS:
+        browser.get(url + path)
+        serious = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+        assert [entry for entry in serious if "404 (Not Found)" not in entry["message"]] == []
+    addresses = requested(browser)
+    assert len(addresses) > len(PATHS)
+    assert [one for one in addresses if not one.startswith(url)] == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_and_can_be_read(browser: Any, url: str, width: int, scheme: str) -> None:
+    """No page is wider than its window, and every text has a contrast of 4.5 to what is behind."""
+    look(browser, width, scheme)
+    for path in PATHS:
+        browser.get(url + path)
+        overflow = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
+        assert browser.execute_script(overflow) <= 0, path
+        assert browser.execute_script(LIGHT) == [], path
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_filter_works_with_and_without_scripts(browser: Any, url: str, scripts: bool) -> None:
+    """What is typed narrows the table and stands in the address, and a mistake is shown beside."""
+    look(browser, scripts=scripts)
+    browser.get(url)
+    assert len(tasks(browser)) > 2
+    browser.find_element("id", "filter").send_keys('tag.team = "shop"\n')
+    wait(browser, lambda: tasks(browser) == ["review-sentiment", "review-stars"])
+    wait(browser, lambda: "filter=tag.team" in browser.current_url)
+    browser.get(browser.current_url)
+    assert tasks(browser) == ["review-sentiment", "review-stars"]
+    box = browser.find_element("id", "filter")
+    box.clear()
+    box.send_keys("colour = 1\n")
+    wait(browser, lambda: "colour" in browser.find_element("css selector", "#problem pre").text)
+    assert browser.find_element("id", "filter").get_attribute("value") == "colour = 1"
+    look(browser)
+
+
+def test_the_filter_is_applied_in_place(browser: Any, url: str) -> None:
+    """With scripts, the page is not loaded anew: what was put into it stays."""
+    look(browser)
+    browser.get(url)
+    browser.execute_script("document.body.dataset.mark = 'here'")
+    browser.find_element("id", "filter").send_keys("score >= 0.99\n")
+    wait(browser, lambda: len(tasks(browser)) == 1)
+    assert browser.execute_script("return document.body.dataset.mark") == "here"
+    browser.back()
+    wait(browser, lambda: len(tasks(browser)) > 1)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_filter_keeps_the_order(browser: Any, url: str, scripts: bool) -> None:
+    """After a click on a heading, what is filtered is in that order."""
+    look(browser, scripts=scripts)
+    browser.get(url)
+    browser.find_element("link text", "score").click()
+    wait(browser, lambda: tasks(browser)[0] == "ticket-language")
+    browser.find_element("id", "filter").send_keys('tag.team = "support"\n')
+    expected = ["ticket-language", "ticket-urgent", "ticket-topic"]
+    wait(browser, lambda: tasks(browser) == expected)
+    wait(browser, lambda: "sort=-score" in browser.current_url)
+    look(browser)
+
+
+def test_the_keyboard_reaches_everything_visibly(browser: Any, url: str) -> None:
+    """The first stop skips to the content, and each stop has an outline."""
+    from selenium.webdriver import ActionChains, Keys
+
+    look(browser)
+    browser.get(f"{url}/tasks/ticket-topic")
+    seen = []
+    for _ in range(12):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        focused = browser.switch_to.active_element
+        outline = "return getComputedStyle(arguments[0]).outlineStyle"
+        style = browser.execute_script(outline, focused)
+        seen.append(focused.text)
+        assert style != "none", focused.get_attribute("outerHTML")[:80]
+    assert seen[0] == "Skip to content"
+    assert "@4" in seen
+    browser.get(f"{url}/tasks/ticket-topic")
+    ActionChains(browser).send_keys(Keys.TAB, Keys.ENTER, Keys.TAB).perform()
+    assert browser.switch_to.active_element.text == "Tasks"
+
+
+def test_a_cell_of_the_matrix_opens_its_examples(browser: Any, url: str, tmp_path: Path) -> None:
+    """A click on a number shows as many examples, with that label and that answer."""
+    look(browser)
+    browser.get(f"{url}/tasks/ticket-topic@3")
+    cell = browser.find_element("css selector", ".matrix td.wrong a")
+    count = int(cell.text)
+    browser.execute_script("arguments[0].click()", cell)
+    assert len(browser.find_elements("css selector", ".examples tbody tr")) == count
+    assert browser.current_url.endswith("#examples")
