@@ -1,9 +1,10 @@
 """Answers many requests at once: rows of all tasks that wait are computed in common batches.
 
-Threads share the work. One tokenises rows and loads adapters, a little ahead of those that
-compute. A batch is whatever is ready when one of these becomes free, up to its share of the rows
-and a number of tokens: nothing waits for a batch to fill. Tasks take turns, so a task with one row
-waits for one batch, however many rows another task has waiting.
+Threads share the work. One tokenises rows, a little ahead of those that compute; others load the
+adapters that are not in memory, so that rows of other tasks do not wait for them. A batch is
+whatever is ready when a computing thread becomes free, up to its share of the rows and a number of
+tokens: nothing waits for a batch to fill. Tasks take turns, so a task with one row waits for one
+batch, however many rows another task has waiting.
 
 On a CPU, two threads compute if they can, each on half of the cores: whatever else needs a core
 then delays one of them, instead of all cores that wait for each other after every product.
@@ -13,8 +14,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Condition, Thread
 from time import perf_counter
@@ -35,6 +36,7 @@ from taskbank.serve.model_cache import ModelCache
 TURNS = 60  # turns that are tokenised together: too few texts for the cache of tokens on the disk
 AHEAD = 2  # batches that are tokenised ahead of the computation
 COMPUTING = 2  # threads that compute on a CPU
+LOADING = 2  # threads that load adapters
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Engine:
         self._waiting: FairQueue[Job] = FairQueue()
         self._ready: FairQueue[Prepared] = FairQueue()
         self._ahead: Counter[Hashable] = Counter()  # tokens that are ready or computed, by task
+        self._loading = 0  # rows, or pieces of requests, whose adapters are being loaded
         self._pinned: dict[int, list[int]] = {}  # uses and size of each model in them, by id
         self._largest = 0  # size of a model
         self._unanswered = 0  # rows
@@ -86,6 +89,7 @@ class Engine:
         self._changed = Condition()
         self._lanes = [_Lane() for _ in range(_lanes(cache.backbone))]
         self._cores = torch.get_num_threads()
+        self._loaders = ThreadPoolExecutor(LOADING, "taskbank-load")
         self._threads = [
             Thread(target=self._prepare, name="taskbank-prepare", daemon=True),
             *(
@@ -125,6 +129,7 @@ class Engine:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+        self._loaders.shutdown()
 
     def check_room(self, rows: int) -> None:
         """Raise if so many more rows may not wait.
@@ -184,7 +189,7 @@ class Engine:
 
         def allowed(task: Hashable) -> bool:
             # A task with nothing ready gets a turn even if others have made much ready.
-            if pinned + self._largest * len(counted) > self.cache.memory / 2:
+            if pinned + self._largest * (len(counted) + self._loading) > self.cache.memory / 2:
                 return not self._ahead and (not pieces or counted.keys() == {task})
             return ahead < AHEAD * self.batch_tokens or not (self._ahead[task] or counted[task])
 
@@ -206,38 +211,71 @@ class Engine:
         started = perf_counter()
         shadows = [piece.shadow for piece in pieces]
         encoded = self._encode([*pieces, *(one for one in shadows if one is not None)])
-        prepared = []
-        for piece, shadow in zip(pieces, shadows, strict=True):
-            other = None if shadow is None else self._load(shadow, encoded[id(shadow)], None)
-            one = self._load(piece, encoded[id(piece)], other)
-            if one is not None:
-                prepared.append(one)
-            elif other is not None:
-                self.cache.give_back(other.model)
         seconds = perf_counter() - started
-        for piece in pieces:
+        for piece, shadow in zip(pieces, shadows, strict=True):
             piece.job.spent.tokenising += seconds
+            wanted = [piece] if shadow is None else [piece, shadow]
+            own = [encoded[id(one)] for one in wanted]
+            if all(self.cache.has(one.job.record) for one in wanted):
+                self._load(wanted, own)
+            else:
+                self._begin_loading(wanted, own)
+
+    def _begin_loading(
+        self, wanted: Sequence[Piece], encoded: Sequence[Encoded | Exception]
+    ) -> None:
+        """Load the adapters of rows, and perhaps of their shadow, in another thread."""
+        task = wanted[0].job.record.task
         with self._changed:
-            for one in prepared:
-                self._ready.put(one.piece.job.record.task, one)
-                for part in one.parts:
-                    self._ahead[part.piece.job.record.task] += part.tokens
-                    size = part.model.trained_bytes
-                    self._largest = max(self._largest, size)
-                    self._pinned.setdefault(id(part.model), [0, size])[0] += 1
+            self._loading += 1
+            self._ahead[task] += 1  # or the task would get one turn after another meanwhile
+
+        def load() -> None:
+            try:
+                self._load(wanted, encoded)
+            except Exception as error:  # a defect: the client need not wait until the deadline
+                _fail(wanted[0].job, error)
+            finally:
+                with self._changed:
+                    self._loading -= 1
+                    self._count_ahead(task, -1)
+                    self._changed.notify_all()
+
+        self._loaders.submit(load)
+
+    def _load(self, wanted: Sequence[Piece], encoded: Sequence[Encoded | Exception]) -> None:
+        """Make rows, and perhaps their shadow, ready with their models, or fail their jobs."""
+        parts = [self._prepared(piece, own) for piece, own in zip(wanted, encoded, strict=True)]
+        first, *others = parts
+        shadow = others[0] if others else None
+        if first is None:
+            if shadow is not None:
+                self.cache.give_back(shadow.model)
+            return
+        one = replace(first, shadow=shadow)
+        with self._changed:
+            self._ready.put(one.piece.job.record.task, one)
+            for part in one.parts:
+                self._count_ahead(part.piece.job.record.task, part.tokens)
+                size = part.model.trained_bytes
+                self._largest = max(self._largest, size)
+                self._pinned.setdefault(id(part.model), [0, size])[0] += 1
             self._changed.notify_all()
 
-    def _load(
-        self, piece: Piece, encoded: Encoded | Exception, shadow: Prepared | None
-    ) -> Prepared | None:
+    def _prepared(self, piece: Piece, encoded: Encoded | Exception) -> Prepared | None:
         """Return rows with their model; if there is none, their job fails."""
         try:
             if isinstance(encoded, Exception):
                 raise encoded
-            return Prepared(piece, encoded, self.cache.borrow(piece.job.record), shadow)
+            return Prepared(piece, encoded, self.cache.borrow(piece.job.record))
         except Exception as error:
             _fail(piece.job, error)
             return None
+
+    def _count_ahead(self, task: Hashable, tokens: int) -> None:
+        self._ahead[task] += tokens
+        if not self._ahead[task]:
+            del self._ahead[task]
 
     def _encode(self, pieces: Sequence[Piece]) -> dict[int, Encoded | Exception]:
         """Tokenise rows, each once, and rows of tasks that tokenise alike together."""
@@ -284,7 +322,7 @@ class Engine:
             with self._changed:
                 busy = bool(self._ready)
                 while not self._ready:
-                    if self._stopped and not self._waiting and not self._unanswered:
+                    if self._stopped and not (self._waiting or self._unanswered or self._loading):
                         return
                     self._changed.wait()
                 batch = self._batch()
@@ -356,9 +394,7 @@ class Engine:
         with self._changed:
             for one in batch:
                 task = one.piece.job.record.task
-                self._ahead[task] -= one.tokens
-                if not self._ahead[task]:
-                    del self._ahead[task]
+                self._count_ahead(task, -one.tokens)
                 uses = self._pinned[id(one.model)]
                 uses[0] -= 1
                 if not uses[0]:

@@ -57,6 +57,10 @@ class ModelCache:
         """The size of the cached adapters and heads in bytes."""
         return self._models.total_size
 
+    def has(self, record: AdapterRecord) -> bool:
+        """Return whether the model of an adapter is cached, so that it need not be loaded."""
+        return self._models.find((record.id, record.digest)) is not None
+
     def model(self, record: AdapterRecord) -> TaskModel:
         """Return the model of an adapter, loading it if it is not cached.
 

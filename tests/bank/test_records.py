@@ -39,6 +39,7 @@ def returned(bank: Bank) -> list[Any]:
         bank.aliases("mood"),
         log.verifications(),
         log.results(verification=number),
+        log.recent_results([("mood", 1)], each=1),
         log.findings(number),
         log.unfinished_runs(),
         log.acceptances("mood"),

@@ -130,6 +130,8 @@ def test_one_text_for_many_tasks_is_one_batch_per_thread(
     rows = [("the film was good",)]
     jobs = [Job(tasks[name], rows) for name in TASKS]
     with running(tasks, backbone, on_batch=gate) as engine:
+        for job in jobs:
+            engine.cache.give_back(engine.cache.borrow(job.record))
         engine.submit(jobs)
         check(tasks, jobs)
     assert sum(one.rows for one in gate.reports) == 4
@@ -158,6 +160,33 @@ def test_one_row_does_not_wait_for_ten_thousand(
         assert not large.future.done()
         large.future.cancel()
     assert len(gate.reports) < 20  # what nobody wants is not computed
+
+
+def test_rows_of_loaded_tasks_do_not_wait_for_a_store_that_hangs(
+    tasks: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While adapters of other tasks are being loaded, a task in memory is answered."""
+    hanging, loading = Event(), Event()
+    real = ModelCache.borrow
+
+    def borrow(cache: ModelCache, record: AdapterRecord) -> TaskModel:
+        if record.task != "alpha":
+            loading.set()
+            hanging.wait(WAIT)
+        return real(cache, record)
+
+    monkeypatch.setattr(ModelCache, "borrow", borrow)
+    cold = [job_of(tasks[name], 40, seed) for seed, name in enumerate(TASKS[1:])]
+    with running(tasks, backbone) as engine:
+        engine.cache.give_back(engine.cache.borrow(tasks["alpha"]))
+        engine.submit(cold)
+        assert loading.wait(WAIT)
+        warm = [job_of(tasks["alpha"], 5, seed) for seed in range(3)]
+        engine.submit(warm)
+        check(tasks, warm)
+        assert not any(job.future.done() for job in cold)
+        hanging.set()
+        check(tasks, cold)
 
 
 def test_requests_of_one_task_take_turns(tasks: Bank, backbone: Backbone) -> None:
