@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -137,6 +137,11 @@ class TaskModel(torch.nn.Module):
         self.head.state_dict(destination=tensors, prefix="head.", keep_vars=True)
         return tensors
 
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[Any, ...]]:
+        """The type and the shape of each trained tensor, also after `release_tensors`."""
+        return {name: (tensor.dtype, *tensor.shape) for name, tensor in self._tensors.items()}
+
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Copy values into the model's tensors.
 
@@ -162,16 +167,18 @@ class TaskModel(torch.nn.Module):
         """
         own, device = self._matching_tensors(tensors), self.backbone.device
         for name, tensor in tensors.items():
-            own[name].data = tensor.to(device)
+            own[name].data = tensor if tensor.device == device else tensor.to(device)
 
     def release_tensors(self) -> None:
         """Free the memory of the model's tensors; it can be used again after `adopt_tensors`."""
-        for tensor in self._tensors.values():
-            tensor.data = tensor.data.new_zeros(1).expand(tensor.shape)  # one number for all
+        shapes = self._shapes  # which the tensors tell only as long as they have values
+        nothing = torch.empty(0, device=self.backbone.device)
+        for name, tensor in self._tensors.items():
+            tensor.data = nothing if shapes[name][0] == nothing.dtype else nothing.to(tensor.dtype)
 
     def _matching_tensors(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return the model's tensors if others match them in name, shape and type."""
-        current = self._tensors
+        current, shapes = self._tensors, self._shapes
         missing, unexpected = sorted(current.keys() - tensors), sorted(tensors.keys() - current)
         if missing or unexpected:
             raise DamagedError(
@@ -180,9 +187,10 @@ class TaskModel(torch.nn.Module):
             )
         for name, tensor in tensors.items():
             given = (tensor.dtype, *tensor.shape)
-            expected = (current[name].dtype, *current[name].shape)
-            if given != expected:
-                raise DamagedError(f"stored tensor {name!r} is {given}, the model has {expected}")
+            if given != shapes[name]:
+                raise DamagedError(
+                    f"stored tensor {name!r} is {given}, the model has {shapes[name]}"
+                )
         return current
 
 

@@ -68,7 +68,7 @@ def test_predictions_are_added_in_order(own: Bank, backbone: Backbone) -> None:
 
 
 def test_predictions_are_in_order_whoever_is_first(own: Bank, backbone: Backbone) -> None:
-    """Rows that are computed by another thread, earlier than those before them, keep their place."""
+    """Rows that another thread computes before the rows ahead of them keep their place."""
     record = put_moved(own, backbone, "mood")
     job = Job(record, rows_of(TURN_ROWS + 3))
     outputs = np.random.default_rng(0).normal(size=(TURN_ROWS + 3, 2)).astype(np.float32)
