@@ -140,8 +140,8 @@ class Engine:
         if not self._unanswered:
             return
         rate = sum(lane.rate for lane in self._lanes)
-        # Twice, as many clients that are refused take time, too.
-        seconds = 2 * (self._unanswered + rows) / rate if rate else 0.0
+        # Thrice, as clients that are refused take time too, and the rate falls with them.
+        seconds = 3 * (self._unanswered + rows) / rate if rate else 0.0
         if self._unanswered + rows > self.max_rows:
             what = f"at most {self.max_rows:,} rows may wait"
         elif seconds > self.deadline:
