@@ -35,6 +35,7 @@ from taskbank.bank.catalog.database import (
     check_writable,
     close,
     connect,
+    content_mark,
     home,
     read_transaction,
     settle,
@@ -90,6 +91,7 @@ class Bank:
     def __init__(self, url: str | os.PathLike[str]) -> None:
         self.url = os.fspath(url)
         self._engine = connect(url)
+        self._newest: tuple[object, int] | None = None  # entry of the chain, and its content mark
         try:
             check_revision(self._engine)
             with read_transaction(self._engine) as connection:
@@ -300,8 +302,13 @@ class Bank:
         Raises:
             DamagedError: if an entry cannot be read.
         """
+        mark = content_mark(self._engine)
+        if mark is not None and self._newest == (mark, since):
+            return since, frozenset()
         with read_transaction(self._engine) as connection:
-            return changed_tasks(connection, since)
+            newest, changed = changed_tasks(connection, since)
+        self._newest = mark, newest
+        return newest, changed
 
     def backbones(self) -> tuple[BackboneRecord, ...]:
         """Return every recorded backbone, oldest first."""

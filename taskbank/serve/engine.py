@@ -336,9 +336,9 @@ class Engine:
                     if not spent.computing:
                         waited = started - one.piece.job.submitted
                         spent.waiting = max(0.0, waited - spent.tokenising)
-                if torch.get_num_threads() != cores:
-                    torch.set_num_threads(cores)  # of this thread alone
+                torch.set_num_threads(cores)  # of this thread
                 outputs = self._outputs(batch)
+                torch.set_num_threads(self._cores)  # which threads that begin later take over
                 self._report(batch, perf_counter() - started)
                 for one, values in zip(batch, outputs, strict=True):
                     _answer(one, values)

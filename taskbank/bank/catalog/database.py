@@ -195,6 +195,21 @@ def read_transaction(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def content_mark(engine: Engine) -> tuple[object, int, int] | None:
+    """Return a value that differs after every change of a SQLite file, for a fraction of a query.
+
+    Returns:
+        the value; None if nothing tells of changes, as on a server or where locks are not used.
+    """
+    if url_of(engine).file is None or engine.get_execution_options()["read_only"]:
+        return None
+    with translate_errors(engine), closing(engine.raw_connection()) as pooled:
+        connection: Any = pooled.driver_connection
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        # The version tells of the changes of other connections, the total of this connection's own.
+        return connection, version, connection.total_changes
+
+
 @contextmanager
 def write_transaction(
     engine: Engine, *, exclusive: bool = False, lasting: bool = True

@@ -6,6 +6,7 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog import changed_tasks as module
+from taskbank.bank.open import open_bank
 from taskbank.errors import DamagedError
 from tests.helpers.adapters import new_adapter
 from tests.helpers.tampering import rewrite
@@ -30,6 +31,21 @@ def test_each_change_names_its_task(bank: Bank) -> None:
         assert changed == frozenset({"mood"})
         entry = newest
     assert bank.changed_tasks(entry) == (entry, frozenset())
+
+
+def test_changes_of_others_are_seen_however_often_one_looks(bank: Bank) -> None:
+    """Changes by another connection, and by this bank before and after it was closed."""
+    bank.put(new_adapter("mood"))
+    bank.put(new_adapter("mood", seed=1), new_version=True)
+    entry, _ = bank.changed_tasks(0)
+    with open_bank(bank.url) as other:
+        for number in range(6):
+            assert bank.changed_tasks(entry) == (entry, frozenset())
+            (other, bank)[number // 3].alias(f"mood@{1 + number % 2}", "production")
+            if number == 4:
+                bank.close()
+            entry, changed = bank.changed_tasks(entry)
+            assert changed == frozenset({"mood"})
 
 
 def test_all_tasks_may_have_changed(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:

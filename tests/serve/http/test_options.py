@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from taskbank.cli.serve import serve
 from taskbank.errors import InputError
-from taskbank.serve.http.options import serve_options
+from taskbank.serve.http.options import ServeOptions, serve_options
 
 
 def test_options_have_defaults() -> None:
@@ -15,6 +17,13 @@ def test_options_have_defaults() -> None:
     options = serve_options(tasks="mood", canary=0.5)
     assert (options.tasks, options.canary, options.admin) == (("mood",), 0.5, False)
     assert serve_options(tasks=["a", "b"]).tasks == ("a", "b")
+
+
+def test_the_command_has_the_same_defaults() -> None:
+    """`taskbank serve` writes them out, as reading them would import torch."""
+    context = serve.make_context("serve", [])
+    for field in fields(ServeOptions):
+        assert context.params[field.name] == field.default
 
 
 @pytest.mark.parametrize(
