@@ -82,7 +82,9 @@ def read_verification(connection: Connection, number: int) -> VerificationRecord
             .where(ResultRow.verification_id == number)
             .group_by(ResultRow.status)
         )
-        return verification_record(row, dict(connection.execute(counts).tuples()))
+        return verification_record(
+            row, {status: count for status, count in connection.execute(counts)}
+        )
     raise NotFoundError(f"the bank has no verification {number}: run taskbank history to list them")
 
 
