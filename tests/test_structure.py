@@ -65,6 +65,8 @@ NO_FILE = {
     "model/load": "serve/ loads stored adapters; pipeline/test_opening.py refuses backbones",
     "pages/error": "serve/http/test_pages.py asks for what there is not",
     "pages/scores": "pages/test_bank.py and test_task.py compare scores with intervals",
+    "pages/score_matrix": "pages/test_history.py draws small and large matrices",
+    "pages/scores_over_time": "pages/test_history.py draws lines",
     "pages/verdict": "pages/test_verification.py reads verdicts of every sort",
     "pages/verifications": "pages/test_verification.py turns its pages",
     "pages/sign_in": "serve/http/test_pages.py signs in",

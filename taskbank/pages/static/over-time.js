@@ -8,12 +8,16 @@ for (const place of document.querySelectorAll(".over-time[data-scores]")) {
   const axis = {stroke: color("--muted"), grid: {stroke: color("--line"), width: 1}, ticks: {show: false}};
   const series = names.map((name, number) => ({
     label: name, stroke: color(`--line-${number}`), width: 2, spanGaps: true, points: {show: true, size: 5},
-    value: (_, score) => score?.toFixed(4) ?? "–",
   }));
+  const values = document.querySelectorAll(".legend .at");
+  const show = chart => values.forEach((value, number) => {
+    value.textContent = scores[number][chart.cursor.idx]?.toFixed(4) ?? "";
+  });
   const room = place.clientWidth;
   place.replaceChildren();
   const chart = new uPlot({
-    width: room, height: 300, series: [{value: "{YYYY}-{MM}-{DD} {HH}:{mm}"}, ...series],
+    width: room, height: 300, series: [{}, ...series],
+    legend: {show: false}, hooks: {setCursor: [show]},
     axes: [axis, {...axis, size: 60}],
     cursor: {focus: {prox: 30}}, focus: {alpha: 0.35},
     tzDate: seconds => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
