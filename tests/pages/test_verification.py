@@ -42,7 +42,7 @@ def write(given: Report, path: Path) -> str:
 def test_what_needs_attention_comes_first(demo: Bank) -> None:
     """A recorded verification shows its verdict, findings, and results from the worst on."""
     page = verification_page(demo, 7)
-    assert page.outcome.headline == "15 adapters checked: 3 need attention"
+    assert page.outcome.headline == "16 adapters checked: 3 need attention"
     assert "predict worse than recorded: 3" in page.outcome.advice
     assert [finding.ref for finding in page.findings][:1] == ["review-sentiment@1"]
     statuses = [row.status for row in page.rows]
