@@ -36,6 +36,11 @@ PAGES = {
     "version-cell": "/tasks/ticket-topic@3?label=billing&predicted=returns",
     "version-number": "/tasks/review-stars@2",
     "version-labels": "/tasks/review-aspects@2",
+    "verifications": "/verifications",
+    "verification": "/verifications/7",
+    "verification-status": "/verifications/7?status=changed",
+    "history": "/history",
+    "history-task": "/history?task=ticket-topic",
     "not-found": "/tasks/nothing",
 }
 

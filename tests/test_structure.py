@@ -29,6 +29,7 @@ NO_FILE = {
     "bank/catalog/runs": "verify/test_journal.py interrupts and resumes runs",
     "bank/catalog/seals": "verify/test_integrity.py damages every sealed column",
     "bank/catalog/tables": "bank/catalog/test_migrate.py compares the tables with the migrations",
+    "bank/catalog/verification_pages": "pages/test_verification.py turns them on every database",
     "bank/catalog/verifications": "bank/test_verification_log.py and history/ read them",
     "bank/new_records": RECORDS,
     "bank/operators": "bank/catalog/test_query.py and promotion/test_requirements.py use each",
@@ -64,6 +65,10 @@ NO_FILE = {
     "model/load": "serve/ loads stored adapters; pipeline/test_opening.py refuses backbones",
     "pages/error": "serve/http/test_pages.py asks for what there is not",
     "pages/scores": "pages/test_bank.py and test_task.py compare scores with intervals",
+    "pages/score_matrix": "pages/test_history.py draws small and large matrices",
+    "pages/scores_over_time": "pages/test_history.py draws lines",
+    "pages/verdict": "pages/test_verification.py reads verdicts of every sort",
+    "pages/verifications": "pages/test_verification.py turns its pages",
     "pages/sign_in": "serve/http/test_pages.py signs in",
     "pipeline/init": "cli/test_main.py makes its bank with it",
     "runtime/clock": "one call of the standard library",
@@ -72,7 +77,7 @@ NO_FILE = {
     "training/prepared": "training/test_loop.py trains with it",
     "verify/contents": "interchange/test_untrusted.py and verify/test_integrity.py feed it damage",
     "verify/flips": "verify/test_compare.py and promotion/test_diff.py count flips",
-    "verify/report": "plain data; verify/test_html.py and test_junit.py write it",
+    "verify/report": "plain data; pages/test_verification.py and verify/test_junit.py write it",
 }
 # Tests of what no single module does.
 OTHER_FILES = {

@@ -40,11 +40,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_and_its_migrations_only(wheel: Path) -> None:
-    """Migrations and the page template are in it; tests and scripts are not."""
+    """Migrations and the pages' templates are in it; tests and scripts are not."""
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "taskbank/migrations/env.py" in names
     assert any(name.startswith("taskbank/migrations/versions/0001") for name in names)
-    assert "taskbank/verify/page.html" in names
+    assert "taskbank/pages/templates/verification.html" in names
     folders = {name.split("/")[0] for name in names}
     assert {f for f in folders if not f.endswith(".dist-info")} == {"taskbank"}
 

@@ -21,9 +21,11 @@ from scripts.benchmarks.synthetic_bank import fill
 from scripts.shared.arguments import script_parser
 from taskbank.bank.bank import Bank
 from taskbank.pages.bank import bank_page
+from taskbank.pages.history import history_page
 from taskbank.pages.links import ServerLinks
 from taskbank.pages.render import Page, render
 from taskbank.pages.task import task_page
+from taskbank.pages.verifications import verifications_page
 from taskbank.pages.version import version_page
 
 TASK = "task-000000"
@@ -37,6 +39,9 @@ PAGES: dict[str, Callable[[Bank], Page]] = {
         bank, query='tag.team = "team-7"', sort="-score"
     ),
     "a task": lambda bank: task_page(bank, TASK),
+    "verifications": verifications_page,
+    "history": history_page,
+    "history of a task": lambda bank: history_page(bank, task=TASK),
     "a version": lambda bank: version_page(bank, f"{TASK}@4"),
 }
 

@@ -21,6 +21,7 @@ from taskbank.bank.catalog.adapters import (
     kind_of,
     read_adapter,
     read_adapters,
+    read_oldest_tasks,
     read_task_names,
     resolve,
 )
@@ -50,6 +51,7 @@ from taskbank.bank.catalog.retirement import (
 from taskbank.bank.catalog.revision import check_revision
 from taskbank.bank.catalog.scored_splits import add_scored_split, check_can_score
 from taskbank.bank.catalog.tables import AdapterRow, BackboneRow, TaskRow
+from taskbank.bank.catalog.timeline import read_timeline
 from taskbank.bank.catalog.trials import add_trial, read_trials
 from taskbank.bank.new_records import NewAdapter, NewScoredSplit, NewTrial, check_split_name
 from taskbank.bank.record_list import Records
@@ -60,6 +62,7 @@ from taskbank.bank.records import (
     Garbage,
     Head,
     SplitRecord,
+    Timeline,
     TrialRecord,
 )
 from taskbank.bank.url import redacted_url
@@ -135,6 +138,16 @@ class Bank:
         with read_transaction(self._engine) as connection:
             return read_task_names(connection)
 
+    def oldest_tasks(self, *, start: int = 0, limit: int) -> tuple[str, ...]:
+        """Return the names of tasks in the order in which they were first added.
+
+        Args:
+            start: number of tasks to skip.
+            limit: return at most this many.
+        """
+        with read_transaction(self._engine) as connection:
+            return read_oldest_tasks(connection, start, limit)
+
     def __len__(self) -> int:
         """Return the number of adapters in use."""
         with read_transaction(self._engine) as connection:
@@ -148,6 +161,7 @@ class Bank:
         self,
         *,
         task: str | None = None,
+        tasks: Sequence[str] | None = None,
         kind: str | None = None,
         method: str | None = None,
         backbone: str | None = None,
@@ -158,6 +172,7 @@ class Bank:
 
         Args:
             task: the task's name.
+            tasks: names of several tasks.
             kind: the task's kind, such as `single`.
             method: the adaptation method, such as `houlsby`.
             backbone: the backbone's fingerprint.
@@ -171,6 +186,8 @@ class Bank:
             (BackboneRow.fingerprint, backbone),
         )
         conditions = [column == value for column, value in pairs if value is not None]
+        if tasks is not None:
+            conditions.append(TaskRow.name.in_(tasks))
         condition = and_(*conditions) if conditions else None
         with read_transaction(self._engine) as connection:
             return read_adapters(connection, condition, retired=retired, newest=newest)
@@ -266,6 +283,26 @@ class Bank:
         """
         with read_transaction(self._engine) as connection:
             return resolve(connection, ref)
+
+    def timeline(
+        self, *, task: str | None = None, before: str | None = None, limit: int
+    ) -> Timeline:
+        """Return what happened in the bank or to one of its tasks, newest first.
+
+        Args:
+            task: the task's name; None means the whole bank.
+            before: where the page before ended, as its `next` says; None means the newest.
+            limit: return at most this many entries.
+
+        Raises:
+            NotFoundError: if the task does not exist.
+            InputError: if `before` is not such a text.
+            DamagedError: if a row differs from what was recorded.
+        """
+        if task is not None:
+            self._check_task(task)
+        with read_transaction(self._engine) as connection:
+            return read_timeline(connection, task=task, before=before, limit=limit)
 
     def trials(self, task: str | None = None) -> tuple[TrialRecord, ...]:
         """Return the recorded trials of one task, or of all tasks, oldest first.

@@ -329,6 +329,31 @@ class VerificationRecord:
 
 
 @dataclass(frozen=True)
+class VerificationSummary:
+    """A finished verification in a list.
+
+    Attributes:
+        id: the verification's number.
+        level: the verification's level.
+        ok: whether there were no findings.
+        checked: number of checked adapters.
+        confirmed: number of adapters whose earlier result still applied.
+        started_at: when it started, ISO 8601 in UTC.
+        finished_at: when it ended, ISO 8601 in UTC.
+        findings: number of findings, by the check that failed.
+    """
+
+    id: int
+    level: str
+    ok: bool
+    checked: int
+    confirmed: int | None
+    started_at: str
+    finished_at: str
+    findings: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class ResultRecord:
     """A verification's result for one adapter.
 
@@ -393,6 +418,32 @@ class FindingRecord:
 
 
 @dataclass(frozen=True)
+class ResultPage:
+    """Some results of a verification.
+
+    Attributes:
+        results: the results, those that need attention first.
+        next: where the next page begins; None if there are no more.
+    """
+
+    results: tuple[ResultRecord, ...]
+    next: int | None
+
+
+@dataclass(frozen=True)
+class FindingPage:
+    """The first findings of a verification.
+
+    Attributes:
+        findings: the findings in their recorded order.
+        count: number of all its findings.
+    """
+
+    findings: tuple[FindingRecord, ...]
+    count: int
+
+
+@dataclass(frozen=True)
 class AcceptanceRecord:
     """A decision to make a verification's predictions the reference of a version."""
 
@@ -428,6 +479,52 @@ class AliasRecord:
     alias: str
     version: int | None
     set_at: str
+
+
+@dataclass(frozen=True)
+class TimelineEntry:
+    """Something that happened in a bank.
+
+    Attributes:
+        at: the time, ISO 8601 in UTC.
+        what: `added`, `alias`, `retired`, `verified`, `accepted` or `tolerance`.
+        task: the task's name; None for a verification of the whole bank.
+        version: the version; None if it concerns no version, and for a dropped alias.
+        verification: the verification's number; None without one.
+        alias: the alias; None without one.
+        text: the level and the status of a verification, or the reason of an acceptance.
+        ok: whether a verification found nothing; None without one.
+        checked: number of adapters that a verification checked; None without one.
+        metric: the metric of `score`; None without one.
+        score: the version's score; None without one.
+        tolerance: the task's tolerance from then on; None if each verification sets its own.
+    """
+
+    at: str
+    what: str
+    task: str | None = None
+    version: int | None = None
+    verification: int | None = None
+    alias: str | None = None
+    text: str = ""
+    ok: bool | None = None
+    checked: int | None = None
+    metric: str | None = None
+    score: float | None = None
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What happened in a bank, newest first.
+
+    Attributes:
+        entries: the entries.
+        next: where the next page begins; None if there are no more.
+    """
+
+    entries: tuple[TimelineEntry, ...]
+    next: str | None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,13 @@ from taskbank.bank.catalog.runs import (
     read_observations,
     read_unfinished_runs,
 )
+from taskbank.bank.catalog.verification_pages import (
+    read_finding_page,
+    read_neighbours,
+    read_newest_verifications,
+    read_result_page,
+    read_verification,
+)
 from taskbank.bank.catalog.verifications import (
     add_verification,
     read_confirmations,
@@ -40,14 +47,17 @@ from taskbank.bank.records import (
     AcceptanceRecord,
     AdapterRecord,
     Confirmation,
+    FindingPage,
     FindingRecord,
     Observation,
+    ResultPage,
     ResultRecord,
     ResultSummary,
     RunRecord,
     ScoreRecord,
     ToleranceRecord,
     VerificationRecord,
+    VerificationSummary,
 )
 from taskbank.digests import Json
 from taskbank.errors import ConflictError, InputError, NotFoundError
@@ -137,6 +147,66 @@ class VerificationLog:
         with read_transaction(self._engine) as connection:
             return read_verifications(connection)
 
+    def newest(self, *, before: int | None = None, limit: int) -> tuple[VerificationSummary, ...]:
+        """Return finished verifications, newest first.
+
+        Args:
+            before: return only verifications with smaller numbers; None means the newest.
+            limit: return at most this many.
+        """
+        with read_transaction(self._engine) as connection:
+            return read_newest_verifications(connection, before=before, limit=limit)
+
+    def verification(self, number: int) -> VerificationRecord:
+        """Return a finished verification.
+
+        Raises:
+            NotFoundError: if it does not exist.
+        """
+        with read_transaction(self._engine) as connection:
+            return read_verification(connection, number)
+
+    def neighbours(
+        self, number: int, *, predicted: bool
+    ) -> tuple[int | None, int | None, int | None]:
+        """Return the verification before one, the one after it, and the last one of its sort.
+
+        Args:
+            number: the verification's number; larger than all numbers for one not recorded.
+            predicted: whether it predicted: the last one of its sort did so as well, or neither.
+        """
+        with read_transaction(self._engine) as connection:
+            return read_neighbours(connection, number, predicted=predicted)
+
+    def result_page(
+        self,
+        verification: int,
+        *,
+        status: str | None = None,
+        after: int | None = None,
+        limit: int,
+    ) -> ResultPage:
+        """Return results of a verification, those that need attention first.
+
+        It is quick however many adapters the verification has checked, and so does not check the
+        seal over all its results; `results` does.
+
+        Args:
+            verification: the verification's number.
+            status: return only results with this status.
+            after: where the page before ended, as its `next` says.
+            limit: return at most this many.
+        """
+        with read_transaction(self._engine) as connection:
+            return read_result_page(
+                connection, verification, status=status, after=after, limit=limit
+            )
+
+    def finding_page(self, verification: int, limit: int) -> FindingPage:
+        """Return the first findings of a verification; quick and unchecked as `result_page`."""
+        with read_transaction(self._engine) as connection:
+            return read_finding_page(connection, verification, limit)
+
     def results(
         self, *, task: str | None = None, verification: int | None = None
     ) -> tuple[ResultRecord, ...]:
@@ -164,14 +234,17 @@ class VerificationLog:
         with read_transaction(self._engine) as connection:
             return read_findings(connection, verification)
 
-    def scores(self) -> tuple[ScoreRecord, ...]:
+    def scores(self, tasks: Sequence[str] | None = None) -> tuple[ScoreRecord, ...]:
         """Return every score that a verification observed, oldest first.
+
+        Args:
+            tasks: only those of these tasks, quick and unchecked as `result_page`; None means all.
 
         Raises:
             DamagedError: if a stored score is not a number.
         """
         with read_transaction(self._engine) as connection:
-            return read_scores(connection)
+            return read_scores(connection, tasks)
 
     def acceptances(self, task: str) -> tuple[AcceptanceRecord, ...]:
         """Return the acceptances of a task, oldest first."""

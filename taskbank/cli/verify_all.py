@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,25 +119,22 @@ def verify_all(
                     "finished predictions are kept: the same command with --resume continues"
                 )
             raise
-        scores = _history(bank) if report is not None else {}
-    if settings.json:
-        print_json(result.to_json())
-    else:
-        _print(settings, result)
-    _write(result, junit, report, scores)
+        if settings.json:
+            print_json(result.to_json())
+        else:
+            _print(settings, result)
+        _write(bank, result, junit, report)
     return result.exit_code
 
 
-def _write(
-    result: Report, junit: Path | None, report: Path | None, scores: dict[str, list[float]]
-) -> None:
+def _write(bank: Bank, result: Report, junit: Path | None, report: Path | None) -> None:
     """Write the files; one that cannot be written does not keep back the other."""
     from taskbank.errors import ResourceError
-    from taskbank.verify.html import write_html
+    from taskbank.pages.verification import write_report
     from taskbank.verify.junit import write_junit
 
     problems = []
-    for path, write in ((junit, write_junit), (report, partial(write_html, history=scores))):
+    for path, write in ((junit, write_junit), (report, partial(write_report, bank=bank))):
         try:
             if path is not None:
                 write(result, path)
@@ -146,20 +142,6 @@ def _write(
             problems.append(str(error))
     if problems:
         raise ResourceError(f"{'; '.join(problems)}; the result is above")
-
-
-def _history(bank: Bank) -> dict[str, list[float]]:
-    """Return the scores of every adapter: the score when it was added, then those observed."""
-    from taskbank.errors import TaskbankError
-    from taskbank.history.matrix import recorded_scores
-
-    scores: dict[str, list[float]] = defaultdict(list)
-    try:
-        for _, task, version, score in recorded_scores(bank, bank.adapters()):
-            scores[f"{task}@{version}"].append(score)
-    except TaskbankError:  # the report names the problem
-        return {}
-    return scores
 
 
 def _print(settings: Settings, report: Report) -> None:

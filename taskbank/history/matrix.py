@@ -61,48 +61,53 @@ class Matrix:
         }
 
 
-def score_matrix(bank: Bank) -> Matrix:
+def score_matrix(bank: Bank, tasks: Sequence[str] | None = None) -> Matrix:
     """Return the matrix of all recorded scores of a bank's tasks in use.
 
     If a verification did not predict a task because nothing had changed, its score stays the same.
+
+    Args:
+        bank: an open bank.
+        tasks: only these tasks, as if there were no others; None means all.
     """
-    records = bank.adapters()
+    records = bank.adapters(tasks=tasks)
     added_at: dict[str, str] = {}
     metric: dict[str, str] = {}
     for record in records:
         added_at.setdefault(record.task, record.created_at)
         metric[record.task] = record.metric
-    tasks = sorted(added_at, key=lambda task: (added_at[task], task))
-    position = {task: number for number, task in enumerate(tasks)}
-    scores = np.full((len(tasks), len(tasks)), np.nan)
-    latest = np.full(len(tasks), np.nan)
-    version_of_latest = dict.fromkeys(tasks, 0)
+    names = sorted(added_at, key=lambda task: (added_at[task], task))
+    position = {task: number for number, task in enumerate(names)}
+    scores = np.full((len(names), len(names)), np.nan)
+    latest = np.full(len(names), np.nan)
+    version_of_latest = dict.fromkeys(names, 0)
     row = 0
-    for time, task, version, score in recorded_scores(bank, records):
-        while row + 1 < len(tasks) and time >= added_at[tasks[row + 1]]:
+    for time, task, version, score in recorded_scores(bank, records, tasks):
+        while row + 1 < len(names) and time >= added_at[names[row + 1]]:
             scores[row] = latest
             row += 1
         if version >= version_of_latest[task]:
             version_of_latest[task] = version
             latest[position[task]] = score
     scores[row:] = latest
-    scores[np.triu_indices(len(tasks), k=1)] = np.nan
+    scores[np.triu_indices(len(names), k=1)] = np.nan
     return Matrix(
-        tuple(tasks),
-        tuple(metric[task] for task in tasks),
-        tuple(added_at[task] for task in tasks),
+        tuple(names),
+        tuple(metric[task] for task in names),
+        tuple(added_at[task] for task in names),
         scores,
     )
 
 
 def recorded_scores(
-    bank: Bank, records: Sequence[AdapterRecord]
+    bank: Bank, records: Sequence[AdapterRecord], tasks: Sequence[str] | None = None
 ) -> list[tuple[str, str, int, float]]:
     """Return the scores of adapters from when they were added and from every verification.
 
     Args:
         bank: an open bank.
         records: the adapters.
+        tasks: their tasks, so that only verifications of these are read; None means all.
 
     Returns:
         time, task, version and score, in chronological order.
@@ -112,7 +117,7 @@ def recorded_scores(
     offset = {
         (record.task, record.version): record.score - record.verified_score for record in records
     }
-    scores = bank.verification_log.scores()
+    scores = bank.verification_log.scores(tasks)
     verified = [
         (score.at, score.task, score.version, score.score + offset[score.task, score.version])
         for score in scores

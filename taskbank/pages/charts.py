@@ -106,7 +106,7 @@ def sparkline(values: Sequence[float]) -> Sparkline | None:
         for number, value in enumerate(finite)
     ]
     return Sparkline(
-        _points(places),
+        points_of(places),
         round(places[-1][0], 1),
         round(places[-1][1], 1),
         f"{len(finite)} scores from {low:.4f} to {high:.4f}, the last {finite[-1]:.4f}",
@@ -126,7 +126,7 @@ def score_chart(
         return None
     low = min(min(one[1], one[2]) for one in points)
     high = max(max(one[1], one[3]) for one in points)
-    marks = _round_marks(low, high)
+    marks = round_marks(low, high)
     bottom_value, top_value = min(low, marks[0]), max(high, marks[-1])
     left, right, top, bottom = LEFT, CHART_WIDTH - RIGHT, TOP, CHART_HEIGHT - BOTTOM
     step = (right - left) / len(points)
@@ -142,7 +142,7 @@ def score_chart(
     every = math.ceil(len(points) / 12)  # marks below, so that they do not touch
     return Chart(
         CHART_WIDTH, CHART_HEIGHT, left, right, top, bottom, dots,
-        _points([(dot.x, dot.y) for dot in dots]),
+        points_of([(dot.x, dot.y) for dot in dots]),
         tuple(
             Tick(dot.x, one[0])
             for number, (dot, one) in enumerate(zip(dots, points, strict=True))
@@ -184,11 +184,12 @@ def unit_chart(
     )  # fmt: skip
 
 
-def _points(places: Sequence[tuple[float, float]]) -> str:
+def points_of(places: Sequence[tuple[float, float]]) -> str:
+    """Return points as SVG has them."""
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
 
 
-def _round_marks(low: float, high: float) -> list[float]:
+def round_marks(low: float, high: float) -> list[float]:
     """Return about five round numbers that reach from one number to another."""
     span = max(high - low, 1e-3)
     power = 10.0 ** math.floor(math.log10(span / 4))

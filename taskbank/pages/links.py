@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
+from collections.abc import Collection
 from functools import cache
 from importlib import resources
+from mimetypes import guess_type
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
@@ -18,6 +21,9 @@ class Links(Protocol):
     @property
     def live(self) -> bool:
         """Whether forms and parameters are answered."""
+
+    def has(self, *path: str) -> bool:
+        """Return whether there is a page of a path."""
 
     def page(self, *path: str, **parameters: Value) -> str:
         """Return the link to a page.
@@ -43,6 +49,10 @@ class ServerLinks:
     def __init__(self, root: str = "") -> None:
         self.root = root.rstrip("/")
 
+    def has(self, *_path: str) -> bool:
+        """Return True: what there is not, the server says."""
+        return True
+
     def page(self, *path: str, **parameters: Value) -> str:
         """Return the link to a page; see `Links`."""
         given = {name: value for name, value in parameters.items() if value not in (None, "")}
@@ -55,29 +65,62 @@ class ServerLinks:
 
 
 class FileLinks:
-    """Links between files of one folder; a file shows a page without parameters.
+    """Links between files of one folder; a file shows a page without parameters but `after`.
 
     Args:
         here: the path of the page that the links are on.
+        made: the paths of all pages; None means that there is every page.
     """
 
     live = False
 
-    def __init__(self, here: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, here: tuple[str, ...] = (), made: Collection[tuple[str, ...]] | None = None
+    ) -> None:
         self.up = "../" * (len(here) - 1)
+        self.made = made
+
+    def has(self, *path: str) -> bool:
+        """Return whether there is a page of a path."""
+        return self.made is None or path in self.made
 
     def page(self, *path: str, **parameters: Value) -> str:
         """Return the link to a page; see `Links`."""
-        return self.up + quote(file_of(path), safe="@/")
+        return self.up + quote(file_of(path, parameters.get("after")), safe="@/")
 
     def static(self, name: str) -> str:
         """Return the link to a file."""
         return f"{self.up}static/{name}"
 
 
-def file_of(path: tuple[str, ...]) -> str:
-    """Return the name of the file of a page."""
-    return f"{'/'.join(path)}.html" if path else "index.html"
+class LoneLinks:
+    """Links of a page that is one file by itself: what it needs is within its addresses."""
+
+    live = False
+
+    def has(self, *_path: str) -> bool:
+        """Return False: there is no other page."""
+        return False
+
+    def page(self, *_path: str, **_parameters: Value) -> str:
+        """Return the link to the page itself."""
+        return "#content"
+
+    def static(self, name: str) -> str:
+        """Return a file as an address that has all of its bytes."""
+        data = b64encode(static_bytes(name)).decode()
+        return f"data:{guess_type(name)[0] or 'text/plain'};base64,{data}"
+
+
+def file_of(path: tuple[str, ...], after: Value = None) -> str:
+    """Return the name of the file of a page.
+
+    Args:
+        path: the page's path.
+        after: where it begins, if it is not the first page of several.
+    """
+    name = "/".join(path) or "index"
+    return f"{name}.html" if after in (None, "") else f"{name}-after-{after}.html"
 
 
 @cache

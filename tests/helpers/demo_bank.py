@@ -11,7 +11,7 @@ from safetensors.numpy import save
 from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewAdapter, NewResult, NewSplit, NewVerification
-from taskbank.bank.records import FindingRecord
+from taskbank.bank.records import AdapterRecord, FindingRecord
 from taskbank.data.examples import Examples
 from taskbank.kinds.definition import Definition
 from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
@@ -162,20 +162,40 @@ def verify(bank: Bank, number: int) -> None:
         status = "regressed" if worse else "changed" if chance.random() < 0.06 else "ok"
         drop = 0.06 if worse else 0.004 * chance.integers(0, 3) * (status != "ok")
         if worse:
-            message = "accuracy fell by 0.06, which chance does not explain"
-            findings.append(FindingRecord(record.task, record.version, "regressed", message))
+            message = (
+                "accuracy fell by 0.06, which chance does not explain. Compare the environment "
+                "with the recorded one, or train a new version"
+            )
+            findings.append(FindingRecord(record.task, record.version, "regression", message))
         results.append(
             NewResult(
                 record.task, record.version, status, record.metric, record.score,
                 record.score - drop, int(drop * 500), record.splits[0].rows, 1e-5, None,
-                {"noise": 1e-6},
+                _evidence(record, drop),
             )
         )  # fmt: skip
     at = f"2026-11-{10 + 2 * number:02}T06:30:00.000000+00:00"
     bank.verification_log.record(
         NewVerification(
             level="full", ok=not findings, checked=len(results), tolerance=0.0,
-            environment={"torch": "2.8.0"}, started_at=at, finished_at=at, run=None, confirmed=0,
+            environment={
+                "python": "3.12.3", "torch": "2.8.0" if number < 6 else "2.9.1",
+                "transformers": "4.57.1", "device": "cpu", "threads": 2,
+            },
+            started_at=at, finished_at=at, run=None, confirmed=0,
             results=tuple(results), findings=tuple(findings),
         )
     )  # fmt: skip
+
+
+def _evidence(record: AdapterRecord, drop: float) -> dict[str, Any]:
+    """Return the evidence of a result whose metric fell by so much."""
+    worse = int(drop * 400)
+    return {
+        "noise": 1e-6,
+        "within_noise": 0,
+        "negative_flips": worse,
+        "positive_flips": worse // 4,
+        "p_value": 4.2e-7 if drop > 0.05 else 1.0,
+        "metrics": {record.split: {record.metric: [record.score, record.score - drop]}},
+    }

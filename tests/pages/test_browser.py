@@ -12,6 +12,7 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
+from taskbank.pages.export import export_pages
 from taskbank.serve.http.options import serve_options
 from taskbank.serve.http.service import Service
 from tests.helpers.backbones import make_backbone
@@ -25,6 +26,10 @@ PATHS = (
     "/tasks/ticket-topic@3",
     "/tasks/review-stars@2",
     "/tasks/nothing",
+    "/verifications",
+    "/verifications/7",
+    "/history",
+    "/history?task=ticket-topic",
 )
 LIGHT = """
     const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
@@ -59,16 +64,22 @@ LIGHT = """
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a server of a small bank."""
+def bank_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a small bank."""
     folder = tmp_path_factory.mktemp("browser")
     from taskbank.backbone.load import load_backbone
 
     place = make_backbone(folder / "tiny")
     with create_bank(f"sqlite:///{folder}/bank.db") as bank:
         fill_demo(bank, load_backbone(str(place)).identity)
+    return f"sqlite:///{folder}/bank.db"
+
+
+@pytest.fixture(scope="module")
+def url(bank_url: str) -> Iterator[str]:
+    """The URL of a server of it."""
     with (
-        Bank(f"sqlite:///{folder}/bank.db") as bank,
+        Bank(bank_url) as bank,
         LiveServer(Service(bank, serve_options(access_log=False))) as server,
     ):
         yield f"http://127.0.0.1:{server.port}"
@@ -226,3 +237,40 @@ def test_a_cell_of_the_matrix_opens_its_examples(browser: Any, url: str, tmp_pat
     browser.execute_script("arguments[0].click()", cell)
     assert len(browser.find_elements("css selector", ".examples tbody tr")) == count
     assert browser.current_url.endswith("#examples")
+
+
+def test_scores_over_time_become_a_chart_that_can_be_pointed_at(browser: Any, url: str) -> None:
+    """Without scripts there is a picture with a legend; with them the legend has the values at
+    the pointer."""
+    from selenium.webdriver import ActionChains
+
+    look(browser, scripts=False)
+    browser.get(f"{url}/history")
+    assert browser.find_elements("css selector", ".over-time svg.chart polyline")
+    look(browser)
+    browser.get(f"{url}/history")
+    over = browser.find_element("css selector", ".over-time .u-over")
+    ActionChains(browser).move_to_element(over).perform()
+    wait(browser, lambda: browser.find_element("css selector", ".legend .at").text.startswith("0."))
+
+
+def test_an_export_needs_no_server(browser: Any, bank_url: str, tmp_path: Path) -> None:
+    """Every file of an export opens from the disk: the console is silent, nothing but files is
+    asked for, links lead to files, and tables can be searched."""
+    with Bank(bank_url) as bank:
+        export_pages(bank, tmp_path / "pages")
+    look(browser)
+    requested(browser)
+    first = (tmp_path / "pages" / "index.html").as_uri()
+    for name in ("index", "verifications", "verifications/7", "history", "tasks/ticket-topic",
+                 "tasks/ticket-topic@3"):  # fmt: skip
+        browser.get((tmp_path / "pages" / f"{name}.html").as_uri())
+        assert [one for one in browser.get_log("browser") if one["level"] == "SEVERE"] == [], name
+    assert [one for one in requested(browser) if not one.startswith("file:")] == []
+    browser.get(first)
+    browser.find_element("css selector", ".search input").send_keys("spam")
+    assert [one for one in tasks(browser) if one] == ["spam"]
+    browser.find_element("link text", "spam").click()
+    assert browser.find_element("css selector", "h1").text == "spam"
+    browser.find_element("link text", "@1").click()
+    assert browser.current_url.endswith("tasks/spam@1.html")

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64decode
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from taskbank.pages.links import FileLinks, ServerLinks, file_of, static_bytes, static_digest
+from taskbank.pages.links import (
+    FileLinks,
+    LoneLinks,
+    ServerLinks,
+    file_of,
+    static_bytes,
+    static_digest,
+)
 
 VENDOR = Path(str(resources.files("taskbank.pages"))) / "static" / "vendor"
 
@@ -29,7 +37,19 @@ def test_files_refer_to_each_other() -> None:
     assert links.page("tasks", "mood", baseline=2) == "../tasks/mood.html"
     assert links.page() == "../index.html"
     assert links.static("pages.css") == "../static/pages.css"
+    assert links.page("verifications", after=7, status=None) == "../verifications-after-7.html"
+    assert not FileLinks(made={("tasks", "a")}).has("tasks", "b")
+    assert FileLinks(made={("tasks", "a")}).has("tasks", "a")
     assert FileLinks().page("tasks", "mood@3") == file_of(("tasks", "mood@3"))
+
+
+def test_a_lone_page_has_what_it_needs_within_it() -> None:
+    """The address of a file is all of its bytes, and there is no other page."""
+    links = LoneLinks()
+    kind, _, data = links.static("pages.css").partition(";base64,")
+    assert (kind, b64decode(data)) == ("data:text/css", static_bytes("pages.css"))
+    assert not links.has("tasks", "mood")
+    assert links.page("tasks", "mood") == "#content"
 
 
 def test_the_link_to_a_file_has_its_digest() -> None:

@@ -14,21 +14,34 @@ from jinja2 import UndefinedError
 from safetensors.numpy import save
 
 from taskbank.bank.bank import Bank
-from taskbank.bank.new_records import NewSplit
+from taskbank.bank.new_records import NewResult, NewSplit, NewVerification
+from taskbank.bank.records import FindingRecord
 from taskbank.data.examples import Examples
 from taskbank.kinds.definition import Definition
 from taskbank.pages.bank import BankPage, bank_page
 from taskbank.pages.error import ErrorPage
+from taskbank.pages.history import HistoryPage, history_page
 from taskbank.pages.links import FileLinks, ServerLinks
 from taskbank.pages.render import Frame, Page, environment, render
 from taskbank.pages.sign_in import SignInPage
 from taskbank.pages.task import Live, TaskPage, task_page
+from taskbank.pages.verification import VerificationPage, verification_page
+from taskbank.pages.verifications import VerificationsPage, verifications_page
 from taskbank.pages.version import VersionPage, version_page
 from tests.helpers.adapters import identity
 from tests.helpers.demo_bank import TASKS
 from tests.helpers.versions import version
 
-PAGES = (BankPage, TaskPage, VersionPage, ErrorPage, SignInPage)
+PAGES = (
+    BankPage,
+    TaskPage,
+    VersionPage,
+    VerificationsPage,
+    VerificationPage,
+    HistoryPage,
+    ErrorPage,
+    SignInPage,
+)
 MARKUP = "<script>alert(1)</script><b onclick='x'>\"&amp;"
 ORDER = "abc\u202edef\u200b\x1b[31m\x07\r"
 
@@ -75,6 +88,13 @@ def pages_of(bank: Bank) -> Iterator[Page]:
     for made in TASKS:
         yield task_page(bank, made.name, live=Live({3: 5}, 0.05, True, [comparison]))
         yield version_page(bank, f"{made.name}@1")
+    yield verifications_page(bank)
+    yield verifications_page(bank, after=6, rows=2)
+    yield verification_page(bank, 7)
+    yield verification_page(bank, 7, status="ok", rows=3)
+    yield history_page(bank)
+    yield history_page(bank, rows=3, tasks=3)
+    yield history_page(bank, task="ticket-topic")
     yield ErrorPage(404, "Not Found", "there is no such thing")
     yield SignInPage("/", "The server has no such key.")
 
@@ -126,7 +146,7 @@ def test_a_misspelt_name_is_an_error() -> None:
 def test_files_have_no_forms_and_no_parameters(demo: Bank) -> None:
     """What only a server answers is left out of pages that are files."""
     for page in pages_of(demo):
-        if isinstance(page, BankPage | TaskPage | VersionPage):
+        if not isinstance(page, ErrorPage | SignInPage):
             text = render(page, FileLinks(("tasks", "x")))
             assert "<form" not in text
             assert not re.search(r'href="[^"]*\?', text)
@@ -152,6 +172,29 @@ def hostile(bank: Bank) -> Bank:
             environment={"torch": MARKUP, "platform": ORDER},
         )
     )
+    result = NewResult(
+        "mood",
+        1,
+        "regressed",
+        MARKUP,
+        0.5,
+        0.4,
+        1,
+        2,
+        0.1,
+        None,
+        {"metrics": {ORDER: {MARKUP: [1, 0]}}},
+    )
+    finding = FindingRecord("mood", 1, MARKUP, MARKUP + ORDER + "x" * 1_000_000)
+    at = "2026-11-10T06:30:00.000000+00:00"
+    bank.verification_log.record(
+        NewVerification(
+            level=MARKUP, ok=False, checked=1, tolerance=0.0, environment={MARKUP: ORDER},
+            started_at=at, finished_at=at, run=None, confirmed=0, results=(result,),
+            findings=(finding,),
+        )
+    )  # fmt: skip
+    bank.set_tolerance("mood", 0.1)
     return bank
 
 
@@ -163,6 +206,10 @@ def test_hostile_values_are_text(bank: Bank) -> None:
         bank_page(bank, query=MARKUP),
         task_page(bank, "mood"),
         version_page(bank, "mood@1"),
+        verifications_page(bank),
+        verification_page(bank, 1),
+        history_page(bank),
+        history_page(bank, task="mood"),
         ErrorPage(404, "Not Found", MARKUP + ORDER),
         SignInPage(MARKUP, ORDER),
     ):

@@ -309,9 +309,10 @@ def _import_everything() -> None:
     torch.set_num_threads(1)
     tqdm.tqdm.monitor_interval = 0
     from taskbank.cli import commands as _commands  # noqa: F401
+    from taskbank.pages import verification  # noqa: F401
     from taskbank.pipeline import suite  # noqa: F401
     from taskbank.serve import predictor  # noqa: F401
-    from taskbank.verify import html, predictions  # noqa: F401
+    from taskbank.verify import predictions  # noqa: F401
 
 
 if __name__ == "__main__":

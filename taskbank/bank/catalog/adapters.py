@@ -161,6 +161,18 @@ def read_task_names(connection: Connection) -> tuple[str, ...]:
     return tuple(connection.execute(query).scalars())
 
 
+def read_oldest_tasks(connection: Connection, start: int, limit: int) -> tuple[str, ...]:
+    """Return names of tasks, retired ones too, in the order in which they were first added.
+
+    Args:
+        connection: the transaction to read in.
+        start: number of tasks to skip.
+        limit: return at most this many.
+    """
+    query = select(TaskRow.name).order_by(TaskRow.id).offset(start).limit(limit)
+    return tuple(connection.execute(query).scalars())
+
+
 def has_adapters(connection: Connection) -> bool:
     """Return whether a bank holds any adapter, retired or not."""
     return bool(connection.execute(select(select(AdapterRow.id).exists())).scalar())

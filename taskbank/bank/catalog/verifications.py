@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, func, select
 
@@ -68,21 +69,28 @@ def read_verifications(connection: Connection) -> tuple[VerificationRecord, ...]
     statuses: dict[int, dict[str, int]] = defaultdict(dict)
     for verification, status, count in connection.execute(counts):
         statuses[verification][status] = count
-    return tuple(
-        VerificationRecord(
-            id=row["id"],
-            level=row["level"],
-            ok=row["ok"],
-            checked=row["checked"],
-            tolerance=row["tolerance"],
-            environment=row["environment"],
-            started_at=row["started_at"],
-            finished_at=row["finished_at"],
-            run=row["run_id"],
-            confirmed=row["vouched"],
-            statuses=statuses[row["id"]],
-        )
-        for row in rows
+    return tuple(verification_record(row, statuses[row["id"]]) for row in rows)
+
+
+def verification_record(row: Mapping[Any, Any], statuses: Mapping[str, int]) -> VerificationRecord:
+    """Return the record of a verification.
+
+    Args:
+        row: its row, by column.
+        statuses: number of its results, by status.
+    """
+    return VerificationRecord(
+        id=row["id"],
+        level=row["level"],
+        ok=row["ok"],
+        checked=row["checked"],
+        tolerance=row["tolerance"],
+        environment=row["environment"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        run=row["run_id"],
+        confirmed=row["vouched"],
+        statuses=statuses,
     )
 
 
@@ -127,8 +135,15 @@ def read_findings(connection: Connection, verification: int) -> tuple[FindingRec
     return tuple(FindingRecord(*row) for row in connection.execute(query))
 
 
-def read_scores(connection: Connection) -> tuple[ScoreRecord, ...]:
+def read_scores(
+    connection: Connection, tasks: Sequence[str] | None = None
+) -> tuple[ScoreRecord, ...]:
     """Return every score that a verification observed, oldest first.
+
+    Args:
+        connection: the transaction to read in.
+        tasks: only those of these tasks, without a check of their verifications' seals, each of
+            which covers the results of all tasks; None means all.
 
     Raises:
         DamagedError: if a row differs from what was recorded.
@@ -145,8 +160,11 @@ def read_scores(connection: Connection) -> tuple[ScoreRecord, ...]:
         .where(ResultRow.observed.is_not(None))
         .order_by(ResultRow.id)
     )
-    rows = connection.execute(query).all()
-    check_verifications(connection, (row[-1] for row in rows))
+    if tasks is None:
+        rows = connection.execute(query).all()
+        check_verifications(connection, (row[-1] for row in rows))
+    else:
+        rows = connection.execute(query.where(ResultRow.task.in_(tasks))).all()
     return tuple(
         ScoreRecord(at, task, version, score)
         for at, task, version, score, _ in rows

@@ -23,10 +23,13 @@ from taskbank.errors import InputError, TaskbankError
 from taskbank.pages.bank import bank_page
 from taskbank.pages.error import ErrorPage
 from taskbank.pages.evidence import Asked
+from taskbank.pages.history import history_page
 from taskbank.pages.links import ServerLinks, static_bytes, static_digest
 from taskbank.pages.render import Frame, Page, render
 from taskbank.pages.sign_in import SignInPage
 from taskbank.pages.task import Live, task_page
+from taskbank.pages.verification import verification_page
+from taskbank.pages.verifications import verifications_page
 from taskbank.pages.version import version_page
 from taskbank.serve.http.bodies import read_body
 from taskbank.serve.http.problems import Problem, problem_of
@@ -118,6 +121,40 @@ async def show_task(service: Service, request: Request) -> Page:
     return await asyncio.to_thread(_task, service, ref, baseline)
 
 
+@_page
+async def show_verifications(service: Service, request: Request) -> Page:
+    """Show the bank's verifications."""
+    after = _number(request.query_params.get("after"), "after")
+    return await asyncio.to_thread(verifications_page, service.bank, after=after)
+
+
+@_page
+async def show_verification(service: Service, request: Request) -> Page:
+    """Show what a verification found."""
+    given = request.query_params
+    number = _number(request.path_params["number"], "the verification's number")
+    return await asyncio.to_thread(
+        verification_page,
+        service.bank,
+        number or 0,
+        status=given.get("status") or None,
+        after=_number(given.get("after"), "after"),
+    )
+
+
+@_page
+async def show_history(service: Service, request: Request) -> Page:
+    """Show what happened in the bank, or to a task."""
+    given = request.query_params
+    return await asyncio.to_thread(
+        history_page,
+        service.bank,
+        task=given.get("task", "").strip() or None,
+        start=_number(given.get("start"), "start"),
+        after=given.get("after") or None,
+    )
+
+
 def _task(service: Service, task: str, baseline: int | None) -> Page:
     options = service.options
     live = Live(
@@ -183,6 +220,9 @@ async def sign_out(service: Service, request: Request) -> Page | Response:
 ENDPOINTS = (
     Endpoint("/", show_bank),
     Endpoint("/tasks/{ref}", show_task),
+    Endpoint("/verifications", show_verifications),
+    Endpoint("/verifications/{number}", show_verification),
+    Endpoint("/history", show_history),
     Endpoint("/static/{digest}/{name:path}", send_file),
     Endpoint("/sign-in", show_sign_in),
     Endpoint("/sign-in", sign_in, "POST"),

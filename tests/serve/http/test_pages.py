@@ -30,6 +30,13 @@ LOOKED_AT = (
     "/tasks/mood?baseline=2",
     "/tasks/mood@1?order=unsure",
     "/tasks/x",
+    "/verifications",
+    "/verifications/1",
+    "/verifications/1?status=ok",
+    "/verifications/99",
+    "/history",
+    "/history?task=mood",
+    "/history?after=x",
 )
 FIRST_LOAD = 150_000  # bytes, compressed
 
@@ -84,6 +91,13 @@ def test_pages_allow_nothing_from_elsewhere(client: TestClient) -> None:
         ("/?after=1e9", 422, "whole number"),
         ("/tasks/mood@1?start=-1", 422, "whole number"),
         ("/tasks/%00", 422, "NUL"),
+        ("/verifications/99", 404, "no verification 99"),
+        ("/verifications/x", 422, "whole number"),
+        ("/verifications?after=x", 422, "whole number"),
+        ("/history?task=nothing", 404, "no task"),
+        ("/history?task=%00", 422, "NUL"),
+        ("/history?after=1-2", 422, "follow the links"),
+        ("/history?start=-1", 422, "whole number"),
         ("/static/0000/pages.css", 404, "file"),
     ],
 )
@@ -122,7 +136,7 @@ def test_files_are_kept_forever_and_compressed(client: TestClient) -> None:
 
 def test_the_first_load_is_small(client: TestClient) -> None:
     """Any page with everything that it loads takes at most 150 kB compressed."""
-    for path in ("/", "/tasks/mood", "/tasks/mood@1"):
+    for path in ("/", "/tasks/mood", "/tasks/mood@1", "/verifications", "/history"):
         page = client.get(path)
         loaded = set(re.findall(r'(?:src="|<link [^>]*href=")(/static/[^"]*)', page.text))
         responses = [page, *(client.get(one) for one in loaded)]
