@@ -80,14 +80,14 @@ class Files:
         made: the paths of all its pages, which links may lead to.
         at: when the export began, ISO 8601 in UTC.
         names: the names of the files written so far.
-        bytes: their size.
+        size: their size in bytes.
     """
 
     folder: Path
     made: set[PathOfPage]
     at: str
     names: list[str] = field(default_factory=list)
-    bytes: int = 0
+    size: int = 0
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file that is not there yet.
@@ -107,7 +107,7 @@ class Files:
                 "folder that tells upper from lower case, or choose tasks with --filter"
             ) from None
         self.names.append(name)
-        self.bytes += len(data)
+        self.size += len(data)
 
     def write_page(self, path: PathOfPage, page: Page, after: int | str | None = None) -> None:
         """Write a page."""
@@ -168,7 +168,7 @@ def export_pages(
         rmtree(unfinished, ignore_errors=True)
     seconds = time.perf_counter() - started
     moved = str(old) if foreign else None
-    return Export(str(folder), pages, len(files.names), files.bytes, round(seconds, 3), moved)
+    return Export(str(folder), pages, len(files.names), files.size, round(seconds, 3), moved)
 
 
 def _check_place(folder: Path, old: Path, replace: bool) -> bool:

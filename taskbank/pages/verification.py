@@ -24,6 +24,7 @@ from taskbank.pages.render import render
 from taskbank.pages.verdict import FAILING, Outcome
 from taskbank.pages.verifications import duration
 from taskbank.runtime.files import write_file
+from taskbank.verify import report as reports
 from taskbank.verify.report import Flip, Report, Status, TaskResult
 
 ROWS = 50  # results of a page
@@ -272,7 +273,7 @@ def report_page(
         scores: the scores of each adapter, by its full name such as `sst2@3`, oldest first.
         before: the verification before it, to compare its environment with.
     """
-    counts = Counter(task.status for task in report.tasks)
+    counts: Counter[str] = Counter(task.status for task in report.tasks)
     failing = {task.ref for task in report.tasks if task.status in FAILING}
     failing |= {finding.ref for finding in report.findings if finding.ref is not None}
     outcome = Outcome(
@@ -338,7 +339,7 @@ def write_report(report: Report, path: Path, bank: Bank | None = None) -> None:
     write_file(path, render(page, LoneLinks()).encode("utf-8", "replace"))
 
 
-def _findings(findings: Iterable[FindingRecord]) -> tuple[Finding, ...]:
+def _findings(findings: Iterable[FindingRecord | reports.Finding]) -> tuple[Finding, ...]:
     return tuple(Finding(one.task, one.version, one.check, one.message) for one in findings)
 
 

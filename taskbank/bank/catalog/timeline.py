@@ -14,7 +14,8 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select
+from sqlalchemy import Connection, Select, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from taskbank.bank.catalog.checked_rows import check_rows
 from taskbank.bank.catalog.tables import (
@@ -48,7 +49,7 @@ class Source:
     """
 
     query: Select[Any]
-    key: ColumnElement[int]
+    key: InstrumentedAttribute[int]
     entry: Callable[[Row], TimelineEntry]
     sealed: type[Base] | None
 
