@@ -36,6 +36,12 @@ PAGES = {
     "version-cell": "/tasks/ticket-topic@3?label=billing&predicted=returns",
     "version-number": "/tasks/review-stars@2",
     "version-labels": "/tasks/review-aspects@2",
+    "compare": "/compare?a=ticket-topic%403&b=ticket-topic%404",
+    "compare-fixed": "/compare?a=ticket-topic%401&b=ticket-topic%403&bucket=fixed&settings=all",
+    "compare-numbers": "/compare?a=review-stars%401&b=review-stars%402",
+    "compare-labels": "/compare?a=review-aspects%401&b=review-aspects%402",
+    "compare-apart": "/compare?a=ticket-urgent%402&b=spam%401",
+    "compare-choose": "/compare",
     "not-found": "/tasks/nothing",
 }
 
