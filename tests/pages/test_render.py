@@ -18,8 +18,10 @@ from taskbank.bank.new_records import NewSplit
 from taskbank.data.examples import Examples
 from taskbank.kinds.definition import Definition
 from taskbank.pages.bank import BankPage, bank_page
+from taskbank.pages.compare import ComparePage, compare_page
 from taskbank.pages.error import ErrorPage
 from taskbank.pages.links import FileLinks, ServerLinks
+from taskbank.pages.paired_evidence import AskedPairs
 from taskbank.pages.render import Frame, Page, environment, render
 from taskbank.pages.sign_in import SignInPage
 from taskbank.pages.task import Live, TaskPage, task_page
@@ -28,7 +30,7 @@ from tests.helpers.adapters import identity
 from tests.helpers.demo_bank import TASKS
 from tests.helpers.versions import version
 
-PAGES = (BankPage, TaskPage, VersionPage, ErrorPage, SignInPage)
+PAGES = (BankPage, TaskPage, VersionPage, ComparePage, ErrorPage, SignInPage)
 MARKUP = "<script>alert(1)</script><b onclick='x'>\"&amp;"
 ORDER = "abc\u202edef\u200b\x1b[31m\x07\r"
 
@@ -75,6 +77,9 @@ def pages_of(bank: Bank) -> Iterator[Page]:
     for made in TASKS:
         yield task_page(bank, made.name, live=Live({3: 5}, 0.05, True, [comparison]))
         yield version_page(bank, f"{made.name}@1")
+        yield compare_page(bank, f"{made.name}@1", made.name, every_setting=True)
+    yield compare_page(bank, "", "")
+    yield compare_page(bank, "spam@1", "review-stars@1", verifications=(7, None))
     yield ErrorPage(404, "Not Found", "there is no such thing")
     yield SignInPage("/", "The server has no such key.")
 
@@ -126,7 +131,7 @@ def test_a_misspelt_name_is_an_error() -> None:
 def test_files_have_no_forms_and_no_parameters(demo: Bank) -> None:
     """What only a server answers is left out of pages that are files."""
     for page in pages_of(demo):
-        if isinstance(page, BankPage | TaskPage | VersionPage):
+        if isinstance(page, BankPage | TaskPage | VersionPage | ComparePage):
             text = render(page, FileLinks(("tasks", "x")))
             assert "<form" not in text
             assert not re.search(r'href="[^"]*\?', text)
@@ -163,6 +168,8 @@ def test_hostile_values_are_text(bank: Bank) -> None:
         bank_page(bank, query=MARKUP),
         task_page(bank, "mood"),
         version_page(bank, "mood@1"),
+        compare_page(bank, "mood@1", "mood@1", asked=AskedPairs(bucket="wrong", text=ORDER)),
+        compare_page(bank, "mood@1", "mood@1", asked=AskedPairs(bucket="unchanged")),
         ErrorPage(404, "Not Found", MARKUP + ORDER),
         SignInPage(MARKUP, ORDER),
     ):
