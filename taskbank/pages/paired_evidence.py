@@ -173,10 +173,12 @@ class PairedEvidence:
 
 @dataclass(frozen=True)
 class _Answered:
-    """Examples with the predictions of both, and the row of each in the second's split."""
+    """Examples with the predictions of both, the row of each in the second's split, and whether
+    its label differs in the first's."""
 
     examples: Examples
     rows: np.ndarray
+    relabelled: np.ndarray
     before: np.ndarray
     after: np.ndarray
 
@@ -211,7 +213,7 @@ def read_pairs(bank: Bank, first: Side, second: Side, asked: AskedPairs) -> Pair
     kind: Kind = plugins.load("kinds", other.kind)
     common = _common_splits(one, other)
     splits = _chosen(one, other, common, asked.split)
-    found, relabelled = _both_answered(bank, kind, first, second, splits)
+    found = _both_answered(bank, kind, first, second, splits)
     total = len(found.examples)
     if one.definition != other.definition:  # whose own examples they are
         found = _with_known_labels(kind, one, found)
@@ -237,7 +239,7 @@ def read_pairs(bank: Bank, first: Side, second: Side, asked: AskedPairs) -> Pair
         (splits[0].rows, splits[1].rows),
         tuple(dict.fromkeys(split.name for _, split in common)),
         total - len(found.examples),
-        relabelled,
+        int(found.relabelled.sum()),
         any(
             record.split == FOLDS and split.name == record.verified_split
             for record, split in ((one, splits[0]), (other, splits[1]))
@@ -294,13 +296,14 @@ def _both_answered(
     first: Side,
     second: Side,
     splits: tuple[SplitRecord, SplitRecord],
-) -> tuple[_Answered, int]:
-    """Return the examples that both predicted, and how many of them are labelled differently."""
+) -> _Answered:
+    """Return the examples that both predicted."""
     examples = bank.examples(second.record, splits[1].name)
     after = _predictions(bank, kind, second, splits[1], examples)
     if splits[0].digest == splits[1].digest:
         before = _predictions(bank, kind, first, splits[0], examples)
-        return _Answered(examples, np.arange(len(examples)), before, after), 0
+        count = len(examples)
+        return _Answered(examples, np.arange(count), np.zeros(count, dtype=bool), before, after)
     others = bank.examples(first.record, splits[0].name)
     before = _predictions(bank, kind, first, splits[0], others)
     label = kind.label.name
@@ -316,13 +319,14 @@ def _both_answered(
             "compared; score both on the same data with taskbank score"
         )
     theirs, ours = np.array(pairs).T
-    relabelled = sum(others.columns[label][a] != examples.columns[label][b] for a, b in pairs)
+    relabelled = [others.columns[label][a] != examples.columns[label][b] for a, b in pairs]
     return _Answered(
         examples.select(ours.tolist(), examples.origin),
         ours,
+        np.array(relabelled),
         _take(kind, others.columns, before, theirs),
         _take(kind, examples.columns, after, ours),
-    ), relabelled
+    )
 
 
 def _inputs(examples: Examples, label: str) -> list[str]:
@@ -368,6 +372,7 @@ def _with_known_labels(kind: Kind, record: AdapterRecord, found: _Answered) -> _
     return _Answered(
         found.examples.select(rows, found.examples.origin),
         found.rows[chosen],
+        found.relabelled[chosen],
         _take(kind, columns, found.before, chosen),
         _take(kind, columns, found.after, chosen),
     )
