@@ -41,6 +41,12 @@ PAGES = {
     "verification-status": "/verifications/7?status=changed",
     "history": "/history",
     "history-task": "/history?task=ticket-topic",
+    "compare": "/compare?a=ticket-topic%403&b=ticket-topic%404",
+    "compare-fixed": "/compare?a=ticket-topic%401&b=ticket-topic%403&bucket=fixed&settings=all",
+    "compare-numbers": "/compare?a=review-stars%401&b=review-stars%402",
+    "compare-labels": "/compare?a=review-aspects%401&b=review-aspects%402",
+    "compare-apart": "/compare?a=ticket-urgent%402&b=spam%401",
+    "compare-choose": "/compare",
     "not-found": "/tasks/nothing",
 }
 

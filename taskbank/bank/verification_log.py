@@ -234,6 +234,19 @@ class VerificationLog:
         with read_transaction(self._engine) as connection:
             return read_findings(connection, verification)
 
+    def observed(self, verification: int, record: AdapterRecord) -> tuple[Observation, ...]:
+        """Return what a verification observed of an adapter; empty if it did not predict it.
+
+        Args:
+            verification: the verification's number.
+            record: the adapter.
+
+        Raises:
+            NotFoundError: if the verification does not exist.
+        """
+        with read_transaction(self._engine) as connection:
+            return read_observed(connection, verification, record)
+
     def scores(self, tasks: Sequence[str] | None = None) -> tuple[ScoreRecord, ...]:
         """Return every score that a verification observed, oldest first.
 

@@ -243,6 +243,24 @@ def as_text(value: Json, between: str = " ") -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def shown_inputs(
+    columns: Columns, label: str, row: int
+) -> tuple[tuple[tuple[str, str], ...], int | None]:
+    """Return an example's inputs as texts by name, shortened, and how long they are if they were.
+
+    Args:
+        columns: the examples' columns.
+        label: the column to predict, which is not an input.
+        row: the example's position.
+    """
+    texts = {name: as_text(values[row]) for name, values in columns.items() if name != label}
+    shortened = any(len(text) > SHOWN_TEXT for text in texts.values())
+    return (
+        tuple((name, text[:SHOWN_TEXT]) for name, text in texts.items()),
+        sum(map(len, texts.values())) if shortened else None,
+    )
+
+
 def _is_classification(kind: Kind, answers: Sequence[dict[str, Json]]) -> bool:
     return kind.label.type == "class" and all("probabilities" in one for one in answers[:1])
 
@@ -367,14 +385,11 @@ def _example(
     answers: Sequence[dict[str, Json]],
     correctness: np.ndarray,
 ) -> ExampleRow:
-    texts = {
-        name: as_text(values[row]) for name, values in columns.items() if name != kind.label.name
-    }
-    characters = sum(map(len, texts.values()))
+    inputs, characters = shown_inputs(columns, kind.label.name, row)
     return ExampleRow(
         row + 1,
-        tuple((name, text[:SHOWN_TEXT]) for name, text in texts.items()),
-        characters if any(len(text) > SHOWN_TEXT for text in texts.values()) else None,
+        inputs,
+        characters,
         labels[row][:SHOWN_TEXT],
         str(answers[row]["label"])[:SHOWN_TEXT],
         float(answers[row]["score"]),

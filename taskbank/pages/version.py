@@ -128,19 +128,28 @@ def version_page(bank: Bank, ref: str, asked: Asked = Asked()) -> VersionPage:  
         score_of(record),
         record.created_at,
         metric_scores(record),
-        tuple(
-            Group(title, values)
-            for title, values in zip(
-                TITLES, _groups(record, bank.backbone(record.backbone).identity), strict=True
-            )
-            if values
-        ),
+        recorded_groups(bank, record),
         evidence,
         problem,
         sparkline([result.observed for result in results if result.observed is not None]),
         tuple(reversed(results)),
         plain,
         python,
+    )
+
+
+def recorded_groups(bank: Bank, record: AdapterRecord) -> tuple[Group, ...]:
+    """Return what was recorded of a version, in groups.
+
+    Args:
+        bank: an open bank.
+        record: the version.
+    """
+    identity = bank.backbone(record.backbone).identity
+    return tuple(
+        Group(title, values)
+        for title, values in zip(TITLES, _groups(record, identity), strict=True)
+        if values
     )
 
 

@@ -18,13 +18,13 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
 from taskbank.digests import Json
-from taskbank.errors import DataError, InputError
+from taskbank.errors import InputError
 from taskbank.kinds.metrics import metric_drop
+from taskbank.promotion.paired import comparable_rows, correctness_p_value
 from taskbank.specs import FOLDS
 from taskbank.verify.flips import flips_between
 from taskbank.verify.report import Flip
 from taskbank.verify.significance import drop_p_value, exceeds_tolerance, is_significant
-from taskbank.verify.statistics import mcnemar, paired_permutation
 
 if TYPE_CHECKING:
     from taskbank.backbone.backbone import Backbone
@@ -133,7 +133,7 @@ def diff(
     before = _predictions(bank, baseline, split, examples, backbone, device)
     after = bank.reference(candidate, split.name)
     kind: Kind = plugins.load("kinds", candidate.kind)
-    rows = _comparable_rows(kind, baseline, examples)
+    rows = comparable_rows(kind, baseline, examples)
     if not rows:
         raise InputError(
             f"{baseline.ref} has none of the labels in split {split.name!r} of {candidate.ref}: "
@@ -170,20 +170,6 @@ def _predictions(
     return predict_examples(load_model(bank, record, backbone), kind, encoded)
 
 
-def _comparable_rows(kind: Kind, record: AdapterRecord, examples: Examples) -> list[int]:
-    """Return the positions of the examples whose labels an adapter has."""
-
-    def has_answer(row: int) -> bool:
-        columns = {name: (values[row],) for name, values in examples.columns.items()}
-        try:
-            kind.check(columns, record.definition, "split")
-        except DataError:
-            return False
-        return True
-
-    return [row for row in range(len(examples)) if has_answer(row)]
-
-
 def _build_diff(
     baseline: AdapterRecord,
     candidate: AdapterRecord,
@@ -210,7 +196,7 @@ def _build_diff(
     if baseline.definition == candidate.definition:
         p_value = drop_p_value(kind, candidate, columns, before, after)
     else:
-        p_value = _correctness_p_value(
+        p_value = correctness_p_value(
             kind.correctness(before, columns, baseline.definition),
             kind.correctness(after, columns, candidate.definition),
         )
@@ -226,12 +212,3 @@ def _build_diff(
         dict(Counter((flip.recorded, flip.observed) for flip in flips).most_common()),
         p_value,
     )
-
-
-def _correctness_p_value(before: np.ndarray, after: np.ndarray) -> float:
-    """Return the one-sided p-value of a drop in the correctness of answers."""
-    worse, improved = int((after < before).sum()), int((after > before).sum())
-    if set(before) | set(after) <= {0.0, 1.0}:
-        return mcnemar(worse, improved)
-    changes = (after - before)[after != before]
-    return paired_permutation(len(changes), lambda now: float(changes[now].sum()))

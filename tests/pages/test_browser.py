@@ -25,6 +25,8 @@ PATHS = (
     "/tasks/ticket-topic",
     "/tasks/ticket-topic@3",
     "/tasks/review-stars@2",
+    "/compare?a=ticket-topic@3&b=ticket-topic@4",
+    "/compare?a=review-aspects@1&b=review-aspects@2&settings=all",
     "/tasks/nothing",
     "/verifications",
     "/verifications/7",
@@ -274,3 +276,28 @@ def test_an_export_needs_no_server(browser: Any, bank_url: str, tmp_path: Path) 
     assert browser.find_element("css selector", "h1").text == "spam"
     browser.find_element("link text", "@1").click()
     assert browser.current_url.endswith("tasks/spam@1.html")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_versions_are_compared_from_the_page_of_their_task(
+    browser: Any, url: str, scripts: bool
+) -> None:
+    """The baseline is chosen beforehand, a tab shows as many examples as it counts, and the search
+    narrows them and stands in the address."""
+    look(browser, scripts=scripts)
+    browser.get(f"{url}/tasks/ticket-topic")
+    browser.find_element("css selector", ".choose button").click()
+    wait(browser, lambda: "a=ticket-topic%403&b=ticket-topic%404" in browser.current_url)
+    tab = browser.find_element("css selector", ".tabs .fixed")
+    count = int(tab.find_element("css selector", "b").text)
+    tab.click()
+    rows = ".pairs tbody tr"
+    wait(browser, lambda: "bucket=fixed" in browser.current_url)
+    wait(browser, lambda: len(browser.find_elements("css selector", rows)) == count)
+    browser.find_element("id", "text").send_keys("invoice\n")
+    wait(browser, lambda: "text=invoice" in browser.current_url)
+    wait(browser, lambda: len(browser.find_elements("css selector", rows)) < count)
+    shown = browser.find_elements("css selector", ".pairs .text")
+    assert shown
+    assert all("invoice" in one.text.lower() for one in shown)
+    look(browser)

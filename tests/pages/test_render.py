@@ -19,9 +19,11 @@ from taskbank.bank.records import FindingRecord
 from taskbank.data.examples import Examples
 from taskbank.kinds.definition import Definition
 from taskbank.pages.bank import BankPage, bank_page
+from taskbank.pages.compare import ComparePage, compare_page
 from taskbank.pages.error import ErrorPage
 from taskbank.pages.history import HistoryPage, history_page
 from taskbank.pages.links import FileLinks, ServerLinks
+from taskbank.pages.paired_evidence import AskedPairs
 from taskbank.pages.render import Frame, Page, environment, render
 from taskbank.pages.sign_in import SignInPage
 from taskbank.pages.task import Live, TaskPage, task_page
@@ -36,6 +38,7 @@ PAGES = (
     BankPage,
     TaskPage,
     VersionPage,
+    ComparePage,
     VerificationsPage,
     VerificationPage,
     HistoryPage,
@@ -88,6 +91,9 @@ def pages_of(bank: Bank) -> Iterator[Page]:
     for made in TASKS:
         yield task_page(bank, made.name, live=Live({3: 5}, 0.05, True, [comparison]))
         yield version_page(bank, f"{made.name}@1")
+        yield compare_page(bank, f"{made.name}@1", made.name, every_setting=True)
+    yield compare_page(bank, "", "")
+    yield compare_page(bank, "spam@1", "review-stars@1", verifications=(7, None))
     yield verifications_page(bank)
     yield verifications_page(bank, after=6, rows=2)
     yield verification_page(bank, 7)
@@ -210,6 +216,8 @@ def test_hostile_values_are_text(bank: Bank) -> None:
         verification_page(bank, 1),
         history_page(bank),
         history_page(bank, task="mood"),
+        compare_page(bank, "mood@1", "mood@1", asked=AskedPairs(bucket="wrong", text=ORDER)),
+        compare_page(bank, "mood@1", "mood@1", asked=AskedPairs(bucket="unchanged")),
         ErrorPage(404, "Not Found", MARKUP + ORDER),
         SignInPage(MARKUP, ORDER),
     ):

@@ -34,6 +34,7 @@ SORTS: dict[str, Any] = {
     "size": AdapterRow.bytes,
     "added": AdapterRow.id,
 }
+MEASURED = ("score", "size")
 
 
 class Order(NamedTuple):
@@ -92,6 +93,10 @@ def read_current(
     if condition is not None:  # which may name the backbone
         query = query.join(BackboneRow, BackboneRow.id == AdapterRow.backbone_id).where(condition)
     key = SORTS[order.by]
+    if condition is not None and order.by in MEASURED:
+        # As a sum it has no index. Through one, SQLite would read the adapters in their order, one
+        # by one, up to the last that satisfies the condition.
+        key = key + 0
     if after is not None:
         last = (
             select(key, AdapterRow.id)

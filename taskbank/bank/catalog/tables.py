@@ -25,7 +25,7 @@ NAMING = {
 }
 
 # The last one is the revision that this code uses; a test pins it to the migrations' head.
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
 
 # Columns added after the first schema, with their values in older rows. Digests leave out a
@@ -130,6 +130,8 @@ class AdapterRow(Base):
         UniqueConstraint("task_id", "version"),
         Index(None, "backbone_id"),
         Index(None, "digest"),
+        Index(None, "score", "id"),  # the orders of a list of tasks
+        Index(None, "bytes", "id"),
         {"sqlite_autoincrement": True},
     )
 

@@ -21,10 +21,12 @@ from starlette.responses import RedirectResponse, Response
 
 from taskbank.errors import InputError, TaskbankError
 from taskbank.pages.bank import bank_page
+from taskbank.pages.compare import compare_page
 from taskbank.pages.error import ErrorPage
 from taskbank.pages.evidence import Asked
 from taskbank.pages.history import history_page
 from taskbank.pages.links import ServerLinks, static_bytes, static_digest
+from taskbank.pages.paired_evidence import AskedPairs
 from taskbank.pages.render import Frame, Page, render
 from taskbank.pages.sign_in import SignInPage
 from taskbank.pages.task import Live, task_page
@@ -166,6 +168,30 @@ def _task(service: Service, task: str, baseline: int | None) -> Page:
     return task_page(service.bank, task, baseline=baseline, live=live)
 
 
+@_page
+async def show_comparison(service: Service, request: Request) -> Page:
+    """Compare two versions, or two verifications of one."""
+    given = request.query_params
+    return await asyncio.to_thread(
+        compare_page,
+        service.bank,
+        given.get("a", "").strip(),
+        given.get("b", "").strip(),
+        verifications=(
+            _number(given.get("a_verification"), "a_verification"),
+            _number(given.get("b_verification"), "b_verification"),
+        ),
+        asked=AskedPairs(
+            given.get("split") or None,
+            given.get("bucket") or None,
+            given.get("label") or None,
+            given.get("text", ""),
+            _number(given.get("start"), "start") or 0,
+        ),
+        every_setting=given.get("settings") == "all",
+    )
+
+
 async def send_file(_service: Service, request: Request) -> Response:
     """Send a file that pages need; its digest is in its path, so it can be kept forever."""
     name = request.path_params["name"]
@@ -223,6 +249,7 @@ ENDPOINTS = (
     Endpoint("/verifications", show_verifications),
     Endpoint("/verifications/{number}", show_verification),
     Endpoint("/history", show_history),
+    Endpoint("/compare", show_comparison),
     Endpoint("/static/{digest}/{name:path}", send_file),
     Endpoint("/sign-in", show_sign_in),
     Endpoint("/sign-in", sign_in, "POST"),

@@ -29,6 +29,7 @@ LOOKED_AT = (
     "/tasks/mood",
     "/tasks/mood?baseline=2",
     "/tasks/mood@1?order=unsure",
+    "/compare?a=mood@1&b=mood@2&text=a&bucket=wrong",
     "/tasks/x",
     "/verifications",
     "/verifications/1",
