@@ -19,16 +19,18 @@ from taskbank.data.examples import Examples
 from taskbank.kinds.definition import Definition
 from taskbank.pages.bank import BankPage, bank_page
 from taskbank.pages.error import ErrorPage
+from taskbank.pages.leave_out import Effect, words_of
 from taskbank.pages.links import FileLinks, ServerLinks
 from taskbank.pages.render import Frame, Page, environment, render
 from taskbank.pages.sign_in import SignInPage
 from taskbank.pages.task import Live, TaskPage, task_page
+from taskbank.pages.try_page import TryPage, answer_of, inputs_for, nearest, why
 from taskbank.pages.version import VersionPage, version_page
 from tests.helpers.adapters import identity
 from tests.helpers.demo_bank import TASKS
 from tests.helpers.versions import version
 
-PAGES = (BankPage, TaskPage, VersionPage, ErrorPage, SignInPage)
+PAGES = (BankPage, TaskPage, VersionPage, ErrorPage, SignInPage, TryPage)
 MARKUP = "<script>alert(1)</script><b onclick='x'>\"&amp;"
 ORDER = "abc\u202edef\u200b\x1b[31m\x07\r"
 
@@ -62,6 +64,31 @@ class Found(HTMLParser):
         assert self.open.pop() == tag
 
 
+def tried(bank: Bank, ref: str, text: str) -> Iterator[Page]:
+    """Return the page for trying texts: before and after one task, and several, have answered."""
+    record, row = bank[ref], (text,)
+    labels = record.labels
+    found = {
+        "label": labels[1],
+        "score": 0.75,
+        "probabilities": dict(zip(labels, (0.25, 0.75), strict=True)),
+    }
+    entity = {"start": 0, "end": 3, "type": text, "score": 0.5}
+    answer = answer_of(record, row, found)
+    effects = [Effect(one, 0.2, 2, labels[0]) for one in words_of(row)]
+    page = TryPage(ref, (record.task,), inputs_for(record, row))
+    yield page
+    yield replace(page, problem=text)
+    yield replace(
+        page,
+        answers=(answer,),
+        why=why(record, row, answer.label, effects, 100),
+        nearest=nearest(bank, record, row),
+    )
+    drawn = answer_of(record, row, {"label": text, "score": 0.5, "entities": [entity]})
+    yield replace(page, answers=(answer, drawn), skipped=((text, text),), remark=text)
+
+
 def pages_of(bank: Bank) -> Iterator[Page]:
     """Return a page of each kind."""
     yield bank_page(bank)
@@ -77,6 +104,7 @@ def pages_of(bank: Bank) -> Iterator[Page]:
         yield version_page(bank, f"{made.name}@1")
     yield ErrorPage(404, "Not Found", "there is no such thing")
     yield SignInPage("/", "The server has no such key.")
+    yield from tried(bank, "spam@1", "win money now")
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -165,8 +193,10 @@ def test_hostile_values_are_text(bank: Bank) -> None:
         version_page(bank, "mood@1"),
         ErrorPage(404, "Not Found", MARKUP + ORDER),
         SignInPage(MARKUP, ORDER),
+        *list(tried(bank, "mood@1", MARKUP + ORDER))[2:],
     ):
         text = render(page, ServerLinks(), Frame(MARKUP, MARKUP, MARKUP))
+        text = re.sub("<textarea.*?</textarea>", "", text, flags=re.DOTALL)  # comes back unchanged
         found = Found(text)
         assert found.open == []
         assert "alert(1)" in text

@@ -27,7 +27,9 @@ from taskbank.pages.links import ServerLinks, static_bytes, static_digest
 from taskbank.pages.render import Frame, Page, render
 from taskbank.pages.sign_in import SignInPage
 from taskbank.pages.task import Live, task_page
+from taskbank.pages.try_page import TryPage
 from taskbank.pages.version import version_page
+from taskbank.serve.http import trying
 from taskbank.serve.http.bodies import read_body
 from taskbank.serve.http.problems import Problem, problem_of
 from taskbank.serve.http.routes import Endpoint
@@ -37,6 +39,7 @@ from taskbank.serve.http.sessions import SECONDS
 COOKIE = "taskbank"  # of a session
 FORM_COOKIE = "taskbank-form"  # of a browser that has not signed in yet
 LARGEST_FORM = 4096  # bytes
+LARGEST_TEXTS = 1 << 18  # bytes of a form with texts to try
 COMPRESSED = 1024  # bytes from which compression pays
 FOREVER = "public, max-age=31536000, immutable"
 HEADERS = {
@@ -75,7 +78,10 @@ def _page(handler: Shown) -> Handler:
 def problem_page(service: Service, request: Request, problem: Problem) -> Response:
     """Return the page that reports a problem."""
     page = ErrorPage(problem.status, HTTPStatus(problem.status).phrase, problem.detail)
-    return _response(service, request, page, problem.status, problem.headers)
+    headers = dict(problem.headers)
+    if "hx-request" in request.headers:  # in place of the whole page, not of a part of it
+        headers |= {"hx-retarget": "#content", "hx-reselect": "#content", "hx-reswap": "outerHTML"}
+    return _response(service, request, page, problem.status, headers)
 
 
 def sign_in_first(request: Request) -> Response:
@@ -127,6 +133,22 @@ def _task(service: Service, task: str, baseline: int | None) -> Page:
         service.comparisons.of(task),
     )
     return task_page(service.bank, task, baseline=baseline, live=live)
+
+
+@_page
+async def show_try(service: Service, request: Request) -> Page:
+    """Show the form that takes a text to try."""
+    return await trying.empty_page(service, request.query_params.get("task", ""))
+
+
+@_page
+async def answer_try(service: Service, request: Request) -> Response:
+    """Answer what was typed into the form."""
+    form = await _form(service, request, LARGEST_TEXTS)
+    page, problem = await trying.answered_page(service, request, form)
+    if problem is None:
+        return await _html(service, request, page)
+    return _response(service, request, page, problem.status, problem.headers)
 
 
 async def send_file(_service: Service, request: Request) -> Response:
@@ -183,6 +205,8 @@ async def sign_out(service: Service, request: Request) -> Page | Response:
 ENDPOINTS = (
     Endpoint("/", show_bank),
     Endpoint("/tasks/{ref}", show_task),
+    Endpoint("/try", show_try),
+    Endpoint("/try", answer_try, "POST"),
     Endpoint("/static/{digest}/{name:path}", send_file),
     Endpoint("/sign-in", show_sign_in),
     Endpoint("/sign-in", sign_in, "POST"),
@@ -214,7 +238,7 @@ def _response(
 ) -> Response:
     key = getattr(request.state, "key", None)
     cookie, fresh = request.cookies.get(COOKIE if key else FORM_COOKIE, ""), ""
-    if service.keys is not None and not key and not cookie:
+    if isinstance(page, SignInPage | TryPage) and not key and not cookie:
         cookie = fresh = secrets.token_urlsafe(32)
     frame = Frame(
         None if key is None else key.name,
@@ -231,13 +255,18 @@ def _response(
     return response
 
 
-async def _form(service: Service, request: Request) -> dict[str, str]:
+async def _form(service: Service, request: Request, largest: int = LARGEST_FORM) -> dict[str, str]:
     """Return the fields of a form, after checking that a page of this server sent it.
+
+    Args:
+        service: the service.
+        request: the request.
+        largest: maximum number of bytes.
 
     Raises:
         Problem: if another site sent it, or it is too large.
     """
-    body = await read_body(request, min(LARGEST_FORM, service.options.max_body))
+    body = await read_body(request, min(largest, service.options.max_body))
     try:
         fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=10)
     except ValueError:

@@ -272,9 +272,14 @@ class Service:
                 raise error
 
     async def predict_each(
-        self, jobs: Sequence[Job], request: Request
+        self, jobs: Sequence[Job], request: Request, *, counted: bool = True
     ) -> list[BaseException | None]:
         """Wait until jobs are done, and return what went wrong with each.
+
+        Args:
+            jobs: the jobs.
+            request: the request that they belong to.
+            counted: whether they count as answers of their tasks.
 
         Raises:
             OverloadedError: if too many rows are waiting.
@@ -304,7 +309,7 @@ class Service:
         request.state.jobs = jobs
         errors = [job.future.exception() for job in jobs]
         for job, error in zip(jobs, errors, strict=True):
-            if error is None:
+            if error is None and counted:
                 self._count(job)
         return errors
 
