@@ -63,6 +63,7 @@ NO_FILE = {
     "methods/pfeiffer": METHOD,
     "model/load": "serve/ loads stored adapters; pipeline/test_opening.py refuses backbones",
     "pages/error": "serve/http/test_pages.py asks for what there is not",
+    "pages/opened": "serve/http/test_one_time_link.py opens pages with a link",
     "pages/scores": "pages/test_bank.py and test_task.py compare scores with intervals",
     "pages/sign_in": "serve/http/test_pages.py signs in",
     "pipeline/init": "cli/test_main.py makes its bank with it",

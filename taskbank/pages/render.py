@@ -38,11 +38,13 @@ class Frame:
         client: name of the key that the visitor has signed in with; None where no key is needed.
         token: what a form must send back, so that no other site can send it.
         url: the server's URL, for examples of requests.
+        api: whether clients can send the server requests.
     """
 
     client: str | None = None
     token: str = ""
     url: str = "http://127.0.0.1:8080"
+    api: bool = True
 
 
 def render(page: Page, links: Links, frame: Frame = Frame()) -> str:

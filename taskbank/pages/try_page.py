@@ -109,12 +109,13 @@ class Why:
 
 @dataclass(frozen=True)
 class StoredExample:
-    """A stored example that is like the input."""
+    """A stored example that is like the input; whether it was answered rightly, if it can be."""
 
     number: int
     text: str
     label: str
     answer: str
+    correct: bool | None
     similarity: float
 
 
@@ -315,7 +316,10 @@ def nearest(bank: Bank, record: AdapterRecord, row: Sequence[Json]) -> Nearest |
         for values in zip(*(columns[name][:COMPARED] for name in names), strict=True)
     ]
     found = most_similar(" ".join(map(as_text, row)), texts, SIMILAR)
-    answers = kind.answers(bank.reference(record, split), columns, record.definition)
+    predictions = bank.reference(record, split)
+    answers = kind.answers(predictions, columns, record.definition)
+    correctness = kind.correctness(predictions, columns, record.definition)
+    number = kind.label.type == "number"  # which is nearly right at best
     between = ", " if kind.label.type == "classes" else " "
     return Nearest(
         split,
@@ -327,6 +331,7 @@ def nearest(bank: Bank, record: AdapterRecord, row: Sequence[Json]) -> Nearest |
                 texts[position][:SHOWN_TEXT],
                 as_text(columns[kind.label.name][position], between)[:SHOWN_TEXT],
                 str(answers[position]["label"])[:SHOWN_TEXT],
+                None if number else bool(correctness[position] == 1),
                 similarity,
             )
             for position, similarity in found

@@ -21,6 +21,7 @@ from taskbank.pages.bank import BankPage, bank_page
 from taskbank.pages.error import ErrorPage
 from taskbank.pages.leave_out import Effect, words_of
 from taskbank.pages.links import FileLinks, ServerLinks
+from taskbank.pages.opened import OpenedPage
 from taskbank.pages.render import Frame, Page, environment, render
 from taskbank.pages.sign_in import SignInPage
 from taskbank.pages.task import Live, TaskPage, task_page
@@ -30,7 +31,7 @@ from tests.helpers.adapters import identity
 from tests.helpers.demo_bank import TASKS
 from tests.helpers.versions import version
 
-PAGES = (BankPage, TaskPage, VersionPage, ErrorPage, SignInPage, TryPage)
+PAGES = (BankPage, TaskPage, VersionPage, ErrorPage, OpenedPage, SignInPage, TryPage)
 MARKUP = "<script>alert(1)</script><b onclick='x'>\"&amp;"
 ORDER = "abc\u202edef\u200b\x1b[31m\x07\r"
 
@@ -104,6 +105,8 @@ def pages_of(bank: Bank) -> Iterator[Page]:
         yield version_page(bank, f"{made.name}@1")
     yield ErrorPage(404, "Not Found", "there is no such thing")
     yield SignInPage("/", "The server has no such key.")
+    yield SignInPage("/", "This link was used already.", by_link=True)
+    yield OpenedPage("/")
     yield from tried(bank, "spam@1", "win money now")
 
 
@@ -135,6 +138,7 @@ def test_every_page_is_sound(demo: Bank, live: bool) -> None:
                 assert not re.match(r"\w+:|//", values.get(name) or ""), values
         assert "javascript:" not in text
         assert "<script>" not in text
+        assert "Macro" not in text
 
 
 def test_every_template_belongs_to_a_page() -> None:

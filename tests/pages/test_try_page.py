@@ -80,6 +80,7 @@ def test_the_nearest_examples_have_what_was_recorded(own: Bank) -> None:
     assert (found.split, found.compared, found.of_all) == ("test", 40, 40)
     first = found.examples[0]
     assert (first.number, first.text, first.label, first.answer) == (39, "text 38", "bad", "good")
+    assert first.correct is False
     assert first.similarity == pytest.approx(1.0)
 
 
