@@ -124,7 +124,7 @@ def test_mistakes_are_shown_beside_what_was_typed(
     response = ask(client, task, text)
     assert response.status_code == status
     assert words in response.text
-    assert '<pre class="problem"' in response.text
+    assert '<p class="problem"' in response.text
     assert f">\n{text}</textarea>" in response.text
     assert f'value="{task}"' in response.text
 
