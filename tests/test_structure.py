@@ -64,6 +64,7 @@ NO_FILE = {
     "methods/pfeiffer": METHOD,
     "model/load": "serve/ loads stored adapters; pipeline/test_opening.py refuses backbones",
     "pages/error": "serve/http/test_pages.py asks for what there is not",
+    "pages/opened": "serve/http/test_one_time_link.py opens pages with a link",
     "pages/scores": "pages/test_bank.py and test_task.py compare scores with intervals",
     "pages/score_matrix": "pages/test_history.py draws small and large matrices",
     "pages/scores_over_time": "pages/test_history.py draws lines",

@@ -275,6 +275,12 @@ class Bank:
 
         compile_query(query, self._engine.dialect.name)
 
+    def query_fields(self) -> dict[str, str]:
+        """Return the fields of the query language that every adapter has: `text` or `number`."""
+        from taskbank.bank.catalog.query import FIELDS, NUMBERS
+
+        return {name: "number" if name in NUMBERS else "text" for name in FIELDS}
+
     def resolve(self, ref: str) -> tuple[str, int]:
         """Return the task name and version that a reference stands for.
 

@@ -24,6 +24,7 @@ from taskbank.cli.import_ import import_
 from taskbank.cli.init import init
 from taskbank.cli.keys import keys
 from taskbank.cli.list import list_
+from taskbank.cli.open import open_
 from taskbank.cli.pages import pages
 from taskbank.cli.predict import predict
 from taskbank.cli.query import query
@@ -71,6 +72,7 @@ for command in (
     trials,
     predict,
     serve,
+    open_,
     pages,
     keys,
     alias,

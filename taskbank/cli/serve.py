@@ -132,11 +132,8 @@ def serve(
             f"--host {host} can be reached from other machines, so clients need keys: make one "
             "with taskbank keys add NAME --keys FILE, and give --keys FILE"
         )
-    try:
+    with signals.ended_by_termination():
         _serve(settings, host, port, keys, drain, options)
-    except BaseException:  # a library that is being imported may make another error of a signal
-        if not signals.received() or signals.exit_code() != signals.TERMINATED:
-            raise
     return 0
 
 

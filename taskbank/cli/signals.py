@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +33,16 @@ def stop_on_signals() -> None:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _stop)
     sys.unraisablehook = _raise_again
+
+
+@contextmanager
+def ended_by_termination() -> Iterator[None]:
+    """Take SIGTERM as the orderly end of a server, and not as an error."""
+    try:
+        yield
+    except BaseException:  # a library that is being imported may make another error of a signal
+        if not received() or exit_code() != TERMINATED:
+            raise
 
 
 def received() -> bool:

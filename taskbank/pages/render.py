@@ -39,12 +39,14 @@ class Frame:
         token: what a form must send back, so that no other site can send it.
         url: the server's URL, for examples of requests.
         written: when the page was written to a file, ISO 8601 in UTC; empty for a server's page.
+        api: whether clients can send the server requests.
     """
 
     client: str | None = None
     token: str = ""
     url: str = "http://127.0.0.1:8080"
     written: str = ""
+    api: bool = True
 
 
 def render(page: Page, links: Links, frame: Frame = Frame()) -> str:

@@ -13,12 +13,14 @@ class SignInPage:
     Attributes:
         next: the path to go to afterwards.
         problem: why the key was refused; None before the first attempt.
+        by_link: whether no key but a link opens the server.
     """
 
     template: ClassVar[str] = "sign_in.html"
 
     next: str
     problem: str | None = None
+    by_link: bool = False
 
     @property
     def title(self) -> str:

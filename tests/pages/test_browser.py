@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.pages.export import export_pages
+from taskbank.serve.http.one_time_link import OneTimeLink
 from taskbank.serve.http.options import serve_options
 from taskbank.serve.http.service import Service
 from tests.helpers.backbones import make_backbone
 from tests.helpers.demo_bank import fill_demo
 from tests.helpers.live_server import LiveServer
+from tests.helpers.models import put_moved
 
 PATHS = (
     "/",
@@ -27,6 +30,8 @@ PATHS = (
     "/tasks/review-stars@2",
     "/compare?a=ticket-topic@3&b=ticket-topic@4",
     "/compare?a=review-aspects@1&b=review-aspects@2&settings=all",
+    "/try",
+    "/try?task=same-question",
     "/tasks/nothing",
     "/verifications",
     "/verifications/7",
@@ -207,6 +212,144 @@ def test_a_filter_keeps_the_order(browser: Any, url: str, scripts: bool) -> None
     wait(browser, lambda: tasks(browser) == expected)
     wait(browser, lambda: "sort=-score" in browser.current_url)
     look(browser)
+
+
+def completions(browser: Any) -> list[str]:
+    """Return what the filter box offers."""
+    found = browser.find_elements("css selector", "#filter-words:not([hidden]) [role=option]")
+    return [one.text.partition(" ")[0] for one in found]
+
+
+def test_the_filter_box_completes_conditions(browser: Any, url: str) -> None:
+    """Fields, operators and values are offered in turn; the keyboard chooses, as ARIA has it."""
+    from selenium.webdriver import Keys
+
+    look(browser)
+    browser.get_log("browser")
+    browser.get(url)
+    box = browser.find_element("id", "filter")
+    assert box.get_attribute("role") == "combobox"
+    box.send_keys("tag.")
+    wait(browser, lambda: completions(browser) == ["tag.team", "tag.tier"])
+    assert box.get_attribute("aria-expanded") == "true"
+    assert box.get_attribute("aria-activedescendant") is None
+    box.send_keys(Keys.ARROW_DOWN)
+    active = box.get_attribute("aria-activedescendant")
+    chosen = browser.find_element("id", active)
+    assert (chosen.text.partition(" ")[0], chosen.get_attribute("aria-selected")) == (
+        "tag.team",
+        "true",
+    )
+    box.send_keys(Keys.ENTER)
+    wait(browser, lambda: completions(browser)[:2] == ["=", "!="])
+    box.send_keys(Keys.ARROW_DOWN, Keys.ENTER)
+    wait(browser, lambda: '"shop"' in completions(browser))
+    box.send_keys('"sh')
+    wait(browser, lambda: completions(browser) == ['"shop"'])
+    box.send_keys(Keys.ARROW_UP, Keys.ENTER)
+    assert box.get_attribute("value") == 'tag.team = "shop" '
+    wait(browser, lambda: completions(browser) == ["and", "or"])
+    box.send_keys(Keys.ESCAPE)
+    assert completions(browser) == []
+    assert box.get_attribute("value") == 'tag.team = "shop" '
+    assert box.get_attribute("aria-expanded") == "false"
+    box.send_keys(Keys.ENTER)
+    wait(browser, lambda: tasks(browser) == ["review-sentiment", "review-stars"])
+    box = browser.find_element("id", "filter")
+    box.clear()
+    box.send_keys("constructor = ")
+    assert [one for one in browser.get_log("browser") if one["level"] == "SEVERE"] == []
+
+
+def test_without_scripts_the_filter_box_is_plain(browser: Any, url: str) -> None:
+    """What cannot be offered is not announced either."""
+    look(browser, scripts=False)
+    browser.get(url)
+    assert browser.find_element("id", "filter").get_attribute("role") is None
+    assert browser.find_elements("id", "filter-words") == []
+    look(browser)
+
+
+@pytest.fixture(scope="module")
+def answering(tmp_path_factory: pytest.TempPathFactory, backbone: Backbone) -> Iterator[str]:
+    """The URL of a server whose tasks answer."""
+    place = tmp_path_factory.mktemp("answering")
+    with create_bank(f"sqlite:///{place}/bank.db") as bank:
+        put_moved(bank, backbone, "mood")
+        put_moved(bank, backbone, "film")
+    with (
+        Bank(f"sqlite:///{place}/bank.db") as bank,
+        LiveServer(Service(bank, serve_options(access_log=False))) as server,
+    ):
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_text_is_tried_with_and_without_scripts(
+    browser: Any, answering: str, scripts: bool
+) -> None:
+    """One task answers with marks; another pattern answers with several; no address has a text."""
+    look(browser, scripts=scripts)
+    requested(browser)
+    browser.get(f"{answering}/try?task=mood")
+    browser.find_element("id", "input1").send_keys("the film was <b>good</b>")
+    browser.find_element("id", "ask").click()
+    wait(browser, lambda: browser.find_element("id", "answer").is_displayed())
+    assert len(browser.find_elements("css selector", "#why ~ .drawn mark")) == 6
+    assert browser.find_element("id", "input1").get_attribute("value").endswith("<b>good</b>")
+    task = browser.find_element("id", "task")
+    task.clear()
+    task.send_keys("*")
+    browser.find_element("id", "ask").click()
+    wait(browser, lambda: browser.find_element("id", "answers").is_displayed())
+    assert browser.find_element("id", "input2").get_attribute("value") == ""
+    browser.find_element("id", "task").send_keys("nothing")
+    browser.find_element("id", "ask").click()
+    wait(browser, lambda: "nothing" in browser.find_element("css selector", ".problem").text)
+    if scripts:
+        said = browser.find_element("id", "said").get_attribute("textContent")
+        assert "nothing" in said
+    assert not [one for one in requested(browser) if "film" in one]
+    look(browser)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_answers_fit_and_can_be_read(browser: Any, answering: str, width: int, scheme: str) -> None:
+    """Marked texts have a contrast of 4.5 too, and a long word does not widen the page."""
+    for task in ("mood", "*"):
+        look(browser, width, scheme)
+        browser.get(f"{answering}/try")
+        browser.find_element("id", "task").clear()
+        browser.find_element("id", "task").send_keys(task)
+        browser.find_element("id", "input1").send_keys(f"the film was good {'w' * 200}")
+        browser.find_element("id", "ask").click()
+        shown = "answers" if task == "*" else "answer"
+        wait(browser, lambda shown=shown: browser.find_element("id", shown).is_displayed())
+        overflow = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
+        assert browser.execute_script(overflow) <= 0
+        assert browser.execute_script(LIGHT) == []
+
+
+def test_an_opened_bank_is_shown_by_its_link(
+    browser: Any, url: str, tmp_path: Path, backbone: Backbone
+) -> None:
+    """The link leads on to the page by itself, and does not work again."""
+    link = OneTimeLink()
+    with create_bank("bank.db") as bank:
+        put_moved(bank, backbone, "mood")
+        with LiveServer(Service(bank, serve_options(access_log=False), link)) as server:
+            look(browser)
+            address = f"http://127.0.0.1:{server.port}/open?token={link.token}&next=/tasks/mood"
+            (tmp_path / "open.html").write_text(
+                f'<meta http-equiv="refresh" content="0; url={address}">'
+            )
+            browser.get((tmp_path / "open.html").as_uri())
+            wait(browser, lambda: browser.find_element("tag name", "h1").text == "mood")
+            assert browser.current_url.endswith("/tasks/mood")
+            browser.delete_all_cookies()
+            browser.get(address)
+            assert "closed" in browser.find_element("tag name", "h1").text
 
 
 def test_the_keyboard_reaches_everything_visibly(browser: Any, url: str) -> None:

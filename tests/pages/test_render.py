@@ -22,11 +22,14 @@ from taskbank.pages.bank import BankPage, bank_page
 from taskbank.pages.compare import ComparePage, compare_page
 from taskbank.pages.error import ErrorPage
 from taskbank.pages.history import HistoryPage, history_page
+from taskbank.pages.leave_out import Effect, words_of
 from taskbank.pages.links import FileLinks, ServerLinks
+from taskbank.pages.opened import OpenedPage
 from taskbank.pages.paired_evidence import AskedPairs
 from taskbank.pages.render import Frame, Page, environment, render
 from taskbank.pages.sign_in import SignInPage
 from taskbank.pages.task import Live, TaskPage, task_page
+from taskbank.pages.try_page import TryPage, answer_of, inputs_for, nearest, why
 from taskbank.pages.verification import VerificationPage, verification_page
 from taskbank.pages.verifications import VerificationsPage, verifications_page
 from taskbank.pages.version import VersionPage, version_page
@@ -43,7 +46,9 @@ PAGES = (
     VerificationPage,
     HistoryPage,
     ErrorPage,
+    OpenedPage,
     SignInPage,
+    TryPage,
 )
 MARKUP = "<script>alert(1)</script><b onclick='x'>\"&amp;"
 ORDER = "abc\u202edef\u200b\x1b[31m\x07\r"
@@ -78,6 +83,31 @@ class Found(HTMLParser):
         assert self.open.pop() == tag
 
 
+def tried(bank: Bank, ref: str, text: str) -> Iterator[Page]:
+    """Return the page for trying texts: before and after one task, and several, have answered."""
+    record, row = bank[ref], (text,)
+    labels = record.labels
+    found = {
+        "label": labels[1],
+        "score": 0.75,
+        "probabilities": dict(zip(labels, (0.25, 0.75), strict=True)),
+    }
+    entity = {"start": 0, "end": 3, "type": text, "score": 0.5}
+    answer = answer_of(record, row, found)
+    effects = [Effect(one, 0.2, 2, labels[0]) for one in words_of(row)]
+    page = TryPage(ref, (record.task,), inputs_for(record, row))
+    yield page
+    yield replace(page, problem=text)
+    yield replace(
+        page,
+        answers=(answer,),
+        why=why(record, row, answer.label, effects, 100),
+        nearest=nearest(bank, record, row),
+    )
+    drawn = answer_of(record, row, {"label": text, "score": 0.5, "entities": [entity]})
+    yield replace(page, answers=(answer, drawn), skipped=((text, text),), remark=text)
+
+
 def pages_of(bank: Bank) -> Iterator[Page]:
     """Return a page of each kind."""
     yield bank_page(bank)
@@ -103,6 +133,9 @@ def pages_of(bank: Bank) -> Iterator[Page]:
     yield history_page(bank, task="ticket-topic")
     yield ErrorPage(404, "Not Found", "there is no such thing")
     yield SignInPage("/", "The server has no such key.")
+    yield SignInPage("/", "This link was used already.", by_link=True)
+    yield OpenedPage("/")
+    yield from tried(bank, "spam@1", "win money now")
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -133,6 +166,7 @@ def test_every_page_is_sound(demo: Bank, live: bool) -> None:
                 assert not re.match(r"\w+:|//", values.get(name) or ""), values
         assert "javascript:" not in text
         assert "<script>" not in text
+        assert "Macro" not in text
 
 
 def test_every_template_belongs_to_a_page() -> None:
@@ -220,8 +254,10 @@ def test_hostile_values_are_text(bank: Bank) -> None:
         compare_page(bank, "mood@1", "mood@1", asked=AskedPairs(bucket="unchanged")),
         ErrorPage(404, "Not Found", MARKUP + ORDER),
         SignInPage(MARKUP, ORDER),
+        *list(tried(bank, "mood@1", MARKUP + ORDER))[2:],
     ):
         text = render(page, ServerLinks(), Frame(MARKUP, MARKUP, MARKUP))
+        text = re.sub("<textarea.*?</textarea>", "", text, flags=re.DOTALL)  # comes back unchanged
         found = Found(text)
         assert found.open == []
         assert "alert(1)" in text

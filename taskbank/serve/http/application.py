@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.requests import Request
-from starlette.routing import Router
+from starlette.routing import Match, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taskbank.errors import InputError
@@ -73,13 +73,17 @@ def application(service: Service) -> ASGIApp:
         redirect_slashes=False,
         default=_no_route(service),
     )
-    return Envelope(router, service)
+
+    def answers(scope: Scope) -> bool:
+        return any(route.matches(scope)[0] is not Match.NONE for route in router.routes)
+
+    return Envelope(router, service, answers)
 
 
 def _no_route(service: Service) -> ASGIApp:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        if "text/html" in request.headers.get("accept", ""):  # a person, not a client of the API
+        if pages.wants_page(request):
             missing = Problem(404, "path", f"There is no page {request.url.path[:100]}.")
             response = pages.problem_page(service, request, missing)
         else:

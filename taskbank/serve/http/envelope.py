@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from taskbank.runtime.clock import now
 from taskbank.serve.http.hosts import check_host
 from taskbank.serve.http.keys import Key
-from taskbank.serve.http.pages import COOKIE, is_open, is_page, sign_in_first
+from taskbank.serve.http.pages import cookie_of, is_open, is_page, sign_in_first, wants_page
 from taskbank.serve.http.problems import Problem
 from taskbank.serve.http.service import Service
 
@@ -44,10 +44,11 @@ class Envelope:
     Args:
         app: the application.
         service: the service that the application answers with.
+        answers: returns whether there is a route for a request.
     """
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self.app, self.service = app, service
+    def __init__(self, app: ASGIApp, service: Service, answers: Callable[[Scope], bool]) -> None:
+        self.app, self.service, self.answers = app, service, answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -100,14 +101,15 @@ class Envelope:
         if keys is None:
             return None
         # A session is for pages only, so no form of another site can use the API with it.
-        key = self._session_key(request) if is_page(path) else None
+        shown = is_page(path) or self._is_missing_page(request)
+        key = self._session_key(request) if shown else None
         if key is None:
             scheme, _, secret = headers.get("authorization", "").partition(" ")
             key = keys.find(secret.strip()) if scheme.lower() == "bearer" else None
         if key is not None:
             state["key"] = key
             return None
-        if is_page(path):
+        if shown:
             return None if is_open(path) else sign_in_first(request)
         return Problem(
             401,
@@ -116,9 +118,14 @@ class Envelope:
             {"www-authenticate": "Bearer"},
         ).response()
 
+    def _is_missing_page(self, request: Request) -> bool:
+        """Return whether a person asks for what there is not: the answer is a page, too."""
+        wanted = request.method in ("GET", "HEAD") and wants_page(request)
+        return wanted and not self.answers(request.scope)
+
     def _session_key(self, request: Request) -> Key | None:
         keys = self.service.keys
-        key = self.service.sessions.find(request.cookies.get(COOKIE, ""))
+        key = self.service.sessions.find(request.cookies.get(cookie_of(self.service, request), ""))
         return key if key is not None and keys is not None and keys.has(key) else None
 
     def _add_headers(

@@ -14,7 +14,7 @@ from functools import cache, wraps
 from http import HTTPStatus
 from mimetypes import guess_type
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -24,16 +24,22 @@ from taskbank.pages.bank import bank_page
 from taskbank.pages.compare import compare_page
 from taskbank.pages.error import ErrorPage
 from taskbank.pages.evidence import Asked
+from taskbank.pages.filter_words import filter_words
 from taskbank.pages.history import history_page
 from taskbank.pages.links import ServerLinks, static_bytes, static_digest
+from taskbank.pages.opened import OpenedPage
 from taskbank.pages.paired_evidence import AskedPairs
 from taskbank.pages.render import Frame, Page, render
 from taskbank.pages.sign_in import SignInPage
 from taskbank.pages.task import Live, task_page
+from taskbank.pages.try_page import TryPage
 from taskbank.pages.verification import verification_page
 from taskbank.pages.verifications import verifications_page
 from taskbank.pages.version import version_page
+from taskbank.serve.http import trying
 from taskbank.serve.http.bodies import read_body
+from taskbank.serve.http.json_text import json_bytes
+from taskbank.serve.http.one_time_link import OneTimeLink
 from taskbank.serve.http.problems import Problem, problem_of
 from taskbank.serve.http.routes import Endpoint
 from taskbank.serve.http.service import CANARY, Service
@@ -42,6 +48,7 @@ from taskbank.serve.http.sessions import SECONDS
 COOKIE = "taskbank"  # of a session
 FORM_COOKIE = "taskbank-form"  # of a browser that has not signed in yet
 LARGEST_FORM = 4096  # bytes
+LARGEST_TEXTS = 1 << 18  # bytes of a form with texts to try
 COMPRESSED = 1024  # bytes from which compression pays
 FOREVER = "public, max-age=31536000, immutable"
 HEADERS = {
@@ -80,7 +87,10 @@ def _page(handler: Shown) -> Handler:
 def problem_page(service: Service, request: Request, problem: Problem) -> Response:
     """Return the page that reports a problem."""
     page = ErrorPage(problem.status, HTTPStatus(problem.status).phrase, problem.detail)
-    return _response(service, request, page, problem.status, problem.headers)
+    headers = dict(problem.headers)
+    if "hx-request" in request.headers:  # in place of the whole page, not of a part of it
+        headers |= {"hx-retarget": "#content", "hx-reselect": "#content", "hx-reswap": "outerHTML"}
+    return _response(service, request, page, problem.status, headers)
 
 
 def sign_in_first(request: Request) -> Response:
@@ -104,6 +114,12 @@ async def show_bank(service: Service, request: Request) -> Page:
         sort=given.get("sort") or "task",
         after=_number(given.get("after"), "after"),
     )
+
+
+async def send_filter_words(service: Service, _request: Request) -> Response:
+    """Send what the filter box offers."""
+    words = await asyncio.to_thread(filter_words, service.bank)
+    return Response(json_bytes(words), 200, HEADERS, "application/json")
 
 
 @_page
@@ -192,6 +208,22 @@ async def show_comparison(service: Service, request: Request) -> Page:
     )
 
 
+@_page
+async def show_try(service: Service, request: Request) -> Page:
+    """Show the form that takes a text to try."""
+    return await trying.empty_page(service, request.query_params.get("task", ""))
+
+
+@_page
+async def answer_try(service: Service, request: Request) -> Response:
+    """Answer what was typed into the form."""
+    form = await _form(service, request, LARGEST_TEXTS)
+    page, problem = await trying.answered_page(service, request, form)
+    if problem is None:
+        return await _html(service, request, page)
+    return _response(service, request, page, problem.status, problem.headers)
+
+
 async def send_file(_service: Service, request: Request) -> Response:
     """Send a file that pages need; its digest is in its path, so it can be kept forever."""
     name = request.path_params["name"]
@@ -216,7 +248,29 @@ async def show_sign_in(service: Service, request: Request) -> Page | Response:
     """Show the form that takes a key."""
     if service.keys is None:
         return RedirectResponse(_links(request).page(), 303, HEADERS)
-    return SignInPage(_inside(request.query_params.get("next", "/")))
+    following = _inside(request.query_params.get("next", "/"))
+    return SignInPage(following, by_link=isinstance(service.keys, OneTimeLink))
+
+
+@_page
+async def open_by_link(service: Service, request: Request) -> Page | Response:
+    """Exchange the token of a link for a session, once."""
+    given, link = request.query_params, service.keys
+    if not isinstance(link, OneTimeLink):
+        raise Problem(404, "path", "There is no page /open.")
+    # Whoever only asks whether the link works does not use it up.
+    key = None if request.method == "HEAD" else link.exchange(given.get("token", ""))
+    following = request.scope.get("root_path", "") + _inside(given.get("next", "/"))
+    if key is None:
+        page = SignInPage(following, "This link was used already, or is not whole.", by_link=True)
+        return _response(service, request, page, 403)
+    # A redirection would be part of the visit that began elsewhere, without the new cookie.
+    headers = {"refresh": f"0; url={quote(following, safe='/%?=&@+')}"}
+    response = _response(service, request, OpenedPage(following), 200, headers)
+    _set_cookie(
+        request, response, cookie_of(service, request), service.sessions.begin(key), SECONDS
+    )
+    return response
 
 
 @_page
@@ -226,10 +280,13 @@ async def sign_in(service: Service, request: Request) -> Page | Response:
     key = service.keys.find(form.get("key", "").strip()) if service.keys is not None else None
     following = _inside(form.get("next", "/"))
     if key is None:
-        page = SignInPage(following, "The server has no such key.")
+        by_link = isinstance(service.keys, OneTimeLink)
+        page = SignInPage(following, "The server has no such key.", by_link)
         return _response(service, request, page, 403)
     response = RedirectResponse(request.scope.get("root_path", "") + following, 303, HEADERS)
-    _set_cookie(request, response, COOKIE, service.sessions.begin(key), SECONDS)
+    _set_cookie(
+        request, response, cookie_of(service, request), service.sessions.begin(key), SECONDS
+    )
     return response
 
 
@@ -237,20 +294,24 @@ async def sign_in(service: Service, request: Request) -> Page | Response:
 async def sign_out(service: Service, request: Request) -> Page | Response:
     """End a session."""
     await _form(service, request)
-    service.sessions.end(request.cookies.get(COOKIE, ""))
+    service.sessions.end(request.cookies.get(cookie_of(service, request), ""))
     response = RedirectResponse(_links(request).page("sign-in"), 303, HEADERS)
-    response.delete_cookie(COOKIE, _cookie_path(request))
+    response.delete_cookie(cookie_of(service, request), _cookie_path(request))
     return response
 
 
 ENDPOINTS = (
     Endpoint("/", show_bank),
+    Endpoint("/filter-words", send_filter_words),
     Endpoint("/tasks/{ref}", show_task),
     Endpoint("/verifications", show_verifications),
     Endpoint("/verifications/{number}", show_verification),
     Endpoint("/history", show_history),
     Endpoint("/compare", show_comparison),
+    Endpoint("/try", show_try),
+    Endpoint("/try", answer_try, "POST"),
     Endpoint("/static/{digest}/{name:path}", send_file),
+    Endpoint("/open", open_by_link),
     Endpoint("/sign-in", show_sign_in),
     Endpoint("/sign-in", sign_in, "POST"),
     Endpoint("/sign-out", sign_out, "POST"),
@@ -265,7 +326,22 @@ def is_page(path: str) -> bool:
 
 def is_open(path: str) -> bool:
     """Return whether a path is needed to sign in, so that it needs no key."""
-    return path == "/sign-in" or path.startswith("/static/")
+    return path in ("/sign-in", "/open") or path.startswith("/static/")
+
+
+def wants_page(request: Request) -> bool:
+    """Return whether a person in a browser asks, and not a client of the API."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def cookie_of(service: Service, request: Request) -> str:
+    """Return the name of the cookie of a session.
+
+    Browsers send a cookie to every port of a machine, so servers that are opened beside each other
+    each have their own.
+    """
+    server = request.scope.get("server")
+    return f"{COOKIE}-{server[1]}" if isinstance(service.keys, OneTimeLink) and server else COOKIE
 
 
 async def _html(service: Service, request: Request, page: Page) -> Response:
@@ -280,13 +356,15 @@ def _response(
     headers: dict[str, str] | None = None,
 ) -> Response:
     key = getattr(request.state, "key", None)
-    cookie, fresh = request.cookies.get(COOKIE if key else FORM_COOKIE, ""), ""
-    if service.keys is not None and not key and not cookie:
+    name = cookie_of(service, request) if key else FORM_COOKIE
+    cookie, fresh = request.cookies.get(name, ""), ""
+    if isinstance(page, SignInPage | TryPage) and not key and not cookie:
         cookie = fresh = secrets.token_urlsafe(32)
     frame = Frame(
         None if key is None else key.name,
         service.sessions.token(cookie) if cookie else "",
         f"{request.url.scheme}://{request.headers.get('host', '')}{request.scope['root_path']}",
+        api=not isinstance(service.keys, OneTimeLink),
     )
     content = render(page, _links(request), frame).encode("utf-8", "replace")
     sent = {**HEADERS, "vary": "accept-encoding, cookie", **(headers or {})}
@@ -298,19 +376,25 @@ def _response(
     return response
 
 
-async def _form(service: Service, request: Request) -> dict[str, str]:
+async def _form(service: Service, request: Request, largest: int = LARGEST_FORM) -> dict[str, str]:
     """Return the fields of a form, after checking that a page of this server sent it.
+
+    Args:
+        service: the service.
+        request: the request.
+        largest: maximum number of bytes.
 
     Raises:
         Problem: if another site sent it, or it is too large.
     """
-    body = await read_body(request, min(LARGEST_FORM, service.options.max_body))
+    body = await read_body(request, min(largest, service.options.max_body))
     try:
         fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=10)
     except ValueError:
         raise Problem(400, "form", "the form cannot be read") from None
     form = {name: values[0] for name, values in fields.items()}
-    name = COOKIE if getattr(request.state, "key", None) else FORM_COOKIE
+    signed_in = getattr(request.state, "key", None)
+    name = cookie_of(service, request) if signed_in else FORM_COOKIE
     service.sessions.check_form(
         request.headers, request.cookies.get(name, ""), form.get("token", "")
     )

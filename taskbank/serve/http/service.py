@@ -29,6 +29,7 @@ from taskbank.serve.comparison import Comparisons
 from taskbank.serve.engine import Engine
 from taskbank.serve.http.keys import Keys
 from taskbank.serve.http.metrics import Metrics
+from taskbank.serve.http.one_time_link import OneTimeLink
 from taskbank.serve.http.options import BATCH_TOKENS, BATCH_TOKENS_GPU, ServeOptions
 from taskbank.serve.http.problems import Problem, limit
 from taskbank.serve.http.sessions import Sessions
@@ -54,16 +55,19 @@ class Service:
     Args:
         bank: an open bank.
         options: what to serve.
-        keys: the keys of clients; None means that no key is needed.
+        keys: the keys of clients, or the link that opens the pages and nothing else; None means
+            that no key is needed.
 
     Raises:
         InputError: if the bank has no backbone, or several are in use and none was chosen.
         BackboneMismatchError: if the backbone differs from the recorded one.
     """
 
-    def __init__(self, bank: Bank, options: ServeOptions, keys: Path | None = None) -> None:
+    def __init__(
+        self, bank: Bank, options: ServeOptions, keys: Path | OneTimeLink | None = None
+    ) -> None:
         self.bank, self.options = bank, options
-        self.keys = None if keys is None else Keys(keys)
+        self.keys = Keys(keys) if isinstance(keys, Path) else keys
         recorded = chosen_backbone(bank, options)
         backbone = load_recorded_backbone(bank, recorded, options.backbone, options.device)
         self.backbone = backbone
@@ -272,9 +276,14 @@ class Service:
                 raise error
 
     async def predict_each(
-        self, jobs: Sequence[Job], request: Request
+        self, jobs: Sequence[Job], request: Request, *, counted: bool = True
     ) -> list[BaseException | None]:
         """Wait until jobs are done, and return what went wrong with each.
+
+        Args:
+            jobs: the jobs.
+            request: the request that they belong to.
+            counted: whether they count as answers of their tasks.
 
         Raises:
             OverloadedError: if too many rows are waiting.
@@ -304,7 +313,7 @@ class Service:
         request.state.jobs = jobs
         errors = [job.future.exception() for job in jobs]
         for job, error in zip(jobs, errors, strict=True):
-            if error is None:
+            if error is None and counted:
                 self._count(job)
         return errors
 

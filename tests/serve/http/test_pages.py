@@ -38,6 +38,8 @@ LOOKED_AT = (
     "/history",
     "/history?task=mood",
     "/history?after=x",
+    "/try",
+    "/filter-words",
 )
 FIRST_LOAD = 150_000  # bytes, compressed
 
@@ -118,6 +120,16 @@ def test_a_browser_gets_a_page_for_an_unknown_path(client: TestClient) -> None:
     response = client.get("/nothing", headers={"accept": "text/html,*/*;q=0.8"})
     assert response.status_code == 404
     assert "no page /nothing" in response.text
+
+
+def test_the_filter_box_is_told_fields_and_values(client: TestClient) -> None:
+    """It gets what it offers as JSON, which nothing keeps."""
+    response = client.get("/filter-words")
+    words = response.json()
+    assert words["fields"]["score"] == "number"
+    assert "mood" in words["values"]["task"]
+    assert response.headers["cache-control"] == "no-store"
+    assert 'data-words="/filter-words"' in client.get("/").text
 
 
 def test_files_are_kept_forever_and_compressed(client: TestClient) -> None:
@@ -234,6 +246,23 @@ def test_a_session_opens_pages_and_nothing_else(locked: tuple[TestClient, str]) 
     assert client.get("/v1/tasks").status_code == 401
     client.cookies.clear()
     assert client.get("/", headers={"authorization": f"Bearer {secret}"}).status_code == 200
+
+
+def test_a_browser_on_an_unknown_path_is_asked_to_sign_in(locked: tuple[TestClient, str]) -> None:
+    """A person gets the form, and behind it the page of what there is not; a client gets JSON."""
+    client, secret = locked
+    person = {"accept": "text/html,*/*;q=0.8"}
+    response = client.get("/nothing/here?x=1", headers=person)
+    assert response.status_code == 303
+    assert response.headers["location"] == "/sign-in?next=%2Fnothing%2Fhere%3Fx%3D1"
+    assert client.get("/nothing/here").status_code == 401
+    assert client.get("/v1/tasks", headers=person).status_code == 401
+    assert client.post("/nothing", headers=person).status_code == 401
+    signed_in(client, secret)
+    response = client.get("/nothing/here", headers=person)
+    assert response.status_code == 404
+    assert "There is no page /nothing/here" in response.text
+    assert client.get("/v1/tasks", headers=person).status_code == 401
 
 
 def test_a_session_ends_with_its_key(
