@@ -405,6 +405,7 @@ def test_an_export_needs_no_server(browser: Any, bank_url: str, tmp_path: Path) 
     with Bank(bank_url) as bank:
         export_pages(bank, tmp_path / "pages")
     look(browser)
+    browser.get_log("browser")  # what other pages left there
     requested(browser)
     first = (tmp_path / "pages" / "index.html").as_uri()
     for name in ("index", "verifications", "verifications/7", "history", "tasks/ticket-topic",
