@@ -40,6 +40,8 @@ def returned(bank: Bank) -> list[Any]:
         log.verifications(),
         log.results(verification=number),
         log.recent_results([("mood", 1)], each=1),
+        log.newest(limit=9),
+        [log.result_page(number, limit=9), log.finding_page(number, 9), bank.timeline(limit=9)],
         log.findings(number),
         log.unfinished_runs(),
         log.acceptances("mood"),

@@ -106,7 +106,12 @@ def test_the_browser_gets_the_link_by_a_file(
 ) -> None:
     """Its process is given a file's address, which everybody may see, and the file has the link."""
     given: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", lambda url: given.append(url) or len(given) == 1)
+
+    def shown(url: str) -> bool:
+        given.append(url)
+        return len(given) == 1
+
+    monkeypatch.setattr(webbrowser, "open", shown)
     url = "http://127.0.0.1:1/open?token=secret&next=%2F"
     command._browse(url, tmp_path)
     assert given == [(tmp_path / "open.html").as_uri()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,11 @@ def test_a_text_is_tried_with_and_without_scripts(
     look(browser)
 
 
+def displayed(browser: Any, identifier: str) -> bool:
+    """Return whether an element can be seen."""
+    return bool(browser.find_element("id", identifier).is_displayed())
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_answers_fit_and_can_be_read(browser: Any, answering: str, width: int, scheme: str) -> None:
@@ -325,7 +331,7 @@ def test_answers_fit_and_can_be_read(browser: Any, answering: str, width: int, s
         browser.find_element("id", "input1").send_keys(f"the film was good {'w' * 200}")
         browser.find_element("id", "ask").click()
         shown = "answers" if task == "*" else "answer"
-        wait(browser, lambda shown=shown: browser.find_element("id", shown).is_displayed())
+        wait(browser, partial(displayed, browser, shown))
         overflow = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
         assert browser.execute_script(overflow) <= 0
         assert browser.execute_script(LIGHT) == []

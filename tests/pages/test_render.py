@@ -241,7 +241,7 @@ def hostile(bank: Bank) -> Bank:
 def test_hostile_values_are_text(bank: Bank) -> None:
     """Markup is escaped, control and direction characters are visible, and long texts are cut."""
     hostile(bank)
-    for page in (
+    pages: tuple[Page, ...] = (
         bank_page(bank),
         bank_page(bank, query=MARKUP),
         task_page(bank, "mood"),
@@ -255,7 +255,8 @@ def test_hostile_values_are_text(bank: Bank) -> None:
         ErrorPage(404, "Not Found", MARKUP + ORDER),
         SignInPage(MARKUP, ORDER),
         *list(tried(bank, "mood@1", MARKUP + ORDER))[2:],
-    ):
+    )
+    for page in pages:
         text = render(page, ServerLinks(), Frame(MARKUP, MARKUP, MARKUP))
         text = re.sub("<textarea.*?</textarea>", "", text, flags=re.DOTALL)  # comes back unchanged
         found = Found(text)

@@ -102,12 +102,8 @@ def test_every_route_is_described(served: Any, described: dict[str, Any]) -> Non
     """Every path and method that is for programs, and no others, each with its parameters."""
     pages = {endpoint.path for endpoint in PAGES.endpoints}
     every = [route for route in served.app.routes if route.path not in pages]
-    routes = {
-        (route.path, method.lower())
-        for route in every
-        if isinstance(route, Route)
-        for method in route.endpoint.by_method
-    }
+    answers: list[Any] = [route.endpoint for route in every if isinstance(route, Route)]
+    routes = {(one.path, method.lower()) for one in answers for method in one.by_method}
     paths = described["paths"]
     assert {(path, method) for path, methods in paths.items() for method in methods} == routes
     assert len({path for path, _ in routes}) == len(every)

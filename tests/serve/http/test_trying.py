@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import OverloadedError
+from taskbank.serve.engine import BatchReport
 from taskbank.serve.http import trying
 from taskbank.serve.http.keys import add_key
 from tests.helpers.serving import client_of, service_of, serving
@@ -71,10 +72,12 @@ def test_many_tasks_answer_in_one_batch(served: Bank) -> None:
     batches: list[tuple[int, int]] = []
     service = service_of(served, access_log=False)
     count = service.metrics.count_batch
-    service.metrics.count_batch = lambda report: (  # type: ignore[method-assign]
-        batches.append((report.rows, report.tasks)),
-        count(report),
-    )[1]
+
+    def noted(report: BatchReport) -> None:
+        batches.append((report.rows, report.tasks))
+        count(report)
+
+    service.metrics.count_batch = noted  # type: ignore[method-assign]
     with serving(service) as client:
         response = ask(client, "*", TEXT)
         assert response.status_code == 200
