@@ -7,8 +7,9 @@ any number of tasks can share it at no cost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -137,14 +138,22 @@ def _run(
     skipped_paths = [backbone.layer(number) for number in skipped]
     # A short pass has no dropout, and needs inputs laid end to end.
     short = backbone.short_pass if backbone.supports_packing and not training else None
-    if short is not None and short.suits(changed_paths(parts, entry_hooks, skipped_paths)):
+    paths = changed_paths(parts, entry_hooks, skipped_paths)
+    change = partial(
+        change_forwards,
+        backbone=backbone,
+        batch=batch,
+        parts=parts,
+        entry_hooks=entry_hooks,
+        skipped=skipped_paths,
+        paths=paths,
+    )
+    if short is not None and short.suits(paths):
         one_pass = OnePass(short)
-        change_forwards(one_pass.forwards, backbone, batch, parts, entry_hooks, skipped_paths)
+        change(one_pass.forwards)
         output: Any = one_pass(**inputs)
     else:
-        output = _whole_model(
-            backbone, inputs, batch, parts, entry_hooks, skipped_paths, training=training
-        )
+        output = _whole_model(backbone, inputs, change, training=training)
     pooling = backbone.identity.pooling
     pooled = output.pooler_output if pooling == "pooler" else None
     return BackboneOutput(batch, _flat(backbone, batch, output.last_hidden_state), pooling, pooled)
@@ -153,10 +162,7 @@ def _run(
 def _whole_model(
     backbone: Backbone,
     inputs: dict[str, Any],
-    batch: Batch,
-    parts: Sequence[Part],
-    entry_hooks: dict[str, EntryHook],
-    skipped: Sequence[str],
+    change: Callable[[dict[str, Forward]], None],
     *,
     training: bool,
 ) -> Any:
@@ -165,7 +171,7 @@ def _whole_model(
         if backbone.model.training != training:
             backbone.model.train(training)
         forwards: dict[str, Forward] = {}
-        change_forwards(forwards, backbone, batch, parts, entry_hooks, skipped)
+        change(forwards)
         with shadow({backbone.module(path): forward for path, forward in forwards.items()}):
             return backbone.model(**inputs)
 

@@ -46,6 +46,7 @@ def change_forwards(
     parts: Sequence[Part],
     entry_hooks: Mapping[str, EntryHook],
     skipped: Sequence[str],
+    paths: Sequence[str],
 ) -> None:
     """Put tasks' changes around what computes the modules of a model.
 
@@ -56,11 +57,12 @@ def change_forwards(
         parts: the batch's parts, one per task, in the order of the rows.
         entry_hooks: functions of the inputs of modules, by path.
         skipped: the paths of the layers that return their inputs.
+        paths: what `changed_paths` returns for these.
     """
     task_changes = [part.adaptation.changes if part.adaptation else {} for part in parts]
     sizes = _Sizes(batch, parts)
     forwards |= dict.fromkeys(skipped, _skip_pair if backbone.architecture.pairs else _skip)
-    for path in changed_paths(parts, entry_hooks, skipped):
+    for path in paths:
         forwards[path] = _Hook(
             backbone.module(path),
             forwards.get(path),

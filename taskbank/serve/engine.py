@@ -81,7 +81,7 @@ class Engine:
         self._waiting: FairQueue[Job] = FairQueue()
         self._ready: FairQueue[Prepared] = FairQueue()
         self._ahead: Counter[Hashable] = Counter()  # tokens that are ready or computed, by task
-        self._loading = 0  # rows, or pieces of requests, whose adapters are being loaded
+        self._loading = 0  # pieces whose adapters are being loaded
         self._pinned: dict[int, list[int]] = {}  # uses and size of each model in them, by id
         self._largest = 0  # size of a model
         self._unanswered = 0  # rows
