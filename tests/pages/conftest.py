@@ -1,9 +1,17 @@
-"""Banks that have something of everything that pages show."""
+"""Banks that have something of everything that pages show, and a browser for them."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+import taskbank
 from taskbank.bank.bank import Bank
 from tests.helpers.adapters import identity
 from tests.helpers.demo_bank import fill_demo
@@ -14,3 +22,39 @@ def demo(shared_bank: Bank) -> Bank:
     """A filled bank on SQLite and on PostgreSQL in turn; never write to it."""
     fill_demo(shared_bank, identity())
     return shared_bank
+
+
+@pytest.fixture
+def printed(tmp_path: Path) -> Callable[[str], list[str]]:
+    """Returns the lines that a script prints in a process of its own for a bank of every kind."""
+    copy = tmp_path / "bank.db"
+    shutil.copy(Path(__file__).parents[1] / "data" / "previous" / "bank.sqlite", copy)
+    taskbank.upgrade(f"sqlite:///{copy}")
+
+    def run(script: str) -> list[str]:
+        command = [sys.executable, "-c", script, str(copy)]
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        return found.stdout.splitlines()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium that logs what it asks for."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("there is no Chromium with its driver here")
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    options = ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    started = Chrome(options=options, service=ChromeService(driver))
+    try:
+        yield started
+    finally:
+        started.quit()
