@@ -30,6 +30,7 @@ TABLES: dict[str, dict[str, str]] = {
         "ia3": "taskbank.methods.ia3:IA3",
         "bitfit": "taskbank.methods.bitfit:BITFIT",
         "layernorm": "taskbank.methods.layernorm:LAYERNORM",
+        "linear": "taskbank.methods.linear:LINEAR",
         "top-k": "taskbank.methods.fine_tuning:TOP_K",
         "full": "taskbank.methods.fine_tuning:FULL",
     },

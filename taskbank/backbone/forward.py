@@ -76,11 +76,14 @@ def run_backbone(
     Args:
         backbone: the frozen backbone; it is unchanged afterwards.
         batch: the inputs. If it has states, they are the inputs of the lowest layer that any of the
-            tasks changes, and the layers below are skipped.
+            tasks changes, and the layers below are skipped; if no task changes anything, they are
+            the backbone's output.
         parts: the batch's parts, one per task, in the order of the rows.
         training: whether to apply dropout.
     """
     start = 0 if batch.states is None else lowest_layer(backbone, parts)
+    if start == backbone.identity.layers and batch.states is not None:
+        return _output_of_states(backbone, batch, batch.states)
     entry_hooks = _entry_hooks(backbone, batch, start)
     return _run(backbone, batch, parts, entry_hooks, range(start), training=training)
 
@@ -92,12 +95,17 @@ def trunk_states(backbone: Backbone, batch: Batch, layer: int, start: int = 0) -
     Args:
         backbone: the frozen backbone; it is unchanged afterwards.
         batch: the inputs; its states, if any, are the inputs of the layer `start`.
-        layer: the layer, from 0; this layer and those above are skipped.
+        layer: the layer, from 0; this layer and those above are skipped. The number of layers
+            stands for the backbone's output.
         start: the lowest layer to compute.
 
     Returns:
         a float32 tensor of shape [tokens, hidden size].
     """
+    if layer == backbone.identity.layers:
+        with torch.autocast(batch.input_ids.device.type, enabled=False):
+            hooks = _entry_hooks(backbone, batch, start)
+            return _run(backbone, batch, (), hooks, range(start), training=False).states.float()
     captured: list[torch.Tensor] = []
 
     def capture(states: torch.Tensor) -> torch.Tensor:
@@ -157,6 +165,15 @@ def _run(
     pooling = backbone.identity.pooling
     pooled = output.pooler_output if pooling == "pooler" else None
     return BackboneOutput(batch, _flat(backbone, batch, output.last_hidden_state), pooling, pooled)
+
+
+def _output_of_states(backbone: Backbone, batch: Batch, states: torch.Tensor) -> BackboneOutput:
+    """Return a batch's output, given the states after the last layer."""
+    pooling, pooled = backbone.identity.pooling, None
+    if pooling == "pooler":
+        first = states.index_select(0, batch.first_tokens)
+        pooled = backbone.module("pooler")(first[:, None])
+    return BackboneOutput(batch, states, pooling, pooled)
 
 
 def _whole_model(

@@ -54,7 +54,8 @@ class Method:
         unknown = sorted(set(given) - set(self.options))
         if unknown:
             raise InputError(
-                f"method {self.name} has no option {unknown[0]!r}: it has {', '.join(self.options)}"
+                f"method {self.name} has no option {unknown[0]!r}: it has "
+                f"{', '.join(self.options) or 'none'}"
             )
         return {
             name: option.check(name, given.get(name, option.default))

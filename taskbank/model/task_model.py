@@ -57,8 +57,9 @@ class TaskModel(torch.nn.Module):
 
     @property
     def has_trunk(self) -> bool:
-        """Whether the task leaves the lowest layers unchanged but adapts a higher one."""
-        return 0 < self.adaptation.lowest_layer < self.backbone.identity.layers
+        """Whether the task leaves the lowest layers, or the whole backbone, unchanged."""
+        lowest, layers = self.adaptation.lowest_layer, self.backbone.identity.layers
+        return 0 < lowest < layers or not self.adaptation.changes
 
     @property
     def supports_mixing(self) -> bool:
@@ -67,7 +68,7 @@ class TaskModel(torch.nn.Module):
         return (
             self.backbone.supports_packing
             and adaptation.supports_mixing
-            and adaptation.lowest_layer < self.backbone.identity.layers
+            and (self.has_trunk or adaptation.lowest_layer == 0)
         )
 
     def outputs(self, batch: Batch) -> torch.Tensor:

@@ -16,7 +16,7 @@ from taskbank.backbone.forward import run_backbone, trunk_states
 from taskbank.backbone.load import load_backbone
 from taskbank.data.tokenization import encode
 from taskbank.kinds.single import SINGLE
-from tests.helpers.models import CLOSE, batch_of, moved, texts
+from tests.helpers.models import CLOSE, METHODS_WITH_LAYERS, batch_of, moved, texts
 
 
 @torch.no_grad()
@@ -93,7 +93,7 @@ def test_gradients_are_those_of_padded_texts(folder: Path, method: str) -> None:
 # The trunk
 
 
-@pytest.mark.parametrize("method", [m for m in plugins.names("methods") if m != "full"])
+@pytest.mark.parametrize("method", [m for m in METHODS_WITH_LAYERS if m != "full"])
 def test_from_what_enters_the_lowest_adapted_layer_the_rest_is_the_same(
     any_backbone: Backbone, method: str
 ) -> None:

@@ -105,6 +105,11 @@ def prepared(
 OPTIONS = {"houlsby": {"size": 4}, "pfeiffer": {"size": 16}, "parallel": {"size": 16}}
 
 
+METHODS_WITH_LAYERS = [
+    name for name in plugins.names("methods") if "layers" in plugins.load("methods", name).options
+]
+
+
 def options_of(method: str) -> dict[str, Any]:
     """Return small complete options of a method."""
     found: dict[str, Any] = plugins.load("methods", method).complete(OPTIONS.get(method, {}))

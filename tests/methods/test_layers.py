@@ -14,7 +14,13 @@ from taskbank.errors import InputError
 from taskbank.kinds.single import SINGLE
 from taskbank.methods.layers import check_layers, select_layers
 from taskbank.model.task_model import TaskModel, task_model
-from tests.helpers.models import OPTIONS, classes, inputs_of, steps, vectors_of
+from tests.helpers.models import METHODS_WITH_LAYERS, OPTIONS, classes, inputs_of, steps, vectors_of
+
+
+@pytest.fixture(params=METHODS_WITH_LAYERS)
+def method(request: pytest.FixtureRequest) -> str:
+    """Each method that adapts layers in turn."""
+    return str(request.param)
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,8 @@ def test_a_head_on_tokens_is_trained_as_one_on_texts_is(
     assert states.shape == (*inputs.input_ids.shape, 32)
     told = {"targets": inputs.pad(inputs.input_ids % 3 + 1)}
     TAGGING.loss(inputs.pad(model.outputs(inputs)), told, None).backward()
-    trained = [p for p in model.adapted.parameters() if p.requires_grad]
+    adapted = model.adapted if method != "linear" else model.head
+    trained = [p for p in adapted.parameters() if p.requires_grad]
     assert any(p.grad is not None and p.grad.any() for p in trained)
 
 
