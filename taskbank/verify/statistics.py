@@ -61,7 +61,7 @@ def paired_permutation(changed: int, score: Callable[[np.ndarray], np.ndarray]) 
         return 1.0
 
     def drops(swaps: np.ndarray) -> np.ndarray:
-        return score(swaps) - score(~swaps)
+        return np.asarray(score(swaps) - score(~swaps))
 
     drop = float(drops(np.zeros((1, changed), dtype=bool))[0])
     exact = 2**changed <= SAMPLED
@@ -79,7 +79,8 @@ def paired_permutation(changed: int, score: Callable[[np.ndarray], np.ndarray]) 
 
 def _all_swaps(changed: int) -> np.ndarray:
     """Return every way to swap the predictions of some examples, bools [ways, changed]."""
-    return (np.arange(2**changed)[:, None] >> np.arange(changed)) % 2 == 1
+    ways = np.arange(2**changed)[:, None] >> np.arange(changed)
+    return np.asarray(ways % 2 == 1)
 
 
 def _sampled_swaps(changed: int) -> Iterator[np.ndarray]:
