@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, case, false, func, select, true, tuple_
 from sqlalchemy.orm import aliased
 
 from taskbank.bank.catalog.adapters import read_adapters
@@ -100,7 +100,7 @@ def read_current(
         last = connection.execute(place).one_or_none()
         if last is None:  # garbage collection has destroyed it
             return Records()
-    query = _current(alias)
+    query = _current(alias, connection.dialect.name)
     ids: list[int] = []
     if condition is not None:  # which may name the backbone
         query = query.join(BackboneRow, BackboneRow.id == AdapterRow.backbone_id).where(condition)
@@ -177,8 +177,13 @@ def _sorted(query: Select[Any], key: Any, order: Order, last: Any) -> Select[Any
     return query.order_by(*(c.desc() if order.descending else c.asc() for c in columns))
 
 
-def _current(alias: str) -> Select[Any]:
-    """Return the query for the ids of the current versions."""
+def _current(alias: str, dialect: str) -> Select[Any]:
+    """Return the query for the ids of the current versions.
+
+    Args:
+        alias: the alias whose version is current.
+        dialect: `sqlite` or `postgresql`.
+    """
     pointed = (
         select(AliasRow.version)
         .where(AliasRow.task_id == TaskRow.id, AliasRow.name == alias)
@@ -197,12 +202,16 @@ def _current(alias: str) -> Select[Any]:
         .where(other.task_id == TaskRow.id, IN_USE)
         .scalar_subquery()
     )
+    is_current: ColumnElement[bool] = AdapterRow.version == func.coalesce(pointed, newest)
+    if dialect == "postgresql":
+        # It expects an equation to hold for few adapters, and so would read all of them instead of
+        # following the index of an order. Of a CASE it expects no such thing.
+        is_current = case((is_current, true()), else_=false())
     return (
         select(AdapterRow.id)
         .select_from(TaskRow)
         .join(
             AdapterRow,
-            (AdapterRow.task_id == TaskRow.id)
-            & (AdapterRow.version == func.coalesce(pointed, newest)),
+            (AdapterRow.task_id == TaskRow.id) & is_current,
         )
     )
