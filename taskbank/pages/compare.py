@@ -11,7 +11,8 @@ from taskbank.bank.records import AdapterRecord, MetricRecord, ResultSummary
 from taskbank.checks import check_text
 from taskbank.errors import TaskbankError
 from taskbank.kinds.intervals import Interval, difference_interval
-from taskbank.pages.paired_evidence import AskedPairs, PairedEvidence, Side, read_pairs
+from taskbank.pages.common_examples import Side
+from taskbank.pages.paired_evidence import AskedPairs, PairedEvidence, read_pairs
 from taskbank.pages.scores import Score, score_of
 from taskbank.pages.version import recorded_groups
 from taskbank.verify.significance import SIGNIFICANCE_LEVEL

@@ -15,6 +15,7 @@ import taskbank
 from taskbank.bank.bank import Bank
 from tests.helpers.adapters import identity
 from tests.helpers.demo_bank import fill_demo
+from tests.helpers.versions import version
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,13 @@ def demo(shared_bank: Bank) -> Bank:
     """A filled bank on SQLite and on PostgreSQL in turn; never write to it."""
     fill_demo(shared_bank, identity())
     return shared_bank
+
+
+@pytest.fixture
+def four_wrong(own: Bank) -> Bank:
+    """A bank whose task `mood` answers 36 of 40 rightly: the last 4 wrongly."""
+    own.put(version(36))
+    return own
 
 
 @pytest.fixture

@@ -58,7 +58,8 @@ import sys
 from taskbank.bank.bank import Bank
 from taskbank.pages.compare import compare_page
 from taskbank.pages.links import ServerLinks
-from taskbank.pages.paired_evidence import BUCKETS, AskedPairs
+from taskbank.pages.buckets import BUCKETS
+from taskbank.pages.paired_evidence import AskedPairs
 from taskbank.pages.render import render
 
 with Bank(sys.argv[1]) as bank:
