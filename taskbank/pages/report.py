@@ -65,6 +65,7 @@ def report_page(
         len(results),
         None,
         None,
+        report.id is not None,
         conditions(report.environment, None if before is None else before.environment),
         None if before is None else before.id,
         None,

@@ -61,6 +61,7 @@ class VerificationPage:
         listed: number of results that there are to show.
         after: where the page begins; None at the beginning.
         next: where the next page begins; None if this is the last.
+        predicted: whether its predictions are stored, so that they can be compared.
         environment: its environment beside that of the verification before.
         compared: number of that verification; None if there is none.
         earlier: number of the verification before it; None if there is none.
@@ -84,6 +85,7 @@ class VerificationPage:
     listed: int
     after: int | None
     next: int | None
+    predicted: bool
     environment: tuple[Condition, ...]
     compared: int | None
     earlier: int | None
@@ -175,6 +177,7 @@ def verification_page(
         statuses.get(status, 0) if status is not None else sum(statuses.values()),
         after,
         page.next,
+        record.run is not None,
         conditions(
             record.environment, None if compared is None else log.verification(compared).environment
         ),

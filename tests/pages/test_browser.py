@@ -17,6 +17,7 @@ from taskbank.pages.export import export_pages
 from taskbank.serve.http.one_time_link import OneTimeLink
 from taskbank.serve.http.options import serve_options
 from taskbank.serve.http.service import Service
+from tests.helpers import chromium
 from tests.helpers.backbones import make_backbone
 from tests.helpers.demo_bank import fill_demo
 from tests.helpers.live_server import LiveServer
@@ -94,10 +95,7 @@ def url(bank_url: str) -> Iterator[str]:
 
 def look(browser: Any, width: int = 1280, scheme: str = "light", scripts: bool = True) -> None:
     """Set the window's width, the colour scheme, and whether scripts run."""
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    chromium.look(browser, width, 900, scheme)
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
 
 

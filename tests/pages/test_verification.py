@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import InputError, NotFoundError
-from taskbank.pages.links import ServerLinks
+from taskbank.pages.links import FileLinks, ServerLinks
 from taskbank.pages.render import render
 from taskbank.pages.verification import verification_page
 from taskbank.pages.verifications import verifications_page
@@ -80,3 +82,13 @@ def test_a_filter_links_to_every_status(demo: Bank) -> None:
         "/tasks/review-sentiment@1",
     ):
         assert f'href="{path}' in text
+
+
+def test_flips_lead_to_the_examples_that_flipped(demo: Bank) -> None:
+    """Where predictions are stored, a number of flips opens the comparison with the reference."""
+    page = verification_page(demo, 7)
+    address = "/compare?a=review-sentiment%401&amp;b=review-sentiment%401&amp;b_verification=7"
+    assert f'href="{address}"' in render(replace(page, predicted=True), ServerLinks())
+    assert not page.predicted
+    assert "/compare" not in render(page, ServerLinks())
+    assert "compare" not in render(replace(page, predicted=True), FileLinks())

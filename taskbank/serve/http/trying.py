@@ -134,8 +134,7 @@ async def _ask_one(
     service: Service, request: Request, page: TryPage, record: AdapterRecord
 ) -> TryPage:
     row = _row(record, [one.value for one in page.inputs])
-    # No one number that a word could move tells all tags.
-    words = words_of(row) if all(one.type == "text" for one in fields_of(record)) else []
+    words = words_of(row)
     left_out = first_words(words, row, service.options.max_rows - 1)
     job = Job(record, [row, *(without(row, word) for word in left_out)])
     for failure in await service.predict_each([job], request, counted=False):
