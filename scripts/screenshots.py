@@ -64,8 +64,8 @@ PAGES = {
 SENTENCE = "the film was bitter and cold today but a great book"
 # Pages of a bank with a trained task of every kind, and one that is not as it was recorded.
 TRAINED = {
-    "verification-flips": "/verifications/1",
-    "compare-verifications": "/compare?a=leaning@1&b=leaning@1&b_verification=1",
+    "verification-flips": "/verifications/7",
+    "compare-verifications": "/compare?a=leaning@1&b=leaning@1&b_verification=7",
     "compare-span": "/compare?a=span@1&b=span@1&bucket=unchanged",
     "compare-entities": "/compare?a=tagging@1&b=tagging@1&bucket=unchanged",
     "version-entities": "/tasks/tagging@1",
@@ -78,7 +78,7 @@ TRIED = {
     "try-number": ("regression", (SENTENCE,)),
     "try-labels": ("multilabel", (SENTENCE,)),
     "try-span": ("span", ("was it", "the day was dark and lovely the meal")),
-    "try-entities": ("tagging", ("the film was sad today a great happy book",)),
+    "try-entities": ("tagging", ("and dark a film was sad meal day fine fine",)),
     "try-many": ("*", (SENTENCE, "it was fine")),
     "try-problem": ("nothing", (SENTENCE,)),
 }
@@ -115,6 +115,7 @@ def take(
     browser: Chrome, url: str, width: int, scheme: str, path: Path, act: Act | None = None
 ) -> None:
     """Write a picture of a whole page, after something was done on it."""
+    browser.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
     look(browser, width, LOWEST, scheme)
     browser.get(url)
     if act is not None:

@@ -146,6 +146,17 @@ def test_pages_fit_and_can_be_read(browser: Any, url: str, width: int, scheme: s
         assert browser.execute_script(LIGHT) == [], path
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_links_below_each_other_can_be_hit(browser: Any, url: str, width: int) -> None:
+    """Links in a stack or a legend are 24 pixels high, as WCAG 2.2 asks at level AA (2.5.8)."""
+    look(browser, width)
+    for path in ("/tasks/ticket-topic", "/history"):
+        browser.get(url + path)
+        found = browser.find_elements("css selector", "a.below, .legend a")
+        assert found
+        assert min(one.rect["height"] for one in found) >= 24
+
+
 @pytest.mark.parametrize("scripts", [True, False])
 def test_the_filter_works_with_and_without_scripts(browser: Any, url: str, scripts: bool) -> None:
     """What is typed narrows the table and stands in the address, and a mistake is shown beside."""
