@@ -31,7 +31,7 @@ from taskbank.serve.http.service import Service
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import as_new
 from tests.helpers.backbones import make_backbone
-from tests.helpers.chromium import headless_chromium, look
+from tests.helpers.chromium import emulate, headless_chromium
 from tests.helpers.demo_bank import fill_demo
 from tests.helpers.every_kind import add_every_kind
 from tests.helpers.live_server import LiveServer
@@ -116,12 +116,12 @@ def take(
 ) -> None:
     """Write a picture of a whole page, after something was done on it."""
     browser.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
-    look(browser, width, LOWEST, scheme)
+    emulate(browser, width, LOWEST, scheme)
     browser.get(url)
     if act is not None:
         act(browser)
     height = browser.execute_script("return document.documentElement.scrollHeight")
-    look(browser, width, min(int(height), TALLEST), scheme)
+    emulate(browser, width, min(int(height), TALLEST), scheme)
     browser.save_screenshot(str(path))
 
 

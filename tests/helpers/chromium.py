@@ -42,7 +42,7 @@ def headless_chromium() -> Iterator[Chrome]:
         browser.quit()
 
 
-def look(browser: Chrome, width: int, height: int, scheme: str) -> None:
+def emulate(browser: Chrome, width: int, height: int, scheme: str) -> None:
     """Set the size of the window in pixels, and the colour scheme: `light` or `dark`."""
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

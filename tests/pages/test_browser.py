@@ -17,8 +17,8 @@ from taskbank.pages.export import export_pages
 from taskbank.serve.http.one_time_link import OneTimeLink
 from taskbank.serve.http.options import serve_options
 from taskbank.serve.http.service import Service
-from tests.helpers import chromium
 from tests.helpers.backbones import make_backbone
+from tests.helpers.chromium import emulate
 from tests.helpers.demo_bank import fill_demo
 from tests.helpers.live_server import LiveServer
 from tests.helpers.models import put_moved
@@ -95,7 +95,7 @@ def url(bank_url: str) -> Iterator[str]:
 
 def look(browser: Any, width: int = 1280, scheme: str = "light", scripts: bool = True) -> None:
     """Set the window's width, the colour scheme, and whether scripts run."""
-    chromium.look(browser, width, 900, scheme)
+    emulate(browser, width, 900, scheme)
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
 
 
@@ -352,7 +352,7 @@ def test_the_keyboard_reaches_everything_visibly(browser: Any, url: str) -> None
     look(browser)
     browser.get(f"{url}/tasks/ticket-topic")
     seen = []
-    for _ in range(12):
+    for _ in range(18):
         ActionChains(browser).send_keys(Keys.TAB).perform()
         focused = browser.switch_to.active_element
         outline = "return getComputedStyle(arguments[0]).outlineStyle"
