@@ -187,8 +187,11 @@ def closed_server() -> Iterator[LiveServer]:
     """Serve a bank that asks for a key."""
     keys = Path("keys")
     add_key(keys, "lead", "read")
-    with Bank("bank.db") as bank, LiveServer(Service(bank, serve_options(), keys)) as server:
-        yield server
+    make_backbone(Path("closed"))
+    with create_bank("closed.db") as bank:
+        fill_demo(bank, load_backbone("closed").identity)
+        with LiveServer(Service(bank, serve_options(access_log=False), keys)) as server:
+            yield server
 
 
 BANKS = (
