@@ -8,22 +8,30 @@ be installed.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import chdir
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import click
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+import numpy as np
+import torch
+from safetensors.numpy import load, save
+from selenium.webdriver import Chrome
 from selenium.webdriver.support.wait import WebDriverWait
 
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
+from taskbank.serve.http.keys import add_key
 from taskbank.serve.http.options import serve_options
 from taskbank.serve.http.service import Service
+from taskbank.verify.verify import verify_all
+from tests.helpers.adapters import as_new
 from tests.helpers.backbones import make_backbone
+from tests.helpers.chromium import emulate, headless_chromium
 from tests.helpers.demo_bank import fill_demo
 from tests.helpers.every_kind import add_every_kind
 from tests.helpers.live_server import LiveServer
@@ -52,10 +60,17 @@ PAGES = {
     "compare-apart": "/compare?a=ticket-urgent%402&b=spam%401",
     "compare-choose": "/compare",
     "not-found": "/tasks/nothing",
-    "filter-words": "/",
 }
 SENTENCE = "the film was bitter and cold today but a great book"
-# What is tried on a bank with a trained task of every kind: the task and the texts.
+# Pages of a bank with a trained task of every kind, and one that is not as it was recorded.
+TRAINED = {
+    "verification-flips": "/verifications/7",
+    "compare-verifications": "/compare?a=leaning@1&b=leaning@1&b_verification=7",
+    "compare-span": "/compare?a=span@1&b=span@1&bucket=unchanged",
+    "compare-entities": "/compare?a=tagging@1&b=tagging@1&bucket=unchanged",
+    "version-entities": "/tasks/tagging@1",
+}
+# What is tried there: the task and the texts.
 TRIED = {
     "try": ("single", ()),
     "try-single": ("single", (SENTENCE,)),
@@ -63,21 +78,11 @@ TRIED = {
     "try-number": ("regression", (SENTENCE,)),
     "try-labels": ("multilabel", (SENTENCE,)),
     "try-span": ("span", ("was it", "the day was dark and lovely the meal")),
-    "try-entities": ("tagging", ("the film was sad today a great happy book",)),
+    "try-entities": ("tagging", ("and dark a film was sad meal day fine fine",)),
     "try-many": ("*", (SENTENCE, "it was fine")),
     "try-problem": ("nothing", (SENTENCE,)),
 }
 Act = Callable[[Chrome], None]
-
-
-def open_browser() -> Chrome:
-    """Start a headless Chromium."""
-    options = ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_argument("--hide-scrollbars")
-    return Chrome(options=options, service=ChromeService(shutil.which("chromedriver")))
 
 
 def complete(browser: Chrome) -> None:
@@ -110,17 +115,90 @@ def take(
     browser: Chrome, url: str, width: int, scheme: str, path: Path, act: Act | None = None
 ) -> None:
     """Write a picture of a whole page, after something was done on it."""
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    size = {"width": width, "height": LOWEST, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
+    emulate(browser, width, LOWEST, scheme)
     browser.get(url)
     if act is not None:
         act(browser)
     height = browser.execute_script("return document.documentElement.scrollHeight")
-    size["height"] = min(int(height), TALLEST)
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    emulate(browser, width, min(int(height), TALLEST), scheme)
     browser.save_screenshot(str(path))
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture to take: its name, the path of the page, and what is done there before."""
+
+    name: str
+    path: str
+    act: Act | None = None
+
+
+def demo_shots() -> list[Shot]:
+    """Return the pictures of the bank that is made without training."""
+    shots = [Shot(name, path) for name, path in PAGES.items()]
+    return [*shots, Shot("filter-words", "/", complete)]
+
+
+def trained_shots() -> list[Shot]:
+    """Return the pictures of the bank whose tasks answer."""
+    shots = [Shot(name, path) for name, path in TRAINED.items()]
+    for name, (task, texts) in TRIED.items():
+        path = "/try" if task in ("*", "nothing") else f"/try?task={task}"
+        shots.append(Shot(name, path, trial(task, texts)))
+    return shots
+
+
+@contextmanager
+def demo_server() -> Iterator[LiveServer]:
+    """Serve a bank with something of everything, made without training, from this folder."""
+    make_backbone(Path("encoder"))
+    with create_bank("bank.db") as bank:
+        fill_demo(bank, load_backbone("encoder").identity)
+        service = Service(bank, serve_options(access_log=False, canary=0.05))
+        with LiveServer(service) as server:
+            service.metrics.count_rows("ticket-topic", 3, 5120, 0.01)
+            service.metrics.count_rows("ticket-topic", 4, 271, 0.01)
+            yield server
+
+
+@contextmanager
+def trained_server() -> Iterator[LiveServer]:
+    """Serve a bank whose tasks answer; its verification finds one that answers otherwise."""
+    encoder = make_backbone(Path("pooled"))
+    (encoder / "1_Pooling").mkdir()  # with which the tiny encoder learns quickly
+    (encoder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean"}')
+    add_every_kind("sqlite:///trained.db", encoder.resolve(), Path())
+    with Bank("sqlite:///trained.db") as bank:
+        new = as_new(bank, bank["pair"])
+        weights = load(new.weights)
+        weights["head.bias"] += np.array([1, -1], dtype=np.float32)
+        bank.put(replace(new, task="leaning", weights=save(weights)))
+        threads = torch.get_num_threads()
+        torch.set_num_threads(threads + 1)  # something of the environment changes, too
+        verify_all(bank)
+        torch.set_num_threads(threads)
+        with LiveServer(Service(bank, serve_options(access_log=False))) as server:
+            yield server
+
+
+@contextmanager
+def closed_server() -> Iterator[LiveServer]:
+    """Serve a bank that asks for a key."""
+    keys = Path("keys")
+    add_key(keys, "lead", "read")
+    make_backbone(Path("closed"))
+    with create_bank("closed.db") as bank:
+        fill_demo(bank, load_backbone("closed").identity)
+        with LiveServer(Service(bank, serve_options(access_log=False), keys)) as server:
+            yield server
+
+
+BANKS = (
+    (demo_server, demo_shots),
+    (closed_server, lambda: [Shot("sign-in", "/sign-in")]),
+    (trained_server, trained_shots),
+)
 
 
 @click.command()
@@ -132,53 +210,18 @@ def main(output: Path, pages: tuple[str, ...]) -> None:
     """Make pictures of every page: light and dark, wide and narrow."""
     output.mkdir(parents=True, exist_ok=True)
     output = output.resolve()
-    # Pages show the bank's file and the encoder's folder as they were named.
-    with tempfile.TemporaryDirectory() as folder, chdir(folder):
-        make_backbone(Path("encoder"))
-        with create_bank("bank.db") as bank:
-            fill_demo(bank, load_backbone("encoder").identity)
-            service = Service(bank, serve_options(access_log=False, canary=0.05))
-            with LiveServer(service) as server:
-                service.metrics.count_rows("ticket-topic", 3, 5120, 0.01)
-                service.metrics.count_rows("ticket-topic", 4, 271, 0.01)
-                browser = open_browser()
-                try:
-                    for name, path in PAGES.items():
-                        for width in WIDTHS if not pages or name in pages else ():
-                            for scheme in SCHEMES:
-                                place = output / f"{name}-{width}-{scheme}.png"
-                                url = f"http://127.0.0.1:{server.port}{path}"
-                                act = complete if name == "filter-words" else None
-                                take(browser, url, width, scheme, place, act)
-                                click.echo(place)
-                finally:
-                    browser.quit()
-        if not pages or any(name in TRIED for name in pages):
-            _try(output, pages)
-
-
-def _try(output: Path, pages: tuple[str, ...]) -> None:
-    """Make pictures of the page Try on a bank whose tasks answer."""
-    encoder = make_backbone(Path("pooled"))
-    (encoder / "1_Pooling").mkdir()  # with which the tiny encoder learns quickly
-    (encoder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean"}')
-    add_every_kind("sqlite:///trained.db", encoder.resolve(), Path())
-    with (
-        Bank("sqlite:///trained.db") as bank,
-        LiveServer(Service(bank, serve_options(access_log=False))) as server,
-    ):
-        browser = open_browser()
-        try:
-            for name, (task, texts) in TRIED.items():
-                path = "/try" if task in ("*", "nothing") else f"/try?task={task}"
-                for width in WIDTHS if not pages or name in pages else ():
-                    for scheme in SCHEMES:
-                        place = output / f"{name}-{width}-{scheme}.png"
-                        url = f"http://127.0.0.1:{server.port}{path}"
-                        take(browser, url, width, scheme, place, trial(task, texts))
-                        click.echo(place)
-        finally:
-            browser.quit()
+    # Pages show the encoder's folder as it was named.
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), headless_chromium() as browser:
+        for serve, shots in BANKS:
+            wanted = [shot for shot in shots() if not pages or shot.name in pages]
+            if not wanted:
+                continue
+            with serve() as server:
+                for shot, width, scheme in product(wanted, WIDTHS, SCHEMES):
+                    place = output / f"{shot.name}-{width}-{scheme}.png"
+                    url = f"http://127.0.0.1:{server.port}{shot.path}"
+                    take(browser, url, width, scheme, place, shot.act)
+                    click.echo(place)
 
 
 if __name__ == "__main__":

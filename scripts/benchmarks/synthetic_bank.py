@@ -3,7 +3,7 @@
 `fill` inserts the rows that real adapters would have. Every task has four versions, two splits of
 its own and an alias; every adapter has three tags and four metrics per split. Every tenth task has
 its blobs (weights, examples, predictions); of the others, only the digests are in the bank. The
-first version of every tenth task is retired.
+first version of every tenth task is retired. `verify` records verifications of them.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from taskbank.bank.catalog.tables import (
     SplitRow,
     TaskRow,
 )
-from taskbank.bank.new_records import NewAdapter, NewSplit
-from taskbank.bank.records import MetricRecord
+from taskbank.bank.new_records import NewAdapter, NewResult, NewSplit, NewVerification
+from taskbank.bank.records import FindingRecord, MetricRecord
 from taskbank.data.examples import Examples
 from taskbank.digests import digest_bytes
 from taskbank.kinds.definition import Definition
@@ -179,6 +179,66 @@ def fill(bank: Bank, count: int) -> None:
         numbers = range(start, min(start + BATCH, count))
         with write_transaction(bank._engine) as connection:
             _insert_tasks(bank, connection, numbers)
+    _analyze(bank)
+
+
+def verify(bank: Bank, count: int) -> None:
+    """Bring a filled bank to a number of verifications, of which the last checked every adapter.
+
+    The others checked the newest version of each task. One result in a hundred is a change, one in
+    a thousand a regression with a finding.
+
+    Args:
+        bank: a bank that `fill` has filled.
+        count: number of verifications.
+    """
+    newest = bank.verification_log.newest(limit=1)
+    present = newest[0].id if newest else 0
+    with bank._engine.connect() as connection:
+        adapters = connection.execute(select(func.count(AdapterRow.id))).scalar_one()
+    for number in tqdm(range(present, count), disable=None):
+        every = number == count - 1
+        numbers = range(0 if every else VERSIONS - 1, adapters, 1 if every else VERSIONS)
+        results = tuple(_result(n, number) for n in numbers if not _is_retired(n))
+        findings = tuple(
+            FindingRecord(r.task, r.version, "regression", "accuracy fell by 0.06: train it again")
+            for r in results
+            if r.status == "regressed"
+        )
+        at = f"2026-11-{number + 1:02}T06:30:00.000000+00:00"
+        bank.verification_log.record(
+            NewVerification(
+                level="full", ok=not findings, checked=len(results), tolerance=0.0,
+                environment=ENVIRONMENT, started_at=at, finished_at=at, run=None, confirmed=0,
+                results=results, findings=findings,
+            )
+        )  # fmt: skip
+    _analyze(bank)
+
+
+def _result(number: int, verification: int) -> NewResult:
+    draw = random.Random(number * 1000 + verification).random()
+    drop = 0.06 if draw < 0.001 else 0.004 if draw < 0.01 else 0.0
+    status = {0.06: "regressed", 0.004: "changed"}.get(drop, "ok")
+    score = random.Random(number).uniform(0.5, 1)  # as `make_adapter` draws it
+    flips = round(drop * 500)
+    evidence = {
+        "noise": 1e-6, "within_noise": 0, "negative_flips": flips, "positive_flips": 0,
+        "p_value": 4.2e-7 if drop > 0.05 else 1.0,
+        "metrics": {"test": {"accuracy": [score, score - drop]}},
+    }  # fmt: skip
+    return NewResult(
+        task_of(number), number % VERSIONS + 1, status, "accuracy", score, score - drop, flips,
+        ROWS, 1e-5, None, evidence,
+    )  # fmt: skip
+
+
+def _is_retired(number: int) -> bool:
+    """Return whether an adapter is the first version of a task that has it retired."""
+    return number % (VERSIONS * RETIRED) == VERSIONS
+
+
+def _analyze(bank: Bank) -> None:
     if bank._engine.dialect.name == "postgresql":
         with bank._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))  # as autovacuum would before long
@@ -224,7 +284,7 @@ def _insert_tasks(bank: Bank, connection: Connection, numbers: range) -> None:
         [
             {name: row[name] for name in ("task_id", "version", "digest")} | {"retired_at": now()}
             for number, row in zip(numbers, rows, strict=True)
-            if number % (VERSIONS * RETIRED) == VERSIONS
+            if _is_retired(number)
         ],
     )
     connection.execute(insert(BlobRow), list(_blobs(numbers, made)))

@@ -174,7 +174,9 @@ def _permuted(
         return _f1(target, mixed)
 
     dropped = _f1(target, after) < _f1(target, before)
-    return paired_permutation(len(flipped), score) if dropped else 1.0
+    if not dropped:
+        return 1.0
+    return paired_permutation(len(flipped), lambda rows: np.array([score(now) for now in rows]))
 
 
 def _bootstrapped(

@@ -52,6 +52,11 @@ class BankUrl:
     database: URL
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
+    @property
+    def name(self) -> str:
+        """The name of the file or of the database, which does not say where it is."""
+        return _printable(Path(self.database.database or "").name)
+
     def hide_secrets(self, text: str) -> str:
         """Return a text without the secrets of this URL, or of any other that it contains."""
         return redacted(text, self.secrets)

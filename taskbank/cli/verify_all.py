@@ -130,7 +130,7 @@ def verify_all(
 def _write(bank: Bank, result: Report, junit: Path | None, report: Path | None) -> None:
     """Write the files; one that cannot be written does not keep back the other."""
     from taskbank.errors import ResourceError
-    from taskbank.pages.verification import write_report
+    from taskbank.pages.report import write_report
     from taskbank.verify.junit import write_junit
 
     problems = []

@@ -71,6 +71,13 @@ def score_matrix(bank: Bank, tasks: Sequence[str] | None = None) -> Matrix:
         tasks: only these tasks, as if there were no others; None means all.
     """
     records = bank.adapters(tasks=tasks)
+    return matrix_of(records, recorded_scores(bank, records, tasks))
+
+
+def matrix_of(
+    records: Sequence[AdapterRecord], recorded: Sequence[tuple[str, str, int, float]]
+) -> Matrix:
+    """Return the matrix of adapters, given their scores as `recorded_scores` returns them."""
     added_at: dict[str, str] = {}
     metric: dict[str, str] = {}
     for record in records:
@@ -82,7 +89,7 @@ def score_matrix(bank: Bank, tasks: Sequence[str] | None = None) -> Matrix:
     latest = np.full(len(names), np.nan)
     version_of_latest = dict.fromkeys(names, 0)
     row = 0
-    for time, task, version, score in recorded_scores(bank, records, tasks):
+    for time, task, version, score in recorded:
         while row + 1 < len(names) and time >= added_at[names[row + 1]]:
             scores[row] = latest
             row += 1

@@ -131,21 +131,19 @@ class Regression(TextKind):
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, float]:
         """Return Pearson's and Spearman's correlation; 0 if one side is constant."""
-        values, expected = _values_and_labels(predictions, columns)
-        return {name: correlation(values, expected) for name, correlation in CORRELATIONS.items()}
+        metrics = _metric_functions(*_values_and_labels(predictions, columns))
+        return {name: score(np.arange(len(predictions))) for name, score in metrics.items()}
 
     def metrics(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, Measurement]:
         """Return both correlations with bootstrapped standard errors."""
-        values, expected = _values_and_labels(predictions, columns)
-        count = len(expected)
-
-        def measure(correlation: Callable[[np.ndarray, np.ndarray], float]) -> Measurement:
-            error = bootstrap_error(count, lambda rows: correlation(values[rows], expected[rows]))
-            return Measurement(correlation(values, expected), error, count)
-
-        return {name: measure(correlation) for name, correlation in CORRELATIONS.items()}
+        metrics = _metric_functions(*_values_and_labels(predictions, columns))
+        count = len(predictions)
+        return {
+            name: Measurement(score(np.arange(count)), bootstrap_error(count, score), count)
+            for name, score in metrics.items()
+        }
 
     def by_class(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> None:
         """Return None: numbers are no classes."""
@@ -215,6 +213,24 @@ def _values_and_labels(predictions: np.ndarray, columns: Columns) -> tuple[np.nd
     return predictions[:, 0].astype(np.float64), np.array(columns["label"], dtype=np.float64)
 
 
+def _metric_functions(
+    values: np.ndarray, expected: np.ndarray
+) -> dict[str, Callable[[np.ndarray], float]]:
+    """Return each correlation as a function of the examples' positions."""
+    # Ranks depend on the order alone, so the numbers are sorted once and not in every resample.
+    places, expected_places, unordered = _places(values), _places(expected), np.isnan(values)
+
+    def pearson(rows: np.ndarray) -> float:
+        return _pearson(values[rows], expected[rows])
+
+    def spearman(rows: np.ndarray) -> float:
+        if unordered[rows].any():
+            return 0.0
+        return _pearson(_ranks(places[rows]), _ranks(expected_places[rows]))
+
+    return {"pearson": pearson, "spearman": spearman}
+
+
 def _pearson(values: np.ndarray, expected: np.ndarray) -> float:
     if _is_constant(values) or _is_constant(expected) or not np.isfinite(values).all():
         return 0.0
@@ -223,15 +239,20 @@ def _pearson(values: np.ndarray, expected: np.ndarray) -> float:
     return float(np.clip(deviations @ expected_deviations / norm, -1, 1)) if norm > 0 else 0.0
 
 
-def _spearman(values: np.ndarray, expected: np.ndarray) -> float:
-    from scipy.stats import rankdata
+def _places(values: np.ndarray) -> np.ndarray:
+    """Return the place of each value among the different ones, from 0."""
+    return np.unique(values, return_inverse=True)[1]
 
-    return _pearson(rankdata(values), rankdata(expected))
+
+def _ranks(places: np.ndarray) -> np.ndarray:
+    """Return the rank of each place, from 1; of equal ones the mean of their ranks."""
+    counts = np.bincount(places)
+    ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return ranks
 
 
 def _is_constant(values: np.ndarray) -> bool:
     return bool(values.min() == values.max())
 
 
-CORRELATIONS = {"pearson": _pearson, "spearman": _spearman}
 REGRESSION = Regression()

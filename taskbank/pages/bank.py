@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, ResultSummary
-from taskbank.bank.url import redacted_url
+from taskbank.bank.url import parse_url
 from taskbank.errors import InputError
 from taskbank.pages.charts import Sparkline, sparkline
 from taskbank.pages.scores import Score, score_of
@@ -64,7 +64,7 @@ class BankPage:
     """What the page shows.
 
     Attributes:
-        bank: the bank's URL, without a password.
+        bank: the name of the bank's file or database, without its place.
         tasks: number of tasks.
         versions: number of versions in use.
         filter: the condition, in the query language.
@@ -138,7 +138,7 @@ def bank_page(
     for result in bank.verification_log.recent_results(versions, each=TREND):
         results[result.task, result.version].append(result)
     return BankPage(
-        redacted_url(bank.url),
+        parse_url(bank.url).name,
         bank.count_tasks(),
         len(bank),
         query,

@@ -11,9 +11,10 @@ from taskbank.bank.records import AdapterRecord, MetricRecord, ResultSummary
 from taskbank.checks import check_text
 from taskbank.errors import TaskbankError
 from taskbank.kinds.intervals import Interval, difference_interval
-from taskbank.pages.paired_evidence import AskedPairs, PairedEvidence, Side, read_pairs
+from taskbank.pages.common_examples import Side
+from taskbank.pages.paired_evidence import AskedPairs, PairedEvidence, read_pairs
 from taskbank.pages.scores import Score, score_of
-from taskbank.pages.version import recorded_groups
+from taskbank.pages.version import recorded_groups, texts_of
 from taskbank.verify.significance import SIGNIFICANCE_LEVEL
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class ComparePage:
         a: the first reference, as it was asked for; empty if none was.
         b: the second one.
         sides: both; empty as long as two are not chosen.
-        settings: the recorded settings of both.
+        settings: the recorded settings of both; the environment is that of the predictions.
         every_setting: whether those that are alike are shown too.
         evidence: what both answer to the same examples; None if nothing can be compared.
         problem: why nothing can be compared; None if it can.
@@ -202,7 +203,7 @@ def compare_page(
         a,
         b,
         tuple(_view(side, aliases.get(side.record.task, {})) for side in (first, second)),
-        _settings(bank, *records),
+        _settings(bank, first, second),
         every_setting,
         evidence,
         problem,
@@ -230,21 +231,31 @@ def _view(side: Side, aliases: dict[str, int]) -> SideView:
     )
 
 
-def _settings(bank: Bank, first: AdapterRecord, second: AdapterRecord) -> tuple[SettingRow, ...]:
-    rows = [SettingRow("Adapter", "method", first.method, second.method)]
-    groups = [
-        {group.title: dict(group.values) for group in recorded_groups(bank, record)}
-        for record in (first, second)
-    ]
+def _settings(bank: Bank, first: Side, second: Side) -> tuple[SettingRow, ...]:
+    rows = [SettingRow("Adapter", "method", first.record.method, second.record.method)]
+    groups = [_recorded(bank, side) for side in (first, second)]
     for title in SETTINGS:
         one, other = (group.get(title, {}) for group in groups)
         rows += [
             SettingRow(title, n, one.get(n), other.get(n)) for n in dict.fromkeys([*one, *other])
         ]
-    labels = [", ".join(record.labels) for record in (first, second)]
+    labels = [", ".join(side.record.labels) for side in (first, second)]
     if any(labels):
         rows.append(SettingRow("Task", "labels", *(text[:400] for text in labels)))
     return tuple(rows)
+
+
+def _recorded(bank: Bank, side: Side) -> dict[str, dict[str, str]]:
+    """Return the settings of one of the two by group; the environment is that of its predictions.
+
+    Raises:
+        NotFoundError: if the verification does not exist.
+    """
+    groups = {group.title: dict(group.values) for group in recorded_groups(bank, side.record)}
+    if side.verification is not None:
+        found = bank.verification_log.verification(side.verification)
+        groups["Environment"] = dict(texts_of(found.environment))
+    return groups
 
 
 def _difference_apart(first: Side, second: Side) -> Interval | None:

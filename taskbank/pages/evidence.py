@@ -14,18 +14,23 @@ from taskbank.bank.records import AdapterRecord
 from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.kinds.class_report import Cell, ClassReport
-from taskbank.kinds.intervals import Interval, wilson
-from taskbank.pages.charts import Chart, unit_chart
+from taskbank.pages.class_scores import (
+    MATRIX,
+    ClassRow,
+    MatrixCell,
+    class_row,
+    confusion_matrix,
+)
+from taskbank.pages.length_groups import LengthGroup, length_groups
+from taskbank.pages.reliability import Reliability, reliability_of
+from taskbank.pages.shown_text import SHOWN_TEXT, as_text, shown_inputs, shown_label
 from taskbank.specs import FOLDS
 
 if TYPE_CHECKING:
+    from taskbank.kinds.definition import Definition
     from taskbank.kinds.kind import Columns, Kind
 
-SHOWN_TEXT = 400  # characters of an example
 SHOWN_ROWS = 20  # examples of a page
-MATRIX = 16  # classes whose confusions are drawn as a matrix
-BINS = 10
-GROUPS = 5  # of examples by length
 Order = Literal["wrong", "unsure", "stored"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 
@@ -48,56 +53,6 @@ class Asked:
     label: str | None = None
     predicted: str | None = None
     start: int = 0
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """The scores of a class, with 95 % intervals where there is something to count."""
-
-    label: str
-    precision: float | None
-    precision_interval: Interval | None
-    recall: float | None
-    recall_interval: Interval | None
-    f1: float | None
-    support: int
-    predicted: int
-
-
-@dataclass(frozen=True)
-class MatrixCell:
-    """A cell of the confusion matrix; its level, from 0 to 6, is the share of its row."""
-
-    label: str
-    predicted: str
-    count: int
-    level: int
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """How well the probability of an answer matches the share of correct ones.
-
-    Attributes:
-        chart: the share of correct answers by probability.
-        error: the mean distance between the two, over the examples (expected calibration error).
-        rows: of each group the mean probability, the share of correct answers, its interval and
-            the number of examples.
-    """
-
-    chart: Chart
-    error: float
-    rows: tuple[tuple[float, float, Interval, int], ...]
-
-
-@dataclass(frozen=True)
-class LengthGroup:
-    """Examples of similar length: their number of words, and how correct their answers are."""
-
-    shortest: int
-    longest: int
-    count: int
-    correctness: float
 
 
 @dataclass(frozen=True)
@@ -205,8 +160,7 @@ def read_evidence(bank: Bank, record: AdapterRecord, asked: Asked) -> Evidence |
     if "classes" in record.course and split == record.verified_split:
         # The folds' predictions, of examples that their trainings had not seen.
         report = ClassReport.of(record.course["classes"])
-    between = ", " if kind.label.type == "classes" else " "
-    labels = [as_text(value, between) for value in columns[kind.label.name]]
+    labels = [as_text(value) for value in columns[kind.label.name]]
     has_cells = _is_classification(kind, answers)
     rows = _rows(asked, kind, labels, answers, correctness, predictions, columns, record)
     page = rows[asked.start : asked.start + SHOWN_ROWS]
@@ -215,49 +169,19 @@ def read_evidence(bank: Bank, record: AdapterRecord, asked: Asked) -> Evidence |
         splits,
         record.split == FOLDS and split == record.verified_split,
         None if report is None else report.unit,
-        () if report is None else tuple(map(_class_row, report.classes)),
-        _matrix(report, definition.labels) if has_cells else (),
+        () if report is None else tuple(map(class_row, report.classes)),
+        confusion_matrix(report, definition.labels) if has_cells else (),
         definition.labels,
         () if report is None else tuple(report.confusions()[:MATRIX]),
-        _reliability(answers, correctness) if has_cells else None,
-        _lengths(kind, columns, correctness),
+        reliability_of(answers, correctness) if has_cells else None,
+        length_groups(kind, columns, correctness),
         asked,
         len(rows),
-        tuple(_example(row, kind, columns, labels, answers, correctness) for row in page.tolist()),
+        tuple(
+            _example(row, kind, columns, definition, answers, correctness) for row in page.tolist()
+        ),
         bool((correctness < 0).any()) or (not definition.labels and kind.label.type == "number"),
         has_cells,
-    )
-
-
-def as_text(value: Json, between: str = " ") -> str:
-    """Return a label or an input as text for people.
-
-    Args:
-        value: the value.
-        between: what stands between the items of a list.
-    """
-    if isinstance(value, dict):
-        value = value.get("text", "")
-    if isinstance(value, list | tuple):
-        return between.join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def shown_inputs(
-    columns: Columns, label: str, row: int
-) -> tuple[tuple[tuple[str, str], ...], int | None]:
-    """Return an example's inputs as texts by name, shortened, and how long they are if they were.
-
-    Args:
-        columns: the examples' columns.
-        label: the column to predict, which is not an input.
-        row: the example's position.
-    """
-    texts = {name: as_text(values[row]) for name, values in columns.items() if name != label}
-    shortened = any(len(text) > SHOWN_TEXT for text in texts.values())
-    return (
-        tuple((name, text[:SHOWN_TEXT]) for name, text in texts.items()),
-        sum(map(len, texts.values())) if shortened else None,
     )
 
 
@@ -294,94 +218,11 @@ def _rows(
     return np.asarray(order[keep[order]])
 
 
-def _class_row(score: object) -> ClassRow:
-    from taskbank.kinds.class_report import ClassScore
-
-    assert isinstance(score, ClassScore)  # noqa: S101 - for the type checker
-    return ClassRow(
-        score.label,
-        score.precision,
-        None if score.precision is None else wilson(score.precision, score.predicted),
-        score.recall,
-        None if score.recall is None else wilson(score.recall, score.support),
-        score.f1,
-        score.support,
-        score.predicted,
-    )
-
-
-def _matrix(
-    report: ClassReport | None, labels: Sequence[str]
-) -> tuple[tuple[str, tuple[MatrixCell, ...]], ...]:
-    if report is None or report.cells is None or len(labels) > MATRIX:
-        return ()
-    counts = {(cell.label, cell.predicted): cell.count for cell in report.cells}
-    support = {score.label: score.support for score in report.classes}
-    return tuple(
-        (
-            label,
-            tuple(
-                MatrixCell(
-                    label,
-                    predicted,
-                    count := counts.get((label, predicted), 0),
-                    0 if not count else 1 + round(5 * count / support[label]),
-                )
-                for predicted in labels
-            ),
-        )
-        for label in labels
-    )
-
-
-def _reliability(answers: Sequence[dict[str, Json]], correctness: np.ndarray) -> Reliability | None:
-    scores = np.array([answer["score"] for answer in answers])
-    if not len(scores):
-        return None
-    bins = np.minimum((scores * BINS).astype(int), BINS - 1)
-    rows, points, distance = [], [], 0.0
-    for number in np.unique(bins):
-        inside = bins == number
-        count = int(inside.sum())
-        confidence, share = float(scores[inside].mean()), float(correctness[inside].mean())
-        low, high = wilson(share, count)
-        rows.append((confidence, share, (low, high), count))
-        words = f"probability {confidence:.3f}: {share:.3f} of {count:,} correct"
-        points.append((confidence, share, low, high, count / len(scores), words))
-        distance += count * abs(share - confidence)
-    chart = unit_chart(points, "Share of correct answers by the probability of the answer")
-    return Reliability(chart, distance / len(scores), tuple(rows))
-
-
-def _lengths(kind: Kind, columns: Columns, correctness: np.ndarray) -> tuple[LengthGroup, ...]:
-    inputs = [values for name, values in columns.items() if name != kind.label.name]
-    counts = np.array(
-        [sum(_words(values[row]) for values in inputs) for row in range(len(correctness))]
-    )
-    if not len(counts):
-        return ()
-    edges = np.unique(np.quantile(counts, np.linspace(0, 1, GROUPS + 1)[1:-1], method="lower"))
-    groups = np.searchsorted(edges, counts, side="left")
-    return tuple(
-        LengthGroup(
-            int(counts[groups == group].min()),
-            int(counts[groups == group].max()),
-            int((groups == group).sum()),
-            float(correctness[groups == group].mean()),
-        )
-        for group in np.unique(groups)
-    )
-
-
-def _words(value: Json) -> int:
-    return len(value) if isinstance(value, list | tuple) else len(str(value).split())
-
-
 def _example(
     row: int,
     kind: Kind,
     columns: Columns,
-    labels: Sequence[str],
+    definition: Definition,
     answers: Sequence[dict[str, Json]],
     correctness: np.ndarray,
 ) -> ExampleRow:
@@ -390,7 +231,7 @@ def _example(
         row + 1,
         inputs,
         characters,
-        labels[row][:SHOWN_TEXT],
+        shown_label(kind, columns, definition, row),
         str(answers[row]["label"])[:SHOWN_TEXT],
         float(answers[row]["score"]),
         float(correctness[row]),

@@ -10,7 +10,7 @@ from typing import ClassVar
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import TimelineEntry
 from taskbank.checks import check_text
-from taskbank.history.matrix import recorded_scores, score_matrix
+from taskbank.history.matrix import matrix_of, recorded_scores
 from taskbank.pages.score_matrix import MatrixView, view_of
 from taskbank.pages.scores_over_time import LINES, Scores, TimeChart, most_moved, time_chart
 
@@ -91,8 +91,10 @@ def history_page(
     series: list[tuple[str, Scores]] = []
     matrix = None
     if after is None and names:
-        series = _series(bank, names, by_version=task is not None)
-        matrix = view_of(score_matrix(bank, names)) if task is None else None
+        records = bank.adapters(tasks=names)
+        recorded = recorded_scores(bank, records, names)
+        series = _series(recorded, by_version=task is not None)
+        matrix = view_of(matrix_of(records, recorded)) if task is None else None
     shown = most_moved(series)
     return HistoryPage(
         task,
@@ -109,11 +111,13 @@ def history_page(
     )
 
 
-def _series(bank: Bank, names: Sequence[str], *, by_version: bool) -> list[tuple[str, Scores]]:
+def _series(
+    recorded: Sequence[tuple[str, str, int, float]], *, by_version: bool
+) -> list[tuple[str, Scores]]:
     """Return the scores over time of tasks in their newest versions, or of each version."""
     found: dict[str, list[tuple[str, float]]] = defaultdict(list)
     newest: dict[str, int] = {}
-    for at, task, version, score in recorded_scores(bank, bank.adapters(tasks=names), names):
+    for at, task, version, score in recorded:
         if by_version:
             found[f"@{version}"].append((at, score))
         elif version >= newest.get(task, 0):

@@ -1,15 +1,18 @@
 """Tells which words of an input move a task's answer: each is left out once.
 
 The *support* of an answer by an input is one number: the probability of the same class, the joint
-probability of the same labels, the number itself, or the confidence in the same span. The effect
-of a word is the support by the input, minus the support by the input without the word.
+probability of the same labels, the number itself, the confidence in the same span, or the mean
+confidence in the same entities. The effect of a word is the support by the input, minus the
+support by the input without the word.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from taskbank.data.words import find_words
@@ -110,11 +113,41 @@ def effects(
         unit: the change that is as strong as that of a probability from 0 to 1.
     """
     whole = support(answer, answer)
-    if whole is None:
+    if whole is None and not answer.get("entities"):
         return []
     found = []
     for word, other in zip(words, others, strict=True):
-        change = whole - (support(answer, other) or 0.0)
+        if whole is None:
+            change = _change_of_entities(answer, other, word)
+        else:
+            change = whole - (support(answer, other) or 0.0)
         level = sum(abs(change) / unit >= least for least in LEVELS)
         found.append(Effect(word, change, level, str(other["label"])))
     return found
+
+
+def _change_of_entities(answer: Answer, other: Answer, word: Word) -> float:
+    """Return what the mean confidence in an answer's entities loses in another answer.
+
+    An entity is the same if its type is, and its text but for the word that was left out. An entity
+    that is nothing but this word cannot be there without it, so it does not count.
+    """
+    confidence: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for entity in other["entities"]:
+        confidence[entity["type"], entity["text"]].append(entity["score"])
+    changes = []
+    for entity in answer["entities"]:
+        text = _text_without(entity, word)
+        if text:
+            scores = confidence[entity["type"], text]
+            changes.append(entity["score"] - (scores.pop(0) if scores else 0.0))
+    return fmean(changes) if changes else 0.0
+
+
+def _text_without(entity: Mapping[str, Any], word: Word) -> str:
+    text: str = entity["text"]
+    start = entity["start"]
+    if word.end <= start or word.start >= entity["end"]:
+        return text
+    place = Word(0, max(0, word.start - start), min(len(text), word.end - start))
+    return without((text,), place)[0].strip()

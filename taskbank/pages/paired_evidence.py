@@ -1,14 +1,12 @@
 """What two versions, or two verifications of one, answer to the same examples, without torch.
 
-Nothing is predicted: only the stored examples and predictions are compared. Where two versions have
-no split in common, the examples that both of their splits have are compared.
+Nothing is predicted: only the stored examples and predictions are compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,35 +14,26 @@ from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, SplitRecord
 from taskbank.data.examples import Examples
-from taskbank.digests import Json, canonical_json
-from taskbank.errors import InputError, NotFoundError
-from taskbank.kinds.entities import entities_of, seqeval_names
+from taskbank.errors import InputError
 from taskbank.kinds.metrics import Measurement, metric_drop
-from taskbank.pages.evidence import SHOWN_TEXT, as_text, shown_inputs
-from taskbank.promotion.paired import Paired, comparable_rows, paired
+from taskbank.pages.buckets import BUCKETS, Bucket, buckets_of, labels_of, matching
+from taskbank.pages.common_examples import (
+    Common,
+    Side,
+    chosen_splits,
+    common_examples,
+    common_splits,
+    take,
+    with_known_labels,
+)
+from taskbank.pages.shown_text import SHOWN_TEXT, shown_inputs, shown_label
+from taskbank.promotion.paired import Paired, paired
 from taskbank.specs import FOLDS
 
 if TYPE_CHECKING:
-    from taskbank.kinds.definition import Definition
-    from taskbank.kinds.kind import Columns, Kind
+    from taskbank.kinds.kind import Kind
 
 SHOWN_ROWS = 50  # examples of a page
-SHOWN_LABELS = 500  # labels to choose from
-Bucket = Literal["regressed", "fixed", "wrong", "unchanged"]
-BUCKETS: tuple[Bucket, ...] = get_args(Bucket)
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two that are compared.
-
-    Attributes:
-        record: the version.
-        verification: the verification whose predictions are compared; None means the reference.
-    """
-
-    record: AdapterRecord
-    verification: int | None = None
 
 
 @dataclass(frozen=True)
@@ -171,18 +160,6 @@ class PairedEvidence:
         return max(0, self.asked.start - SHOWN_ROWS) if self.asked.start else None
 
 
-@dataclass(frozen=True)
-class _Answered:
-    """Examples with the predictions of both, the row of each in the second's split, and whether
-    its label differs in the first's."""
-
-    examples: Examples
-    rows: np.ndarray
-    relabelled: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-
-
 def read_pairs(bank: Bank, first: Side, second: Side, asked: AskedPairs) -> PairedEvidence:
     """Return what two sides answer to the same examples.
 
@@ -211,18 +188,18 @@ def read_pairs(bank: Bank, first: Side, second: Side, asked: AskedPairs) -> Pair
             f"{', '.join(BUCKETS)}"
         )
     kind: Kind = plugins.load("kinds", other.kind)
-    common = _common_splits(one, other)
-    splits = _chosen(one, other, common, asked.split)
-    found = _both_answered(bank, kind, first, second, splits)
+    common = common_splits(one, other)
+    splits = chosen_splits(one, other, common, asked.split)
+    found = common_examples(bank, kind, first, second, splits)
     total = len(found.examples)
     if one.definition != other.definition:  # whose own examples they are
-        found = _with_known_labels(kind, one, found)
+        found = with_known_labels(kind, one, found)
     columns = found.examples.columns
     before = kind.correctness(found.before, columns, one.definition)
     after = kind.correctness(found.after, columns, other.definition)
     whole = splits[0].digest == splits[1].digest and len(found.examples) == splits[1].rows
-    buckets = _buckets(kind, found, one, other, before, after)
-    keep = _kept(kind, columns, asked)
+    buckets = buckets_of(kind, found, one, other, before, after)
+    keep = matching(kind, columns, asked.label, asked.text)
     counts: dict[Bucket, int] = {
         name: int((keep & (buckets == number)).sum()) for number, name in enumerate(BUCKETS)
     }
@@ -252,200 +229,14 @@ def read_pairs(bank: Bank, first: Side, second: Side, asked: AskedPairs) -> Pair
         counts,
         asked,
         bucket,
-        _labels(kind, columns),
+        labels_of(kind, columns),
         _shown(kind, found, (one, other), rows[asked.start : asked.start + SHOWN_ROWS]),
     )
 
 
-def _common_splits(
-    one: AdapterRecord, other: AdapterRecord
-) -> list[tuple[SplitRecord, SplitRecord]]:
-    """Return the splits that both have, the scored ones first."""
-    pairs = [(a, b) for b in other.splits for a in one.splits if a.digest == b.digest]
-    scored = (other.verified_split, one.verified_split)
-    return sorted(pairs, key=lambda pair: (pair[1].name != scored[0], pair[0].name != scored[1]))
-
-
-def _chosen(
-    one: AdapterRecord,
-    other: AdapterRecord,
-    common: Sequence[tuple[SplitRecord, SplitRecord]],
-    wanted: str | None,
-) -> tuple[SplitRecord, SplitRecord]:
-    if wanted is not None:
-        for pair in common:
-            if pair[1].name == wanted:
-                return pair
-        raise NotFoundError(
-            f"{one.ref} and {other.ref} have no split {wanted[:100]!r} in common: they have "
-            f"{', '.join(pair[1].name for pair in common) or 'none'}"
-        )
-    return common[0] if common else (_scored(one), _scored(other))
-
-
-def _scored(record: AdapterRecord) -> SplitRecord:
-    for split in record.splits:
-        if split.name == record.verified_split:
-            return split
-    raise InputError(f"no split is stored with {record.ref}: there is nothing to compare")
-
-
-def _both_answered(
-    bank: Bank,
-    kind: Kind,
-    first: Side,
-    second: Side,
-    splits: tuple[SplitRecord, SplitRecord],
-) -> _Answered:
-    """Return the examples that both predicted."""
-    examples = bank.examples(second.record, splits[1].name)
-    after = _predictions(bank, kind, second, splits[1], examples)
-    if splits[0].digest == splits[1].digest:
-        before = _predictions(bank, kind, first, splits[0], examples)
-        count = len(examples)
-        return _Answered(examples, np.arange(count), np.zeros(count, dtype=bool), before, after)
-    others = bank.examples(first.record, splits[0].name)
-    before = _predictions(bank, kind, first, splits[0], others)
-    label = kind.label.name
-    places = {key: row for row, key in reversed(list(enumerate(_inputs(others, label))))}
-    pairs = [
-        (places[key], row) for row, key in enumerate(_inputs(examples, label)) if key in places
-    ]
-    if not pairs:
-        raise InputError(
-            f"{first.record.ref} was scored on {splits[0].rows:,} examples of split "
-            f"{splits[0].name!r}, {second.record.ref} on {splits[1].rows:,} others of split "
-            f"{splits[1].name!r}: they have no example in common, so their answers cannot be "
-            "compared; score both on the same data with taskbank score"
-        )
-    theirs, ours = np.array(pairs).T
-    relabelled = [others.columns[label][a] != examples.columns[label][b] for a, b in pairs]
-    return _Answered(
-        examples.select(ours.tolist(), examples.origin),
-        ours,
-        np.array(relabelled),
-        _take(kind, others.columns, before, theirs),
-        _take(kind, examples.columns, after, ours),
-    )
-
-
-def _inputs(examples: Examples, label: str) -> list[str]:
-    """Return each example's input as canonical text: equal inputs have equal texts."""
-    return [
-        canonical_json({name: value for name, value in row.items() if name != label})
-        for row in examples.rows()
-    ]
-
-
-def _predictions(
-    bank: Bank, kind: Kind, side: Side, split: SplitRecord, examples: Examples
-) -> np.ndarray:
-    if side.verification is None:
-        reference: np.ndarray = bank.reference(side.record, split.name)
-        return reference
-    log = bank.verification_log
-    shape = kind.shape(examples.columns, side.record.definition)
-    for observation in log.observed(side.verification, side.record):
-        if observation.split == split.name:
-            predictions = log.predictions(observation)
-            if predictions.shape == shape:
-                readable: np.ndarray = np.nan_to_num(predictions)
-                return readable
-    raise NotFoundError(
-        f"the bank has no predictions of verification {side.verification} for every example of "
-        f"split {split.name!r} of {side.record.ref}: it did not predict them, or relied on an "
-        "earlier verification; run taskbank verify-all --level full"
-    )
-
-
-def _with_known_labels(kind: Kind, record: AdapterRecord, found: _Answered) -> _Answered:
-    """Return only the examples whose labels a version has."""
-    rows = comparable_rows(kind, record, found.examples)
-    if len(rows) == len(found.examples):
-        return found
-    if not rows:
-        raise InputError(
-            f"{record.ref} has none of the labels of the examples: there is nothing to compare"
-        )
-    chosen = np.array(rows)
-    columns = found.examples.columns
-    return _Answered(
-        found.examples.select(rows, found.examples.origin),
-        found.rows[chosen],
-        found.relabelled[chosen],
-        _take(kind, columns, found.before, chosen),
-        _take(kind, columns, found.after, chosen),
-    )
-
-
-def _take(kind: Kind, columns: Columns, predictions: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the predictions of the examples at some positions, in the order given."""
-    owner = kind.examples_of(columns)  # of each row of predictions, in ascending order
-    starts, ends = np.searchsorted(owner, rows), np.searchsorted(owner, rows, side="right")
-    places = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
-    taken: np.ndarray = predictions[np.concatenate(places)] if places else predictions[:0]
-    return taken
-
-
-def _buckets(
-    kind: Kind,
-    found: _Answered,
-    one: AdapterRecord,
-    other: AdapterRecord,
-    before: np.ndarray,
-    after: np.ndarray,
-) -> np.ndarray:
-    """Return the position in `BUCKETS` of each example's bucket."""
-    columns = found.examples.columns
-    if kind.label.type == "number":
-        # Numbers that are shown alike have not changed; a wrong number is never quite right.
-        answers = [
-            [answer["label"] for answer in kind.answers(predictions, columns, record.definition)]
-            for predictions, record in ((found.before, one), (found.after, other))
-        ]
-        alike = np.array([a == b for a, b in zip(*answers, strict=True)]) | (before == after)
-        return np.select([alike, after < before], [3, 0], 1)
-    return np.select([after < before, after > before, after < 1], [0, 1, 2], 3)
-
-
-def _kept(kind: Kind, columns: Columns, asked: AskedPairs) -> np.ndarray:
-    """Return which examples pass the filters."""
-    label = kind.label
-    keep = np.ones(len(columns[label.name]), dtype=bool)
-    if asked.label is not None:
-        several = label.type == "classes"
-        keep &= np.array(
-            [
-                asked.label in value if several else as_text(value) == asked.label
-                for value in columns[label.name]
-            ]
-        )
-    wanted = asked.text.casefold()
-    if wanted:
-        texts = [values for name, values in columns.items() if name != label.name]
-        keep &= np.array(
-            [
-                any(wanted in as_text(value).casefold() for value in values)
-                for values in zip(*texts, strict=True)
-            ]
-        )
-    return keep
-
-
-def _labels(kind: Kind, columns: Columns) -> tuple[str, ...]:
-    values = columns[kind.label.name]
-    if kind.label.type == "class":
-        found = set(values)
-    elif kind.label.type == "classes":
-        found = {label for value in values for label in value}
-    else:
-        return ()
-    return tuple(sorted(found)[:SHOWN_LABELS])
-
-
 def _metrics(
     kind: Kind,
-    found: _Answered,
+    found: Common,
     sides: tuple[Side, Side],
     splits: tuple[SplitRecord, SplitRecord] | None,
 ) -> tuple[MetricRow, ...]:
@@ -492,7 +283,7 @@ def _measured(
 
 def _shown(
     kind: Kind,
-    found: _Answered,
+    found: Common,
     records: tuple[AdapterRecord, AdapterRecord],
     rows: np.ndarray,
 ) -> tuple[PairRow, ...]:
@@ -503,7 +294,7 @@ def _shown(
     columns = examples.columns
     answers, correct = [], []
     for record, predictions in zip(records, (found.before, found.after), strict=True):
-        taken = _take(kind, found.examples.columns, predictions, rows)
+        taken = take(kind, found.examples.columns, predictions, rows)
         answers.append(kind.answers(taken, columns, record.definition))
         correct.append(kind.correctness(taken, columns, record.definition))
     made = []
@@ -515,21 +306,10 @@ def _shown(
                 int(found.rows[place]) + 1,
                 inputs,
                 characters,
-                _label(kind, columns, records[1].definition, row)[:SHOWN_TEXT],
+                shown_label(kind, columns, records[1].definition, row),
                 (str(one["label"])[:SHOWN_TEXT], str(other["label"])[:SHOWN_TEXT]),
                 (float(one["score"]), float(other["score"])),
                 (float(correct[0][row]), float(correct[1][row])),
             )
         )
     return tuple(made)
-
-
-def _label(kind: Kind, columns: Columns, definition: Definition, row: int) -> str:
-    value: Json = columns[kind.label.name][row]
-    if kind.label.type == "tags":  # as answers are shown: the entities
-        words = columns["words"][row]
-        return ", ".join(
-            f"{' '.join(words[first : last + 1])}{f' ({name})' if name else ''}"
-            for name, first, last in entities_of(value, seqeval_names(definition))
-        )
-    return as_text(value, ", " if kind.label.type in ("classes", "answers") else " ")

@@ -109,6 +109,13 @@ class TaskPage:
     live: Live | None
 
     @property
+    def current(self) -> str:
+        """The full name of the version in production, or else of the newest one in use."""
+        rows = [row for row in self.versions if PRODUCTION in row.aliases]
+        rows += [row for row in self.versions if not row.retired]
+        return f"{self.task}@{(rows or self.versions)[0].version}"
+
+    @property
     def title(self) -> str:
         """The page's title."""
         return self.task

@@ -165,8 +165,8 @@ def _groups(
         ("request", record.request or "none: it was imported"),
         ("recorded", record.created_at),
     )
-    yield _texts(record.options)
-    yield _texts(record.training)
+    yield texts_of(record.options)
+    yield texts_of(record.training)
     yield tuple(_data(record))
     yield (
         ("source", backbone.spec),
@@ -175,10 +175,10 @@ def _groups(
         ("fingerprint", record.backbone),
         ("tokenizer", backbone.tokenizer),
     )
-    yield _texts(record.settings)
-    yield _texts(record.environment)
+    yield texts_of(record.settings)
+    yield texts_of(record.environment)
     course = {name: value for name, value in record.course.items() if not _is_large(value)}
-    yield _texts(course)
+    yield texts_of(course)
 
 
 def _data(record: AdapterRecord) -> Iterator[tuple[str, str]]:
@@ -192,7 +192,8 @@ def _data(record: AdapterRecord) -> Iterator[tuple[str, str]]:
         yield "contradictions", remark
 
 
-def _texts(values: Mapping[str, Json]) -> tuple[tuple[str, str], ...]:
+def texts_of(values: Mapping[str, Json]) -> tuple[tuple[str, str], ...]:
+    """Return recorded values as texts by name, shortened."""
     return tuple((name, _short(value)) for name, value in values.items())
 
 

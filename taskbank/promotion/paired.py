@@ -79,7 +79,7 @@ def correctness_p_value(before: np.ndarray, after: np.ndarray) -> float:
     if _is_binary(before, after):
         return mcnemar(worse, improved)
     changes = (after - before)[after != before]
-    return paired_permutation(len(changes), lambda now: float(changes @ now))
+    return paired_permutation(len(changes), lambda now: np.asarray(now @ changes))
 
 
 def comparable_rows(kind: Kind, record: AdapterRecord, examples: Examples) -> list[int]:

@@ -63,7 +63,9 @@ def drop_p_value(
         now[decisive[chosen]] = True
         return score(now)
 
-    return paired_permutation(len(decisive), score_decisive)
+    return paired_permutation(
+        len(decisive), lambda rows: np.array([score_decisive(chosen) for chosen in rows])
+    )
 
 
 SIGNIFICANCE_LEVEL = 0.05  # probability of a false alarm in a whole verification

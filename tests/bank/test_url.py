@@ -137,3 +137,17 @@ def test_a_host_without_a_password_is_named() -> None:
     """A misspelt host is shown where nothing could be a part of a password."""
     with pytest.raises(InputError, match=r"failed to resolve host 'nowhere\.invalid'"):
         open_bank("postgresql://joe@nowhere.invalid/x")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("banks/mine.db", "mine.db"),
+        ("sqlite:////srv/banks/mine.db", "mine.db"),
+        ("postgresql+psycopg://user:password@host:5432/tasks?sslmode=require", "tasks"),
+        ("postgresql://host", ""),
+    ],
+)
+def test_the_name_of_a_bank_does_not_say_where_it_is(url: str, name: str) -> None:
+    """It is the file or the database alone: no folder, host, user or password."""
+    assert parse_url(url).name == name

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from safetensors.numpy import save
@@ -53,26 +55,54 @@ TASKS = (
 )
 
 
+class Calendar:
+    """Stands in for the clock, so that what is recorded is spread over days.
+
+    Each time that is asked for is a minute after the one before.
+    """
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 11, 1, tzinfo=UTC)
+
+    def turn_to(self, day: int) -> None:
+        """Go on to a day of November."""
+        self.at = datetime(2026, 11, day, 9, tzinfo=UTC)
+
+    def now(self, _zone: tzinfo) -> datetime:
+        """Return the time."""
+        self.at += timedelta(minutes=1)
+        return self.at
+
+
 def fill_demo(bank: Bank, backbone: BackboneIdentity) -> None:
     """Fill an empty bank with tasks of several kinds, aliases, trials and verifications.
+
+    From the fourth task on, a verification follows each; two more follow at the end.
 
     Args:
         bank: the bank.
         backbone: the identity of the backbone of all tasks.
     """
-    for made in TASKS:
-        for number, skill in enumerate(made.skills):
-            bank.put(demo_adapter(made, number, skill, backbone), new_version=number > 0)
-    bank.alias("ticket-topic@1", "production")
-    bank.alias("ticket-topic@3", "production")
-    bank.alias("ticket-topic@4", "canary")
-    for ref in ("ticket-urgent@2", "spam@1", "review-sentiment@3"):
-        bank.alias(ref, "production")
-    bank.remove("ticket-topic@2")
-    for seed in range(3):
-        bank.put_trial(new_trial("ticket-topic", seed=seed, backbone=backbone))
-    for number in range(7):
-        verify(bank, number)
+    calendar = Calendar()
+    with patch("taskbank.runtime.clock.datetime", calendar):
+        for place, made in enumerate(TASKS):
+            calendar.turn_to(3 + 2 * place)
+            for number, skill in enumerate(made.skills):
+                bank.put(demo_adapter(made, number, skill, backbone), new_version=number > 0)
+            if place == 2:
+                bank.remove("ticket-topic@2")
+            if place >= 3:
+                verify(bank, place - 3)
+        calendar.turn_to(19)
+        bank.alias("ticket-topic@1", "production")
+        bank.alias("ticket-topic@3", "production")
+        bank.alias("ticket-topic@4", "canary")
+        for ref in ("ticket-urgent@2", "spam@1", "review-sentiment@3"):
+            bank.alias(ref, "production")
+        for seed in range(3):
+            bank.put_trial(new_trial("ticket-topic", seed=seed, backbone=backbone))
+        verify(bank, 5)
+        verify(bank, 6)
 
 
 def demo_adapter(made: Made, number: int, skill: float, backbone: BackboneIdentity) -> NewAdapter:
@@ -174,7 +204,7 @@ def verify(bank: Bank, number: int) -> None:
                 _evidence(record, drop),
             )
         )  # fmt: skip
-    at = f"2026-11-{10 + 2 * number:02}T06:30:00.000000+00:00"
+    day = f"2026-11-{10 + 2 * number:02}"
     bank.verification_log.record(
         NewVerification(
             level="full", ok=not findings, checked=len(results), tolerance=0.0,
@@ -182,7 +212,8 @@ def verify(bank: Bank, number: int) -> None:
                 "python": "3.12.3", "torch": "2.8.0" if number < 6 else "2.9.1",
                 "transformers": "4.57.1", "device": "cpu", "threads": 2,
             },
-            started_at=at, finished_at=at, run=None, confirmed=0,
+            started_at=f"{day}T06:30:00.000000+00:00",
+            finished_at=f"{day}T06:31:40.000000+00:00", run=None, confirmed=0,
             results=tuple(results), findings=tuple(findings),
         )
     )  # fmt: skip

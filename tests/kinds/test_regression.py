@@ -13,6 +13,7 @@ from scipy.stats import pearsonr, spearmanr
 from taskbank.errors import DataError
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.regression import FARTHEST, REGRESSION
+from taskbank.kinds.resampling import bootstrap_error
 
 UNIT = Definition((), {"mean": 0.0, "std": 1.0, "inputs": ["text"]})
 
@@ -81,6 +82,24 @@ def test_the_error_is_that_of_resampled_examples() -> None:
     values = 0.6 * wanted + 0.8 * generator.normal(size=500)
     found = REGRESSION.metrics(as_predictions(values), columns_of(*wanted), UNIT)["pearson"]
     assert found.standard_error == pytest.approx((1 - found.value**2) / math.sqrt(500), rel=0.2)
+
+
+def test_the_error_of_ranks_is_that_of_ranks_in_each_resample() -> None:
+    """Spearman's error is the deviation of SciPy's coefficient over the resamples, ties and all;
+    a resample with a number that is none correlates with nothing."""
+    generator = np.random.default_rng(4)
+    wanted = np.round(generator.normal(size=60), 1)
+    values = np.round(wanted + generator.normal(size=60), 1).astype(np.float32)
+    for place in (None, 7):
+        if place is not None:
+            values[place] = math.nan
+
+        def coefficient(rows: np.ndarray) -> float:
+            drawn = values[rows]
+            return 0.0 if np.isnan(drawn).any() else float(spearmanr(drawn, wanted[rows]).statistic)
+
+        found = REGRESSION.metrics(as_predictions(values), columns_of(*wanted), UNIT)["spearman"]
+        assert found.standard_error == pytest.approx(bootstrap_error(60, coefficient), rel=1e-9)
 
 
 def test_numbers_are_learned_in_their_own_unit_and_answered_in_ours() -> None:

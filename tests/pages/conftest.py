@@ -14,7 +14,9 @@ import pytest
 import taskbank
 from taskbank.bank.bank import Bank
 from tests.helpers.adapters import identity
+from tests.helpers.chromium import headless_chromium, installed
 from tests.helpers.demo_bank import fill_demo
+from tests.helpers.versions import version
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +24,13 @@ def demo(shared_bank: Bank) -> Bank:
     """A filled bank on SQLite and on PostgreSQL in turn; never write to it."""
     fill_demo(shared_bank, identity())
     return shared_bank
+
+
+@pytest.fixture
+def four_wrong(own: Bank) -> Bank:
+    """A bank whose task `mood` answers 36 of 40 rightly: the last 4 wrongly."""
+    own.put(version(36))
+    return own
 
 
 @pytest.fixture
@@ -42,19 +51,7 @@ def printed(tmp_path: Path) -> Callable[[str], list[str]]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless Chromium that logs what it asks for."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = shutil.which("chromedriver")
-    if chromium is None or driver is None:
+    if installed() is None:
         pytest.skip("there is no Chromium with its driver here")
-    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
-
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    started = Chrome(options=options, service=ChromeService(driver))
-    try:
+    with headless_chromium() as started:
         yield started
-    finally:
-        started.quit()

@@ -18,6 +18,7 @@ from taskbank.serve.http.one_time_link import OneTimeLink
 from taskbank.serve.http.options import serve_options
 from taskbank.serve.http.service import Service
 from tests.helpers.backbones import make_backbone
+from tests.helpers.chromium import emulate
 from tests.helpers.demo_bank import fill_demo
 from tests.helpers.live_server import LiveServer
 from tests.helpers.models import put_moved
@@ -94,10 +95,7 @@ def url(bank_url: str) -> Iterator[str]:
 
 def look(browser: Any, width: int = 1280, scheme: str = "light", scripts: bool = True) -> None:
     """Set the window's width, the colour scheme, and whether scripts run."""
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    emulate(browser, width, 900, scheme)
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
 
 
@@ -146,6 +144,17 @@ def test_pages_fit_and_can_be_read(browser: Any, url: str, width: int, scheme: s
         overflow = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
         assert browser.execute_script(overflow) <= 0, path
         assert browser.execute_script(LIGHT) == [], path
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_links_below_each_other_can_be_hit(browser: Any, url: str, width: int) -> None:
+    """Links in a stack or a legend are 24 pixels high, as WCAG 2.2 asks at level AA (2.5.8)."""
+    look(browser, width)
+    for path in ("/tasks/ticket-topic", "/history"):
+        browser.get(url + path)
+        found = browser.find_elements("css selector", "a.below, .legend a")
+        assert found
+        assert min(one.rect["height"] for one in found) >= 24
 
 
 @pytest.mark.parametrize("scripts", [True, False])
@@ -343,7 +352,7 @@ def test_the_keyboard_reaches_everything_visibly(browser: Any, url: str) -> None
     look(browser)
     browser.get(f"{url}/tasks/ticket-topic")
     seen = []
-    for _ in range(12):
+    for _ in range(18):
         ActionChains(browser).send_keys(Keys.TAB).perform()
         focused = browser.switch_to.active_element
         outline = "return getComputedStyle(arguments[0]).outlineStyle"

@@ -34,6 +34,18 @@ def test_settings_that_differ_are_told_from_the_others(demo: Bank) -> None:
     assert len(page.settings) > 10
 
 
+def test_two_verifications_differ_in_their_environments(demo: Bank) -> None:
+    """The environment of a side is that of the verification that predicted."""
+    page = compare_page(demo, "spam@1", "spam@1", verifications=(6, 7))
+    differing = [
+        (row.group, row.name, row.first, row.second) for row in page.settings if row.differs
+    ]
+    assert differing == [("Environment", "torch", "2.8.0", "2.9.1")]
+    page = compare_page(demo, "spam@1", "spam@1", verifications=(None, 7))
+    recorded = {row.name: row.first for row in page.settings if row.group == "Environment"}
+    assert recorded == {**demo["spam@1"].environment, "threads": "2", "transformers": None}
+
+
 def test_what_cannot_be_compared_leaves_the_rest(demo: Bank) -> None:
     """The reason is named; scores and settings of both are there all the same."""
     page = compare_page(demo, "spam@1", "review-stars@1")
@@ -58,7 +70,8 @@ import sys
 from taskbank.bank.bank import Bank
 from taskbank.pages.compare import compare_page
 from taskbank.pages.links import ServerLinks
-from taskbank.pages.paired_evidence import BUCKETS, AskedPairs
+from taskbank.pages.buckets import BUCKETS
+from taskbank.pages.paired_evidence import AskedPairs
 from taskbank.pages.render import render
 
 with Bank(sys.argv[1]) as bank:

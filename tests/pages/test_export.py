@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from taskbank.bank.bank import Bank
+from taskbank.bank.open import create_bank
 from taskbank.errors import ConflictError, DamagedError, InputError
 from taskbank.pages import export
 from taskbank.pages.export import LIST, export_pages
@@ -136,3 +137,15 @@ def test_a_place_for_no_folder_is_refused(own: Bank, tmp_path: Path, place: str)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=place.split("/")[0]):
         export_pages(own, tmp_path / place)
+
+
+def test_files_do_not_say_where_the_bank_is(tmp_path: Path) -> None:
+    """The first page names the file of the bank, and not the folder that it is in."""
+    place = tmp_path / "secret-place" / "bank.db"
+    place.parent.mkdir()
+    with create_bank(place) as bank:
+        bank.put(new_adapter())
+        export_pages(bank, tmp_path / "pages")
+    texts = [page.read_text() for page in (tmp_path / "pages").rglob("*.html")]
+    assert "bank.db" in (tmp_path / "pages" / "index.html").read_text()
+    assert not [text for text in texts if "secret-place" in text]

@@ -102,3 +102,37 @@ def test_an_effect_is_the_support_that_is_lost(
 def test_entities_have_no_one_number() -> None:
     """Nothing is said of answers that no number supports."""
     assert effects({"label": "x", "entities": []}, WORDS, [{}, {}]) == []
+
+
+def entity(text: str, start: int, score: float, kind: str = "PER") -> dict[str, Any]:
+    """Return an entity of an answer."""
+    end = start + len(text)
+    return {"text": text, "type": kind, "start": start, "end": end, "score": score}
+
+
+def tagged(*entities: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer with entities."""
+    return {"label": ", ".join(one["text"] for one in entities), "score": 0.5, "entities": entities}
+
+
+def test_a_word_moves_the_mean_confidence_in_the_same_entities() -> None:
+    """An entity that is gone or has another type counts as none; one that only lost the word is
+    the same, and one that is nothing but the word does not count."""
+    row = ("Ada Lovelace met Bo",)
+    answer = tagged(entity("Ada Lovelace", 0, 0.9), entity("Bo", 17, 0.7))
+    others = [
+        tagged(entity("Lovelace", 0, 0.5), entity("Bo", 13, 0.7)),  # without Ada
+        tagged(entity("Ada", 0, 0.9), entity("Bo", 8, 0.5, "ORG")),  # without Lovelace
+        tagged(entity("Ada Lovelace", 0, 0.9), entity("Bo", 13, 0.8)),  # without met
+        tagged(entity("Ada Lovelace", 0, 0.8)),  # without Bo
+    ]
+    found = effects(answer, words_of(row), others)
+    assert [one.change for one in found] == pytest.approx([0.2, 0.35, -0.05, 0.1])
+
+
+def test_without_an_entity_no_word_has_an_effect() -> None:
+    """Nothing that was found can be lost, and a word that is the only entity tells nothing."""
+    words = words_of(("Bo sat",))
+    assert effects(tagged(), words, [tagged(), tagged()]) == []
+    alone = effects(tagged(entity("Bo", 0, 0.7)), words, [tagged(), tagged(entity("Bo", 0, 0.7))])
+    assert [one.change for one in alone] == [0.0, 0.0]

@@ -22,17 +22,20 @@ from taskbank.pages.bank import BankPage, bank_page
 from taskbank.pages.compare import ComparePage, compare_page
 from taskbank.pages.error import ErrorPage
 from taskbank.pages.history import HistoryPage, history_page
+from taskbank.pages.inputs import inputs_for
 from taskbank.pages.leave_out import Effect, words_of
 from taskbank.pages.links import FileLinks, ServerLinks
+from taskbank.pages.nearest import nearest
 from taskbank.pages.opened import OpenedPage
 from taskbank.pages.paired_evidence import AskedPairs
 from taskbank.pages.render import Frame, Page, environment, render
 from taskbank.pages.sign_in import SignInPage
 from taskbank.pages.task import Live, TaskPage, task_page
-from taskbank.pages.try_page import TryPage, answer_of, inputs_for, nearest, why
+from taskbank.pages.try_page import TryPage, answer_of
 from taskbank.pages.verification import VerificationPage, verification_page
 from taskbank.pages.verifications import VerificationsPage, verifications_page
 from taskbank.pages.version import VersionPage, version_page
+from taskbank.pages.why import why
 from tests.helpers.adapters import identity
 from tests.helpers.demo_bank import TASKS
 from tests.helpers.versions import version

@@ -6,6 +6,8 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import InputError, NotFoundError
+from taskbank.pages.links import ServerLinks
+from taskbank.pages.render import render
 from taskbank.pages.task import task_page
 from tests.helpers.adapters import new_adapter
 
@@ -68,3 +70,11 @@ def test_scores_of_different_metrics_are_not_compared(bank: Bank) -> None:
     rows = {row.version: row for row in task_page(bank, "mood").versions}
     assert rows[3].difference is not None
     assert not rows[3].same_examples  # another seed makes other texts
+
+
+def test_the_version_in_production_is_the_current_one(demo: Bank) -> None:
+    """What the page says of calls and wrong answers is of it, or else of the newest one in use."""
+    assert task_page(demo, "ticket-topic").current == "ticket-topic@3"
+    assert task_page(demo, "review-stars").current == "review-stars@2"
+    address = 'href="/tasks/ticket-topic@3#call"'
+    assert address in render(task_page(demo, "ticket-topic"), ServerLinks())

@@ -150,14 +150,12 @@ def read_adapters(
 
 def read_task_names(connection: Connection) -> tuple[str, ...]:
     """Return the names of the tasks that have an adapter in use, in order."""
-    query = (
-        select(TaskRow.name)
-        .join(AdapterRow, AdapterRow.task_id == TaskRow.id)
+    in_use = (
+        select(AdapterRow.id)
         .outerjoin(RetirementRow, retirement_of_adapter())
-        .where(IN_USE)
-        .distinct()
-        .order_by(TaskRow.name)
+        .where(AdapterRow.task_id == TaskRow.id, IN_USE)
     )
+    query = select(TaskRow.name).where(in_use.exists()).order_by(TaskRow.name)
     return tuple(connection.execute(query).scalars())
 
 

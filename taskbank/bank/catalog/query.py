@@ -43,6 +43,7 @@ from taskbank.bank.new_records import OWN_SPLITS
 from taskbank.bank.operators import OPERATIONS
 from taskbank.checks import check_text
 from taskbank.errors import InputError
+from taskbank.runtime.visible_text import is_visible, visible
 
 GRAMMAR = r"""
     ?start: either
@@ -111,16 +112,32 @@ def compile_query(query: str, dialect: str) -> ColumnElement[bool]:
         _check_nesting(tree)
         condition: ColumnElement[bool] = _ToSql(dialect).transform(tree)
     except UnexpectedInput as error:
-        where = " " * max(0, error.column - 1) + "^" if error.column > 0 else ""
-        raise InputError(
-            f"the query has a syntax error at character {max(error.column, 1)}:\n"
-            f"  {query}\n  {where}\n"
-            'write conditions such as metric.accuracy >= 0.9 and tag.team = "search", joined '
-            "by and, or, not and parentheses"
-        ) from None
+        raise InputError(_syntax_error(query, error.pos_in_stream)) from None
     except VisitError as error:
         raise error.orig_exc from None
     return condition
+
+
+def _syntax_error(query: str, position: int | None) -> str:
+    """Return the message for a query that does not parse, with an arrow to the place.
+
+    Args:
+        query: the query.
+        position: of the first character that cannot stand there; None or less at the end.
+    """
+    where = max(position or 0, 0)
+    if is_visible(query[where : where + 1]):
+        what = "a syntax error"
+        advice = (
+            'write conditions such as metric.accuracy >= 0.9 and tag.team = "search", joined '
+            "by and, or, not and parentheses"
+        )
+    else:
+        what, advice = "a character that cannot be seen", "remove it, or write it within quotes"
+    # In one line, and as wide as it is shown, or the arrow would point elsewhere.
+    shown, before = (visible(text, lines=False) for text in (query, query[:where]))
+    arrow = " " * len(before) + "^" if position is not None and position >= 0 else ""
+    return f"the query has {what} at character {where + 1}:\n  {shown}\n  {arrow}\n{advice}"
 
 
 @cache

@@ -16,19 +16,11 @@ from starlette.requests import Request
 from taskbank.bank.records import AdapterRecord
 from taskbank.checks import is_pattern
 from taskbank.errors import InputError, NotFoundError, TaskbankError
+from taskbank.pages.inputs import fields_of, inputs_for, title_of
 from taskbank.pages.leave_out import effects, first_words, without, words_of
-from taskbank.pages.try_page import (
-    ALL,
-    OFFERED,
-    Nearest,
-    TryPage,
-    answer_of,
-    fields_of,
-    inputs_for,
-    nearest,
-    title_of,
-    why,
-)
+from taskbank.pages.nearest import Nearest, nearest
+from taskbank.pages.try_page import ALL, OFFERED, TryPage, answer_of
+from taskbank.pages.why import why
 from taskbank.serve.http.problems import Problem, problem_of
 from taskbank.serve.http.service import Service
 from taskbank.serve.job import Job
@@ -142,8 +134,7 @@ async def _ask_one(
     service: Service, request: Request, page: TryPage, record: AdapterRecord
 ) -> TryPage:
     row = _row(record, [one.value for one in page.inputs])
-    # No one number that a word could move tells all tags.
-    words = words_of(row) if all(one.type == "text" for one in fields_of(record)) else []
+    words = words_of(row)
     left_out = first_words(words, row, service.options.max_rows - 1)
     job = Job(record, [row, *(without(row, word) for word in left_out)])
     for failure in await service.predict_each([job], request, counted=False):

@@ -121,6 +121,26 @@ def test_a_query_that_means_nothing_is_refused(three: Bank, query: str, says: st
 
 
 @pytest.mark.parametrize(
+    ("query", "what", "shown", "place"),
+    [
+        ("score\x1b > 1", "cannot be seen at character 6", r"score\x1b > 1", r"\x1b"),
+        ("sco\u202ere > 1", "cannot be seen at character 4", r"sco\u202ere > 1", r"\u202e"),
+        ('task = "a\x1b" und', "syntax error at character 13", r'task = "a\x1b" und', "und"),
+        ("score > 1\nand )", "syntax error at character 15", r"score > 1\nand )", ")"),
+    ],
+)
+def test_the_arrow_points_at_what_is_shown(
+    three: Bank, query: str, what: str, shown: str, place: str
+) -> None:
+    """Characters that cannot be seen are written out, and the arrow stands below the mistake."""
+    with pytest.raises(InputError, match=what) as error:
+        three.query(query)
+    _, line, arrow, _ = str(error.value).split("\n")
+    assert line.strip() == shown
+    assert arrow.index("^") == line.index(place)
+
+
+@pytest.mark.parametrize(
     ("query", "expected"),
     [
         (nested(19), "alpha beta Gamma"),
