@@ -37,12 +37,20 @@ def stop_on_signals() -> None:
 
 @contextmanager
 def ended_by_termination() -> Iterator[None]:
-    """Take SIGTERM as the orderly end of a server, and not as an error."""
+    """Take SIGTERM as the orderly end of a server that is loading: the process ends at once.
+
+    An exception would not do: raised inside a library that is being imported, it may become another
+    error, or abort the process.
+    """
+    previous = signal.getsignal(signal.SIGTERM)
+    if previous is not _stop:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     try:
         yield
-    except BaseException:  # a library that is being imported may make another error of a signal
-        if not received() or exit_code() != TERMINATED:
-            raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def received() -> bool:
