@@ -7,7 +7,7 @@ run continues where it stopped.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class Experiment:
         common: suite keys that override those of every task, such as `rows`.
         output: folder for tables and figures.
         quick: whether every training is as small as possible, to try the script out.
+        defaults: keys by method where the suite names none.
     """
 
     bank: Bank
@@ -56,6 +57,7 @@ class Experiment:
     common: Mapping[str, Any]
     output: Path
     quick: bool = False
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: METHOD_DEFAULTS)
 
     @property
     def note(self) -> str:
@@ -75,7 +77,7 @@ class Experiment:
         values = {k: v for k, v in entry.values.items() if k not in SEARCH_KEYS}
         if method != values.pop("method", "houlsby"):
             values = {k: v for k, v in values.items() if k not in METHOD_KEYS}
-        values = METHOD_DEFAULTS.get(method, {}) | values | {"method": method}
+        values = {**self.defaults.get(method, {}), **values, "method": method}
         values |= dict(self.common) | fixed
         if self.quick:
             values |= {"epochs": 1, "rows": QUICK_ROWS}
