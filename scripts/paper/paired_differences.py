@@ -38,7 +38,8 @@ def compare(differences: dict[str, np.ndarray]) -> dict[str, Difference]:
     Holm's method.
 
     Args:
-        differences: arrays of shape [tasks, seeds], by name; NaN where a seed was not run.
+        differences: arrays of shape [tasks, seeds], by name; NaN where a seed was not run, but not
+            for all seeds of a task.
     """
     found = {name: _bootstrap(values) for name, values in differences.items()}
     corrected = holm([one.p_value for one in found.values()])
@@ -51,13 +52,15 @@ def compare(differences: dict[str, np.ndarray]) -> dict[str, Difference]:
 def _bootstrap(values: np.ndarray) -> Difference:
     generator = np.random.default_rng(0)
     tasks, seeds = values.shape
+    known_first = np.take_along_axis(values, np.isnan(values).argsort(axis=1, kind="stable"), 1)
+    known = (~np.isnan(values)).sum(axis=1)
     drawn = generator.integers(tasks, size=(RESAMPLES, tasks))
-    chosen = generator.integers(seeds, size=(RESAMPLES, tasks, seeds))
-    means = np.nanmean(np.nanmean(values[drawn[..., None], chosen], axis=2), axis=1)
+    chosen = (generator.random((RESAMPLES, tasks, seeds)) * known[drawn][..., None]).astype(int)
+    means = known_first[drawn[..., None], chosen].mean(axis=(1, 2))
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(means, (tail, 1 - tail))
     smaller = min((means <= 0).sum(), (means >= 0).sum())
-    mean = float(np.nanmean(np.nanmean(values, axis=1)))
+    mean = float(np.nanmean(values, axis=1).mean())
     return Difference(mean, float(low), float(high), min(1.0, 2 * (smaller + 1) / (RESAMPLES + 1)))
 
 
