@@ -34,11 +34,17 @@ def metric_text(kind: Kind, measured: MetricRecord) -> str:
     return f"{text} (95% interval {found[0]:.4f} to {found[1]:.4f}, {measured.count:,} examples)"
 
 
-def evidence_fields(metric: str, course: Mapping[str, Any]) -> dict[str, str]:
-    """Return how a score varies over folds, and a remark if the examples do not support it.
+def evidence_fields(
+    metric: str, metrics: Iterable[MetricRecord], course: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return what tells how much a score is worth.
+
+    This is how it varies over folds, what a linear probe reaches, and a remark if the examples do
+    not support it.
 
     Args:
         metric: the metric that gives the score.
+        metrics: all metrics.
         course: how the training went, as a record has it.
     """
     from taskbank.verify.significance import SIGNIFICANCE_LEVEL
@@ -50,6 +56,9 @@ def evidence_fields(metric: str, course: Mapping[str, Any]) -> dict[str, str]:
             f"{len(values)}, {metric} from {min(values):.4f} to {max(values):.4f}, standard "
             f"deviation {stdev(values):.4f}; the adapter is trained on all rows"
         )
+    probe = _linear_probe([one for one in metrics if one.name == metric], course)
+    if probe is not None:
+        fields["linear probe"] = probe
     chance = course.get("chance")
     if chance is not None and chance >= SIGNIFICANCE_LEVEL:
         fields["evidence"] = (
@@ -57,6 +66,24 @@ def evidence_fields(metric: str, course: Mapping[str, Any]) -> dict[str, str]:
             f"{metric} is as good with a probability of {chance:.2f}; score more examples"
         )
     return fields
+
+
+def _linear_probe(scores: Sequence[MetricRecord], course: Mapping[str, Any]) -> str | None:
+    """Return what a linear probe reaches, and how much better the adapter is, by split."""
+    from taskbank.kinds.metrics import orient
+
+    reached = course.get("linear_probe", {})  # older trainings did not try one
+    compared = [(one, reached[one.split]) for one in scores if one.split in reached]
+    if not compared:
+        return None
+    text = ", ".join(
+        f"{one.split} {one.name} {value:.4f} (adapter {one.value - value:+.4f})"
+        for one, value in compared
+    )
+    last, value = compared[-1]
+    if orient(last.name, last.value) > orient(last.name, value):
+        return text
+    return f"{text}; the adapter is no better: raise --epochs, or take --method linear"
 
 
 def metrics_json(kind: Kind, metrics: Iterable[MetricRecord]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from taskbank.backbone.backbone import TRUNK_MEMORY, Backbone
-from taskbank.backbone.forward import trunk_states
+from taskbank.backbone.forward import BackboneOutput, trunk_states
 from taskbank.data.encoded import Encoded, States
 from taskbank.digests import digest_json
 from taskbank.model.predict import prediction_batches
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 def add_trunk_states(model: TaskModel, encoded: Encoded, *, stored: bool = True) -> Encoded:
     """Add the trunk's states to inputs, if the task has a trunk and they can be stored.
 
+    If the task changes nothing and reads one vector of each input, the result has one token for
+    each input, whose state is what the vector is made of.
+
     Args:
         model: the task's model.
         encoded: the inputs.
@@ -39,14 +42,22 @@ def add_trunk_states(model: TaskModel, encoded: Encoded, *, stored: bool = True)
     if not model.has_trunk:
         return encoded
     backbone, layer = model.backbone, model.adaptation.lowest_layer
-    key = _key(backbone, encoded, layer)
+    pooled = not (model.adaptation.changes or model.per_token)
+    key = _key(backbone, encoded, layer, pooled=pooled)
     values = backbone.trunk_states.find(key)
-    if values is None:
+    if values is None and pooled:
+        values = _pool(backbone, encoded)
+    elif values is None:
         values = _load_or_compute(backbone, encoded, layer, key if stored else None)
         if values is None:  # too large to keep: computed with every batch
             return encoded
         if values.nbytes <= TRUNK_MEMORY:
             values = backbone.trunk_states.keep(key, values)
+    if pooled:
+        rows = np.arange(len(encoded))
+        first = {name: tokens[encoded.offsets[:-1]] for name, tokens in encoded.flat.items()}
+        one_each = replace(encoded, flat=first, offsets=np.arange(len(encoded) + 1))
+        return replace(one_each, states=States(values, rows))
     # In evaluation batches, so that stored states do not change the bits of an evaluation.
     return replace(encoded, states=_states(encoded, prediction_batches(encoded.lengths), values))
 
@@ -75,8 +86,24 @@ def _states(encoded: Encoded, batches: Sequence[np.ndarray], values: torch.Tenso
     return States(values, starts)
 
 
-def _key(backbone: Backbone, encoded: Encoded, layer: int) -> str:
+def _pool(backbone: Backbone, encoded: Encoded) -> torch.Tensor:
+    """Return the mean of each input's last states, or the first of them, as the pooling has it.
+
+    A pooler reads the first one.
+    """
+    values = torch.empty(len(encoded), backbone.identity.hidden_size)
+    pooling = "mean" if backbone.identity.pooling == "mean" else "first"
+    for rows in prediction_batches(encoded.lengths):
+        batch = encoded.batch(rows).to(backbone.device)
+        states = trunk_states(backbone, batch, backbone.identity.layers)
+        values[rows] = BackboneOutput(batch, states, pooling, None).vectors.cpu()
+    return values
+
+
+def _key(backbone: Backbone, encoded: Encoded, layer: int, *, pooled: bool = False) -> str:
     conditions = numerics(str(backbone.device)) | {"threads": torch.get_num_threads()}
+    if pooled:
+        conditions["pooled"] = True
     return digest_json([backbone.identity.fingerprint, layer, encoded.digest, conditions])
 
 

@@ -124,6 +124,10 @@ class CrossValidation:
         predictions = {"train": found.predictions["validation"]}
         return Evaluation(predictions, (*own, *trial.metrics), trial.chance)
 
+    def linear_probe(self, trial: Trial) -> None:
+        """Return None: every fold would need a probe of its own."""
+        return
+
     def truncated(self, trial: Trial) -> dict[str, int]:
         """Return the number of training examples of which tokens were left out."""
         counts = self._all.truncated(trial)

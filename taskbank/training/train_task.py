@@ -101,7 +101,8 @@ def train_task(
     found = trainer.evaluate(best)
     # Only now the test split is tokenised, too.
     truncated = {**best.truncated, **trainer.truncated(best)}
-    best = replace(best, chance=found.chance, truncated=truncated)
+    probe = trainer.linear_probe(best)
+    best = replace(best, chance=found.chance, truncated=truncated, linear_probe=probe)
     assert best.weights is not None  # noqa: S101 - tune returns the best trial with its weights
     # Resumed trials may have checkpoints, too.
     checkpoints = tuple(one for trial in trials for one in trainer.checkpoints(trial))

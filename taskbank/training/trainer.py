@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
 from taskbank.digests import digest_json
 from taskbank.errors import TrainingError
@@ -20,7 +21,9 @@ from taskbank.kinds.canaries import choose_canaries
 from taskbank.model.predict import predict_examples
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.runtime.environment import numerics
+from taskbank.specs import MethodSpec
 from taskbank.training.checkpoint import Checkpoint
+from taskbank.training.defaults import default_hyperparameters
 from taskbank.training.evaluation import (
     Evaluation,
     chance_of_score,
@@ -38,6 +41,7 @@ from taskbank.verify.noise import check_stable
 if TYPE_CHECKING:
     from taskbank.data.encoded import Encoded
     from taskbank.kinds.kind import Columns
+    from taskbank.methods.method import Method
 
 CHECKED_EXAMPLES = 16  # validation examples whose outputs are compared before training
 
@@ -182,6 +186,51 @@ class Trainer:
             trial.definition,
         )
         return Evaluation(predictions, tuple(metrics), chance)
+
+    def linear_probe(self, trial: Trial) -> dict[str, float] | None:
+        """Return the score that the head alone reaches, by evaluated split: a floor for a trial.
+
+        The frozen backbone's output is computed once, so it takes seconds. It is trained with the
+        trial's hyperparameters, but the learning rate and the epochs of the method `linear`.
+
+        Args:
+            trial: the trial to set it beside.
+
+        Returns:
+            the value of the task's metric; None if the trial is a linear probe itself, or the probe
+            diverged.
+        """
+        if trial.setting.method.name == "linear":
+            return None
+        plan = self.plan
+        method: Method = plugins.load("methods", "linear")
+        defaults = default_hyperparameters(method, len(plan.data.train)) | dict(plan.kind.training)
+        spec = replace(trial.setting.training, patience=None, **defaults)
+        model = self._model(Setting(MethodSpec(method.name), spec))
+        splits = {
+            name: self._splits.get(name, spec.max_length) for name in plan.data.evaluated_splits
+        }
+        try:
+            trained = train(
+                model,
+                plan.kind,
+                plan.data.definition,
+                self._splits.get("train", spec.max_length),
+                splits["validation"],
+                spec,
+                plan.metric,
+                progress=self.progress,
+                caption="linear probe",
+            )
+        except TrainingError:
+            return None
+        scores = {"validation": trained.best.score}
+        for name in splits.keys() - scores.keys():
+            predictions = predict_examples(model, plan.kind, splits[name].encoded)
+            columns = splits[name].columns
+            values = plan.kind.scores(predictions, columns, trained.definition)
+            scores[name] = values[plan.metric]
+        return scores
 
     def truncated(self, trial: Trial) -> dict[str, int]:
         """Return the number of examples of which tokens were left out, by tokenised split."""

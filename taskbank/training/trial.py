@@ -58,6 +58,8 @@ class Trial:
         classes: the report by class over all folds, as JSON; None without folds or classes.
         chance: the probability of the score without any relation; see `chance_of_score`. None if
             it was not computed.
+        linear_probe: the score that the head alone reaches, by evaluated split; None if it was not
+            trained.
         parameters: number of trained parameters.
         weights: trained tensors, by stored name; None if they were released.
         predictions: predictions on the validation split; None if they were released.
@@ -78,6 +80,7 @@ class Trial:
     folds: tuple[Fold, ...] = ()
     classes: Mapping[str, Json] | None = None
     chance: float | None = None
+    linear_probe: Mapping[str, float] | None = None
     parameters: int = 0
     weights: Mapping[str, torch.Tensor] | None = None
     predictions: np.ndarray | None = None
@@ -103,6 +106,8 @@ class Trial:
             course["classes"] = dict(self.classes)
         if self.chance is not None:
             course["chance"] = self.chance
+        if self.linear_probe is not None:
+            course["linear_probe"] = dict(self.linear_probe)
         if self.folds:
             course["folds"] = [{"rows": one.rows, "scores": dict(one.scores)} for one in self.folds]
         return course | ({"problem": self.problem} if self.problem else {})
@@ -128,6 +133,7 @@ def trial_from_record(record: TrialRecord) -> Trial:
         metrics=record.metrics,
         classes=course.get("classes"),
         chance=course.get("chance"),
+        linear_probe=course.get("linear_probe"),
         folds=tuple(Fold(**fold) for fold in course.get("folds", ())),
         parameters=record.parameters,
     )

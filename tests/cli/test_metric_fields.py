@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from taskbank.bank.records import MetricRecord
-from taskbank.cli.metric_fields import SHOWN_CLASSES, metric_fields, metrics_json, print_classes
+from taskbank.cli.metric_fields import (
+    SHOWN_CLASSES,
+    evidence_fields,
+    metric_fields,
+    metrics_json,
+    print_classes,
+)
 from taskbank.kinds.class_report import report_classes, report_entities
 from taskbank.kinds.single import SINGLE
 from tests.helpers.terminal import Screen
@@ -21,6 +27,21 @@ def test_a_score_of_two_examples_has_its_interval() -> None:
         "validation accuracy": "1.0000 ± 0.0000 (95% interval 0.3424 to 1.0000, 2 examples)",
         "test accuracy": "0.9000 ± 0.0095",
     }
+
+
+def test_a_score_stands_beside_that_of_a_linear_probe() -> None:
+    """The difference is shown by split, and advice is given if the adapter is no better."""
+    course = {"linear_probe": {"validation": 0.75, "test": 0.8}}
+    assert evidence_fields("accuracy", [FEW, MANY], course) == {
+        "linear probe": "validation accuracy 0.7500 (adapter +0.2500), test accuracy 0.8000 "
+        "(adapter +0.1000)"
+    }
+    course["linear_probe"]["test"] = 0.9
+    worse = evidence_fields("accuracy", [FEW, MANY], course)["linear probe"]
+    assert worse.endswith(
+        "(adapter +0.0000); the adapter is no better: raise --epochs, or take --method linear"
+    )
+    assert evidence_fields("accuracy", [FEW, MANY], {}) == {}
 
 
 def test_json_has_every_interval_that_there_is() -> None:

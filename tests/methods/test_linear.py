@@ -13,6 +13,7 @@ from taskbank.backbone.forward import run_backbone, trunk_states
 from taskbank.backbone.hooks import Part
 from taskbank.data.tokenization import encode
 from taskbank.kinds.single import SINGLE
+from taskbank.kinds.tagging import TAGGING
 from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.model.predict import predict_outputs
 from taskbank.model.task_model import task_model
@@ -30,8 +31,8 @@ def test_only_the_head_is_stored(backbone: Backbone) -> None:
 def test_the_backbones_output_is_computed_once_for_every_use(
     any_backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stored states after the last layer give the vectors of a whole pass, by every pooling, and
-    the backbone is not asked again."""
+    """A stored state of each input gives the vector of a whole pass, by every pooling, and the
+    backbone is not asked again."""
     encoded = encode(any_backbone.tokenizer, {"text": texts(9)}, ("text",), 64)
     model = task_model(any_backbone, SINGLE, classes(3), "linear", {}, seed=0).eval()
     stored = add_trunk_states(model, encoded, stored=False)
@@ -44,8 +45,19 @@ def test_the_backbones_output_is_computed_once_for_every_use(
 
     monkeypatch.setattr("taskbank.backbone.forward._run", unexpected)
     found = run_backbone(any_backbone, stored.batch(rows), [part])
-    torch.testing.assert_close(found.states, expected.states, **CLOSE)
     torch.testing.assert_close(found.vectors, expected.vectors, **CLOSE)
+    assert found.states.shape == (3, 32)
+
+
+@torch.no_grad()
+def test_a_head_on_tokens_reads_every_stored_state(any_backbone: Backbone) -> None:
+    """For a kind that labels words, the state of every token is stored."""
+    encoded = encode(any_backbone.tokenizer, {"text": texts(4)}, ("text",), 64)
+    model = task_model(any_backbone, TAGGING, classes(3), "linear", {}, seed=0).eval()
+    stored = add_trunk_states(model, encoded, stored=False)
+    rows = np.array([3, 1])
+    expected = model.outputs(encoded.batch(rows))
+    torch.testing.assert_close(model.outputs(stored.batch(rows)), expected, **CLOSE)
 
 
 @torch.no_grad()

@@ -68,6 +68,22 @@ def test_the_result_is_the_best_trial_with_what_its_weights_predict(
 
 
 @pytest.mark.slow
+def test_a_linear_probe_is_the_floor_of_every_other_method(
+    plan: TaskPlan, backbone: Backbone
+) -> None:
+    """The probe has the scores of a task with the method `linear`, which has no probe itself."""
+    found = train_task(plan, backbone).trial.linear_probe
+    spec = replace(plan.spec, method="linear", options={}, search={})
+    own = ("epochs", "learning_rate")  # which come from the method
+    training = {key: value for key, value in spec.training.items() if key not in own}
+    alone = train_task(plan_task(replace(spec, training=training)), backbone)
+    assert alone.trial.linear_probe is None
+    assert found == {
+        metric.split: metric.value for metric in alone.metrics if metric.name == "accuracy"
+    }
+
+
+@pytest.mark.slow
 def test_known_trials_are_not_trained_again_and_checkpoints_go_when_asked(
     plan: TaskPlan, backbone: Backbone
 ) -> None:
