@@ -16,7 +16,9 @@ from taskbank.specs import TaskSpec
 from taskbank.training.checkpoint import Checkpoint
 from taskbank.training.plan import TaskPlan, plan_task
 from taskbank.training.train_task import train_task
+from taskbank.training.trainer import Trainer
 from taskbank.training.trial import Trial
+from taskbank.training.tune import fit_to_backbone
 
 SPEC = TaskSpec(
     "mood",
@@ -72,15 +74,16 @@ def test_a_linear_probe_is_the_floor_of_every_other_method(
     plan: TaskPlan, backbone: Backbone
 ) -> None:
     """The probe has the scores of a task with the method `linear`, which has no probe itself."""
-    found = train_task(plan, backbone).trial.linear_probe
+    trainer = Trainer(backbone, plan)
+    found = trainer.linear_probe(trainer.run(fit_to_backbone(plan, backbone)))
     spec = replace(plan.spec, method="linear", options={}, search={})
     own = ("epochs", "learning_rate")  # which come from the method
     training = {key: value for key, value in spec.training.items() if key not in own}
     alone = train_task(plan_task(replace(spec, training=training)), backbone)
     assert alone.trial.linear_probe is None
-    assert found == {
-        metric.split: metric.value for metric in alone.metrics if metric.name == "accuracy"
-    }
+    assert found is not None
+    assert found.keys() == {"validation", "test"}
+    assert found["validation"] == alone.trials[0].score
 
 
 @pytest.mark.slow
