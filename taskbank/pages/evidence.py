@@ -13,6 +13,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.digests import Json
 from taskbank.errors import InputError
+from taskbank.kinds.calibration import bins_of
 from taskbank.kinds.class_report import Cell, ClassReport
 from taskbank.kinds.intervals import Interval, wilson
 from taskbank.pages.charts import Chart, unit_chart
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 SHOWN_TEXT = 400  # characters of an example
 SHOWN_ROWS = 20  # examples of a page
 MATRIX = 16  # classes whose confusions are drawn as a matrix
-BINS = 10
 GROUPS = 5  # of examples by length
 Order = Literal["wrong", "unsure", "stored"]
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -338,7 +338,7 @@ def _reliability(answers: Sequence[dict[str, Json]], correctness: np.ndarray) ->
     scores = np.array([answer["score"] for answer in answers])
     if not len(scores):
         return None
-    bins = np.minimum((scores * BINS).astype(int), BINS - 1)
+    bins = bins_of(scores)
     rows, points, distance = [], [], 0.0
     for number in np.unique(bins):
         inside = bins == number
