@@ -230,6 +230,9 @@ class TaskSpec:
         metric: metric that selects the best trial and is verified later; by default the kind's own
             metric.
         positive: the class whose F1 is computed when there are two classes; by default the last.
+        abstain: rule by which answers are withheld where the version is not sure: precision=0.95,
+            coverage=0.8 or, for one class of several, alpha=0.05; by default every input is
+            answered.
         method: method that adapts the backbone.
         options: options of the method that differ from its defaults.
         training: fields of `TrainingSpec` that differ from the defaults of method and data.
@@ -262,6 +265,7 @@ class TaskSpec:
     rows: int | None = None
     metric: str | None = None
     positive: str | None = None
+    abstain: str | None = None
     method: str = "houlsby"
     options: Mapping[str, Json] = field(default_factory=dict)
     training: Mapping[str, Json] = field(default_factory=dict)

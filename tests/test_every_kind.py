@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 import taskbank
 from taskbank import plugins
@@ -18,7 +19,7 @@ from taskbank.bank.open import create_bank
 from taskbank.cli.main import run
 from taskbank.errors import DataError
 from taskbank.interchange.export_folder import export_adapter, import_adapter
-from taskbank.kinds.kind import Kind
+from taskbank.kinds.kind import Kind, input_fields
 from taskbank.pipeline.add_task import add_task
 from taskbank.verify.compare import compare
 from taskbank.verify.verdict import Evidence, judge
@@ -51,7 +52,10 @@ def stored(
     data = Path(write_jsonl(place / "train.jsonl", ROWS[request.param](120, seed=1)))
     test = write_jsonl(place / "test.jsonl", ROWS[request.param](20, seed=2))
     url = f"sqlite:///{place}/bank.db"
-    add_task(url, "it", str(data), test=test, kind=request.param, backbone=str(folder), **QUICK)
+    # All but numbers withhold half of their answers; the other tests have tasks that withhold none.
+    abstain = None if request.param == "regression" else "coverage=0.5"
+    chosen = {"kind": request.param, "abstain": abstain, "backbone": str(folder)}
+    add_task(url, "it", str(data), test=test, **chosen, **QUICK)
     return request.param, url, data
 
 
@@ -80,7 +84,8 @@ def test_every_kind_predicts_on_the_command_line(
     texts, keys = INPUTS[name]
     assert run(["--bank", url, "predict", "it", *texts, "--json"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)
-    assert set(answer) == {"text", "label", "score", "truncated"} | keys
+    withheld = {"candidates"} if answer["label"] is None else set()
+    assert set(answer) == {"text", "label", "score", "truncated"} | keys | withheld
     assert run(["--bank", url, "predict", "it", *texts, *texts]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert run(["--bank", url, "predict", "it", "--file", str(data), "--json"]) == 0
@@ -92,6 +97,45 @@ def test_every_kind_predicts_on_the_command_line(
     assert "input 1" in capsys.readouterr().err
     assert run(["--bank", url, "show", "it"]) == 0
     assert run(["--bank", url, "trials"]) == 0
+
+
+def test_every_kind_withholds_what_it_is_not_sure_of(
+    stored: tuple[str, str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As often as recorded, with null and candidates on the command line, in files and Python."""
+    name, url, data = stored
+    if name == "regression":
+        return
+    with Bank(url) as bank:
+        record = bank["it"]
+        kind: Kind = plugins.load("kinds", name)
+        columns = bank.examples(record, "test").columns
+        fields = [field.name for field in input_fields(kind, record.definition)]
+        rows = list(zip(*(columns[field] for field in fields), strict=True))
+        inputs = [row[0] for row in rows] if len(fields) == 1 else rows
+        found = taskbank.predict(bank, "it", inputs)
+    metrics = {m.name: m.value for m in record.metrics if m.split == "test"}
+    given = [one for one in found if one.label is not None]
+    assert len(given) / len(found) == metrics["coverage"]
+    assert {"log_loss", "brier", "ece", "precision"} <= metrics.keys()
+    for one in found:
+        if one.label is None:
+            first = one.details["candidates"][0]
+            assert (first["label"], first["probability"]) == (one.best_label, one.score)
+        else:
+            assert "candidates" not in one.details
+            assert one.best_label == one.label
+    assert run(["--bank", url, "show", "it"]) == 0
+    assert "abstains" in capsys.readouterr().out
+    for ending in ("csv", "parquet", "jsonl"):
+        output = str(tmp_path / f"out.{ending}")
+        assert run(["--bank", url, "predict", "it", "--file", str(data), "--output", output]) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    nulls = [line["label"] is None for line in lines]
+    assert any(nulls)
+    assert not all(nulls)
+    table = parquet.read_table(tmp_path / "out.parquet")
+    assert [label is None for label in table["label"].to_pylist()] == nulls
 
 
 def test_places_in_an_answer_are_places_in_the_text(stored: tuple[str, str, Path]) -> None:

@@ -16,6 +16,7 @@ from taskbank.counts import counted, size
 from taskbank.data.repeat_remarks import contradictions_remark, describe_split
 from taskbank.errors import InputError
 from taskbank.kinds.entities import describe_scoring
+from taskbank.kinds.withheld import describe_abstention
 from taskbank.runtime.startup import collection_paused
 from taskbank.specs import SHORTCUTS, TaskSpec
 
@@ -155,6 +156,9 @@ def _print(added: Added) -> None:
     scoring = describe_scoring(trial.settings)
     if scoring is not None:
         fields["scoring"] = scoring
+    abstains = describe_abstention(trial.settings)
+    if abstains is not None:
+        fields["abstains"] = abstains
     for name in filter(trial.data.get, ("train", "validation", "test")):
         split = trial.data[name]
         fields[name] = describe_split(name, split["rows"], split["origin"], trial.course)

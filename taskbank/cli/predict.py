@@ -18,6 +18,7 @@ from taskbank.cli.spec_options import style_options
 from taskbank.cli.text_table import print_table
 from taskbank.data.unusable import describe
 from taskbank.errors import InputError, NotFoundError
+from taskbank.kinds.withheld import shown_label
 
 if TYPE_CHECKING:
     from taskbank.data.fields import Field
@@ -171,7 +172,7 @@ def _print(predictions: list[dict[str, Any]]) -> None:
         [
             (
                 *([prediction["task"]] if several else []),
-                prediction["label"] or "(none)",
+                shown_label(prediction) or "(none)",
                 f"{prediction['score']:.4f}",
                 _shorten(prediction),
             )

@@ -115,9 +115,12 @@ def _write_parquet(rows: Rows) -> tuple[bytes, int]:
     from pyarrow import parquet
 
     # The types do not depend on the values, so that files of one task fit together.
+    candidate = {"label": pa.string(), "probability": pa.float64()}
     entity = {"text": pa.string(), "type": pa.string(), "start": pa.int64(), "end": pa.int64()}
     types = {
         "row": pa.int64(),
+        "label": pa.string(),
+        "candidates": pa.list_(pa.struct(candidate)),
         "score": pa.float64(),
         "value": pa.float64(),
         "start": pa.int64(),

@@ -18,6 +18,7 @@ from taskbank.cli.text_table import print_table
 from taskbank.counts import size
 from taskbank.data.repeat_remarks import contradictions_remark, describe_split
 from taskbank.kinds.entities import SCORING_SETTINGS, describe_scoring
+from taskbank.kinds.withheld import describe_abstention
 
 if TYPE_CHECKING:
     from taskbank.bank.bank import Bank
@@ -100,10 +101,13 @@ def show(settings: Settings, ref: str, server: str | None) -> None:
     scoring = describe_scoring(record.settings)
     if scoring is not None:
         fields["scoring"] = scoring
+    abstains = describe_abstention(record.settings)
+    if abstains is not None:
+        fields["abstains"] = abstains
     fields |= {
         f"setting {key}": _plain(value)
         for key, value in record.settings.items()
-        if key not in SCORING_SETTINGS
+        if key not in (*SCORING_SETTINGS, "abstain")
     }
     if record.labels:
         fields["labels"] = ", ".join(record.labels)

@@ -24,6 +24,7 @@ METAVARS: Mapping[str, str] = {
     **dict.fromkeys(("format", "encoding"), "NAME"),
     "columns": "COL,COL,…",
     "label_names": "NAMES",
+    "abstain": "RULE=LEVEL",
     "options": "K=V",
     "search": "K=V,V,…",
     "tags": "K=V",

@@ -12,13 +12,29 @@ import numpy as np
 from taskbank.data.fields import Field, preview
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
+from taskbank.kinds.abstention import (
+    CLASS_RULES,
+    Confidence,
+    abstention_of,
+    is_abstention,
+    requested_abstention,
+    with_abstention,
+)
+from taskbank.kinds.calibration import (
+    Calibration,
+    calibration_of_classes,
+    has_temperature,
+    is_temperature,
+    temperature_of,
+    with_temperature,
+)
 from taskbank.kinds.changes import Changes, largest_changes, output_scale
 from taskbank.kinds.class_report import ClassReport, report_classes
 from taskbank.kinds.confusion import count_classes, resample_classes
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.labels import MAX_LISTED_LABELS, label_space
-from taskbank.kinds.logits import class_changes, margins, softmax
+from taskbank.kinds.logits import class_changes, cross_entropies, margins, softmax
 from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import standard_error_of_mean
 from taskbank.kinds.text import TextKind
@@ -54,23 +70,26 @@ class Classification(TextKind):
         Args:
             columns: the training data's columns.
             origin: the training data's source, for errors.
-            requested: settings; `positive` names the class, of two, whose F1 is computed.
+            requested: settings; `positive` names the class, of two, whose F1 is computed, and
+                `abstain` the rule by which answers are withheld.
 
         Raises:
             DataError: if the labels do not make a task of this kind.
-            InputError: if `positive` is not one of two classes.
+            InputError: if `positive` is not one of two classes, or `abstain` is no rule.
         """
-        check_requested(self.name, requested, ("positive",))
+        check_requested(self.name, requested, ("positive", "abstain"))
+        abstain = requested_abstention(requested, CLASS_RULES)
         labels = label_space(columns["label"], origin)
         if "positive" not in requested:
-            return Definition(labels, {"positive": labels[-1]} if len(labels) == 2 else {})
+            positive = {"positive": labels[-1]} if len(labels) == 2 else {}
+            return Definition(labels, positive | abstain)
         if len(labels) != 2 or requested["positive"] not in labels:
             raise InputError(
                 f"positive is {requested['positive']!r}: it must name one of two classes, and "
                 f"{origin} has {', '.join(preview(label) for label in labels[:MAX_LISTED_LABELS])}"
                 f"{', …' if len(labels) > MAX_LISTED_LABELS else ''}"
             )
-        return Definition(labels, {"positive": requested["positive"]})
+        return Definition(labels, {"positive": requested["positive"]} | abstain)
 
     def check(self, columns: Columns, definition: Definition, origin: str) -> None:
         """Raise unless every label is one of the task's.
@@ -81,9 +100,12 @@ class Classification(TextKind):
         # F1 is computed for one of two classes; an adapter older than F1 has no such setting.
         choices = definition.labels if len(definition.labels) == 2 else ()
         missing = "positive" not in definition.settings
-        check_settings(
-            self.name, definition, {"positive": lambda value: missing or value in choices}
-        )
+        checks = {
+            "positive": lambda value: missing or value in choices,
+            "temperature": is_temperature,
+            "abstain": lambda value: is_abstention(value, CLASS_RULES),
+        }
+        check_settings(self.name, definition, checks)
         known = set(definition.labels)
         for row, label in enumerate(columns["label"], start=1):
             if label not in known:
@@ -132,15 +154,30 @@ class Classification(TextKind):
         return len(columns["label"]), len(definition.labels)
 
     def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
-        """Return the definition unchanged: it has nothing to tune on validation."""
-        return definition
+        """Return the definition with the temperature of its probabilities, and its threshold."""
+        targets = self.targets(columns, definition)
+        tuned = with_temperature(
+            definition,
+            lambda temperature: float(cross_entropies(predictions, targets, temperature).mean()),
+            len(targets),
+        )
+        abstention = abstention_of(tuned)
+        if abstention is None:
+            return tuned
+        probabilities = _probabilities(predictions, tuned)
+        truth = probabilities[np.arange(len(targets)), targets]
+        right = predictions.argmax(axis=1) == targets
+        return with_abstention(
+            tuned, abstention.fitted(_confidence(predictions, tuned), right, truth)
+        )
 
     def scores(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, float]:
         """Return accuracy, macro F1, Matthews' coefficient, log loss and, for two classes, F1.
 
-        F1 is computed for the class that the setting `positive` names.
+        F1 is computed for the class that the setting `positive` names. With a temperature, also
+        Brier score and expected calibration error; with abstention, coverage and precision.
         """
         targets = self.targets(columns, definition)
         counts = count_classes(predictions.argmax(axis=1), targets)
@@ -148,12 +185,17 @@ class Classification(TextKind):
             "accuracy": counts.accuracy(),
             "f1_macro": counts.f1_macro(),
             "matthews": counts.matthews(),
-            "log_loss": _losses(predictions, targets).mean(),
+            "log_loss": cross_entropies(predictions, targets, temperature_of(definition)).mean(),
         }
         positive = _positive(definition)
         if positive is not None:
             scores["f1"] = counts.f1(positive)
-        return {name: value.item() for name, value in scores.items()}
+        found = {name: value.item() for name, value in scores.items()}
+        if has_temperature(definition):
+            found |= _calibration(predictions, targets, definition).scores()
+        return found | {
+            name: one.value for name, one in _withheld(predictions, targets, definition).items()
+        }
 
     def metrics(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -171,14 +213,19 @@ class Classification(TextKind):
             "accuracy": math.sqrt(accuracy * (1 - accuracy) / count),
             "f1_macro": samples.f1_macro().std(ddof=1),
             "matthews": samples.matthews().std(ddof=1),
-            "log_loss": standard_error_of_mean(_losses(predictions, targets)),
+            "log_loss": standard_error_of_mean(
+                cross_entropies(predictions, targets, temperature_of(definition))
+            ),
         }
         positive = _positive(definition)
         if positive is not None:
             errors["f1"] = samples.f1(positive).std(ddof=1)
-        return {
-            name: Measurement(value, float(errors[name]), count) for name, value in scores.items()
+        found = {
+            name: Measurement(scores[name], float(error), count) for name, error in errors.items()
         }
+        if has_temperature(definition):
+            found |= _calibration(predictions, targets, definition).metrics()
+        return found | _withheld(predictions, targets, definition)
 
     def by_class(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -201,17 +248,31 @@ class Classification(TextKind):
         columns: Columns,
         definition: Definition,
     ) -> Changes:
-        """Compare logits: an example changes if another class has the largest logit."""
+        """Compare logits: an example changes if another class has the largest logit.
+
+        It also changes if its answer is withheld only before or only after.
+        """
         changed, margin = class_changes(reference, predictions)
-        return Changes(
+        changes = Changes(
             changed, margin, largest_changes(reference, predictions), output_scale(reference)
+        )
+        abstention = abstention_of(definition)
+        if abstention is None:
+            return changes
+        return abstention.changes(
+            changes, _confidence(reference, definition), _confidence(predictions, definition)
         )
 
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return the margin of the largest logit over the second largest."""
-        return margins(predictions)
+        """Return the margin of the largest logit over the second largest, or to the threshold."""
+        found, abstention = margins(predictions), abstention_of(definition)
+        if abstention is None:
+            return found
+        return np.asarray(
+            np.minimum(found, abstention.margins(_confidence(predictions, definition)))
+        )
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -225,8 +286,9 @@ class Classification(TextKind):
     ) -> list[dict[str, Json]]:
         """Return each example's most likely class, its probability, and all probabilities."""
         answers: list[dict[str, Json]] = []
-        for probabilities in softmax(predictions):
-            best = int(probabilities.argmax())
+        # Among equal probabilities, the logits decide, so that no temperature changes an answer.
+        rows = zip(_probabilities(predictions, definition), predictions.argmax(axis=1), strict=True)
+        for probabilities, best in rows:
             answers.append(
                 {
                     "label": definition.labels[best],
@@ -245,11 +307,30 @@ def _positive(definition: Definition) -> int | None:
     return None if name is None else definition.labels.index(name)
 
 
-def _losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return each example's cross-entropy."""
-    shifted = logits.astype(np.float64)
-    shifted -= shifted.max(axis=1, keepdims=True)
-    losses: np.ndarray = (
-        np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
+def _probabilities(predictions: np.ndarray, definition: Definition) -> np.ndarray:
+    return softmax(predictions, temperature_of(definition))
+
+
+def _confidence(predictions: np.ndarray, definition: Definition) -> Confidence:
+    ordered = np.sort(_probabilities(predictions, definition), axis=1)
+    return Confidence(ordered[:, -1], ordered[:, -2], temperature_of(definition))
+
+
+def _calibration(
+    predictions: np.ndarray, targets: np.ndarray, definition: Definition
+) -> Calibration:
+    """Return the calibration of the probabilities of the most likely classes."""
+    return calibration_of_classes(
+        predictions, targets, temperature_of(definition), np.arange(len(targets))
     )
-    return losses
+
+
+def _withheld(
+    predictions: np.ndarray, targets: np.ndarray, definition: Definition
+) -> dict[str, Measurement]:
+    abstention = abstention_of(definition)
+    if abstention is None:
+        return {}
+    return abstention.metrics(
+        _confidence(predictions, definition), predictions.argmax(axis=1) == targets
+    )

@@ -34,10 +34,28 @@ def margins(logits: np.ndarray) -> np.ndarray:
     return np.asarray(highest[:, -1] - highest[:, -2])
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the softmax over the last axis, in float64."""
-    shifted = logits.astype(np.float64)
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Return the softmax over the last axis, in float64, of logits divided by a temperature."""
+    shifted = logits.astype(np.float64) / temperature
     shifted -= shifted.max(axis=-1, keepdims=True)
     exponentials = np.exp(shifted)
     shares: np.ndarray = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return shares
+
+
+def cross_entropies(
+    logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0
+) -> np.ndarray:
+    """Return the cross-entropy of each row's target, in float64.
+
+    Args:
+        logits: of shape [rows, classes].
+        targets: the position of each row's class, of shape [rows].
+        temperature: the number that the logits are divided by.
+    """
+    shifted = logits.astype(np.float64) / temperature
+    shifted -= shifted.max(axis=1, keepdims=True)
+    losses: np.ndarray = (
+        np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(targets)), targets]
+    )
+    return losses

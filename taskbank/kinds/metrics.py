@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     pass
 
-LOWER_IS_BETTER = ("log_loss",)  # for every other metric, higher is better
+LOWER_IS_BETTER = ("log_loss", "brier", "ece")  # for every other metric, higher is better
+OF_ABSTENTION = ("coverage", "precision")  # metrics of a version that withholds answers
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,21 @@ import numpy as np
 from taskbank.data.fields import Field, is_number, preview
 from taskbank.digests import Json
 from taskbank.errors import DataError
+from taskbank.kinds.abstention import (
+    Confidence,
+    abstention_of,
+    is_abstention,
+    requested_abstention,
+    with_abstention,
+)
+from taskbank.kinds.calibration import (
+    Calibration,
+    calibration_of_shares,
+    has_temperature,
+    is_temperature,
+    temperature_of,
+    with_temperature,
+)
 from taskbank.kinds.changes import Changes, largest_changes, output_scale
 from taskbank.kinds.class_report import ClassReport, report_labels
 from taskbank.kinds.definition import Definition, check_requested, check_settings
@@ -47,9 +62,10 @@ class Multilabel(TextKind):
 
         Raises:
             DataError: if every row has the same labels, or two labels look alike.
-            InputError: if any setting is requested.
+            InputError: if a setting other than `abstain` is requested, or that is no rule.
         """
-        check_requested(self.name, requested)
+        check_requested(self.name, requested, ("abstain",))
+        abstain = requested_abstention(requested)
         names = {label for row in columns["labels"] for label in row}
         if len({frozenset(row) for row in columns["labels"]}) < 2:
             raise DataError(
@@ -61,6 +77,7 @@ class Multilabel(TextKind):
         settings = {
             "inputs": input_names(self.inputs, columns),
             "thresholds": [0.5] * len(labels),
+            **abstain,
         }
         return Definition(labels, settings)
 
@@ -73,6 +90,8 @@ class Multilabel(TextKind):
         checks = {
             "inputs": inputs_check(self.inputs, columns),
             "thresholds": lambda value: _are_thresholds(value, len(definition.labels)),
+            "temperature": is_temperature,
+            "abstain": is_abstention,
         }
         check_settings(self.name, definition, checks)
         known = set(definition.labels)
@@ -126,12 +145,18 @@ class Multilabel(TextKind):
         return len(columns["labels"]), len(definition.labels)
 
     def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
-        """Return the definition with the thresholds that give each label its best F1.
+        """Return the definition with a temperature, and thresholds of each label's best F1.
 
-        Ties go to the threshold nearest one half; a label without examples keeps one half.
+        Ties go to the threshold nearest one half; a label without examples keeps one half. The
+        threshold of abstention is chosen last.
         """
         expected = self.targets(columns, definition) > 0
-        probabilities = _probabilities(predictions)
+        definition = with_temperature(
+            definition,
+            lambda temperature: float(_losses(predictions, expected, temperature).mean()),
+            len(expected),
+        )
+        probabilities = _probabilities(predictions, definition)
         f1 = np.array(
             [_f1_by_label(expected, probabilities >= threshold) for threshold in THRESHOLDS]
         )
@@ -142,15 +167,30 @@ class Multilabel(TextKind):
             **definition.settings,
             "thresholds": [float(threshold) for threshold in thresholds],
         }
-        return replace(definition, settings=settings)
+        tuned = replace(definition, settings=settings)
+        abstention = abstention_of(tuned)
+        if abstention is None:
+            return tuned
+        confidence = _confidence(predictions, tuned)
+        right = (_predicted_labels(predictions, tuned) == expected).all(axis=1)
+        return with_abstention(tuned, abstention.fitted(confidence, right, confidence.answers))
 
     def scores(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, float]:
-        """Return micro F1, macro F1 and the share of examples with exactly the right labels."""
+        """Return micro F1, macro F1 and the share of examples with exactly the right labels.
+
+        With a temperature, also log loss, Brier score and calibration error, over all labels of all
+        examples; with abstention, coverage and precision.
+        """
         expected = self.targets(columns, definition) > 0
         metrics = _metric_functions(expected, _predicted_labels(predictions, definition))
-        return {name: score(np.arange(len(expected))) for name, score in metrics.items()}
+        found = {name: score(np.arange(len(expected))) for name, score in metrics.items()}
+        if has_temperature(definition):
+            found |= _calibration(predictions, expected, definition).scores()
+        return found | {
+            name: one.value for name, one in _withheld(predictions, expected, definition).items()
+        }
 
     def metrics(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -159,10 +199,13 @@ class Multilabel(TextKind):
         expected = self.targets(columns, definition) > 0
         metrics = _metric_functions(expected, _predicted_labels(predictions, definition))
         count = len(expected)
-        return {
+        found = {
             name: Measurement(score(np.arange(count)), bootstrap_error(count, score), count)
             for name, score in metrics.items()
         }
+        if has_temperature(definition):
+            found |= _calibration(predictions, expected, definition).metrics()
+        return found | _withheld(predictions, expected, definition)
 
     def by_class(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -187,20 +230,38 @@ class Multilabel(TextKind):
         columns: Columns,
         definition: Definition,
     ) -> Changes:
-        """Compare logits: an example changes if a label's logit crosses its threshold."""
+        """Compare logits: an example changes if a label's logit crosses its threshold.
+
+        It also changes if its answer is withheld only before or only after.
+        """
         broken = ~np.isfinite(predictions).all(axis=1)
         before = _predicted_labels(reference, definition)
         crossed = before != _predicted_labels(predictions, definition)
         margin = np.where(crossed, _threshold_margins(reference, definition), 0).max(axis=1)
         margin = np.where(broken, np.inf, margin)
         moved = largest_changes(reference, predictions)
-        return Changes(crossed.any(axis=1) | broken, margin, moved, output_scale(reference))
+        changes = Changes(crossed.any(axis=1) | broken, margin, moved, output_scale(reference))
+        abstention = abstention_of(definition)
+        if abstention is None:
+            return changes
+        return abstention.changes(
+            changes, _confidence(reference, definition), _confidence(predictions, definition)
+        )
 
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return the smallest margin of a logit to its threshold in each example."""
-        return np.asarray(_threshold_margins(predictions, definition).min(axis=1))
+        """Return the smallest margin of a logit to its threshold in each example.
+
+        With abstention, the margin of the confidence to its threshold counts, too.
+        """
+        found = np.asarray(_threshold_margins(predictions, definition).min(axis=1))
+        abstention = abstention_of(definition)
+        if abstention is None:
+            return found
+        return np.asarray(
+            np.minimum(found, abstention.margins(_confidence(predictions, definition)))
+        )
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -218,7 +279,9 @@ class Multilabel(TextKind):
         """
         answers: list[dict[str, Json]] = []
         rows = zip(
-            _probabilities(predictions), _predicted_labels(predictions, definition), strict=True
+            _probabilities(predictions, definition),
+            _predicted_labels(predictions, definition),
+            strict=True,
         )
         for probabilities, predicted in rows:
             labels = [
@@ -245,18 +308,54 @@ def _threshold_margins(logits: np.ndarray, definition: Definition) -> np.ndarray
     The distance is doubled: between two classes, noise moves both logits, here only one.
     """
     thresholds = np.array(definition.settings["thresholds"])
-    return np.asarray(2 * np.abs(logits - np.log(thresholds / (1 - thresholds))))
+    places = temperature_of(definition) * np.log(thresholds / (1 - thresholds))
+    return np.asarray(2 * np.abs(logits - places))
 
 
-def _probabilities(logits: np.ndarray) -> np.ndarray:
+def _probabilities(logits: np.ndarray, definition: Definition) -> np.ndarray:
     from scipy.special import expit
 
-    shares: np.ndarray = expit(logits.astype(np.float64))
+    shares: np.ndarray = expit(logits.astype(np.float64) / temperature_of(definition))
     return shares
 
 
+def _losses(logits: np.ndarray, expected: np.ndarray, temperature: float) -> np.ndarray:
+    """Return the binary cross-entropy of each label of each example."""
+    signed = np.where(expected, -1.0, 1.0) * logits.astype(np.float64) / temperature
+    return np.asarray(np.logaddexp(0, signed))
+
+
+def _confidence(logits: np.ndarray, definition: Definition) -> Confidence:
+    """Return the joint probability of each example's predicted labels, assuming independence.
+
+    Its log odds change by no more than the sum of the changes of the logits.
+    """
+    probabilities = _probabilities(logits, definition)
+    predicted = probabilities >= np.array(definition.settings["thresholds"])
+    joint = np.where(predicted, probabilities, 1 - probabilities).prod(axis=1)
+    unit = 2 * temperature_of(definition) / len(definition.labels)
+    return Confidence(joint, np.zeros(len(joint)), unit)
+
+
+def _calibration(logits: np.ndarray, expected: np.ndarray, definition: Definition) -> Calibration:
+    owner = np.repeat(np.arange(len(expected)), expected.shape[1])
+    probabilities = _probabilities(logits, definition)
+    return calibration_of_shares(probabilities.ravel(), expected.ravel(), owner)
+
+
+def _withheld(
+    logits: np.ndarray, expected: np.ndarray, definition: Definition
+) -> dict[str, Measurement]:
+    abstention = abstention_of(definition)
+    if abstention is None:
+        return {}
+    right = (_predicted_labels(logits, definition) == expected).all(axis=1)
+    return abstention.metrics(_confidence(logits, definition), right)
+
+
 def _predicted_labels(logits: np.ndarray, definition: Definition) -> np.ndarray:
-    predicted: np.ndarray = _probabilities(logits) >= np.array(definition.settings["thresholds"])
+    thresholds = np.array(definition.settings["thresholds"])
+    predicted: np.ndarray = _probabilities(logits, definition) >= thresholds
     return predicted
 
 

@@ -17,6 +17,21 @@ import numpy as np
 from taskbank.data.fields import Field, is_number, preview
 from taskbank.digests import Json
 from taskbank.errors import DataError
+from taskbank.kinds.abstention import (
+    Confidence,
+    abstention_of,
+    is_abstention,
+    requested_abstention,
+    with_abstention,
+)
+from taskbank.kinds.calibration import (
+    Calibration,
+    calibration_of_shares,
+    has_temperature,
+    is_temperature,
+    temperature_of,
+    with_temperature,
+)
 from taskbank.kinds.changes import Changes, output_scale
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
@@ -39,6 +54,8 @@ MAX_ANSWER = 30  # maximum number of tokens of an answer
 CANDIDATES = 20  # number of candidates for first and last tokens per window
 STORED_ANSWERS = 10  # number of answers that the bank stores per example
 MAX_POSITION = 2**24  # last character position that float32 represents exactly
+Place = tuple[int, int]  # the first character of an answer, and the character after its last
+Scored = tuple[Place, Mapping[Place, float]]
 
 
 class Span:
@@ -63,14 +80,15 @@ class Span:
 
         Raises:
             DataError: if an answer is not at its given position, or no question has an answer.
-            InputError: if any setting is requested.
+            InputError: if a setting other than `abstain` is requested, or that is no rule.
         """
-        check_requested(self.name, requested)
+        check_requested(self.name, requested, ("abstain",))
+        abstain = requested_abstention(requested)
         _check_positions(columns, origin)
         answered = [bool(answers["text"]) for answers in columns["answers"]]
         if not any(answered):
             raise DataError(f"no question of {origin} has an answer: there is nothing to learn")
-        settings = {"unanswerable": not all(answered), "null_threshold": 0.0}
+        settings = {"unanswerable": not all(answered), "null_threshold": 0.0, **abstain}
         return Definition((), settings)
 
     def check(self, columns: Columns, definition: Definition, origin: str) -> None:
@@ -79,7 +97,12 @@ class Span:
         Raises:
             DataError: naming the row, or a setting.
         """
-        fits = {"unanswerable": lambda value: isinstance(value, bool), "null_threshold": is_number}
+        fits = {
+            "unanswerable": lambda value: isinstance(value, bool),
+            "null_threshold": is_number,
+            "temperature": is_temperature,
+            "abstain": is_abstention,
+        }
         check_settings(self.name, definition, fits)
         _check_positions(columns, origin)
         for row, answers in enumerate(columns["answers"], start=1):
@@ -192,44 +215,53 @@ class Span:
         """Return the definition with the no-answer threshold that gives the best F1.
 
         No answer is predicted if its score exceeds the best answer's by more than the threshold.
+        The temperature then makes the probability of an answer match the share of exact matches.
         """
-        if not definition.settings["unanswerable"]:
-            return definition
-        with_answer, without_answer = (
-            _marks(predictions, columns, _with_threshold(definition, threshold))[:, 1]
-            for threshold in (np.inf, -np.inf)
-        )
-        leads = _no_answer_leads(predictions)
-        order = np.argsort(leads, kind="stable")
-        sorted_leads = leads[order]
-        gains = np.concatenate([[0], np.cumsum((with_answer - without_answer)[order])])
-        # No threshold separates equal leads.
-        gains[1:-1][sorted_leads[1:] == sorted_leads[:-1]] = -np.inf
-        place = int(gains.argmax())  # number of answered questions, those with the smallest lead
-        if place == 0:
-            threshold = sorted_leads[0] - 1
-        elif place == len(sorted_leads):
-            threshold = sorted_leads[-1] + 1
-        else:
-            threshold = (sorted_leads[place - 1] + sorted_leads[place]) / 2
-        return _with_threshold(definition, float(threshold))
+        if definition.settings["unanswerable"]:
+            definition = _with_best_threshold(predictions, columns, definition)
+        right = _marks(predictions, columns, definition)[:, 0] == 1
+        found, rows = _scored_answers(predictions, definition), np.arange(len(right))
+
+        def loss(temperature: float) -> float:
+            shares = _probabilities(found, temperature)
+            return float(calibration_of_shares(shares, right, rows).losses.mean())
+
+        tuned = with_temperature(definition, loss, len(right))
+        abstention = abstention_of(tuned)
+        if abstention is None:
+            return tuned
+        confidence = _confidence(predictions, tuned)
+        return with_abstention(tuned, abstention.fitted(confidence, right, confidence.answers))
 
     def scores(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, float]:
-        """Return F1 over words and exact match, from 0 to 1, with each example's best answer."""
-        exact, f1 = _marks(predictions, columns, definition).mean(axis=0)
-        return {"f1": float(f1), "exact_match": float(exact)}
+        """Return F1 over words and exact match, from 0 to 1, with each example's best answer.
+
+        With a temperature, also log loss, Brier score and calibration error of the probability that
+        an answer is an exact match; with abstention, coverage and precision.
+        """
+        marks = _marks(predictions, columns, definition)
+        exact, f1 = marks.mean(axis=0)
+        found = {"f1": float(f1), "exact_match": float(exact)}
+        if has_temperature(definition):
+            found |= _calibration(predictions, marks, definition).scores()
+        return found | {
+            name: one.value for name, one in _withheld(predictions, marks, definition).items()
+        }
 
     def metrics(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, Measurement]:
         """Return F1 and exact match with the standard errors of their means."""
         marks = _marks(predictions, columns, definition)
-        return {
+        found = {
             name: Measurement(float(values.mean()), standard_error_of_mean(values), len(values))
             for name, values in (("f1", marks[:, 1]), ("exact_match", marks[:, 0]))
         }
+        if has_temperature(definition):
+            found |= _calibration(predictions, marks, definition).metrics()
+        return found | _withheld(predictions, marks, definition)
 
     def by_class(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> None:
         """Return None: answers are no classes."""
@@ -247,7 +279,10 @@ class Span:
         columns: Columns,
         definition: Definition,
     ) -> Changes:
-        """Compare answers: an example changes if its answer differs, appears or disappears."""
+        """Compare answers: an example changes if its answer differs, appears or disappears.
+
+        It also changes if its answer is withheld only before or only after.
+        """
         before, after = (
             _answer_positions(reference, definition),
             _answer_positions(predictions, definition),
@@ -270,7 +305,14 @@ class Span:
         margin = np.where(broken, np.inf, margin)
         largest = output_scale(reference[:, [0, *range(3, 1 + 3 * STORED_ANSWERS, 3)]])
         changed = (before != after).any(axis=1) | broken
-        return Changes(changed, margin, moved, largest)
+        abstention = abstention_of(definition)
+        if abstention is None:
+            return Changes(changed, margin, moved, largest)
+        # Unlike that of other kinds, the margin of an unchanged answer is not always 0.
+        changes = Changes(changed, np.where(changed, margin, 0), moved, largest)
+        return abstention.changes(
+            changes, _confidence(reference, definition), _confidence(predictions, definition)
+        )
 
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -280,7 +322,12 @@ class Span:
         for scores in _answer_scores(predictions, definition):
             best, second = [*sorted(scores.values(), reverse=True), -np.inf, -np.inf][:2]
             margins.append(np.inf if second == -np.inf else best - second)
-        return np.array(margins)
+        found, abstention = np.array(margins), abstention_of(definition)
+        if abstention is None:
+            return found
+        return np.asarray(
+            np.minimum(found, abstention.margins(_confidence(predictions, definition)))
+        )
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -302,11 +349,11 @@ class Span:
         answers: list[dict[str, Json]] = []
         rows = zip(
             _answer_positions(predictions, definition).tolist(),
-            _answer_scores(predictions, definition),
+            _confidence(predictions, definition).answers.tolist(),
             columns["context"],
             strict=True,
         )
-        for (start, end), scores, context in rows:
+        for (start, end), confidence, context in rows:
             answered = start >= 0
             raw = context[start:end] if answered else ""
             text = raw.strip()  # some tokens include the space before a word
@@ -314,7 +361,7 @@ class Span:
             answers.append(
                 {
                     "label": text,
-                    "score": _probability(scores, (start, end)),
+                    "score": confidence,
                     "answer": text,
                     "start": text_start if answered else None,
                     "end": text_start + len(text) if answered else None,
@@ -381,6 +428,29 @@ def _best_spans(outputs: np.ndarray, window: Window) -> list[tuple[tuple[int, in
     return list(zip(places, scores.ravel()[best].tolist(), strict=True))
 
 
+def _with_best_threshold(
+    predictions: np.ndarray, columns: Columns, definition: Definition
+) -> Definition:
+    with_answer, without_answer = (
+        _marks(predictions, columns, _with_threshold(definition, threshold))[:, 1]
+        for threshold in (np.inf, -np.inf)
+    )
+    leads = _no_answer_leads(predictions)
+    order = np.argsort(leads, kind="stable")
+    sorted_leads = leads[order]
+    gains = np.concatenate([[0], np.cumsum((with_answer - without_answer)[order])])
+    # No threshold separates equal leads.
+    gains[1:-1][sorted_leads[1:] == sorted_leads[:-1]] = -np.inf
+    place = int(gains.argmax())  # number of answered questions, those with the smallest lead
+    if place == 0:
+        threshold = sorted_leads[0] - 1
+    elif place == len(sorted_leads):
+        threshold = sorted_leads[-1] + 1
+    else:
+        threshold = (sorted_leads[place - 1] + sorted_leads[place]) / 2
+    return _with_threshold(definition, float(threshold))
+
+
 def _with_threshold(definition: Definition, threshold: float) -> Definition:
     return replace(definition, settings={**definition.settings, "null_threshold": threshold})
 
@@ -423,11 +493,42 @@ def _answer_scores(
     return answers
 
 
-def _probability(scores: Mapping[tuple[int, int], float], place: tuple[int, int]) -> float:
-    if place not in scores:
-        return 0.0
-    probabilities = softmax(np.array(list(scores.values())))
-    return float(probabilities[list(scores).index(place)])
+def _scored_answers(predictions: np.ndarray, definition: Definition) -> list[Scored]:
+    """Return the position of each example's answer, with the scores of all its stored answers."""
+    places = _answer_positions(predictions, definition).tolist()
+    scores = _answer_scores(predictions, definition)
+    return [((start, end), one) for (start, end), one in zip(places, scores, strict=True)]
+
+
+def _probabilities(found: Sequence[Scored], temperature: float) -> np.ndarray:
+    """Return each answer's softmax probability among the stored answers; 0 without any."""
+    shares = np.zeros(len(found))
+    for row, (place, scores) in enumerate(found):
+        if place in scores:
+            every = softmax(np.array(list(scores.values())), temperature)
+            shares[row] = every[list(scores).index(place)]
+    return shares
+
+
+def _confidence(predictions: np.ndarray, definition: Definition) -> Confidence:
+    temperature = temperature_of(definition)
+    answers = _probabilities(_scored_answers(predictions, definition), temperature)
+    return Confidence(answers, np.zeros(len(answers)), temperature)
+
+
+def _calibration(predictions: np.ndarray, marks: np.ndarray, definition: Definition) -> Calibration:
+    """Return the calibration of the probability that an answer is an exact match."""
+    confidence = _confidence(predictions, definition)
+    return calibration_of_shares(confidence.answers, marks[:, 0] == 1, np.arange(len(marks)))
+
+
+def _withheld(
+    predictions: np.ndarray, marks: np.ndarray, definition: Definition
+) -> dict[str, Measurement]:
+    abstention = abstention_of(definition)
+    if abstention is None:
+        return {}
+    return abstention.metrics(_confidence(predictions, definition), marks[:, 0] == 1)
 
 
 def _marks(predictions: np.ndarray, columns: Columns, definition: Definition) -> np.ndarray:

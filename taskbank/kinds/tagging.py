@@ -20,6 +20,20 @@ from taskbank.data.fields import Field, preview
 from taskbank.data.words import find_words
 from taskbank.digests import Json
 from taskbank.errors import DataError
+from taskbank.kinds.abstention import (
+    Confidence,
+    abstention_of,
+    is_abstention,
+    requested_abstention,
+    with_abstention,
+)
+from taskbank.kinds.calibration import (
+    calibration_of_classes,
+    has_temperature,
+    is_temperature,
+    temperature_of,
+    with_temperature,
+)
 from taskbank.kinds.changes import Changes, largest_changes, output_scale
 from taskbank.kinds.class_report import ClassReport, report_entities
 from taskbank.kinds.definition import Definition, check_requested, check_settings
@@ -32,7 +46,7 @@ from taskbank.kinds.entities import (
 )
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.labels import MAX_LISTED_LABELS, WHOLE, check_distinct, rarest
-from taskbank.kinds.logits import class_changes, margins, softmax
+from taskbank.kinds.logits import class_changes, cross_entropies, margins, softmax
 from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import bootstrap_error, standard_error_of_mean
 from taskbank.kinds.schemes import Scheme, find_form, find_scheme, irregular_rows, split
@@ -70,10 +84,11 @@ class Tagging:
         Raises:
             DataError: if a row does not have one tag per word, all tags are the same, the tags are
                 numbers without names, or a few are not of the scheme of the others.
-            InputError: if any setting is requested.
+            InputError: if a setting other than `abstain` is requested, or that is no rule.
             MissingExtraError: if seqeval is not installed.
         """
-        check_requested(self.name, requested)
+        check_requested(self.name, requested, ("abstain",))
+        abstain = requested_abstention(requested)
         seqeval_metrics()
         _check_lengths(columns, origin)
         labels = {tag for tags in columns["tags"] for tag in tags}
@@ -91,7 +106,7 @@ class Tagging:
         scheme = find_scheme(columns["tags"], origin)
         if scheme is not None:
             _warn_of_irregular_rows(scheme, columns["tags"], origin)
-        return Definition(tuple(sorted(labels)), scoring_settings(scheme))
+        return Definition(tuple(sorted(labels)), scoring_settings(scheme) | abstain)
 
     def check(self, columns: Columns, definition: Definition, origin: str) -> None:
         """Raise unless every row has one tag per word, and every tag is one of the task's.
@@ -99,7 +114,9 @@ class Tagging:
         Raises:
             DataError: naming the row and the tag, or a setting.
         """
-        check_settings(self.name, definition, scoring_checks(definition))
+        checks = scoring_checks(definition)
+        checks |= {"temperature": is_temperature, "abstain": is_abstention}
+        check_settings(self.name, definition, checks)
         _check_lengths(columns, origin)
         known = set(definition.labels)
         for row, tags in enumerate(columns["tags"], start=1):
@@ -191,8 +208,19 @@ class Tagging:
         return sum(len(words) for words in columns["words"]), len(definition.labels)
 
     def tune(self, predictions: np.ndarray, columns: Columns, definition: Definition) -> Definition:
-        """Return the definition unchanged: it has nothing to tune on validation."""
-        return definition
+        """Return the definition with the temperature of its words' tags, and its threshold."""
+        targets = _positions(columns, definition)
+        tuned = with_temperature(
+            definition,
+            lambda temperature: float(cross_entropies(predictions, targets, temperature).mean()),
+            len(columns["words"]),  # the words of one sentence are alike, so they count as one
+        )
+        abstention = abstention_of(tuned)
+        if abstention is None:
+            return tuned
+        confidence = _confidence(predictions, columns, tuned)
+        right = self.correctness(predictions, columns, tuned) == 1
+        return with_abstention(tuned, abstention.fitted(confidence, right, confidence.answers))
 
     def examples_of(self, columns: Columns) -> np.ndarray:
         """Return the position of each word's example."""
@@ -203,7 +231,11 @@ class Tagging:
     def scores(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, float]:
-        """Return F1 over entities and accuracy over words."""
+        """Return F1 over entities and accuracy over words.
+
+        With a temperature, also log loss, Brier score and calibration error over words; with
+        abstention, coverage and precision of sentences.
+        """
         correct = [list(tags) for tags in columns["tags"]]
         predicted = _tags(predictions, columns, definition)
         matches = [
@@ -216,7 +248,16 @@ class Tagging:
             *([[names[tag] for tag in tags] for tags in side] for side in (correct, predicted)),
             zero_division=0,
         )
-        return {"f1": float(f1), "accuracy": float(np.mean(matches))}
+        found = {"f1": float(f1), "accuracy": float(np.mean(matches))}
+        if has_temperature(definition):
+            found |= calibration_of_classes(
+                predictions,
+                _positions(columns, definition),
+                temperature_of(definition),
+                self.examples_of(columns),
+            ).scores()
+        withheld = self._withheld(predictions, columns, definition)
+        return found | {name: one.value for name, one in withheld.items()}
 
     def metrics(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -249,10 +290,27 @@ class Tagging:
             "f1": bootstrap_error(len(counts), f1),
             "accuracy": standard_error_of_mean(shares),
         }
-        return {
-            name: Measurement(value, errors[name], len(correct))
-            for name, value in self.scores(predictions, columns, definition).items()
+        scores = self.scores(predictions, columns, definition)
+        found = {
+            name: Measurement(scores[name], error, len(correct)) for name, error in errors.items()
         }
+        if has_temperature(definition):
+            found |= calibration_of_classes(
+                predictions,
+                _positions(columns, definition),
+                temperature_of(definition),
+                self.examples_of(columns),
+            ).metrics()
+        return found | self._withheld(predictions, columns, definition)
+
+    def _withheld(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> dict[str, Measurement]:
+        abstention = abstention_of(definition)
+        if abstention is None:
+            return {}
+        right = self.correctness(predictions, columns, definition) == 1
+        return abstention.metrics(_confidence(predictions, columns, definition), right)
 
     def by_class(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -280,21 +338,41 @@ class Tagging:
         columns: Columns,
         definition: Definition,
     ) -> Changes:
-        """Compare logits: an example changes if any of its words has a different tag."""
+        """Compare logits: an example changes if any of its words has a different tag.
+
+        It also changes if its answer is withheld only before or only after.
+        """
         changed, margin = class_changes(reference, predictions)
         starts = _starts(columns)
-        return Changes(
+        changes = Changes(
             np.logical_or.reduceat(changed, starts),
             np.maximum.reduceat(margin, starts),
             np.maximum.reduceat(largest_changes(reference, predictions), starts),
             output_scale(reference),
         )
+        abstention = abstention_of(definition)
+        if abstention is None:
+            return changes
+        return abstention.changes(
+            changes,
+            _confidence(reference, columns, definition),
+            _confidence(predictions, columns, definition),
+        )
 
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
-        """Return the smallest margin of a tag over the second best among an example's words."""
-        return np.minimum.reduceat(margins(predictions), _starts(columns))
+        """Return the smallest margin of a tag over the second best among an example's words.
+
+        With abstention, the margin of the confidence to its threshold counts, too.
+        """
+        found = np.minimum.reduceat(margins(predictions), _starts(columns))
+        abstention = abstention_of(definition)
+        if abstention is None:
+            return found
+        return np.asarray(
+            np.minimum(found, abstention.margins(_confidence(predictions, columns, definition)))
+        )
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -341,7 +419,7 @@ class Tagging:
         The score is the lowest probability of its words' tags.
         """
         answers: list[dict[str, Json]] = []
-        confidences, row = softmax(predictions).max(axis=1), 0
+        confidences, row = _word_confidences(predictions, definition), 0
         texts = columns.get("text", [None] * len(columns["words"]))
         tagged, names = _tags(predictions, columns, definition), seqeval_names(definition)
         for words, text, tags in zip(columns["words"], texts, tagged, strict=True):
@@ -375,6 +453,19 @@ class Tagging:
                 }
             )
         return answers
+
+
+def _word_confidences(predictions: np.ndarray, definition: Definition) -> np.ndarray:
+    """Return the probability of each word's tag, of shape [words]."""
+    confidences: np.ndarray = softmax(predictions, temperature_of(definition)).max(axis=1)
+    return confidences
+
+
+def _confidence(predictions: np.ndarray, columns: Columns, definition: Definition) -> Confidence:
+    """Return the lowest probability of a tag in each example."""
+    words = _word_confidences(predictions, definition)
+    lowest = np.minimum.reduceat(words, _starts(columns))
+    return Confidence(lowest, np.zeros(len(lowest)), temperature_of(definition))
 
 
 def _starts(columns: Columns) -> np.ndarray:

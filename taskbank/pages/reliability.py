@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from taskbank.digests import Json
+from taskbank.kinds.calibration import bins_of
 from taskbank.kinds.intervals import Interval, wilson
 from taskbank.pages.charts import Chart, unit_chart
-
-BINS = 10
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def reliability_of(
     scores = np.array([answer["score"] for answer in answers])
     if not len(scores):
         return None
-    bins = np.minimum((scores * BINS).astype(int), BINS - 1)
+    bins = bins_of(scores)
     rows, points, distance = [], [], 0.0
     for number in np.unique(bins):
         inside = bins == number

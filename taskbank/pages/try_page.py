@@ -42,6 +42,7 @@ class Answer:
         more: number of labels that are not among them.
         drawn: the input with the spans or entities of the answer marked; None for other answers.
         truncated: whether the input was longer than the task reads.
+        withheld: whether the version does not give the answer, as it is not sure enough of it.
     """
 
     task: str
@@ -53,6 +54,7 @@ class Answer:
     more: int
     drawn: Drawn | None
     truncated: bool
+    withheld: bool
 
     @property
     def ref(self) -> str:
@@ -114,18 +116,21 @@ def answer_of(record: AdapterRecord, row: Sequence[Json], found: Mapping[str, An
         found: the answer, as `taskbank predict --json` prints it.
     """
     probabilities = found.get("probabilities", {})
-    chosen = set(found.get("labels", [found["label"]]))
+    withheld = found["label"] is None
+    label = found["candidates"][0]["label"] if withheld else found["label"]
+    chosen = set(found.get("labels", [label]))
     ordered = sorted(probabilities.items(), key=lambda pair: -pair[1])
     return Answer(
         record.task,
         record.version,
         record.kind,
-        str(found["label"]),
+        str(label),
         None if "value" in found else float(found["score"]),
         tuple(Bar(label, share, label in chosen) for label, share in ordered[:BARS]),
         max(0, len(ordered) - BARS),
         _drawn_answer(row, found),
         bool(found.get("truncated")),
+        withheld,
     )
 
 

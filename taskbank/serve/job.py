@@ -16,6 +16,7 @@ from taskbank.bank.records import AdapterRecord
 from taskbank.data.encoded import Encoded
 from taskbank.digests import Json
 from taskbank.errors import DamagedError
+from taskbank.kinds.abstention import withhold
 from taskbank.serve.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Job:
                 )
         truncated = set(encoded.truncated.tolist())
         predictions = [
-            Prediction.of(row, answer, truncated=position in truncated)
+            Prediction.of(row, withhold(answer, definition), truncated=position in truncated)
             for position, (row, answer) in enumerate(
                 zip(piece.rows, kind.answers(values, columns, definition), strict=True)
             )

@@ -12,7 +12,7 @@ import numpy as np
 from taskbank.bank.records import MetricRecord
 from taskbank.digests import Json, canonical_json
 from taskbank.kinds.definition import Definition
-from taskbank.kinds.metrics import LOWER_IS_BETTER, orient
+from taskbank.kinds.metrics import LOWER_IS_BETTER, OF_ABSTENTION, orient
 
 # Answers are nearly constant if others than the most common are this share of what they should be.
 NEARLY = 0.05
@@ -120,8 +120,9 @@ def has_collapsed(
     baseline = kind.constant_baseline(columns, definition)
     baseline_scores = kind.scores(baseline, columns, kind.tune(baseline, columns, definition))
     scores = kind.scores(predictions, columns, definition)
-    # Losses are left out: a loss may fall a little while every prediction is still the same.
-    names = scores.keys() - set(LOWER_IS_BETTER)
+    # Losses are left out: a loss may fall a little while every prediction is still the same. What a
+    # version withholds is left out, too: it may be everything.
+    names = scores.keys() - set(LOWER_IS_BETTER) - set(OF_ABSTENTION)
     return all(scores[name] <= baseline_scores[name] for name in names)
 
 

@@ -121,4 +121,4 @@ def plan_task(spec: TaskSpec) -> TaskPlan:
 def _metric_names(kind: Kind, data: TaskData) -> list[str]:
     columns, definition = data.validation.columns, data.definition
     baseline = kind.constant_baseline(columns, definition)
-    return list(kind.scores(baseline, columns, definition))
+    return list(kind.scores(baseline, columns, kind.tune(baseline, columns, definition)))

@@ -18,6 +18,7 @@ from taskbank.data.splits import hold_out, sample
 from taskbank.data.style import Style
 from taskbank.digests import Json
 from taskbank.errors import InputError
+from taskbank.kinds.abstention import check_rows
 from taskbank.kinds.definition import Definition
 from taskbank.specs import FOLDS, TaskSpec, TrainingSpec
 
@@ -91,7 +92,8 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
             other.
     """
     seed = int(spec.training.get("seed", TrainingSpec.seed))
-    requested = {} if spec.positive is None else {"positive": spec.positive}
+    chosen = {"positive": spec.positive, "abstain": spec.abstain}
+    requested = {name: value for name, value in chosen.items() if value is not None}
     names = label_names_for(kind.name, kind.label, spec.label_names)
     sources = {role: source_for(getattr(spec, role), role) for role in ROLES}
     check_sources_differ(sources)
@@ -132,11 +134,13 @@ def read_task_data(kind: Kind, spec: TaskSpec) -> TaskData:
         train = Examples(sampled.columns, origin)
     if spec.folds is not None:
         strata = kind.strata(train.columns)
+        check_rows(definition, len(train), train.origin)
         fold_of = assign_folds(train, label, strata, spec.folds, seed)
         return TaskData(definition, train, train, None, repeats, tuple(fold_of.tolist()))
     if validation is None:
         strata, groups = kind.strata(train.columns), equal_inputs(train, label)
         train, validation = hold_out(train, strata, HELD_OUT_SHARE, seed, groups)
+    check_rows(definition, len(validation), validation.origin)
     repeats["in_train"] = {
         split: rows_in_train(train, examples, label)
         for split, examples in (("validation", validation), ("test", test))

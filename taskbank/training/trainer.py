@@ -315,6 +315,7 @@ class Trainer:
         plan = self.plan
         columns, definition = plan.data.validation.columns, plan.data.definition
         baseline = plan.kind.constant_baseline(columns, definition)
+        definition = plan.kind.tune(baseline, columns, definition)
         return Trial(
             setting=setting,
             specification=specification,

@@ -8,7 +8,9 @@ import numpy as np
 
 from taskbank.data.examples import Examples
 from taskbank.digests import Json
+from taskbank.kinds.abstention import withhold
 from taskbank.kinds.definition import Definition
+from taskbank.kinds.withheld import shown_label
 from taskbank.verify.report import Effect, Flip
 
 if TYPE_CHECKING:
@@ -41,11 +43,13 @@ def flips_between(
     if rows is not None and not len(rows):
         return ()
     columns = examples.columns
-    before, after = (kind.answers(one, columns, definition) for one, definition in (first, second))
+    before, after = (
+        [shown_label(withhold(answer, one[1])) for answer in kind.answers(one[0], columns, one[1])]
+        for one in (first, second)
+    )
     was, now = (kind.correctness(one, columns, definition) for one, definition in (first, second))
     if rows is None:
-        pairs = zip(before, after, strict=True)
-        rows = np.flatnonzero([one["label"] != other["label"] for one, other in pairs])
+        rows = np.flatnonzero([one != other for one, other in zip(before, after, strict=True)])
     inputs = [values for name, values in columns.items() if name != kind.label.name]
     return tuple(
         Flip(
@@ -53,8 +57,8 @@ def flips_between(
             int(row) + 1,
             _truncate(" | ".join(_to_text(values[row]) for values in inputs)),
             _truncate(_to_text(columns[kind.label.name][row])),
-            _truncate(before[row]["label"]),
-            _truncate(after[row]["label"]),
+            _truncate(before[row]),
+            _truncate(after[row]),
             _effect(was[row], now[row]),
             within is not None and bool(within[row]),
         )

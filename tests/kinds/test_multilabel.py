@@ -100,8 +100,8 @@ def test_each_threshold_is_the_best_of_all(rows: int) -> None:
     wanted, logits, columns = chance(6, rows, seed=3)
     wanted[0] = True
     columns["labels"][0] = list(NAMES)
-    shares = 1 / (1 + np.exp(-logits.astype(float)))
     tuned = MULTILABEL.tune(logits, columns, defined())
+    shares = 1 / (1 + np.exp(-logits.astype(float) / tuned.settings["temperature"]))
     for place, found in enumerate(tuned.settings["thresholds"]):
         scores = {
             threshold: f1_score(wanted[:, place], shares[:, place] >= threshold, zero_division=0)

@@ -20,6 +20,18 @@ def test_the_highest_probabilities_are_shown(demo: Bank) -> None:
     assert (len(found.bars), found.more, found.ref) == (BARS, 3, "spam@1")
 
 
+def test_a_withheld_answer_is_shown_as_what_it_would_have_been(demo: Bank) -> None:
+    """With the most likely candidate as its label and among its bars, and marked as withheld."""
+    probabilities = {"ham": 0.6, "spam": 0.4}
+    candidates = [{"label": name, "probability": share} for name, share in probabilities.items()]
+    answer = {"score": 0.6, "probabilities": probabilities, "candidates": candidates}
+    found = answer_of(demo["spam@1"], ("a text",), {"label": None, **answer})
+    assert (found.label, found.withheld) == ("ham", True)
+    assert [bar.chosen for bar in found.bars] == [True, False]
+    given = answer_of(demo["spam@1"], ("a text",), {"label": "ham", **answer})
+    assert not given.withheld
+
+
 def test_entities_and_spans_are_drawn(demo: Bank) -> None:
     """Each is marked where it stands, with its type; an answer without a place is not drawn."""
     record = demo["spam@1"]

@@ -40,3 +40,12 @@ def test_the_json_form_has_the_input_first_and_a_second_text_only_if_there_is_on
     first = ["text", "text_pair", "label", "score", "truncated"]
     assert list(two) == [*first, *(key for key in ANSWER if key not in first)]
     assert two == {"text": "who?", "text_pair": "nobody", "truncated": True, **ANSWER}
+
+
+def test_a_withheld_answer_has_a_best_label() -> None:
+    """Its label is None, and its best label that of its first candidate; else both are equal."""
+    candidates = [{"label": "good", "probability": 0.75}, {"label": "bad", "probability": 0.25}]
+    withheld = Prediction.of(("good day",), {**CLASSES, "label": None, "candidates": candidates})
+    assert (withheld.label, withheld.best_label) == (None, "good")
+    assert withheld.to_json()["label"] is None
+    assert Prediction.of(("good day",), CLASSES).best_label == "good"

@@ -91,7 +91,7 @@ def test_the_best_epoch_is_the_best_by_the_metric_asked_for(
     scores = [epoch.score for epoch in course.epochs]
     assert course.best.score == (min(scores) if metric == "log_loss" else max(scores))
     columns = labelled("single", 24, 2)
-    assert course.best.score == SINGLE.scores(logits, columns, MOOD)[metric]
+    assert course.best.score == SINGLE.scores(logits, columns, course.definition)[metric]
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from taskbank import plugins
 from taskbank.bank.records import AdapterRecord
 from taskbank.data.fields import Type
 from taskbank.digests import Json
+from taskbank.kinds.calibration import temperature_of
 from taskbank.kinds.logits import softmax
 from taskbank.serve.job import Job
 
@@ -48,12 +49,13 @@ def class_scores(job: Job, function: Function | None = None) -> np.ndarray:
             return np.array([[one.score] for one in job.predictions])
         return np.array([list(one.details["probabilities"].values()) for one in job.predictions])
     logits = np.concatenate(job.outputs).astype(np.float64)
+    temperature = temperature_of(job.record.definition)
     if function == "softmax":
-        return softmax(logits)
+        return softmax(logits, temperature)
     if function == "sigmoid":
         from scipy.special import expit
 
-        return np.asarray(expit(logits))
+        return np.asarray(expit(logits / temperature))
     return logits
 
 

@@ -203,7 +203,7 @@ DATATYPES = {
     "entities": "BYTES",
 }
 VALUES: dict[str, Callable[[Job], Sequence[str] | np.ndarray]] = {
-    "label": lambda job: [one.label for one in job.predictions],
+    "label": lambda job: [one.best_label for one in job.predictions],
     "probabilities": class_scores,
     "score": lambda job: np.array([one.score for one in job.predictions]),
     "start": _positions("start"),

@@ -99,12 +99,13 @@ SCHEMAS: dict[str, Schema] = {
     "Prediction": answer(
         {
             "text": one_of(TEXT, array(TEXT)),
-            "label": TEXT,
+            "label": {"type": ["string", "null"]},
             "score": NUMBER,
             "truncated": YES_NO,
         },
         {
             "text_pair": TEXT,
+            "candidates": array(answer({"label": TEXT, "probability": NUMBER})),
             "probabilities": {"type": "object", "additionalProperties": NUMBER},
             "labels": array(TEXT),
             "value": NUMBER,

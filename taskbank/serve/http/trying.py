@@ -140,9 +140,12 @@ async def _ask_one(
     for failure in await service.predict_each([job], request, counted=False):
         if failure is not None:
             raise failure
-    found, *others = [prediction.to_json() for prediction in job.predictions]
+    # Also of a withheld answer it is worth knowing which words move it.
+    found, *others = [
+        prediction.to_json() | {"label": prediction.best_label} for prediction in job.predictions
+    ]
     unit = float(record.definition.settings.get("std", 1.0)) if "value" in found else 1.0
-    answer = answer_of(record, row, found)
+    answer = answer_of(record, row, job.predictions[0].to_json())
     page = replace(
         page,
         answers=(answer,),

@@ -56,7 +56,7 @@ async def classify(service: Service, request: Request) -> Any:
         "created": int(time.time()),
         "model": ref,
         "data": [
-            {"index": index, "label": one.label, "probs": probs, "num_classes": len(probs)}
+            {"index": index, "label": one.best_label, "probs": probs, "num_classes": len(probs)}
             for index, (one, probs) in enumerate(zip(job.predictions, scores, strict=True))
         ],
         "usage": {
