@@ -33,6 +33,9 @@ from taskbank.pipeline.add_task import add_task as add_task
 from taskbank.pipeline.init import init as init
 from taskbank.pipeline.score import Scored as Scored
 from taskbank.pipeline.score import score as score
+from taskbank.pipeline.suggest import Suggestion as Suggestion
+from taskbank.pipeline.suggest import Suggestions as Suggestions
+from taskbank.pipeline.suggest import suggest as suggest
 from taskbank.pipeline.suite import SuiteReport as SuiteReport
 from taskbank.pipeline.suite import add_tasks as add_tasks
 from taskbank.promotion.diff import Diff as Diff

@@ -238,6 +238,9 @@ class TaskSpec:
         training: fields of `TrainingSpec` that differ from the defaults of method and data.
         search: values to try for a training field or an option of the method; the best trial by
             validation score is recorded.
+        start: stored version, `NAME[@VERSION|@ALIAS]`, from whose adapter one more trial starts, or
+            several with weights, such as `a:0.5,b:0.5`, from whose average it starts; their
+            method, options and backbone must be those of the task.
         seeds: number of seeds that each setting is trained from.
         trials: number of settings to sample from the search; by default every setting is tried.
         keep_trials: store the weights of every trial.
@@ -270,6 +273,7 @@ class TaskSpec:
     options: Mapping[str, Json] = field(default_factory=dict)
     training: Mapping[str, Json] = field(default_factory=dict)
     search: Mapping[str, Sequence[Json]] = field(default_factory=dict)
+    start: str | None = None
     seeds: int = 1
     trials: int | None = None
     keep_trials: bool = False

@@ -96,6 +96,33 @@ class RawRows:
             rows[row.values.get("adapter_id")].append(row.values)
         return rows
 
+    def digest_of(self, ref: str) -> str | None:
+        """Return the digest of a version's weights; None if no intact row has one.
+
+        Args:
+            ref: its full name, such as `sst2@3`.
+        """
+        return self._digests.get(ref)
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """The digests of the weights of intact rows, by full name."""
+        names = {
+            row_id: row.values.get("name")
+            for row_id, row in self.tables["tasks"].items()
+            if row_id not in self.damages["tasks"]
+        }
+        intact = (
+            row.values
+            for row_id, row in self.tables["adapters"].items()
+            if row_id not in self.damages["adapters"]
+        )
+        return {
+            f"{names[row['task_id']]}@{row['version']}": row["digest"]
+            for row in intact
+            if row["task_id"] in names
+        }
+
     def contents(self, table: str, ids: Sequence[int]) -> Iterator[Contents]:
         """Yield the child rows of the given rows, with any damage to them.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from taskbank.digests import Json
@@ -58,6 +58,44 @@ class SplitRecord:
     canary: tuple[int, ...] = ()
     accepted: int | None = None
     scored_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A stored version whose adapter a training started from.
+
+    Parents are equal if their bytes and weights are, whatever their names.
+
+    Attributes:
+        ref: its full name, such as `sst2@3`, in the bank of the training.
+        digest: digest of its weights.
+        weight: its weight in the average that the training started from; 1 without an average.
+    """
+
+    ref: str = field(compare=False)
+    digest: str
+    weight: float = 1.0
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what the course of a training has of the parent."""
+        average = {} if self.weight == 1 else {"weight": self.weight}
+        return {"ref": self.ref, "digest": self.digest} | average
+
+
+def parents_of(course: Mapping[str, Json]) -> tuple[Parent, ...]:
+    """Return the parents of an adapter or a trial; none if it started untrained.
+
+    Args:
+        course: the course of its training.
+    """
+    return tuple(Parent(**parent) for parent in course.get("parents", ()))
+
+
+def describe_parents(parents: Sequence[Parent]) -> str:
+    """Return the names of parents, with their weights if there are several."""
+    if len(parents) == 1:
+        return parents[0].ref
+    return ", ".join(f"{parent.ref} ({parent.weight:g})" for parent in parents)
 
 
 @dataclass(frozen=True)
@@ -143,8 +181,9 @@ class AdapterRecord:
             scores, `truncated`, the number of examples of which tokens were left out, by split (in
             older records `at_max_length`, the number of training inputs of full length), `repeats`,
             the evaluated inputs that are also in train and equal inputs with different labels,
-            `folds` with the rows and scores of each, and `chance`, the probability of the score if
-            the predictions had nothing to do with the labels.
+            `folds` with the rows and scores of each, `chance`, the probability of the score if the
+            predictions had nothing to do with the labels, and `parents`, the stored versions that
+            it started from, if any. Of the course, an imported adapter has its parents only.
         request: digest of the request; an equal request need not be trained again. None for an
             imported adapter.
         id: the id of its row in the catalog.

@@ -142,6 +142,7 @@ def as_json(added: Added) -> dict[str, Any]:
 
 
 def _print(added: Added) -> None:
+    from taskbank.bank.records import describe_parents, parents_of
     from taskbank.cli.trials import print_spread, print_trials
 
     trial, best = added.trial, added.training.best
@@ -176,6 +177,9 @@ def _print(added: Added) -> None:
             f"{listed}: examples of more than {trial.training['max_length']} tokens, of which the "
             "rest is not read (--max-length)"
         )
+    parents = parents_of(trial.course)
+    if parents:
+        fields["started from"] = describe_parents(parents)
     fields |= {
         "kept epoch" if trial.course.get("folds") else "best epoch": (
             f"{best.number} of {len(added.training.epochs)} run"

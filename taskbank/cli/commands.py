@@ -33,6 +33,7 @@ from taskbank.cli.score import score
 from taskbank.cli.serve import serve
 from taskbank.cli.settings import Settings, data_options
 from taskbank.cli.show import show
+from taskbank.cli.suggest import suggest
 from taskbank.cli.tolerance import tolerance
 from taskbank.cli.trials import trials
 from taskbank.cli.verify_all import verify_all
@@ -68,6 +69,7 @@ for command in (
     list_,
     show,
     score,
+    suggest,
     query,
     trials,
     predict,

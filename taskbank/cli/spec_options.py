@@ -27,10 +27,12 @@ METAVARS: Mapping[str, str] = {
     "abstain": "RULE=LEVEL",
     "options": "K=V",
     "search": "K=V,V,…",
+    "start": "REF",
     "tags": "K=V",
 }
 # Fields that hold several values take one value per option.
 FLAGS: Mapping[str, str] = {"options": "--option", "search": "--search", "tags": "--tag"}
+FROM = "--from"  # of the field `start`: in Python, `from` is a keyword
 # Fields whose values or default columns depend on the installed kinds and methods.
 STYLE_FIELDS = ("format", "delimiter", "quote", "encoding", "columns")
 PLUGIN_HELP: Mapping[str, Callable[[], str]] = {
@@ -85,7 +87,8 @@ def _option(field: Field[Any], described: Mapping[str, str]) -> Callable[[Comman
     text = described[field.name]
     help_text = text[0].upper() + text[1:]
     kind = str(field.type).split(" | ", maxsplit=1)[0]
-    flag = FLAGS.get(field.name, f"--{field.name.replace('_', '-')}")
+    own = FROM if field.name == "start" else f"--{field.name.replace('_', '-')}"
+    flag = FLAGS.get(field.name, own)
     metavar = METAVARS.get(field.name)
     if field.name in FLAGS:
         help_text = help_text.removesuffix(".") + "; repeatable."

@@ -143,7 +143,13 @@ def _print_table(
 
 
 def _hyperparameters(trial: TrialRecord) -> dict[str, Json]:
-    return {**trial.options, **trial.training, "seed": None}
+    return {**trial.options, **trial.training, "seed": None, "from": _origin(trial)}
+
+
+def _origin(trial: TrialRecord) -> str:
+    from taskbank.bank.records import describe_parents, parents_of
+
+    return describe_parents(parents_of(trial.course))
 
 
 def _differing(trials: Sequence[TrialRecord]) -> list[str]:
@@ -157,4 +163,4 @@ def _differing(trials: Sequence[TrialRecord]) -> list[str]:
             differs = len({repr(values.get(name)) for values in group}) > 1
             if name in MAIN or (differs and name != "seed"):
                 names[name] = None
-    return list(names)
+    return [*names, *(["from"] if any(map(_origin, trials)) else [])]

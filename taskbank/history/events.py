@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from taskbank.bank.bank import Bank
+from taskbank.bank.records import AdapterRecord, describe_parents, parents_of
 from taskbank.digests import Json
 
 
@@ -40,7 +41,14 @@ class Event:
 def bank_events(bank: Bank) -> list[Event]:
     """Return the additions and verifications of the whole bank, oldest first."""
     events = [
-        Event(record.created_at, "added", record.ref, None, record.metric, record.score)
+        Event(
+            record.created_at,
+            "added",
+            record.ref,
+            None,
+            record.metric + _origin(record),
+            record.score,
+        )
         for record in bank.adapters(retired=True)
     ]
     for verification in bank.verification_log.verifications():
@@ -79,7 +87,8 @@ def _task_events(bank: Bank, task: str) -> Iterator[Event]:
         result = "dropped" if change.version is None else f"points at {task}@{change.version}"
         yield Event(change.set_at, "alias", change.alias, None, result)
     for record in bank.adapters(task=task, retired=True):
-        result = f"{record.metric} on {record.split}" + (", now retired" if record.retired else "")
+        retired = ", now retired" if record.retired else ""
+        result = f"{record.metric} on {record.split}{_origin(record)}{retired}"
         yield Event(record.created_at, "added", record.ref, None, result, record.score)
         for split in record.splits:
             if split.scored_at is not None:
@@ -105,3 +114,9 @@ def _task_events(bank: Bank, task: str) -> Iterator[Event]:
         else:
             result = f"tolerates drops of up to {tolerance.tolerance:g}"
         yield Event(tolerance.set_at, "tolerance", task, None, result)
+
+
+def _origin(record: AdapterRecord) -> str:
+    """Return what to say of the versions that an adapter started from; nothing if of none."""
+    parents = parents_of(record.course)
+    return f", started from {describe_parents(parents)}" if parents else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,8 @@ DESCRIPTION, WEIGHTS = "adapter.json", "weights.safetensors"
 SIGNATURE = "adapter.json.sig"
 SPLITS = ("validation", "test", "train")
 MAX_SPLITS = 1000
+MAX_PARENTS = 1000
+VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 MAX_DESCRIPTION_BYTES = 64 * 2**20  # bytes; a label space of 100,000 names fits
 MAX_SPLIT_BYTES = 2**30  # bytes of the examples of a split, and of the predictions for them
 MAX_WEIGHTS_BYTES = 2**34
@@ -45,6 +48,24 @@ def _split_name(place: str, value: Json) -> None:
         check_split_name(value)
 
 
+def _full_name(place: str, value: Json) -> None:
+    """Check the full name of a version, such as `sst2@3`."""
+    schema.name(place, value.rpartition("@")[0] if type(value) is str else value)
+    if not VERSION.fullmatch(value.rpartition("@")[2]):
+        raise schema.refuse(place, value, "a name and a version, such as sst2@3")
+
+
+def _course(place: str, value: Json) -> None:
+    """Check the course of a training, of which only the parents are imported."""
+    schema.plain(place, value)
+    if type(value) is dict and "parents" in value:
+        schema.items(schema.record(PARENT, PARENT_OPTIONAL), least=1, most=MAX_PARENTS)(
+            f"{place}.parents", value["parents"]
+        )
+
+
+PARENT: dict[str, Check] = {"ref": _full_name, "digest": schema.digest}
+PARENT_OPTIONAL: dict[str, Check] = {"weight": schema.number(0)}
 METRIC: dict[str, Check] = {
     "split": schema.name,
     "name": schema.name,
@@ -82,7 +103,7 @@ OPTIONAL: dict[str, Check] = {
     "settings": schema.table(schema.name, schema.plain),
     "version": schema.whole(1),
     "created_at": schema.moment,
-    "course": schema.plain,
+    "course": _course,
     "request": schema.or_null(schema.digest),
     "retired": schema.boolean,
 }
@@ -201,11 +222,17 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
         parameters=description["parameters"],
         weights=_read_checked(source / WEIGHTS, description["digest"], description["bytes"]),
         environment=description["environment"],
+        course=_parents(description),
         description=description["description"],
         tags=description["tags"],
     )
     _check_consistent(new, description)
     return new
+
+
+def _parents(description: dict[str, Any]) -> dict[str, Json]:
+    course = description.get("course")
+    return {"parents": course["parents"]} if type(course) is dict and "parents" in course else {}
 
 
 def _check_consistent(new: NewAdapter, description: dict[str, Any]) -> None:

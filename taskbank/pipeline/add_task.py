@@ -24,6 +24,7 @@ from taskbank.promotion.diff import Diff, diff
 from taskbank.promotion.requirements import find_ref
 from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, is_stored, plan_task
+from taskbank.training.start import read_starts
 from taskbank.training.train_task import Result, train_task
 from taskbank.training.trial import trial_from_record
 from taskbank.training.tune import fit_to_backbone
@@ -118,7 +119,7 @@ def add_task(
         opened = bank if isinstance(bank, Bank) else open_if_exists(bank, backbone, stack)
         if opened is not None and stored:
             opened.check_can_add(spec.name, spec.kind, new_version=new_version)
-        plan = plan_task(spec)
+        plan = plan_task(spec, read_starts(opened, spec))
         loaded = resolve_backbone(opened, backbone, device)
         fit_to_backbone(
             plan, loaded

@@ -26,6 +26,7 @@ from taskbank.pipeline.suite_file import Entry, Problem, raise_problems, valid_e
 from taskbank.runtime.resources import resource_error
 from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, plan_task
+from taskbank.training.start import read_starts
 from taskbank.training.trial import trial_from_record
 from taskbank.training.tune import fit_to_backbone
 from taskbank.verify.report import LevelAfterAdding, Report
@@ -164,7 +165,7 @@ def _plan_entries(
     outcomes: dict[str, Outcome] = {}
 
     def plan(entry: Entry) -> None:
-        task_plan = plan_entry(entry)
+        task_plan = plan_entry(entry, bank)
         plans.append((entry, task_plan))
         if bank is not None:
             outcome = _existing_outcome(bank, fingerprint, task_plan)
@@ -177,17 +178,19 @@ def _plan_entries(
     return plans, outcomes, problems
 
 
-def plan_entry(entry: Entry, **changes: Any) -> TaskPlan:
+def plan_entry(entry: Entry, bank: Bank | None = None, **changes: Any) -> TaskPlan:
     """Return the plan of a suite's task.
 
     Args:
         entry: the task's entry in the suite.
+        bank: the bank with the version that the task starts from; None if there is no bank yet.
         changes: values of `TaskSpec` fields that replace those of the entry.
 
     Raises:
         InputError: if the specification or the data is invalid.
     """
-    return plan_task(TaskSpec.of({**entry.values, **changes, "name": entry.name}))
+    spec = TaskSpec.of({**entry.values, **changes, "name": entry.name})
+    return plan_task(spec, read_starts(bank, spec))
 
 
 def _fingerprint(bank: Bank | None, backbone: str | None) -> str | None:

@@ -13,6 +13,7 @@ from taskbank.specs import MethodSpec, TaskSpec, TrainingSpec
 from taskbank.training.defaults import default_hyperparameters
 from taskbank.training.sampler import check_sampler
 from taskbank.training.search import Search, Setting, check_values
+from taskbank.training.start import Start
 from taskbank.training.task_data import TaskData, read_task_data
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class TaskPlan:
         base: the setting that is trained, or that the search varies.
         search: the search, which may have no values.
         stored: whether the bank stores the trained weights in addition to their scores.
+        starts: where further trials start, beside those that start untrained.
     """
 
     spec: TaskSpec
@@ -41,6 +43,7 @@ class TaskPlan:
     base: Setting
     search: Search
     stored: bool
+    starts: tuple[Start, ...] = ()
 
     @property
     def name(self) -> str:
@@ -51,8 +54,10 @@ class TaskPlan:
     def request(self) -> str:
         """Digest of the request: a task with an equal digest need not be trained again."""
         folds = {"folds": self.data.folds} if self.data.folds else {}
+        starts = {"starts": [start.digests for start in self.starts]} if self.starts else {}
         return digest_json(
             folds
+            | starts
             | {
                 "kind": self.kind.name,
                 "data": {name: part["digest"] for name, part in self.data.describe().items()},
@@ -80,11 +85,12 @@ def is_stored(method: str, *, keep_weights: bool) -> bool:
     return loaded.stored or keep_weights
 
 
-def plan_task(spec: TaskSpec) -> TaskPlan:
+def plan_task(spec: TaskSpec, starts: tuple[Start, ...] = ()) -> TaskPlan:
     """Validate a task and read its data.
 
     Args:
         spec: the requested specification.
+        starts: where further trials start; see `read_starts`.
 
     Raises:
         InputError: if the specification or the data is invalid.
@@ -115,6 +121,7 @@ def plan_task(spec: TaskSpec) -> TaskPlan:
         base=base,
         search=search,
         stored=is_stored(spec.method, keep_weights=spec.keep_weights),
+        starts=starts,
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 from taskbank import plugins
+from taskbank.bank.records import Parent
 from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.specs import MethodSpec, TrainingSpec
@@ -23,10 +24,12 @@ class Setting:
     Attributes:
         method: the method, with all its options.
         training: every hyperparameter.
+        parents: the stored versions whose adapters it starts from; none if it starts untrained.
     """
 
     method: MethodSpec
     training: TrainingSpec
+    parents: tuple[Parent, ...] = ()
 
     def with_seed(self, seed: int) -> Setting:
         """Return the same setting with another seed."""

@@ -35,6 +35,7 @@ from taskbank.training.plan import TaskPlan
 from taskbank.training.prepared import PreparedSplits
 from taskbank.training.sampler import ShouldPrune
 from taskbank.training.search import Setting
+from taskbank.training.start import digests_of
 from taskbank.training.trial import Trial
 from taskbank.verify.noise import check_stable
 
@@ -75,6 +76,7 @@ class Trainer:
         self.record, self.resume, self.progress = record, resume, progress
         self.keep_last = keep_last
         self._splits = PreparedSplits(backbone, plan)
+        self._starts = {start.parents: start.tensors for start in plan.starts}
 
     def run(
         self, setting: Setting, should_prune: ShouldPrune | None = None, caption: str = ""
@@ -115,8 +117,10 @@ class Trainer:
         """Return the digest of everything that determines the bytes of a trial."""
         data = self.plan.data
         kept = {"keep": "last"} if self.keep_last else {}
+        parents = {"parents": digests_of(setting.parents)} if setting.parents else {}
         return digest_json(
             kept
+            | parents
             | {
                 "kind": self.plan.kind.name,
                 "definition": asdict(data.definition),
@@ -328,7 +332,7 @@ class Trainer:
         )
 
     def _model(self, setting: Setting) -> TaskModel:
-        return task_model(
+        model = task_model(
             self.backbone,
             self.plan.kind,
             self.plan.data.definition,
@@ -336,6 +340,9 @@ class Trainer:
             setting.method.options,
             setting.training.seed,
         )
+        if setting.parents:  # the head stays untrained
+            model.load_tensors({**model.trained_tensors(), **self._starts[setting.parents]})
+        return model
 
 
 def release_weights(trial: Trial) -> Trial:

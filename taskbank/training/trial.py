@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from taskbank.bank.records import MetricRecord, TrialRecord
+from taskbank.bank.records import MetricRecord, TrialRecord, parents_of
 from taskbank.digests import Json
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.metrics import orient
@@ -110,6 +110,8 @@ class Trial:
             course["linear_probe"] = dict(self.linear_probe)
         if self.folds:
             course["folds"] = [{"rows": one.rows, "scores": dict(one.scores)} for one in self.folds]
+        if self.setting.parents:
+            course["parents"] = [parent.to_json() for parent in self.setting.parents]
         return course | ({"problem": self.problem} if self.problem else {})
 
 
@@ -119,7 +121,11 @@ def trial_from_record(record: TrialRecord) -> Trial:
     epochs = tuple(Epoch(**epoch) for epoch in course["epochs"])
     best = course["best_epoch"]
     return Trial(
-        setting=Setting(MethodSpec(record.method, record.options), TrainingSpec(**record.training)),
+        setting=Setting(
+            MethodSpec(record.method, record.options),
+            TrainingSpec(**record.training),
+            parents_of(course),
+        ),
         specification=record.specification,
         status=record.status,
         score=record.score,

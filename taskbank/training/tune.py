@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from taskbank.backbone.backbone import Backbone
+from taskbank.bank.records import describe_parents
 from taskbank.errors import InputError, TrainingError
 from taskbank.methods.layers import select_layers
 from taskbank.runtime.device import fastest_precision
@@ -38,6 +39,9 @@ class Trains(Protocol):
 def tune(trainer: Trains, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
     """Run every trial of a plan; return the best, with its weights, and all trials in order.
 
+    The best setting of the search is trained once more from each start of the plan. Of trials that
+    are equally good, the first is the best, so a start must be better to win.
+
     If every trial collapsed (was no better than constant predictions), the best setting is trained
     again from other seeds.
 
@@ -50,6 +54,7 @@ def tune(trainer: Trains, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
     """
     tuning = _Tuning(trainer)
     tuning.run_search(base)
+    tuning.run_starts()
     for retry in range(RETRIES):
         best = tuning.best
         if best.status == "complete":
@@ -94,6 +99,13 @@ class _Tuning:
         for seed in seeds[1:]:
             self.run_trial(best.with_seed(seed), f"seed {seed}")
 
+    def run_starts(self) -> None:
+        """Run the best setting so far from each start of the plan."""
+        best = self.best.setting
+        for start in self.plan.starts:
+            setting = replace(best, parents=start.parents)
+            self.run_trial(setting, f"from {describe_parents(start.parents)}")
+
     def run_trial(
         self, setting: Setting, caption: str, should_prune: ShouldPrune | None = None
     ) -> Trial:
@@ -117,7 +129,7 @@ def fit_to_backbone(plan: TaskPlan, backbone: Backbone) -> Setting:
 
     Raises:
         InputError: if the requested inputs are longer than the backbone's maximum, or a requested
-            layer does not exist.
+            layer does not exist, or a start is of another backbone.
     """
     identity, spec, values = backbone.identity, plan.base.training, plan.search.values
     requested = "max_length" in plan.spec.training or "max_length" in values
@@ -128,6 +140,8 @@ def fit_to_backbone(plan: TaskPlan, backbone: Backbone) -> Setting:
                 f"max_length is {length}: the backbone {identity.spec!r} takes at most "
                 f"{identity.max_length} tokens"
             )
+    for start in plan.starts:
+        start.check_backbone(identity)
     options = plan.base.method.options
     for layers in values.get("layers", (options["layers"],)) if "layers" in options else ():
         select_layers(str(layers), identity.layers)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tqdm import tqdm
 
 from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.raw_rows import Contents, RawRows
-from taskbank.bank.records import Head
+from taskbank.bank.records import Head, parents_of
 from taskbank.errors import ResourceError, TaskbankError
 from taskbank.runtime.resources import translate_lack
 from taskbank.verify.contents import SplitCache, bytes_damage, split_cache
@@ -305,7 +305,26 @@ def _adapter_damages(
     yield from found
     if found or adapter.retired:
         return
+    for message in _parents_damage(rows, row):
+        yield _Damage(adapter_ids, "parents", f"{message}: {FROM_COPY}")
     kind: Kind = plugins.load("kinds", rows.tables["tasks"][row["task_id"]].values["kind"])
     predictions = [*contents.rows["predictions"], *rows.scored_splits[contents.id]]
     for check, message in bytes_damage(rows.read_blob, row, predictions, kind, splits):
         yield _Damage(adapter_ids, check, f"{message}: {RESTORE}")
+
+
+def _parents_damage(rows: RawRows, row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what contradicts the parents of an adapter: a version of that name with other bytes.
+
+    A parent that was removed contradicts nothing, and an imported adapter, which has no request,
+    names the versions of another bank.
+    """
+    if row["request"] is None:
+        return
+    for parent in parents_of(row["course"] or {}):
+        found = rows.digest_of(parent.ref)
+        if found not in (None, parent.digest):
+            yield (
+                f"it started from {parent.ref} with the weights {parent.digest}, but the bank's "
+                f"{parent.ref} has {found}"
+            )

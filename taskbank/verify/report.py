@@ -24,8 +24,8 @@ class Finding:
         task: the affected task; None if the finding concerns the bank.
         version: the affected version; None if the finding concerns the bank.
         check: the check that failed: `empty`, `schema`, `triggers`, `chain`, `row`, `contents`,
-            `weights`, `split`, `predictions`, `gone`, `metrics`, `backbone`, `unstable`,
-            `regression` or `strict`.
+            `parents`, `weights`, `split`, `predictions`, `gone`, `metrics`, `backbone`,
+            `unstable`, `regression` or `strict`.
         message: the observed value, the expected value and the next step.
     """
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from taskbank.bank.bank import Bank
+from tests.helpers.adapters import new_adapter
 from tests.helpers.tampering import rewrite
 from tests.helpers.terminal import Terminal, process
 
@@ -28,6 +31,24 @@ def test_a_split_that_cannot_be_read_costs_only_the_classes(terminal: Terminal, 
     assert shown["classes"] is None
     assert shown["labels"] == ["bad", "good"]
     assert digest in terminal.err
+
+
+def test_the_versions_that_a_training_started_from_are_shown(
+    terminal: Terminal, mood: Bank
+) -> None:
+    """`show` names each with its digest and its weight, `history` in the event of the addition,
+    and --json has them in the course."""
+    parents = [
+        {"ref": "mood@1", "digest": mood["mood"].digest, "weight": 0.75},
+        {"ref": "gone@2", "digest": "sha256:" + "1" * 64, "weight": 0.25},
+    ]
+    mood.put(new_adapter("child", course={"parents": parents}))
+    shown = terminal("show", "child")
+    assert re.search(rf"started from mood@1 +{mood['mood'].digest}, weight 0.75", shown)
+    assert "started from gone@2" in shown
+    assert terminal.json("show", "child")["course"]["parents"] == parents
+    for command in (["history"], ["history", "child"]):
+        assert "started from mood@1 (0.75), gone@2 (0.25)" in terminal(*command)
 
 
 @pytest.mark.process

@@ -1,0 +1,195 @@
+"""Where a training starts, if not untrained: at the adapter of a stored version, or an average.
+
+Only the adapter is taken over. The head starts untrained, as its outputs are those of the task.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from taskbank import plugins
+from taskbank.bank.bank import Bank
+from taskbank.bank.records import AdapterRecord, Parent, describe_parents
+from taskbank.digests import Json
+from taskbank.errors import ConflictError, InputError
+from taskbank.methods.method import Method
+from taskbank.specs import SHORTCUTS, BackboneIdentity, TaskSpec
+
+HEAD = "head."  # the prefix of the stored names of a head's tensors
+ROUNDING = 1e-6  # by which the sum of weights may differ from 1
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a training starts.
+
+    Attributes:
+        parents: the stored versions.
+        backbone: the backbone that they were trained on.
+        tensors: their average, by stored name, without the head.
+    """
+
+    parents: tuple[Parent, ...]
+    backbone: BackboneIdentity
+    tensors: Mapping[str, torch.Tensor] = field(repr=False, compare=False)
+
+    @property
+    def digests(self) -> list[Json]:
+        """Everything that determines the tensors."""
+        return digests_of(self.parents)
+
+    def check_backbone(self, identity: BackboneIdentity) -> None:
+        """Raise unless the parents were trained on a backbone.
+
+        Args:
+            identity: the backbone that the task is trained on.
+
+        Raises:
+            InputError: if they were trained on another.
+        """
+        own = self.backbone
+        if own.fingerprint != identity.fingerprint:
+            raise InputError(
+                f"{describe_parents(self.parents)} was trained on the backbone {own.spec!r} "
+                f"({own.fingerprint}), and this task is trained on {identity.spec!r} "
+                f"({identity.fingerprint}): give --backbone {own.spec}, or start from a version "
+                "of that backbone"
+            )
+
+
+def digests_of(parents: Sequence[Parent]) -> list[Json]:
+    """Return the digest and the weight of each parent."""
+    return [[parent.digest, parent.weight] for parent in parents]
+
+
+def read_starts(bank: Bank | None, spec: TaskSpec) -> tuple[Start, ...]:
+    """Return where the further trials of a task start; nothing if it names no version.
+
+    Args:
+        bank: the bank with the versions; None if it does not exist yet.
+        spec: the task's specification.
+
+    Raises:
+        NotFoundError: if a version does not exist.
+        ConflictError: if a version is retired.
+        InputError: if the versions have another method, other options or different backbones, or
+            their weights do not sum to 1.
+        DamagedError: if stored rows or bytes differ from what was recorded.
+    """
+    if spec.start is None:
+        return ()
+    weights = parse_start(spec.start)
+    if bank is None:
+        raise InputError(
+            f"--from is {spec.start!r}, and the bank does not exist yet: start from a version of "
+            "an existing bank, or leave --from out"
+        )
+    method: Method = plugins.load("methods", spec.method)
+    varied = sorted(spec.search.keys() & method.options.keys())
+    if varied:
+        raise InputError(
+            f"--search varies {varied[0]}, and --from needs that of {spec.start}: leave one of "
+            "them out"
+        )
+    records = [bank[ref] for ref in weights]
+    for record in records:
+        _check_version(record, method, method.complete(spec.options))
+    backbones = [bank.backbone(record.backbone).identity for record in records]
+    for record, backbone in zip(records, backbones, strict=True):
+        if backbone.fingerprint != backbones[0].fingerprint:
+            raise InputError(
+                f"{records[0].ref} was trained on the backbone {backbones[0].spec!r} and "
+                f"{record.ref} on {backbone.spec!r}: average versions of one backbone"
+            )
+    parents = tuple(
+        Parent(record.ref, record.digest, weight)
+        for record, weight in zip(records, weights.values(), strict=True)
+    )
+    if len({parent.digest for parent in parents}) < len(parents):
+        raise InputError(f"--from is {spec.start!r}: it names equal versions, so name one of them")
+    return (Start(parents, backbones[0], _average(bank, records, parents)),)
+
+
+def parse_start(text: str) -> dict[str, float]:
+    """Return the weight of each version that a start names.
+
+    Args:
+        text: `NAME[@VERSION|@ALIAS]`, or several of them, each with a weight: `a:0.5,b:0.5`.
+
+    Raises:
+        InputError: if a weight is missing or not above 0, if they do not sum to 1, or if a version
+            is named twice.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    weights: dict[str, float] = {}
+    for part in parts:
+        ref, colon, number = part.partition(":")
+        if not ref or (len(parts) > 1 and not colon):
+            raise InputError(
+                f"--from is {text!r}: name one version, or several with their weights, such as "
+                "a:0.5,b:0.5"
+            )
+        if ref in weights:
+            raise InputError(f"--from is {text!r}: it names {ref} twice; name each version once")
+        weights[ref] = _weight(ref, number) if colon else 1.0
+    total = math.fsum(weights.values())
+    if abs(total - 1) > ROUNDING:
+        raise InputError(f"--from is {text!r}: the weights sum to {total:g}; they must sum to 1")
+    return weights
+
+
+def _weight(ref: str, number: str) -> float:
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight <= 1:
+        raise InputError(f"the weight of {ref} in --from is {number!r}: write one from 0 to 1")
+    return weight
+
+
+def _check_version(record: AdapterRecord, method: Method, options: Mapping[str, Json]) -> None:
+    """Raise unless a version's adapter has the shape of those of a method with its options."""
+    if record.retired:
+        raise ConflictError(f"{record.ref} is retired: start from a version in use")
+    if record.method != method.name:
+        raise InputError(
+            f"{record.ref} has the method {record.method!r}, and this task {method.name!r}: give "
+            f"--method {record.method}, or start from another version"
+        )
+    own = method.complete(record.options)
+    for name, value in options.items():
+        if own[name] != value:
+            flag = f"--{name} " if name in SHORTCUTS else f"--option {name}="
+            raise InputError(
+                f"{record.ref} has the {name} {own[name]!r}, and this task {value!r}: give "
+                f"{flag}{own[name]}, or start from another version"
+            )
+
+
+def _average(
+    bank: Bank, records: Sequence[AdapterRecord], parents: Sequence[Parent]
+) -> dict[str, torch.Tensor]:
+    adapters = [
+        {name: one for name, one in bank.state_dict(record).items() if not name.startswith(HEAD)}
+        for record in records
+    ]
+    if not adapters[0]:
+        raise InputError(
+            f"{records[0].ref} has the method {records[0].method!r}, which trains a head alone: "
+            "there is no adapter to start from"
+        )
+    if len(adapters) == 1:
+        return adapters[0]
+    weights = [parent.weight for parent in parents]
+    return {
+        name: sum(
+            (one[name] * weight for one, weight in zip(adapters, weights, strict=True)),
+            start=torch.zeros_like(first),
+        )
+        for name, first in adapters[0].items()
+    }
