@@ -18,6 +18,7 @@ from taskbank.cli.completion import completion
 from taskbank.cli.db import db
 from taskbank.cli.diff import diff
 from taskbank.cli.export import export
+from taskbank.cli.forget import forget
 from taskbank.cli.gc import gc
 from taskbank.cli.history import history
 from taskbank.cli.import_ import import_
@@ -69,6 +70,7 @@ for command in (
     show,
     score,
     query,
+    forget,
     trials,
     predict,
     serve,
