@@ -47,6 +47,7 @@ NO_FILE = {
     "cli/init": COMMAND,
     "cli/query": COMMAND,
     "cli/remove": COMMAND,
+    "cli/update": "pipeline/test_update.py runs the command",
     "cli/settings": "cli/test_main.py gives the global options in every place",
     "data/formats/typed": "data/formats/test_parquet.py and test_arrow.py read typed columns",
     "data/remarks": "data/formats/test_tsv_quotes.py and test_dialect.py hear remarks",

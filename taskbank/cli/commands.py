@@ -36,6 +36,7 @@ from taskbank.cli.settings import Settings, data_options
 from taskbank.cli.show import show
 from taskbank.cli.tolerance import tolerance
 from taskbank.cli.trials import trials
+from taskbank.cli.update import update
 from taskbank.cli.verify_all import verify_all
 from taskbank.version import __version__
 
@@ -61,6 +62,7 @@ for command in (
     init,
     add_task,
     add_tasks,
+    update,
     verify_all,
     history,
     diff,
