@@ -245,6 +245,7 @@ class TaskSpec:
         trials: number of settings to sample from the search; by default every setting is tried.
         keep_trials: store the weights of every trial.
         keep_weights: store the weights of baselines such as `full`, too.
+        keep_rows: store the training rows, too, so that `taskbank update` needs only new ones.
         description: free text that describes the task.
         tags: keys and values to find the task by.
     """
@@ -278,6 +279,7 @@ class TaskSpec:
     trials: int | None = None
     keep_trials: bool = False
     keep_weights: bool = False
+    keep_rows: bool = False
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 

@@ -69,6 +69,7 @@ from taskbank.bank.url import redacted_url
 from taskbank.bank.verification_log import VerificationLog, load_predictions
 from taskbank.checks import check_tolerance
 from taskbank.data.examples import Examples
+from taskbank.data.row_digests import RowDigests
 from taskbank.errors import DamagedError, NotFoundError
 from taskbank.specs import BackboneIdentity
 
@@ -396,6 +397,35 @@ class Bank:
         """
         return load_predictions(self._blobs, _find_split(record, split).reference)
 
+    def row_digests(self, record: AdapterRecord) -> RowDigests:
+        """Return the digests of the rows that an adapter was trained on.
+
+        Raises:
+            NotFoundError: if they were not recorded.
+            DamagedError: if the bytes are missing or differ from what was recorded.
+        """
+        if record.row_digests is None:
+            raise NotFoundError(
+                f"the bank has no digests of the rows that {record.ref} was trained on, as an "
+                "earlier taskbank recorded it: add a version with taskbank add-task --new-version, "
+                "which records them"
+            )
+        return RowDigests.from_bytes(self._blobs.get(record.row_digests))
+
+    def kept_rows(self, record: AdapterRecord) -> Examples:
+        """Return the rows that an adapter was trained on.
+
+        Raises:
+            NotFoundError: if they were not kept.
+            DamagedError: if the bytes are missing or differ from what was recorded.
+        """
+        if record.kept_rows is None:
+            raise NotFoundError(
+                f"the rows that {record.ref} was trained on were not kept: taskbank add-task "
+                "--keep-rows keeps those of a new version"
+            )
+        return Examples.from_bytes(self._blobs.get(record.kept_rows), f"the rows of {record.ref}")
+
     def blob(self, digest: str) -> bytes:
         """Return the bytes with a given digest, after checking them against it.
 
@@ -472,7 +502,12 @@ class Bank:
         return self.backbone(identity.fingerprint)
 
     def put(
-        self, new: NewAdapter, *, new_version: bool = False, trial: NewTrial | None = None
+        self,
+        new: NewAdapter,
+        *,
+        new_version: bool = False,
+        trial: NewTrial | None = None,
+        after: int | None = None,
     ) -> AdapterRecord:
         """Store an adapter completely, or not at all.
 
@@ -480,10 +515,12 @@ class Bank:
             new: the adapter with its weights, evidence and description.
             new_version: whether to add a version to an existing task.
             trial: the training that produced the adapter, recorded in the same transaction.
+            after: the version that must still be the newest of the task, retired ones included;
+                None means any.
 
         Raises:
-            ConflictError: if the task exists and `new_version` is false, or if the task is of
-                another kind.
+            ConflictError: if the task exists and `new_version` is false, if the task is of
+                another kind, or if it has a newer version than `after`.
         """
         if self._blobs.outside:
             # Refused before anything is staged, so that nothing stays in the store.
@@ -491,10 +528,11 @@ class Bank:
         blobs = {new.weights: None}  # each once, in order
         for split in new.all_splits:
             blobs |= dict.fromkeys((split.examples, split.logits))
+        blobs |= {data: None for data in (new.row_digests, new.kept_rows) if data is not None}
         for data in blobs:
             self._blobs.stage(data)
         with write_transaction(self._engine) as connection:
-            record = add_adapter(connection, new, new_version=new_version)
+            record = add_adapter(connection, new, new_version=new_version, after=after)
             for data in blobs:
                 self._blobs.put(data, connection)
             if trial is not None:

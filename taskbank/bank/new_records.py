@@ -70,7 +70,13 @@ class NewScoredSplit:
 
 @dataclass(frozen=True)
 class NewAdapter:
-    """An adapter with all its data, ready to be stored; see `AdapterRecord`."""
+    """An adapter with all its data, ready to be stored; see `AdapterRecord`.
+
+    Attributes:
+        row_digests: the digests of its training rows, as `RowDigests` stores them; None if they are
+            not known.
+        kept_rows: its training rows, as `Examples` stores them; None if they are not kept.
+    """
 
     task: str
     kind: str
@@ -90,6 +96,8 @@ class NewAdapter:
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     scored: tuple[NewScoredSplit, ...] = ()
+    row_digests: bytes | None = None
+    kept_rows: bytes | None = None
 
     @property
     def all_splits(self) -> tuple[NewSplit, ...]:

@@ -186,6 +186,9 @@ class AdapterRecord:
             it started from, if any. Of the course, an imported adapter has its parents only.
         request: digest of the request; an equal request need not be trained again. None for an
             imported adapter.
+        row_digests: digest of the stored digests of its training rows; None for an adapter that was
+            recorded before they existed.
+        kept_rows: digest of the stored training rows; None if they were not kept.
         id: the id of its row in the catalog.
     """
 
@@ -213,6 +216,8 @@ class AdapterRecord:
     retired: bool
     course: Mapping[str, Json]
     request: str | None
+    row_digests: str | None
+    kept_rows: str | None
     id: int = field(repr=False, compare=False)
 
     @property
@@ -263,6 +268,8 @@ class AdapterRecord:
             "environment": dict(self.environment),
             "course": dict(self.course),
             "request": self.request,
+            "row_digests": self.row_digests,
+            "kept_rows": self.kept_rows,
             "retired": self.retired,
         }
 

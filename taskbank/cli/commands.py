@@ -18,6 +18,7 @@ from taskbank.cli.completion import completion
 from taskbank.cli.db import db
 from taskbank.cli.diff import diff
 from taskbank.cli.export import export
+from taskbank.cli.forget import forget
 from taskbank.cli.gc import gc
 from taskbank.cli.history import history
 from taskbank.cli.import_ import import_
@@ -36,6 +37,7 @@ from taskbank.cli.show import show
 from taskbank.cli.suggest import suggest
 from taskbank.cli.tolerance import tolerance
 from taskbank.cli.trials import trials
+from taskbank.cli.update import update
 from taskbank.cli.verify_all import verify_all
 from taskbank.version import __version__
 
@@ -61,6 +63,7 @@ for command in (
     init,
     add_task,
     add_tasks,
+    update,
     verify_all,
     history,
     diff,
@@ -71,6 +74,7 @@ for command in (
     score,
     suggest,
     query,
+    forget,
     trials,
     predict,
     serve,

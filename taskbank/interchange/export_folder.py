@@ -3,6 +3,7 @@
     FOLDER/adapter.json                 the adapter's description and metadata
     FOLDER/adapter.json.sig             its signature, if it was exported with a key
     FOLDER/weights.safetensors          adapter, LayerNorms and head
+    FOLDER/row-digests.bin              the digests of the training rows; the rows stay in the bank
     FOLDER/SPLIT.jsonl                  the examples of each stored split
     FOLDER/SPLIT.logits.safetensors     the reference predictions for these examples
 
@@ -32,6 +33,7 @@ from taskbank.interchange.fit import backbone_for, check_fit
 from taskbank.interchange.untrusted import (
     DESCRIPTION,
     FORMAT,
+    ROW_DIGESTS,
     SIGNATURE,
     WEIGHTS,
     exported,
@@ -72,6 +74,8 @@ def export_adapter(
     for split in record.splits:
         files[f"{split.name}.jsonl"] = bank.blob(split.digest)
         files[f"{split.name}.logits.safetensors"] = bank.blob(split.predictions)
+    if record.row_digests is not None:
+        files[ROW_DIGESTS] = bank.blob(record.row_digests)
     identity = bank.backbone(record.backbone).identity
     description = record.to_json() | {"format": FORMAT, "backbone": asdict(identity)}
     # The description is last, because a folder without it is not a valid export.
@@ -171,11 +175,16 @@ def _check_contents(new: NewAdapter, kind: Kind) -> None:
                 "rows": split.rows,
             }
         )
+    rows = None if new.row_digests is None else digest_bytes(new.row_digests)
+    if new.row_digests is not None:
+        blobs[digest_bytes(new.row_digests)] = new.row_digests
     row: dict[str, Json] = {
         "digest": digest_bytes(new.weights),
         "parameters": new.parameters,
         "labels": new.definition.labels,
         "settings": new.definition.settings,
+        "row_digests": rows,
+        "kept_rows": None,
     }
     splits = [split.name for split in new.all_splits]
     measured = [(metric.split, metric.name) for metric in new.all_metrics]

@@ -31,6 +31,7 @@ from taskbank.specs import FOLDS, TRAINING_FIELDS, BackboneIdentity, MethodSpec,
 
 FORMAT = "taskbank-adapter/1"
 DESCRIPTION, WEIGHTS = "adapter.json", "weights.safetensors"
+ROW_DIGESTS = "row-digests.bin"
 SIGNATURE = "adapter.json.sig"
 SPLITS = ("validation", "test", "train")
 MAX_SPLITS = 1000
@@ -39,6 +40,7 @@ VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 MAX_DESCRIPTION_BYTES = 64 * 2**20  # bytes; a label space of 100,000 names fits
 MAX_SPLIT_BYTES = 2**30  # bytes of the examples of a split, and of the predictions for them
 MAX_WEIGHTS_BYTES = 2**34
+MAX_ROW_DIGESTS_BYTES = 2**32
 
 
 def _split_name(place: str, value: Json) -> None:
@@ -105,6 +107,7 @@ OPTIONAL: dict[str, Check] = {
     "created_at": schema.moment,
     "course": _course,
     "request": schema.or_null(schema.digest),
+    "row_digests": schema.or_null(schema.digest),
     "retired": schema.boolean,
 }
 SPLIT_OPTIONAL: dict[str, Check] = {
@@ -200,7 +203,7 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
     method = description["method"]
     splits = [_parse_split(source, split) for split in description["splits"]]
     metrics = [MetricRecord(**metric) for metric in description["metrics"]]
-    names = {split.name for split in splits}
+    names, rows = {split.name for split in splits}, description.get("row_digests")
     new = NewAdapter(
         task=check_name(name or description["task"], "task name"),
         kind=plugins.load("kinds", description["kind"]).name,
@@ -225,6 +228,9 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
         course=_parents(description),
         description=description["description"],
         tags=description["tags"],
+        row_digests=None
+        if rows is None
+        else _read_checked(source / ROW_DIGESTS, rows, MAX_ROW_DIGESTS_BYTES),
     )
     _check_consistent(new, description)
     return new

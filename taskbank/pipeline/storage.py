@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
 
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
-from taskbank.bank.new_records import NewAdapter, NewSplit, NewTrial
+from taskbank.bank.new_records import NewAdapter, NewScoredSplit, NewSplit, NewTrial
 from taskbank.bank.patience import store_patiently
 from taskbank.bank.records import AdapterRecord, MetricRecord
-from taskbank.digests import digest_bytes
+from taskbank.data.row_digests import RowDigests, digests_of
+from taskbank.digests import Json, digest_bytes
 from taskbank.kinds.canaries import choose_canaries
 from taskbank.runtime.environment import environment
 from taskbank.training.plan import TaskPlan
@@ -28,7 +30,15 @@ def trial_recorder(bank: Bank, plan: TaskPlan, backbone: Backbone) -> Callable[[
 
 
 def store(
-    bank: Bank, plan: TaskPlan, backbone: Backbone, result: Result, *, new_version: bool
+    bank: Bank,
+    plan: TaskPlan,
+    backbone: Backbone,
+    result: Result,
+    *,
+    new_version: bool,
+    scored: tuple[NewScoredSplit, ...] = (),
+    course: Mapping[str, Json] | None = None,
+    after: int | None = None,
 ) -> AdapterRecord | None:
     """Store a trained task completely, or not at all.
 
@@ -41,26 +51,36 @@ def store(
         backbone: the backbone that the task was trained on.
         result: the result of the training.
         new_version: whether to add a version if the task already exists.
+        scored: further splits that are recorded with the adapter.
+        course: what to record of how it came about, in addition to the training.
+        after: the version that must still be the newest of the task; None means any.
 
     Returns:
         the stored adapter; None if only the task's scores are stored.
 
     Raises:
-        ConflictError: if the task exists and `new_version` is false.
+        ConflictError: if the task exists and `new_version` is false, or if it has a newer version
+            than `after`.
     """
     final_trial = None
     if plan.data.test is not None:
         final_trial = _new_trial(plan, backbone, result.trial, result.metrics)
     if plan.stored:
         new = _new_adapter(plan, backbone, result)
-        return _put(bank, new, new_version=new_version, trial=final_trial)
+        new = replace(new, scored=scored, course={**new.course, **(course or {})})
+        return _put(bank, new, new_version=new_version, trial=final_trial, after=after)
     if final_trial is not None:
         _put_trial(bank, final_trial)
     return None
 
 
 def _put(
-    bank: Bank, new: NewAdapter, *, new_version: bool, trial: NewTrial | None
+    bank: Bank,
+    new: NewAdapter,
+    *,
+    new_version: bool,
+    trial: NewTrial | None,
+    after: int | None = None,
 ) -> AdapterRecord:
     """Store an adapter, also if the server is away for a while."""
     earlier: set[int] = set()
@@ -77,7 +97,7 @@ def _put(
 
     def put() -> AdapterRecord:
         earlier.update(record.id for record in bank.adapters(task=new.task))
-        return bank.put(new, new_version=new_version, trial=trial)
+        return bank.put(new, new_version=new_version, trial=trial, after=after)
 
     return store_patiently(put, find, RESUME)
 
@@ -126,7 +146,7 @@ def _new_adapter(plan: TaskPlan, backbone: Backbone, result: Result) -> NewAdapt
         )
         for name, examples in plan.data.evaluated_splits.items()
     )
-    trial = result.trial
+    trial, train = result.trial, plan.data.train
     return NewAdapter(
         task=plan.name,
         kind=plan.kind.name,
@@ -146,4 +166,6 @@ def _new_adapter(plan: TaskPlan, backbone: Backbone, result: Result) -> NewAdapt
         request=plan.request,
         description=plan.spec.description,
         tags=plan.spec.tags,
+        row_digests=RowDigests.of(digests_of(train, plan.kind.label.name)).to_bytes(),
+        kept_rows=train.to_bytes() if plan.spec.keep_rows else None,
     )

@@ -15,7 +15,7 @@ import numpy as np
 
 from taskbank import plugins
 from taskbank.bank.bank import Bank
-from taskbank.bank.records import AdapterRecord, SplitRecord
+from taskbank.bank.records import AdapterRecord
 from taskbank.data.examples import Examples
 from taskbank.digests import Json
 from taskbank.errors import InputError
@@ -38,7 +38,7 @@ class Diff:
     Attributes:
         first: the baseline adapter, such as `sst2@1`.
         second: the adapter that is compared with the baseline.
-        split: the second adapter's scored split, whose examples are compared.
+        split: the second adapter's split whose examples are compared.
         metric: the second adapter's metric.
         examples: number of compared examples.
         left_out: number of examples left out because the first adapter lacks their labels.
@@ -98,15 +98,17 @@ def diff(
     first: str,
     second: str,
     *,
+    split: str | None = None,
     backbone: str | Backbone | None = None,
     device: str | None = None,
 ) -> Diff:
-    """Compare two adapters on the scored split of the second.
+    """Compare two adapters on a split of the second.
 
     Args:
         bank: an open bank.
         first: the baseline adapter: `NAME@VERSION` or `NAME@ALIAS`.
         second: the adapter to compare with the baseline.
+        split: the split; None means the scored one.
         backbone: the backbone, or where to load it from, if the first adapter has to predict;
             None means its recorded source.
         device: the device to compute on; None means the best available device.
@@ -122,40 +124,38 @@ def diff(
             f"{baseline.ref} is of kind {baseline.kind!r}, {candidate.ref} is of kind "
             f"{candidate.kind!r}: compare adapters of the same kind"
         )
-    if candidate.split == FOLDS:
+    if split is None and candidate.split == FOLDS:
         raise InputError(
             f"{candidate.ref} was scored by a cross-validation and then trained on all of its "
             "examples, which are no fair comparison: score both adapters on new data with "
             "taskbank score"
         )
-    split = next(s for s in candidate.splits if s.name == candidate.split)
-    examples = bank.examples(candidate, split.name)
-    before = _predictions(bank, baseline, split, examples, backbone, device)
-    after = bank.reference(candidate, split.name)
+    name = split or candidate.split
+    examples, after = bank.examples(candidate, name), bank.reference(candidate, name)
+    before = _predictions(bank, baseline, examples, backbone, device)
     kind: Kind = plugins.load("kinds", candidate.kind)
     rows = comparable_rows(kind, baseline, examples)
     if not rows:
         raise InputError(
-            f"{baseline.ref} has none of the labels in split {split.name!r} of {candidate.ref}: "
+            f"{baseline.ref} has none of the labels in split {name!r} of {candidate.ref}: "
             "there is nothing to compare"
         )
     mask = np.isin(kind.examples_of(examples.columns), rows)
     compared = examples.select(rows, examples.origin)
     return _build_diff(
-        baseline, candidate, split, compared, before[mask], after[mask], len(examples) - len(rows)
+        baseline, candidate, name, compared, before[mask], after[mask], len(examples) - len(rows)
     )
 
 
 def _predictions(
     bank: Bank,
     record: AdapterRecord,
-    split: SplitRecord,
     examples: Examples,
     backbone: str | Backbone | None,
     device: str | None,
 ) -> np.ndarray:
     for own_split in record.splits:
-        if own_split.digest == split.digest:
+        if own_split.digest == examples.digest:
             stored: np.ndarray = bank.reference(record, own_split.name)
             return stored
     from taskbank.model.load import encode_for, load_model, load_recorded_backbone
@@ -173,7 +173,7 @@ def _predictions(
 def _build_diff(
     baseline: AdapterRecord,
     candidate: AdapterRecord,
-    split: SplitRecord,
+    split: str,
     examples: Examples,
     before: np.ndarray,
     after: np.ndarray,
@@ -191,7 +191,7 @@ def _build_diff(
             f"{candidate.ref}: there is nothing to compare"
         )
     flips = flips_between(
-        kind, examples, split.name, (before, baseline.definition), (after, candidate.definition)
+        kind, examples, split, (before, baseline.definition), (after, candidate.definition)
     )
     if baseline.definition == candidate.definition:
         p_value = drop_p_value(kind, candidate, columns, before, after)
@@ -203,7 +203,7 @@ def _build_diff(
     return Diff(
         baseline.ref,
         candidate.ref,
-        split.name,
+        split,
         candidate.metric,
         len(examples),
         left_out,

@@ -85,12 +85,15 @@ def is_stored(method: str, *, keep_weights: bool) -> bool:
     return loaded.stored or keep_weights
 
 
-def plan_task(spec: TaskSpec, starts: tuple[Start, ...] = ()) -> TaskPlan:
+def plan_task(
+    spec: TaskSpec, starts: tuple[Start, ...] = (), data: TaskData | None = None
+) -> TaskPlan:
     """Validate a task and read its data.
 
     Args:
         spec: the requested specification.
         starts: where further trials start; see `read_starts`.
+        data: the task's data; None means that the specification names it.
 
     Raises:
         InputError: if the specification or the data is invalid.
@@ -103,7 +106,7 @@ def plan_task(spec: TaskSpec, starts: tuple[Start, ...] = ()) -> TaskPlan:
     )
     if spec.trials is not None:
         check_sampler()
-    data = read_task_data(kind, spec)
+    data = data or read_task_data(kind, spec)
     defaults = default_hyperparameters(method, len(data.train)) | dict(kind.training)
     base = Setting(method_spec, TrainingSpec(**(defaults | dict(spec.training))))
     check_values(base, search)

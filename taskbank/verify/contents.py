@@ -14,6 +14,7 @@ from safetensors import SafetensorError, deserialize
 
 from taskbank.data.examples import Examples
 from taskbank.data.fields import first_invalid_row, preview
+from taskbank.data.row_digests import RowDigests, digests_of
 from taskbank.errors import GoneError, ResourceError, TaskbankError
 from taskbank.kinds.definition import Definition
 from taskbank.runtime.lru import LruCache
@@ -37,12 +38,13 @@ def bytes_damage(
 ) -> Iterator[tuple[str, str]]:
     """Yield the damage to an adapter's stored bytes, as pairs of a check's name and a message.
 
-    The check is `weights`, `split`, `predictions`, or `gone` if the weights are present but the
-    evidence to check them is missing.
+    The check is `weights`, `split`, `predictions`, `rows` for those of the training, or `gone` if
+    the weights are present but the evidence to check them is missing.
 
     Args:
         read: returns the checked bytes of a digest.
-        row: the adapter's `digest`, `parameters`, `labels` and `settings`.
+        row: the adapter's `digest`, `parameters`, `labels`, `settings`, `row_digests` and
+            `kept_rows`.
         predictions: one row per split, with `split`, `split_digest`, `digest` and `rows`.
         kind: the task's kind.
         cache: recently read splits; splits read here are added to it.
@@ -61,6 +63,8 @@ def bytes_damage(
                     yield "predictions", message
         except GoneError as error:
             yield "gone", f"the evidence of split {prediction['split']!r} is missing: {error}"
+    for message in _rows_damage(read, row, kind):
+        yield "rows", message
 
 
 def _tensors(read: ReadBlob, digest: str) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -128,6 +132,20 @@ def _split_damage(
         except TaskbankError as error:
             messages.append(str(error))
     return examples, messages
+
+
+def _rows_damage(read: ReadBlob, row: Row, kind: Kind) -> Iterator[str]:
+    """Yield the damage to the digests of the training rows, and to the rows if they are kept."""
+    try:
+        recorded = row["row_digests"] and RowDigests.from_bytes(read(row["row_digests"]))
+        kept = row["kept_rows"] and Examples.from_bytes(read(row["kept_rows"]), "the kept rows")
+    except ResourceError:
+        raise
+    except TaskbankError as error:
+        yield f"the training rows cannot be read: {error}"
+        return
+    if kept and RowDigests.of(digests_of(kept, kind.label.name)) != recorded:
+        yield "the kept training rows are not those of the recorded digests"
 
 
 def _predictions_damage(read: ReadBlob, prediction: Row, shape: tuple[int, int]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from taskbank.bank.new_records import (
 )
 from taskbank.bank.records import AdapterRecord, FindingRecord
 from taskbank.data.examples import Examples
+from taskbank.data.row_digests import RowDigests, digests_of
 from taskbank.data.tokenization import encode
 from taskbank.digests import Json, digest_bytes
 from taskbank.kinds.definition import Definition
@@ -81,6 +82,12 @@ def new_adapter(task: str = "mood", *, seed: int = 0, **changes: Any) -> NewAdap
         "tags": {"team": "search"},
     }
     return NewAdapter(**(values | changes))
+
+
+def training_rows(train: Examples) -> dict[str, Any]:
+    """Return the fields of an adapter that keeps its training rows."""
+    digests = RowDigests.of(digests_of(train, "label"))
+    return {"row_digests": digests.to_bytes(), "kept_rows": train.to_bytes()}
 
 
 def put_model(
@@ -236,4 +243,6 @@ def as_new(bank: Bank, record: AdapterRecord) -> NewAdapter:
         environment=record.environment,
         course=record.course,
         request=record.request,
+        row_digests=None if record.row_digests is None else bank.blob(record.row_digests),
+        kept_rows=None if record.kept_rows is None else bank.blob(record.kept_rows),
     )

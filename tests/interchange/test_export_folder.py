@@ -22,6 +22,7 @@ def test_an_exported_adapter_is_the_same_in_another_bank(
     """On either database: equal bytes, labels, scores and evidence; it verifies and predicts."""
     assert sorted(p.name for p in exported.iterdir()) == [
         "adapter.json",
+        "row-digests.bin",
         "test.jsonl",
         "test.logits.safetensors",
         "validation.jsonl",

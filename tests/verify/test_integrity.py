@@ -11,9 +11,16 @@ import pytest
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.tables import Base
 from taskbank.bank.open import create_bank
+from taskbank.data.examples import Examples
 from taskbank.errors import DamagedError, InputError, NotFoundError
 from taskbank.verify.verify import verify_all
-from tests.helpers.adapters import new_adapter, new_scored_split, new_trial, record_finding
+from tests.helpers.adapters import (
+    new_adapter,
+    new_scored_split,
+    new_trial,
+    record_finding,
+    training_rows,
+)
 from tests.helpers.findings import messages
 from tests.helpers.tampering import rewrite
 
@@ -74,7 +81,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite bank that is intact and has a row in every table; copy its file."""
     place = tmp_path_factory.mktemp("filled") / "bank.db"
     with create_bank(f"sqlite:///{place}") as bank:
-        bank.put(new_adapter("one"))
+        train = Examples({"text": ("a", "b"), "label": ("bad", "good")}, "train.csv")
+        bank.put(new_adapter("one", **training_rows(train)))
         bank.put(new_adapter("two", seed=1))
         bank.alias("one@1", "production")
         bank.put(new_adapter("gone", seed=2))

@@ -60,16 +60,23 @@ LATEST_VERSIONS = select(
 )
 
 
-def add_adapter(connection: Connection, new: NewAdapter, *, new_version: bool) -> AdapterRecord:
+def add_adapter(
+    connection: Connection, new: NewAdapter, *, new_version: bool, after: int | None = None
+) -> AdapterRecord:
     """Record an adapter and its child rows; the same transaction must store its blobs.
 
     Raises:
-        ConflictError: if the task exists and `new_version` is false, or if the task is of another
-            kind.
+        ConflictError: if the task exists and `new_version` is false, if the task is of another
+            kind, or if it has a newer version than `after`.
     """
     task_id = _insert_task(connection, new.task, new.kind, new_version=new_version)
     latest = connection.execute(LATEST_VERSIONS, {"task": task_id}).one()
     version = 1 + max(number or 0 for number in latest)
+    if after is not None and version != after + 1:
+        raise ConflictError(
+            f"{new.task}@{version - 1} was added after {new.task}@{after} was read: nothing was "
+            "stored; run the command again"
+        )
     backbone_id = add_backbone(connection, new.backbone)
     children = children_of(new)
     adapter_id = insert_row(
@@ -287,6 +294,8 @@ def _adapter_record(
             for p in (*children["predictions"].get(own, []), *further)
         ),
         retired=row["retirement"] is not None,
+        row_digests=row["row_digests"],
+        kept_rows=row["kept_rows"],
         id=own,
         **course_of(row),
     )
@@ -356,6 +365,8 @@ def adapter_values(
         "environment": dict(new.environment),
         "course": dict(new.course),
         "request": new.request,
+        "row_digests": None if new.row_digests is None else digest_bytes(new.row_digests),
+        "kept_rows": None if new.kept_rows is None else digest_bytes(new.kept_rows),
         "created_at": now(),
         "contents": {name: contents(rows, "adapter_id") for name, rows in children.items()},
     }

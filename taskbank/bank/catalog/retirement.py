@@ -100,9 +100,9 @@ def delete_retired(connection: Connection) -> None:
 
 def digests_needed(connection: Connection) -> set[str]:
     """Return the digest of every blob that an adapter in use or a trial refers to."""
-    adapters = select(AdapterRow.digest).select_from(AdapterRow)
+    adapters = select(AdapterRow.digest, AdapterRow.row_digests, AdapterRow.kept_rows)
     adapters = adapters.outerjoin(RetirementRow, retirement_of_adapter()).where(IN_USE)
-    digests = set(connection.execute(adapters).scalars())
+    digests = {digest for row in connection.execute(adapters) for digest in row if digest}
     for row in (PredictionRow, ScoredSplitRow):
         joined = select(row.digest, row.split_digest).join(
             AdapterRow, AdapterRow.id == row.adapter_id
@@ -122,6 +122,8 @@ def digests_recorded(connection: Connection) -> set[str]:
     """Return the digest of every blob that any row of the bank names, also of retired adapters."""
     columns = (
         AdapterRow.digest,
+        AdapterRow.row_digests,
+        AdapterRow.kept_rows,
         PredictionRow.digest,
         SplitRow.digest,
         ScoredSplitRow.digest,

@@ -25,7 +25,19 @@ NAMING = {
 }
 
 # The last one is the revision that this code uses; a test pins it to the migrations' head.
-SCHEMA_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+SCHEMA_REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+)
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
 
 # Columns added after the first schema, with their values in older rows. Digests leave out a
@@ -39,6 +51,8 @@ ADDED_COLUMNS: dict[str, Any] = {
     "evidence": None,
     "course": None,
     "request": None,
+    "row_digests": None,
+    "kept_rows": None,
 }
 
 Digest = String(71)  # "sha256:" and 64 hex digits
@@ -132,6 +146,8 @@ class AdapterRow(Base):
         Index(None, "digest"),
         Index(None, "score", "id"),  # the orders of a list of tasks
         Index(None, "bytes", "id"),
+        Index(None, "row_digests"),
+        Index(None, "kept_rows"),
         {"sqlite_autoincrement": True},
     )
 
@@ -160,6 +176,8 @@ class AdapterRow(Base):
     # How the training went, and the digest of the request. Older rows hold both in `environment`.
     course: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     request: Mapped[str | None] = mapped_column(Digest)
+    row_digests: Mapped[str | None] = mapped_column(Digest)  # of the digests of the training rows
+    kept_rows: Mapped[str | None] = mapped_column(Digest)  # of the training rows, if they are kept
 
 
 class TagRow(Base):

@@ -31,7 +31,9 @@ DELETABLE = {
     "WHERE o.digest = OLD.digest) "
     "AND NOT EXISTS (SELECT 1 FROM acceptances c JOIN adapters a ON a.id = c.adapter_id "
     "WHERE c.digest = OLD.digest) "
-    "AND NOT EXISTS (SELECT 1 FROM scored_splits n WHERE n.digest = OLD.digest)",
+    "AND NOT EXISTS (SELECT 1 FROM scored_splits n WHERE n.digest = OLD.digest) "
+    "AND NOT EXISTS (SELECT 1 FROM adapters d WHERE d.row_digests = OLD.digest) "
+    "AND NOT EXISTS (SELECT 1 FROM adapters k WHERE k.kept_rows = OLD.digest)",
 }
 # When a row may be updated, as SQL over OLD and NEW: a damaged blob, to the bytes of its digest.
 _REPAIR = (
