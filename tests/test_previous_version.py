@@ -173,7 +173,8 @@ def test_the_checkpoint_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     step = torch.optim.AdamW.step
 
     def counted(optimizer: torch.optim.AdamW, *given: Any) -> Any:
-        steps.append(1)
+        if sum(len(group["params"]) for group in optimizer.param_groups) > 2:  # not a linear probe
+            steps.append(1)
         return step(optimizer, *given)
 
     # The specification has the versions of the machine that the checkpoint is from.

@@ -49,6 +49,7 @@ def returned(bank: Bank) -> list[Any]:
         log.scores(),
         *log.observations(1).values(),
         tuple(log.confirmations([circumstances]).values()),
+        records.parents_of({"parents": [{"ref": "mood@1", "digest": "sha256:0"}]}),
     ):
         assert group
         found += group

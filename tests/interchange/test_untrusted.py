@@ -360,12 +360,14 @@ def test_numbers_that_json_does_not_have_are_refused(exported: Path, tmp_path: P
 def test_an_adapter_from_before_there_were_settings_is_imported(
     exported: Path, tmp_path: Path, folder: Path
 ) -> None:
-    """Without the setting there is no F1 of one class; nothing else is missing."""
-    forge(exported, positive=None)
+    """Without the settings there is no F1 of one class and no temperature; nothing else is
+    missing."""
+    forge(exported, positive=None, temperature=None)
     path = exported / "adapter.json"
     description = json.loads(path.read_text())
     assert description["settings"] == {}
-    kept = [metric for metric in description["metrics"] if metric["name"] != "f1"]
+    later = ("f1", "log_loss", "brier", "ece")  # of a class, or of calibrated probabilities
+    kept = [metric for metric in description["metrics"] if metric["name"] not in later]
     path.write_text(json.dumps(description | {"metrics": kept}))
     with create_bank(f"sqlite:///{tmp_path}/other.db") as bank:
         assert import_adapter(bank, exported, backbone=str(folder)).settings == {}

@@ -62,7 +62,8 @@ def test_other_functions_are_applied_to_the_outputs(service: Service) -> None:
     assert class_scores(many, "sigmoid") == pytest.approx(class_scores(many))
     logits = class_scores(single, "none")
     assert logits.shape == (2, 2)
-    assert class_scores(single, "sigmoid") == pytest.approx(1 / (1 + np.exp(-logits)))
+    calibrated = logits / single.record.settings["temperature"]
+    assert class_scores(single, "sigmoid") == pytest.approx(1 / (1 + np.exp(-calibrated)))
 
 
 def test_classes_are_ranked_by_score() -> None:
