@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import platform
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
+from importlib.metadata import PackageNotFoundError
 
 from taskbank.digests import Json
 from taskbank.version import __version__
 
 NUMERICS = 3  # incremented when the same weights or the same seed give other numbers
+version = cache(metadata.version)  # reading all takes 20 ms, and a training asks ten times
 RECORDED = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
 
 
@@ -34,7 +36,11 @@ def environment(device: str | None = None) -> dict[str, Json]:
         "machine": platform.machine(),
         "system": platform.system(),
     }
-    values |= {name: _version(name) for name in RECORDED}
+    for name in RECORDED:
+        try:
+            values[name] = version(name)
+        except PackageNotFoundError:  # a vendored build without metadata
+            values[name] = "unknown"
     if device is not None:
         import torch
 
@@ -45,12 +51,3 @@ def environment(device: str | None = None) -> dict[str, Json]:
     else:
         values["processors"] = os.cpu_count()
     return values
-
-
-@cache
-def _version(name: str) -> str:
-    """Return a package's version; reading all takes 20 ms, and a training asks ten times."""
-    try:
-        return version(name)
-    except PackageNotFoundError:  # a vendored build without metadata
-        return "unknown"
