@@ -14,7 +14,7 @@ rules that choose the threshold are:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from taskbank.kinds.calibration import TINY
 from taskbank.kinds.changes import Changes
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.metrics import Measurement
+from taskbank.kinds.resampling import standard_error_of_share
 
 RULES = ("precision", "coverage")  # of every kind with probabilities
 CLASS_RULES = (*RULES, "alpha")
@@ -97,7 +98,8 @@ class Abstention:
     def changes(self, changes: Changes, before: Confidence, after: Confidence) -> Changes:
         """Return changes that include answers which are given only before or only after."""
         crossed = self.answered(before) != self.answered(after)
-        margin = np.maximum(changes.margin, np.where(crossed, self.margins(before), 0))
+        own = np.where(changes.changed, changes.margin, 0)
+        margin = np.maximum(own, np.where(crossed, self.margins(before), 0))
         return replace(changes, changed=changes.changed | crossed, margin=margin)
 
     def metrics(self, confidence: Confidence, right: np.ndarray) -> dict[str, Measurement]:
@@ -112,8 +114,10 @@ class Abstention:
         coverage = given / count
         precision = float(right[answered].mean()) if given else 0.0
         return {
-            "coverage": Measurement(coverage, _error_of_share(coverage, count), count),
-            "precision": Measurement(precision, _error_of_share(precision, max(given, 1)), count),
+            "coverage": Measurement(coverage, standard_error_of_share(coverage, count), count),
+            "precision": Measurement(
+                precision, standard_error_of_share(precision, max(given, 1)), count
+            ),
         }
 
     def least_rows(self) -> int:
@@ -160,6 +164,69 @@ def abstention_of(definition: Definition) -> Abstention | None:
 def with_abstention(definition: Definition, abstention: Abstention) -> Definition:
     """Return the definition with a rule and its threshold."""
     return replace(definition, settings={**definition.settings, "abstain": asdict(abstention)})
+
+
+# What a kind adds for versions that abstain. Confidences are computed only for those.
+
+
+def with_withheld_changes(
+    changes: Changes,
+    definition: Definition,
+    confidence: Callable[[np.ndarray], Confidence],
+    reference: np.ndarray,
+    predictions: np.ndarray,
+) -> Changes:
+    """Return changes that include answers which are given only before or only after.
+
+    Args:
+        changes: how the answers differ, whether they are given or not.
+        definition: the task's definition.
+        confidence: returns the confidence of predictions.
+        reference: the reference predictions.
+        predictions: the predictions that are compared with them.
+    """
+    abstention = abstention_of(definition)
+    if abstention is None:
+        return changes
+    return abstention.changes(changes, confidence(reference), confidence(predictions))
+
+
+def with_threshold_margins(
+    margins: np.ndarray,
+    definition: Definition,
+    confidence: Callable[[np.ndarray], Confidence],
+    predictions: np.ndarray,
+) -> np.ndarray:
+    """Return the margins of answers, or those of their confidence to the threshold if smaller.
+
+    Args:
+        margins: the margin of each answer, of shape [inputs].
+        definition: the task's definition.
+        confidence: returns the confidence of predictions.
+        predictions: the predictions.
+    """
+    abstention = abstention_of(definition)
+    if abstention is None:
+        return margins
+    return np.asarray(np.minimum(margins, abstention.margins(confidence(predictions))))
+
+
+def metrics_of_abstention(
+    definition: Definition,
+    confidence: Callable[[np.ndarray], Confidence],
+    predictions: np.ndarray,
+    right: Callable[[], np.ndarray],
+) -> dict[str, Measurement]:
+    """Return coverage and precision; nothing for a version that always answers.
+
+    Args:
+        definition: the task's definition.
+        confidence: returns the confidence of predictions.
+        predictions: the predictions.
+        right: returns whether each answer is entirely right, boolean of shape [inputs].
+    """
+    abstention = abstention_of(definition)
+    return {} if abstention is None else abstention.metrics(confidence(predictions), right())
 
 
 def requested_abstention(
@@ -276,7 +343,3 @@ def _below(ordered: np.ndarray, rank: int) -> float:
 def _log_odds(shares: np.ndarray) -> np.ndarray:
     inside = np.clip(shares, TINY, 1 - TINY)
     return np.asarray(np.log(inside) - np.log1p(-inside))
-
-
-def _error_of_share(share: float, count: int) -> float:
-    return math.sqrt(share * (1 - share) / count)

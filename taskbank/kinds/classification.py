@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,11 @@ from taskbank.kinds.abstention import (
     Confidence,
     abstention_of,
     is_abstention,
+    metrics_of_abstention,
     requested_abstention,
     with_abstention,
+    with_threshold_margins,
+    with_withheld_changes,
 )
 from taskbank.kinds.calibration import (
     Calibration,
@@ -36,7 +39,7 @@ from taskbank.kinds.kind import Columns
 from taskbank.kinds.labels import MAX_LISTED_LABELS, label_space
 from taskbank.kinds.logits import class_changes, cross_entropies, margins, softmax
 from taskbank.kinds.metrics import Measurement
-from taskbank.kinds.resampling import standard_error_of_mean
+from taskbank.kinds.resampling import standard_error_of_mean, standard_error_of_share
 from taskbank.kinds.text import TextKind
 
 if TYPE_CHECKING:
@@ -210,7 +213,7 @@ class Classification(TextKind):
         accuracy, count = scores["accuracy"], len(targets)
         samples = resample_classes(predictions.argmax(axis=1), targets)
         errors = {
-            "accuracy": math.sqrt(accuracy * (1 - accuracy) / count),
+            "accuracy": standard_error_of_share(accuracy, count),
             "f1_macro": samples.f1_macro().std(ddof=1),
             "matthews": samples.matthews().std(ddof=1),
             "log_loss": standard_error_of_mean(
@@ -256,23 +259,16 @@ class Classification(TextKind):
         changes = Changes(
             changed, margin, largest_changes(reference, predictions), output_scale(reference)
         )
-        abstention = abstention_of(definition)
-        if abstention is None:
-            return changes
-        return abstention.changes(
-            changes, _confidence(reference, definition), _confidence(predictions, definition)
-        )
+        confidence = partial(_confidence, definition=definition)
+        return with_withheld_changes(changes, definition, confidence, reference, predictions)
 
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> np.ndarray:
         """Return the margin of the largest logit over the second largest, or to the threshold."""
-        found, abstention = margins(predictions), abstention_of(definition)
-        if abstention is None:
-            return found
-        return np.asarray(
-            np.minimum(found, abstention.margins(_confidence(predictions, definition)))
-        )
+        found = margins(predictions)
+        confidence = partial(_confidence, definition=definition)
+        return with_threshold_margins(found, definition, confidence, predictions)
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -328,9 +324,9 @@ def _calibration(
 def _withheld(
     predictions: np.ndarray, targets: np.ndarray, definition: Definition
 ) -> dict[str, Measurement]:
-    abstention = abstention_of(definition)
-    if abstention is None:
-        return {}
-    return abstention.metrics(
-        _confidence(predictions, definition), predictions.argmax(axis=1) == targets
+    return metrics_of_abstention(
+        definition,
+        partial(_confidence, definition=definition),
+        predictions,
+        lambda: predictions.argmax(axis=1) == targets,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +20,11 @@ from taskbank.kinds.abstention import (
     Confidence,
     abstention_of,
     is_abstention,
+    metrics_of_abstention,
     requested_abstention,
     with_abstention,
+    with_threshold_margins,
+    with_withheld_changes,
 )
 from taskbank.kinds.calibration import (
     Calibration,
@@ -241,12 +245,8 @@ class Multilabel(TextKind):
         margin = np.where(broken, np.inf, margin)
         moved = largest_changes(reference, predictions)
         changes = Changes(crossed.any(axis=1) | broken, margin, moved, output_scale(reference))
-        abstention = abstention_of(definition)
-        if abstention is None:
-            return changes
-        return abstention.changes(
-            changes, _confidence(reference, definition), _confidence(predictions, definition)
-        )
+        confidence = partial(_confidence, definition=definition)
+        return with_withheld_changes(changes, definition, confidence, reference, predictions)
 
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -256,12 +256,8 @@ class Multilabel(TextKind):
         With abstention, the margin of the confidence to its threshold counts, too.
         """
         found = np.asarray(_threshold_margins(predictions, definition).min(axis=1))
-        abstention = abstention_of(definition)
-        if abstention is None:
-            return found
-        return np.asarray(
-            np.minimum(found, abstention.margins(_confidence(predictions, definition)))
-        )
+        confidence = partial(_confidence, definition=definition)
+        return with_threshold_margins(found, definition, confidence, predictions)
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -346,11 +342,12 @@ def _calibration(logits: np.ndarray, expected: np.ndarray, definition: Definitio
 def _withheld(
     logits: np.ndarray, expected: np.ndarray, definition: Definition
 ) -> dict[str, Measurement]:
-    abstention = abstention_of(definition)
-    if abstention is None:
-        return {}
-    right = (_predicted_labels(logits, definition) == expected).all(axis=1)
-    return abstention.metrics(_confidence(logits, definition), right)
+    return metrics_of_abstention(
+        definition,
+        partial(_confidence, definition=definition),
+        logits,
+        lambda: (_predicted_labels(logits, definition) == expected).all(axis=1),
+    )
 
 
 def _predicted_labels(logits: np.ndarray, definition: Definition) -> np.ndarray:

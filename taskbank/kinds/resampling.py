@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -24,3 +25,8 @@ def bootstrap_error(count: int, score: Callable[[np.ndarray], float]) -> float:
 def standard_error_of_mean(values: np.ndarray) -> float:
     """Return the standard error of the mean of some values."""
     return float(values.std() / np.sqrt(len(values)))
+
+
+def standard_error_of_share(share: float, count: int) -> float:
+    """Return the binomial standard error of a share of some examples."""
+    return math.sqrt(share * (1 - share) / count)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,11 @@ from taskbank.kinds.abstention import (
     Confidence,
     abstention_of,
     is_abstention,
+    metrics_of_abstention,
     requested_abstention,
     with_abstention,
+    with_threshold_margins,
+    with_withheld_changes,
 )
 from taskbank.kinds.calibration import (
     Calibration,
@@ -305,14 +309,9 @@ class Span:
         margin = np.where(broken, np.inf, margin)
         largest = output_scale(reference[:, [0, *range(3, 1 + 3 * STORED_ANSWERS, 3)]])
         changed = (before != after).any(axis=1) | broken
-        abstention = abstention_of(definition)
-        if abstention is None:
-            return Changes(changed, margin, moved, largest)
-        # Unlike that of other kinds, the margin of an unchanged answer is not always 0.
-        changes = Changes(changed, np.where(changed, margin, 0), moved, largest)
-        return abstention.changes(
-            changes, _confidence(reference, definition), _confidence(predictions, definition)
-        )
+        changes = Changes(changed, margin, moved, largest)
+        confidence = partial(_confidence, definition=definition)
+        return with_withheld_changes(changes, definition, confidence, reference, predictions)
 
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -322,12 +321,8 @@ class Span:
         for scores in _answer_scores(predictions, definition):
             best, second = [*sorted(scores.values(), reverse=True), -np.inf, -np.inf][:2]
             margins.append(np.inf if second == -np.inf else best - second)
-        found, abstention = np.array(margins), abstention_of(definition)
-        if abstention is None:
-            return found
-        return np.asarray(
-            np.minimum(found, abstention.margins(_confidence(predictions, definition)))
-        )
+        confidence = partial(_confidence, definition=definition)
+        return with_threshold_margins(np.array(margins), definition, confidence, predictions)
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -525,10 +520,8 @@ def _calibration(predictions: np.ndarray, marks: np.ndarray, definition: Definit
 def _withheld(
     predictions: np.ndarray, marks: np.ndarray, definition: Definition
 ) -> dict[str, Measurement]:
-    abstention = abstention_of(definition)
-    if abstention is None:
-        return {}
-    return abstention.metrics(_confidence(predictions, definition), marks[:, 0] == 1)
+    confidence = partial(_confidence, definition=definition)
+    return metrics_of_abstention(definition, confidence, predictions, lambda: marks[:, 0] == 1)
 
 
 def _marks(predictions: np.ndarray, columns: Columns, definition: Definition) -> np.ndarray:

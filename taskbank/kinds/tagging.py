@@ -11,6 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,10 +25,14 @@ from taskbank.kinds.abstention import (
     Confidence,
     abstention_of,
     is_abstention,
+    metrics_of_abstention,
     requested_abstention,
     with_abstention,
+    with_threshold_margins,
+    with_withheld_changes,
 )
 from taskbank.kinds.calibration import (
+    Calibration,
     calibration_of_classes,
     has_temperature,
     is_temperature,
@@ -250,12 +255,7 @@ class Tagging:
         )
         found = {"f1": float(f1), "accuracy": float(np.mean(matches))}
         if has_temperature(definition):
-            found |= calibration_of_classes(
-                predictions,
-                _positions(columns, definition),
-                temperature_of(definition),
-                self.examples_of(columns),
-            ).scores()
+            found |= self._calibration(predictions, columns, definition).scores()
         withheld = self._withheld(predictions, columns, definition)
         return found | {name: one.value for name, one in withheld.items()}
 
@@ -295,22 +295,29 @@ class Tagging:
             name: Measurement(scores[name], error, len(correct)) for name, error in errors.items()
         }
         if has_temperature(definition):
-            found |= calibration_of_classes(
-                predictions,
-                _positions(columns, definition),
-                temperature_of(definition),
-                self.examples_of(columns),
-            ).metrics()
+            found |= self._calibration(predictions, columns, definition).metrics()
         return found | self._withheld(predictions, columns, definition)
+
+    def _calibration(
+        self, predictions: np.ndarray, columns: Columns, definition: Definition
+    ) -> Calibration:
+        """Return the calibration of the probabilities of the words' tags."""
+        return calibration_of_classes(
+            predictions,
+            _positions(columns, definition),
+            temperature_of(definition),
+            self.examples_of(columns),
+        )
 
     def _withheld(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
     ) -> dict[str, Measurement]:
-        abstention = abstention_of(definition)
-        if abstention is None:
-            return {}
-        right = self.correctness(predictions, columns, definition) == 1
-        return abstention.metrics(_confidence(predictions, columns, definition), right)
+        return metrics_of_abstention(
+            definition,
+            partial(_confidence, columns=columns, definition=definition),
+            predictions,
+            lambda: self.correctness(predictions, columns, definition) == 1,
+        )
 
     def by_class(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -350,14 +357,8 @@ class Tagging:
             np.maximum.reduceat(largest_changes(reference, predictions), starts),
             output_scale(reference),
         )
-        abstention = abstention_of(definition)
-        if abstention is None:
-            return changes
-        return abstention.changes(
-            changes,
-            _confidence(reference, columns, definition),
-            _confidence(predictions, columns, definition),
-        )
+        confidence = partial(_confidence, columns=columns, definition=definition)
+        return with_withheld_changes(changes, definition, confidence, reference, predictions)
 
     def margins(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
@@ -367,12 +368,8 @@ class Tagging:
         With abstention, the margin of the confidence to its threshold counts, too.
         """
         found = np.minimum.reduceat(margins(predictions), _starts(columns))
-        abstention = abstention_of(definition)
-        if abstention is None:
-            return found
-        return np.asarray(
-            np.minimum(found, abstention.margins(_confidence(predictions, columns, definition)))
-        )
+        confidence = partial(_confidence, columns=columns, definition=definition)
+        return with_threshold_margins(found, definition, confidence, predictions)
 
     def correctness(
         self, predictions: np.ndarray, columns: Columns, definition: Definition
