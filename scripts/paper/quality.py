@@ -66,13 +66,11 @@ class Cell:
     trial: TrialRecord | None
 
     def score(self, split: str) -> float:
-        """Return the score on a split, higher being better; NaN if there is none."""
-        value = None if self.trial is None else self.trial.value(split)
-        return float("nan") if value is None or self.trial is None else self._points(value)
-
-    def _points(self, value: float) -> float:
-        assert self.trial is not None  # noqa: S101 - `score` asked
-        return 100 * orient(self.trial.metric, value)
+        """Return the score on a split in points, higher being better; NaN if there is none."""
+        if self.trial is None:
+            return float("nan")
+        value = self.trial.value(split)
+        return float("nan") if value is None else 100 * orient(self.trial.metric, value)
 
 
 def main() -> None:

@@ -62,7 +62,7 @@ class SplitRecord:
 
 @dataclass(frozen=True)
 class Parent:
-    """A stored version whose adapter a training started from.
+    """A stored version that another was made from: from its adapter, or from its rows and more.
 
     Parents are equal if their bytes and weights are, whatever their names.
 

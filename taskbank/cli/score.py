@@ -15,7 +15,7 @@ from taskbank.cli.metric_fields import (
 )
 from taskbank.cli.output import echo, print_fields, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
-from taskbank.cli.spec_options import style_options
+from taskbank.cli.spec_options import reading_options
 from taskbank.runtime.startup import collection_paused
 
 if TYPE_CHECKING:
@@ -27,22 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data", required=True, metavar="DATA", help="Labelled data, in any form that --train takes."
 )
-@click.option("--text", metavar="COL", help="Column of the texts.  [default: by kind]")
-@click.option("--text-pair", metavar="COL", help="Column of the second texts.  [default: by kind]")
-@click.option("--label", metavar="COL", help="Column of the labels.  [default: by kind]")
-@style_options
-@click.option(
-    "--label-names",
-    metavar="NAMES",
-    help="Names of the classes, in order, if the data has whole numbers from 0 for them: names "
-    "with commas between them, or a text file with one name per line.",
-)
-@click.option(
-    "--merge-labels",
-    is_flag=True,
-    help="Read a label that differs from one of the task's only in letter case, or is the same "
-    "number, as that one.",
-)
+@reading_options
 @click.option(
     "--record",
     metavar="SPLIT",

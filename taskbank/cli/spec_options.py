@@ -83,6 +83,33 @@ def style_options(command: Command) -> Command:
     return command
 
 
+def reading_options(command: Command) -> Command:
+    """Add the options that say how labelled data of an existing task is read."""
+    options = (
+        click.option("--text", metavar="COL", help="Column of the texts.  [default: by kind]"),
+        click.option(
+            "--text-pair", metavar="COL", help="Column of the second texts.  [default: by kind]"
+        ),
+        click.option("--label", metavar="COL", help="Column of the labels.  [default: by kind]"),
+        style_options,
+        click.option(
+            "--label-names",
+            metavar="NAMES",
+            help="Names of the classes, in order, if the data has whole numbers from 0 for them: "
+            "names with commas between them, or a text file with one name per line.",
+        ),
+        click.option(
+            "--merge-labels",
+            is_flag=True,
+            help="Read a label that differs from one of the task's only in letter case, or is the "
+            "same number, as that one.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def _option(field: Field[Any], described: Mapping[str, str]) -> Callable[[Command], Command]:
     text = described[field.name]
     help_text = text[0].upper() + text[1:]

@@ -9,7 +9,7 @@ import click
 from taskbank.cli.head import current_head, say_head
 from taskbank.cli.output import echo, print_findings, print_json
 from taskbank.cli.settings import Settings, complete_task, data_options, verify_option
-from taskbank.cli.spec_options import style_options
+from taskbank.cli.spec_options import reading_options
 from taskbank.cli.text_table import print_table
 from taskbank.digests import canonical_json
 from taskbank.runtime.startup import collection_paused
@@ -42,21 +42,7 @@ SORTS = {
     "--dry-run", is_flag=True, help="List what is new, relabelled and contradicting; train nothing."
 )
 @click.option("--keep-rows", is_flag=True, help="Store the training rows for the next update.")
-@click.option("--text", metavar="COL", help="Column of the texts.  [default: by kind]")
-@click.option("--text-pair", metavar="COL", help="Column of the second texts.  [default: by kind]")
-@click.option("--label", metavar="COL", help="Column of the labels.  [default: by kind]")
-@style_options
-@click.option(
-    "--label-names",
-    metavar="NAMES",
-    help="Names of the classes, in order, if the data has whole numbers from 0 for them.",
-)
-@click.option(
-    "--merge-labels",
-    is_flag=True,
-    help="Read a label that differs from one of the task's only in letter case, or is the same "
-    "number, as that one.",
-)
+@reading_options
 @click.option("--alias", metavar="NAME", help="Move this alias to the version unless it is worse.")
 @verify_option
 @click.option("--resume", is_flag=True, help="Continue from the checkpoints of an interrupted run.")

@@ -19,14 +19,13 @@ from taskbank.checks import ANY_DROP, check_alias
 from taskbank.errors import InputError
 from taskbank.model.load import check_backbone_source
 from taskbank.pipeline.opening import open_if_exists, resolve_backbone
-from taskbank.pipeline.storage import store, trial_recorder
+from taskbank.pipeline.storage import store, train_recorded
 from taskbank.promotion.diff import Diff, diff
 from taskbank.promotion.requirements import find_ref
 from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, is_stored, plan_task
 from taskbank.training.start import read_starts
-from taskbank.training.train_task import Result, train_task
-from taskbank.training.trial import trial_from_record
+from taskbank.training.train_task import Result
 from taskbank.training.tune import fit_to_backbone
 from taskbank.verify.report import LevelAfterAdding, Report
 from taskbank.verify.verify import verify_after_adding
@@ -176,14 +175,7 @@ def train_and_store(
         TrainingError: if training produced no usable adapter.
     """
     check_backbone_source(bank, backbone)
-    result = train_task(
-        plan,
-        backbone,
-        known=[trial_from_record(record) for record in bank.trials(plan.name)] if resume else (),
-        record=trial_recorder(bank, plan, backbone),
-        resume=resume,
-        progress=progress,
-    )
+    result = train_recorded(bank, plan, backbone, resume=resume, progress=progress)
     record = store(bank, plan, backbone, result, new_version=new_version)
     result.remove_checkpoints()
     trials = {trial.specification: trial for trial in bank.trials(plan.name)}

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors.numpy import save as save_arrays
 
 from taskbank import plugins
 from taskbank.bank.bank import Bank
-from taskbank.bank.new_records import NewScoredSplit, NewSplit
+from taskbank.bank.new_records import NewScoredSplit
 from taskbank.bank.records import AdapterRecord, MetricRecord
 from taskbank.data.alike_labels import match_labels
 from taskbank.data.examples import Examples
@@ -20,12 +19,12 @@ from taskbank.data.sources import read_examples
 from taskbank.data.style import Style
 from taskbank.digests import Json, canonical_json
 from taskbank.errors import DamagedError
-from taskbank.kinds.canaries import choose_canaries
 from taskbank.kinds.intervals import difference_interval, interval
 from taskbank.kinds.kind import input_fields
 from taskbank.model.load import encode_for, load_model, load_recorded_backbone
 from taskbank.model.predict import predict_examples
 from taskbank.model.trunk import add_trunk_states
+from taskbank.pipeline.storage import new_split
 from taskbank.training.evaluation import chance_of_score, measure
 
 if TYPE_CHECKING:
@@ -155,15 +154,7 @@ def score(
     name, definition = record or UNRECORDED, adapter.definition
     metrics = tuple(measure(kind, name, predictions, examples.columns, definition))
     if record is not None:
-        canaries = choose_canaries(kind, predictions, examples.columns, definition)
-        split = NewSplit(
-            record,
-            examples.origin,
-            len(examples),
-            examples.to_bytes(),
-            save_arrays({"logits": predictions}),
-            canaries,
-        )
+        split = new_split(record, kind, examples, predictions, definition)
         bank.put_split(adapter.ref, NewScoredSplit(split, metrics))
     own = {(one.split, one.name): one for one in adapter.metrics}
     recorded = own[adapter.split, adapter.metric]

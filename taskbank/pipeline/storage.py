@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
@@ -18,8 +19,15 @@ from taskbank.digests import Json, digest_bytes
 from taskbank.kinds.canaries import choose_canaries
 from taskbank.runtime.environment import environment
 from taskbank.training.plan import TaskPlan
-from taskbank.training.train_task import Result
-from taskbank.training.trial import Trial
+from taskbank.training.train_task import Result, train_task
+from taskbank.training.trial import Trial, trial_from_record
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from taskbank.data.examples import Examples
+    from taskbank.kinds.definition import Definition
+    from taskbank.kinds.kind import Kind
 
 RESUME = "the training is kept: the same command with --resume goes on from there"
 
@@ -27,6 +35,54 @@ RESUME = "the training is kept: the same command with --resume goes on from ther
 def trial_recorder(bank: Bank, plan: TaskPlan, backbone: Backbone) -> Callable[[Trial], None]:
     """Return a function that records a finished trial of a task."""
     return lambda trial: _put_trial(bank, _new_trial(plan, backbone, trial, trial.metrics))
+
+
+def train_recorded(
+    bank: Bank, plan: TaskPlan, backbone: Backbone, *, resume: bool, progress: bool
+) -> Result:
+    """Train a planned task, and record every trial as soon as it has ended.
+
+    Args:
+        bank: an open bank.
+        plan: the planned task.
+        backbone: the backbone to train on.
+        resume: whether to use the trials and checkpoints of an interrupted run.
+        progress: whether to show progress bars if stderr is a terminal.
+
+    Raises:
+        InputError: if the requested inputs are longer than the backbone's maximum.
+        TrainingError: if training produced no usable adapter.
+    """
+    return train_task(
+        plan,
+        backbone,
+        known=[trial_from_record(record) for record in bank.trials(plan.name)] if resume else (),
+        record=trial_recorder(bank, plan, backbone),
+        resume=resume,
+        progress=progress,
+    )
+
+
+def new_split(
+    name: str, kind: Kind, examples: Examples, predictions: np.ndarray, definition: Definition
+) -> NewSplit:
+    """Return a split to store, with the predictions of its examples.
+
+    Args:
+        name: the split's name.
+        kind: the task's kind.
+        examples: its examples.
+        predictions: their predictions.
+        definition: the task's definition.
+    """
+    return NewSplit(
+        name,
+        examples.origin,
+        len(examples),
+        examples.to_bytes(),
+        save_arrays({"logits": predictions}),
+        choose_canaries(kind, predictions, examples.columns, definition),
+    )
 
 
 def store(
@@ -134,16 +190,7 @@ def _new_trial(
 
 def _new_adapter(plan: TaskPlan, backbone: Backbone, result: Result) -> NewAdapter:
     splits = tuple(
-        NewSplit(
-            name,
-            examples.origin,
-            len(examples),
-            examples.to_bytes(),
-            save_arrays({"logits": result.predictions[name]}),
-            choose_canaries(
-                plan.kind, result.predictions[name], examples.columns, result.definition
-            ),
-        )
+        new_split(name, plan.kind, examples, result.predictions[name], result.definition)
         for name, examples in plan.data.evaluated_splits.items()
     )
     trial, train = result.trial, plan.data.train

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors.numpy import save as save_arrays
 
 from taskbank import plugins
 from taskbank.bank.bank import Bank
-from taskbank.bank.new_records import NewScoredSplit, NewSplit
-from taskbank.bank.records import AdapterRecord
+from taskbank.bank.new_records import NewScoredSplit
+from taskbank.bank.records import AdapterRecord, Parent
 from taskbank.checks import ANY_DROP
 from taskbank.data.alike_labels import check_alike, match_labels
 from taskbank.data.equal_inputs import equal_inputs
@@ -31,19 +30,17 @@ from taskbank.data.splits import hold_out
 from taskbank.data.style import Style
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
-from taskbank.kinds.canaries import choose_canaries
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import input_fields
 from taskbank.model.load import load_recorded_backbone
-from taskbank.pipeline.storage import store, trial_recorder
+from taskbank.pipeline.storage import new_split, store, train_recorded
 from taskbank.promotion.diff import Diff, diff
 from taskbank.promotion.paired import comparable_rows
 from taskbank.specs import TRAINING_FIELDS, TaskSpec, TrainingSpec
 from taskbank.training.evaluation import measure
 from taskbank.training.plan import TaskPlan, plan_task
 from taskbank.training.task_data import HELD_OUT_SHARE, TaskData
-from taskbank.training.train_task import Result, train_task
-from taskbank.training.trial import trial_from_record
+from taskbank.training.train_task import Result
 from taskbank.verify.report import LevelAfterAdding, Report
 from taskbank.verify.significance import exceeds_tolerance
 from taskbank.verify.verify import verify_after_adding
@@ -187,16 +184,9 @@ def update(
     task_data, new_rows = _task_data(bank, parent, kind, rows, compared)
     plan = plan_task(_spec(parent, task_data, keep_rows), data=task_data)
     loaded = load_recorded_backbone(bank, bank.backbone(parent.backbone), backbone, device)
-    result = train_task(
-        plan,
-        loaded,
-        known=[trial_from_record(record) for record in bank.trials(plan.name)] if resume else (),
-        record=trial_recorder(bank, plan, loaded),
-        resume=resume,
-        progress=progress,
-    )
+    result = train_recorded(bank, plan, loaded, resume=resume, progress=progress)
     course: dict[str, Json] = {
-        "parents": [{"ref": parent.ref, "digest": parent.digest}],
+        "parents": [Parent(parent.ref, parent.digest).to_json()],
         "update": {"mode": "retrain", **count(difference)},
     }
     scored = tuple(_parts(plan, result, new_rows))
@@ -371,14 +361,7 @@ def _parts(plan: TaskPlan, result: Result, new_rows: int) -> list[NewScoredSplit
     for name, rows in places.items():
         part = examples.select(rows, f"the {name} rows of {plan.data.scored_split}")
         own = np.ascontiguousarray(predictions[np.isin(of, list(rows))])
-        split = NewSplit(
-            name,
-            part.origin,
-            len(part),
-            part.to_bytes(),
-            save_arrays({"logits": own}),
-            choose_canaries(kind, own, part.columns, definition),
-        )
+        split = new_split(name, kind, part, own, definition)
         metrics = tuple(measure(kind, name, own, part.columns, definition))
         made.append(NewScoredSplit(split, metrics))
     return made

@@ -210,29 +210,17 @@ class Trainer:
         method: Method = plugins.load("methods", "linear")
         defaults = default_hyperparameters(method, len(plan.data.train)) | dict(plan.kind.training)
         spec = replace(trial.setting.training, patience=None, **defaults)
-        model = self._model(Setting(MethodSpec(method.name), spec))
-        splits = {
-            name: self._splits.get(name, spec.max_length) for name in plan.data.evaluated_splits
-        }
         try:
-            trained = train(
-                model,
-                plan.kind,
-                plan.data.definition,
-                self._splits.get("train", spec.max_length),
-                splits["validation"],
-                spec,
-                plan.metric,
-                progress=self.progress,
-                caption="linear probe",
+            model, trained = self._run(
+                Setting(MethodSpec(method.name), spec), caption="linear probe"
             )
         except TrainingError:
             return None
         scores = {"validation": trained.best.score}
-        for name in splits.keys() - scores.keys():
-            predictions = predict_examples(model, plan.kind, splits[name].encoded)
-            columns = splits[name].columns
-            values = plan.kind.scores(predictions, columns, trained.definition)
+        for name in plan.data.evaluated_splits.keys() - scores.keys():
+            split = self._splits.get(name, spec.max_length)
+            predictions = predict_examples(model, plan.kind, split.encoded)
+            values = plan.kind.scores(predictions, split.columns, trained.definition)
             scores[name] = values[plan.metric]
         return scores
 
@@ -260,28 +248,42 @@ class Trainer:
     def _train(
         self, setting: Setting, specification: str, should_prune: ShouldPrune | None, caption: str
     ) -> Trial:
-        plan, spec = self.plan, setting.training
         checkpoint = Checkpoint(specification, resume=self.resume)
         try:
-            model = self._model(setting)
-            training = train(
-                model,
-                plan.kind,
-                plan.data.definition,
-                self._splits.get("train", spec.max_length),
-                self._splits.get("validation", spec.max_length),
-                spec,
-                plan.metric,
-                keep_last=self.keep_last,
-                checkpoint=checkpoint,
-                should_prune=should_prune,
-                progress=self.progress,
-                caption=caption,
+            model, training = self._run(
+                setting, checkpoint=checkpoint, should_prune=should_prune, caption=caption
             )
         except TrainingError as error:
             checkpoint.remove()
             return self._diverged_trial(setting, specification, error)
         return self._finished_trial(setting, specification, training, model)
+
+    def _run(
+        self,
+        setting: Setting,
+        *,
+        checkpoint: Checkpoint | None = None,
+        should_prune: ShouldPrune | None = None,
+        caption: str = "",
+    ) -> tuple[TaskModel, Training]:
+        """Train a setting, and return the model with the weights to keep."""
+        plan, spec = self.plan, setting.training
+        model = self._model(setting)
+        training = train(
+            model,
+            plan.kind,
+            plan.data.definition,
+            self._splits.get("train", spec.max_length),
+            self._splits.get("validation", spec.max_length),
+            spec,
+            plan.metric,
+            keep_last=self.keep_last,
+            checkpoint=checkpoint,
+            should_prune=should_prune,
+            progress=self.progress,
+            caption=caption,
+        )
+        return model, training
 
     def _finished_trial(
         self, setting: Setting, specification: str, training: Training, model: TaskModel
