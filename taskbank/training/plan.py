@@ -10,7 +10,7 @@ from taskbank.digests import digest_json
 from taskbank.errors import InputError
 from taskbank.kinds.kind import resolve_metric
 from taskbank.specs import MethodSpec, TaskSpec, TrainingSpec
-from taskbank.training.defaults import default_hyperparameters
+from taskbank.training.defaults import contrastive_hyperparameters, default_hyperparameters
 from taskbank.training.sampler import check_sampler
 from taskbank.training.search import Search, Setting, check_values
 from taskbank.training.start import Start
@@ -108,6 +108,7 @@ def plan_task(
         check_sampler()
     data = data or read_task_data(kind, spec)
     defaults = default_hyperparameters(method, len(data.train)) | dict(kind.training)
+    defaults |= contrastive_hyperparameters(spec, kind, method, data)
     base = Setting(method_spec, TrainingSpec(**(defaults | dict(spec.training))))
     check_values(base, search)
     weighted = base.training.class_weight or any(search.values.get("class_weight", ()))

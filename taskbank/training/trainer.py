@@ -23,6 +23,7 @@ from taskbank.model.task_model import TaskModel, task_model
 from taskbank.runtime.environment import numerics
 from taskbank.specs import MethodSpec
 from taskbank.training.checkpoint import Checkpoint
+from taskbank.training.contrastive import train_contrastive
 from taskbank.training.defaults import default_hyperparameters
 from taskbank.training.evaluation import (
     Evaluation,
@@ -209,7 +210,7 @@ class Trainer:
         plan = self.plan
         method: Method = plugins.load("methods", "linear")
         defaults = default_hyperparameters(method, len(plan.data.train)) | dict(plan.kind.training)
-        spec = replace(trial.setting.training, patience=None, **defaults)
+        spec = replace(trial.setting.training, patience=None, contrastive=None, **defaults)
         try:
             model, trained = self._run(
                 Setting(MethodSpec(method.name), spec), caption="linear probe"
@@ -269,7 +270,7 @@ class Trainer:
         """Train a setting, and return the model with the weights to keep."""
         plan, spec = self.plan, setting.training
         model = self._model(setting)
-        training = train(
+        given = (
             model,
             plan.kind,
             plan.data.definition,
@@ -277,6 +278,12 @@ class Trainer:
             self._splits.get("validation", spec.max_length),
             spec,
             plan.metric,
+        )
+        if spec.contrastive is not None:
+            training = train_contrastive(*given, progress=self.progress, caption=caption)
+            return model, training
+        training = train(
+            *given,
             keep_last=self.keep_last,
             checkpoint=checkpoint,
             should_prune=should_prune,
