@@ -144,7 +144,7 @@ class TrainingSpec:
         batch_tokens: maximum number of tokens per step, in addition to the number of examples; by
             default there is no limit.
         contrastive: number of steps that bring the vectors of a class together, after which the
-            head is fitted to them, in place of epochs; by default 100 if classes have 16 training
+            head is fitted to them, in place of epochs; by default 100 if classes have 8 training
             rows or fewer on average and the number of epochs is left to taskbank, else none.
     """
 

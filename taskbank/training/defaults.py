@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SMALL_DATA = 1_000  # rows; smaller training sets get more epochs
 EPOCHS, EPOCHS_SMALL_DATA = 10, 20
-FEW_ROWS = 16  # rows per class, on average; with no more, training is contrastive
+FEW_ROWS = 8  # rows per class, on average, up to which it is better; with 16 it is as good
 CONTRASTIVE_STEPS = 100
 
 

@@ -21,7 +21,7 @@ from taskbank.verify.verify import verify_all
 from tests.helpers.rows import ROWS, sentences, write_jsonl
 
 
-def planned(tmp_path: Path, rows: int = 20, kind: str = "single", **given: Any) -> TrainingSpec:
+def planned(tmp_path: Path, rows: int = 16, kind: str = "single", **given: Any) -> TrainingSpec:
     """Return the hyperparameters that a task with so many rows gets."""
     source = write_jsonl(tmp_path / "rows.jsonl", ROWS[kind](rows, seed=1))
     spec = TaskSpec(name="few", train=source, kind=kind, **given)
@@ -58,7 +58,7 @@ def test_every_class_of_a_batch_has_as_many_inputs() -> None:
 
 
 def test_it_is_the_default_for_few_rows_of_each_class(tmp_path: Path) -> None:
-    """Sixteen rows of each class or fewer, unless the number of epochs or a patience is given."""
+    """Eight rows of each class or fewer, unless the number of epochs or a patience is given."""
     assert planned(tmp_path).contrastive == 100
     assert planned(tmp_path).epochs == 1
     assert planned(tmp_path, kind="pair").contrastive == 100
@@ -111,7 +111,7 @@ def test_specifications_without_it_keep_their_digests() -> None:
 
 def test_a_few_rows_give_a_version_that_verifies(own: Bank, folder: Path, tmp_path: Path) -> None:
     """The adapter learns more than the head alone does, is the same every time, and verifies."""
-    source = write_jsonl(tmp_path / "few.jsonl", sentences(24, seed=1))
+    source = write_jsonl(tmp_path / "few.jsonl", sentences(16, seed=1))
     unseen = write_jsonl(tmp_path / "unseen.jsonl", sentences(80, seed=2))
     given: dict[str, Any] = {"validation": unseen, "backbone": str(folder), "verify": "none"}
     given |= {"training": {"learning_rate": 0.01}, "options": {"size": 4}}
