@@ -25,14 +25,13 @@ from taskbank.model.load import encode_for, load_model
 from taskbank.model.vectors import pooled_vectors
 from taskbank.pipeline.opening import resolve_backbone
 from taskbank.specs import TaskSpec, TrainingSpec
-from taskbank.training.logme import evidence, probe
+from taskbank.training.logme import KINDS, evidence, probe
 from taskbank.training.task_data import TaskData, read_task_data
 
 if TYPE_CHECKING:
     from taskbank.backbone.backbone import Backbone
     from taskbank.kinds.kind import Kind
 
-KINDS = ("single", "pair", "regression")  # those with one target per input
 ROWS = 200  # rows of the new task, with which LogME ranks as it does with more
 FOLDS = 5
 # Of more versions, only those with the most similar texts are tried out: so many passes of 200
