@@ -265,7 +265,8 @@ class TaskSpec:
             validation score is recorded.
         start: stored version, `NAME[@VERSION|@ALIAS]`, from whose adapter one more trial starts, or
             several with weights, such as `a:0.5,b:0.5`, from whose average it starts; their
-            method, options and backbone must be those of the task.
+            method, options and backbone must be those of the task. `auto` tries up to three
+            versions of the bank that are found to help.
         seeds: number of seeds that each setting is trained from.
         trials: number of settings to sample from the search; by default every setting is tried.
         keep_trials: store the weights of every trial.

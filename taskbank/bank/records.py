@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from taskbank.counts import counted
 from taskbank.digests import Json
 from taskbank.kinds.definition import Definition
 from taskbank.specs import FOLDS, BackboneIdentity
@@ -98,6 +99,20 @@ def describe_parents(parents: Sequence[Parent]) -> str:
     return ", ".join(f"{parent.ref} ({parent.weight:g})" for parent in parents)
 
 
+def describe_suggested(found: Mapping[str, Json]) -> str:
+    """Return which versions the start `auto` tried.
+
+    Args:
+        found: what the course of a training records as `suggested`.
+    """
+    if not found["candidates"]:
+        return "no version to compare has this method and its options"
+    compared = counted(found["compared"], "compared version")
+    if not found["versions"]:
+        return f"none of {compared} helps"
+    return f"{', '.join(one['ref'] for one in found['versions'])}, of {compared}"
+
+
 @dataclass(frozen=True)
 class TrialRecord:
     """A recorded training of a task; the other attributes are those of `NewTrial`.
@@ -182,8 +197,10 @@ class AdapterRecord:
             older records `at_max_length`, the number of training inputs of full length), `repeats`,
             the evaluated inputs that are also in train and equal inputs with different labels,
             `folds` with the rows and scores of each, `chance`, the probability of the score if the
-            predictions had nothing to do with the labels, and `parents`, the stored versions that
-            it started from, if any. Of the course, an imported adapter has its parents only.
+            predictions had nothing to do with the labels, `parents`, the stored versions that it
+            started from, if any, and `suggested`, what was found for the start `auto` (see
+            `taskbank.pipeline.suggest.Suggestions`). Of the course, an imported adapter has its
+            parents only.
         request: digest of the request; an equal request need not be trained again. None for an
             imported adapter.
         row_digests: digest of the stored digests of its training rows; None for an adapter that was

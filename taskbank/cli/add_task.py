@@ -136,13 +136,14 @@ def as_json(added: Added) -> dict[str, Any]:
         "metrics": metrics_json(plugins.load("kinds", record.kind), record.metrics),
         "stored": added.record is not None,
         "trials": [trial.to_json() for trial in added.trials],
+        "suggested": None if added.suggested is None else added.suggested.to_json(),
         "worse": None if added.worse is None else added.worse.to_json(),
         "verification": None if added.verification is None else added.verification.to_json(),
     }
 
 
 def _print(added: Added) -> None:
-    from taskbank.bank.records import describe_parents, parents_of
+    from taskbank.bank.records import describe_parents, describe_suggested, parents_of
     from taskbank.cli.trials import print_spread, print_trials
 
     trial, best = added.trial, added.training.best
@@ -177,6 +178,8 @@ def _print(added: Added) -> None:
             f"{listed}: examples of more than {trial.training['max_length']} tokens, of which the "
             "rest is not read (--max-length)"
         )
+    if added.suggested is not None:
+        fields["starts tried"] = describe_suggested(added.suggested.to_json())
     parents = parents_of(trial.course)
     if parents:
         fields["started from"] = describe_parents(parents)

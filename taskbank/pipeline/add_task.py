@@ -18,13 +18,15 @@ from taskbank.bank.records import AdapterRecord, TrialRecord
 from taskbank.checks import ANY_DROP, check_alias
 from taskbank.errors import InputError
 from taskbank.model.load import check_backbone_source
+from taskbank.pipeline.auto_start import find_starts
 from taskbank.pipeline.opening import open_if_exists, resolve_backbone
 from taskbank.pipeline.storage import store, train_recorded
+from taskbank.pipeline.suggest import Suggestions
 from taskbank.promotion.diff import Diff, diff
 from taskbank.promotion.requirements import find_ref
 from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, is_stored, plan_task
-from taskbank.training.start import read_starts
+from taskbank.training.start import AUTO, read_starts
 from taskbank.training.train_task import Result
 from taskbank.training.tune import fit_to_backbone
 from taskbank.verify.report import LevelAfterAdding, Report
@@ -41,6 +43,7 @@ class Added:
         trials: the record of every trial that was run for the task, in order.
         training: the result of the training, including every epoch of the best trial.
         verification: the report on the whole bank; None if no verification was requested.
+        suggested: what was found for the start `auto`; None without it.
         worse: the comparison with the version that the task must not be worse than; None if the
             task is not worse, or if no comparison was requested.
     """
@@ -50,6 +53,7 @@ class Added:
     trials: tuple[TrialRecord, ...]
     training: Result
     verification: Report | None
+    suggested: Suggestions | None = None
     worse: Diff | None = None
 
 
@@ -175,8 +179,12 @@ def train_and_store(
         TrainingError: if training produced no usable adapter.
     """
     check_backbone_source(bank, backbone)
+    suggested = None
+    if plan.spec.start == AUTO:
+        plan, suggested = find_starts(bank, backbone, plan)
     result = train_recorded(bank, plan, backbone, resume=resume, progress=progress)
-    record = store(bank, plan, backbone, result, new_version=new_version)
+    course = {} if suggested is None else {"suggested": suggested.to_json()}
+    record = store(bank, plan, backbone, result, new_version=new_version, course=course)
     result.remove_checkpoints()
     trials = {trial.specification: trial for trial in bank.trials(plan.name)}
     return Added(
@@ -185,6 +193,7 @@ def train_and_store(
         tuple(trials[trial.specification] for trial in result.trials),
         result,
         verify_after_adding(bank, verify, backbone=backbone, progress=progress),
+        suggested,
     )
 
 

@@ -13,32 +13,34 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from taskbank import plugins
 from taskbank.backbone.adaptation import Adaptation
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
+from taskbank.data.encoded import concatenate
 from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.methods.linear import LINEAR
 from taskbank.model.load import encode_for, load_model
 from taskbank.model.vectors import pooled_vectors
 from taskbank.pipeline.opening import resolve_backbone
+from taskbank.runtime.device import fastest_precision
 from taskbank.specs import TaskSpec, TrainingSpec
-from taskbank.training.logme import evidence, probe
+from taskbank.training.logme import KINDS, evidence, probe
 from taskbank.training.task_data import TaskData, read_task_data
 
 if TYPE_CHECKING:
     from taskbank.backbone.backbone import Backbone
     from taskbank.kinds.kind import Kind
 
-KINDS = ("single", "pair", "regression")  # those with one target per input
 ROWS = 200  # rows of the new task, with which LogME ranks as it does with more
 FOLDS = 5
 # Of more versions, only those with the most similar texts are tried out: so many passes of 200
 # short texts take seconds on two cores.
 COMPARED = 24
-SAMPLED = 16  # rows of a stored split: enough for the direction of their mean
+SAMPLED = 8  # rows of a stored split: enough for the direction of their mean
 CHANCE = 0.05  # probability of any suggestion at all if no version helps
 
 
@@ -175,12 +177,15 @@ def compare(
     wide = wide.reshape(len(encoded), -1).astype(np.float64)
     fold_of = np.array(data.fold_of)
     bare = Adaptation(backbone)
-    (frozen,) = pooled_vectors(backbone, [(bare, encoded)])
-    compared = candidates
-    if len(candidates) > COMPARED:
-        compared = _most_alike(bank, backbone, bare, frozen.mean(axis=0), candidates)
-    adaptations = [load_model(bank, record, backbone).adaptation for record in compared]
-    adapted = pooled_vectors(backbone, [(one, encoded) for one in adaptations]) if compared else []
+    # In the precision of trainings: the measures move by less than they differ between versions.
+    bfloat16 = fastest_precision(str(backbone.device)) == "bfloat16"
+    with torch.autocast(backbone.device.type, torch.bfloat16, enabled=bfloat16):
+        (frozen,) = pooled_vectors(backbone, [(bare, encoded)])
+        compared = candidates
+        if len(candidates) > COMPARED:
+            compared = _most_alike(bank, backbone, bare, frozen.mean(axis=0), candidates)
+        pairs = [(load_model(bank, record, backbone).adaptation, encoded) for record in compared]
+        adapted = pooled_vectors(backbone, pairs) if pairs else []
 
     def measure(vectors: np.ndarray) -> tuple[float, float, np.ndarray]:
         predictions = probe(vectors, wide, fold_of)
@@ -235,13 +240,15 @@ def _most_alike(
         mean: the mean vector of the new task's texts under the bare backbone.
         candidates: the versions.
     """
-    pairs = []
+    inputs = []
     for record in candidates:
         examples = bank.examples(record, record.verified_split)
         rows = np.unique(np.linspace(0, len(examples) - 1, SAMPLED).astype(int)).tolist()
         columns = examples.select(rows, examples.origin).columns
-        pairs.append((bare, encode_for(record, backbone, columns)))
-    means = np.array([vectors.mean(axis=0) for vectors in pooled_vectors(backbone, pairs)])
+        inputs.append(encode_for(record, backbone, columns))
+    (joined,) = pooled_vectors(backbone, [(bare, concatenate(inputs))])
+    ends = np.cumsum([len(encoded) for encoded in inputs])[:-1]
+    means = np.array([vectors.mean(axis=0) for vectors in np.split(joined, ends)])
     # Without what all texts have in common, the vectors of an encoder point apart.
     common = means.mean(axis=0)
     means, mean = means - common, mean - common

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from taskbank import plugins
-from taskbank.digests import digest_json
+from taskbank.digests import Json, digest_json
 from taskbank.errors import InputError
 from taskbank.kinds.kind import resolve_metric
 from taskbank.specs import MethodSpec, TaskSpec, TrainingSpec
 from taskbank.training.defaults import contrastive_hyperparameters, default_hyperparameters
 from taskbank.training.sampler import check_sampler
 from taskbank.training.search import Search, Setting, check_values
-from taskbank.training.start import Start
+from taskbank.training.start import AUTO, Start
 from taskbank.training.task_data import TaskData, read_task_data
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class TaskPlan:
         base: the setting that is trained, or that the search varies.
         search: the search, which may have no values.
         stored: whether the bank stores the trained weights in addition to their scores.
-        starts: where further trials start, beside those that start untrained.
+        starts: where further trials start, beside those that start untrained. With `AUTO`, they are
+            found when the task is trained; see `taskbank.pipeline.auto_start`.
     """
 
     spec: TaskSpec
@@ -52,9 +53,16 @@ class TaskPlan:
 
     @property
     def request(self) -> str:
-        """Digest of the request: a task with an equal digest need not be trained again."""
+        """Digest of the request: a task with an equal digest need not be trained again.
+
+        A request for `AUTO` stays equal when the bank gets further versions.
+        """
         folds = {"folds": self.data.folds} if self.data.folds else {}
-        starts = {"starts": [start.digests for start in self.starts]} if self.starts else {}
+        starts: dict[str, Json] = {}
+        if self.spec.start == AUTO:
+            starts = {"starts": AUTO}
+        elif self.starts:
+            starts = {"starts": [start.digests for start in self.starts]}
         return digest_json(
             folds
             | starts

@@ -16,9 +16,12 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, Parent, describe_parents
 from taskbank.digests import Json
 from taskbank.errors import ConflictError, InputError
+from taskbank.methods.linear import LINEAR
 from taskbank.methods.method import Method
 from taskbank.specs import SHORTCUTS, BackboneIdentity, TaskSpec
+from taskbank.training.logme import KINDS
 
+AUTO = "auto"  # in place of names: the versions that are found to help; see `pipeline.auto_start`
 HEAD = "head."  # the prefix of the stored names of a head's tensors
 ROUNDING = 1e-6  # by which the sum of weights may differ from 1
 
@@ -69,6 +72,8 @@ def digests_of(parents: Sequence[Parent]) -> list[Json]:
 def read_starts(bank: Bank | None, spec: TaskSpec) -> tuple[Start, ...]:
     """Return where the further trials of a task start; nothing if it names no version.
 
+    With `AUTO`, the versions are found when the data and the backbone are there.
+
     Args:
         bank: the bank with the versions; None if it does not exist yet.
         spec: the task's specification.
@@ -77,10 +82,14 @@ def read_starts(bank: Bank | None, spec: TaskSpec) -> tuple[Start, ...]:
         NotFoundError: if a version does not exist.
         ConflictError: if a version is retired.
         InputError: if the versions have another method, other options or different backbones, or
-            their weights do not sum to 1.
+            their weights do not sum to 1; with `AUTO`, if versions cannot be compared for the task.
         DamagedError: if stored rows or bytes differ from what was recorded.
     """
     if spec.start is None:
+        return ()
+    method: Method = plugins.load("methods", spec.method)
+    if spec.start == AUTO:
+        _check_auto(spec, method)
         return ()
     weights = parse_start(spec.start)
     if bank is None:
@@ -88,7 +97,6 @@ def read_starts(bank: Bank | None, spec: TaskSpec) -> tuple[Start, ...]:
             f"--from is {spec.start!r}, and the bank does not exist yet: start from a version of "
             "an existing bank, or leave --from out"
         )
-    method: Method = plugins.load("methods", spec.method)
     varied = sorted(spec.search.keys() & method.options.keys())
     if varied:
         raise InputError(
@@ -112,6 +120,26 @@ def read_starts(bank: Bank | None, spec: TaskSpec) -> tuple[Start, ...]:
     if len({parent.digest for parent in parents}) < len(parents):
         raise InputError(f"--from is {spec.start!r}: it names equal versions, so name one of them")
     return (Start(parents, backbones[0], _average(bank, records, parents)),)
+
+
+def _check_auto(spec: TaskSpec, method: Method) -> None:
+    """Raise unless versions can be compared for a task."""
+    if spec.kind not in KINDS:
+        raise InputError(
+            f"--from auto compares versions for the kinds {', '.join(KINDS)}, not for "
+            f"{spec.kind!r}: name a version, which training then judges, or leave --from out"
+        )
+    if method.name == LINEAR.name:
+        raise InputError(
+            f"--from auto looks for an adapter, and the method {method.name!r} trains a head "
+            "alone: leave --from out"
+        )
+    varied = sorted(spec.search.keys() & method.options.keys())
+    if varied:
+        raise InputError(
+            f"--search varies {varied[0]}, and --from auto compares versions of one "
+            f"{varied[0]}: leave one of them out"
+        )
 
 
 def parse_start(text: str) -> dict[str, float]:

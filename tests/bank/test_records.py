@@ -103,3 +103,20 @@ def test_records_are_compared_by_what_they_hold(bank: Bank, changed: dict[str, A
     record = bank.put(new_adapter())
     assert replace(record, id=99) == record
     assert replace(record, **changed) != record
+
+
+@pytest.mark.parametrize(
+    ("candidates", "compared", "refs", "says"),
+    [
+        (0, 0, [], "no version to compare has this method and its options"),
+        (40, 24, [], "none of 24 compared versions helps"),
+        (1, 1, ["mood@1"], "mood@1, of 1 compared version"),
+        (40, 24, ["mood@1", "a@2"], "mood@1, a@2, of 24 compared versions"),
+    ],
+)
+def test_what_was_tried_is_described(
+    candidates: int, compared: int, refs: list[str], says: str
+) -> None:
+    """Nothing to compare, nothing that helps, and what helps are told apart."""
+    found = {"candidates": candidates, "compared": compared}
+    assert records.describe_suggested(found | {"versions": [{"ref": ref} for ref in refs]}) == says
