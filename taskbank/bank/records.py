@@ -83,12 +83,17 @@ class Parent:
 
 
 def parents_of(course: Mapping[str, Json]) -> tuple[Parent, ...]:
-    """Return the parents of an adapter or a trial; none if it started untrained.
+    """Return the parents of an adapter or a trial; none if it started untrained and is no update.
 
     Args:
         course: the course of its training.
     """
     return tuple(Parent(**parent) for parent in course.get("parents", ()))
+
+
+def origin_of(course: Mapping[str, Json]) -> str:
+    """Return how an adapter was made from its parents: `updated from`, or `started from`."""
+    return "updated from" if "update" in course else "started from"
 
 
 def describe_parents(parents: Sequence[Parent]) -> str:
@@ -182,8 +187,9 @@ class AdapterRecord:
             older records `at_max_length`, the number of training inputs of full length), `repeats`,
             the evaluated inputs that are also in train and equal inputs with different labels,
             `folds` with the rows and scores of each, `chance`, the probability of the score if the
-            predictions had nothing to do with the labels, and `parents`, the stored versions that
-            it started from, if any. Of the course, an imported adapter has its parents only.
+            predictions had nothing to do with the labels, `parents`, the stored versions that it
+            started from or is an update of, if any, and `update`, how it was updated. Of the
+            course, an imported adapter has its parents only.
         request: digest of the request; an equal request need not be trained again. None for an
             imported adapter.
         row_digests: digest of the stored digests of its training rows; None for an adapter that was
