@@ -14,6 +14,8 @@ from taskbank.history.events import task_events
 from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.update import NewData, Updated, update
 from taskbank.pipeline.update_modes import Mode
+from taskbank.training.start import Start
+from taskbank.training.trial import trial_from_record
 from taskbank.verify.verify import verify_all
 from tests.helpers.rows import ROWS, sentences
 from tests.helpers.training import Interrupt, interrupt_after
@@ -24,23 +26,19 @@ OTHER = {"good": "bad", "bad": "good"}
 
 def learn(bank: Bank, folder: Path, kind: str = "single", **given: Any) -> AdapterRecord:
     """Add a task of a kind, named after it, and return its version."""
-    options = {"training": TRAINING, "options": {"size": 4}, "verify": "none", "keep_rows": True}
     rows = ROWS[kind](80, 1)
-    add_task(bank, kind, rows, kind=kind, backbone=str(folder), **(options | given))
+    given = {"training": TRAINING, "options": {"size": 4}, "keep_rows": True, **given}
+    add_task(bank, kind, rows, kind=kind, backbone=str(folder), verify="none", **given)
     return bank[kind]
 
 
-def updated(bank: Bank, rows: list[dict[str, Any]], **given: Any) -> Updated:
-    """Update the only task of a bank."""
-    (name,) = {record.task for record in bank}
-    return update(bank, name, NewData(rows), verify="none", **given)
-
-
-def child_of(bank: Bank, rows: list[dict[str, Any]], **given: Any) -> AdapterRecord:
-    """Update the only task of a bank, and return the new version."""
-    record = updated(bank, rows, **given).record
-    assert record is not None
-    return record
+def updated(
+    bank: Bank, rows: list[dict[str, Any]], ref: str = "single", **given: Any
+) -> tuple[AdapterRecord, Updated]:
+    """Update a version, and return the new one, and everything about the update."""
+    found = update(bank, ref, NewData(rows), verify="none", **given)
+    assert found.record is not None
+    return found.record, found
 
 
 @pytest.mark.slow
@@ -52,15 +50,13 @@ def test_every_kind_is_updated(
     """The version is compared on old and new rows and is whole; it says how it was trained, and a
     continued one is trained for two of five epochs."""
     parent = learn(own, folder, kind)
-    found = updated(own, ROWS[kind](40, 2), mode=mode, anchor=anchor)
-    child = found.record
-    assert child is not None
+    child, found = updated(own, ROWS[kind](40, 2), kind, mode=mode, anchor=anchor)
     assert set(found.comparisons or {}) == {"old", "new", "validation"}
     course = child.course["update"]
     assert (course["requested"], course["mode"]) == (mode, mode)
     assert course.get("anchor") == anchor
     assert len(child.course["epochs"]) == (2 if mode == "continue" else 5)
-    assert child.training == parent.training
+    assert child.training["epochs"] == parent.training["epochs"]
     assert child.labels == parent.labels
     assert verify_all(own).ok
     assert "updated from" in task_events(own, kind)[1].result
@@ -72,15 +68,14 @@ def test_a_number_keeps_its_unit_where_outputs_are_taken_over(own: Bank, folder:
     rows."""
     parent = learn(own, folder, "regression")
     rows = [{**row, "label": row["label"] + 5} for row in ROWS["regression"](60, 2)]
-    units = {}
-    for mode, anchor in (("retrain", None), ("retrain", 1.0), ("continue", None)):
-        settings = update(
-            own, parent.ref, NewData(rows), mode=mode, anchor=anchor, verify="none"
-        ).record.settings  # type: ignore[union-attr]
-        units[mode, anchor] = settings["mean"], settings["std"]
+    given: list[dict[str, Any]] = [{}, {"anchor": 1.0}, {"mode": "continue"}]
+    children = [updated(own, rows, parent.ref, **one)[0] for one in given]
+    anew, anchored, continuing = [
+        (child.settings["mean"], child.settings["std"]) for child in children
+    ]
     own_unit = parent.settings["mean"], parent.settings["std"]
-    assert units["continue", None] == units["retrain", 1.0] == own_unit
-    assert units["retrain", None][0] > own_unit[0] + 1
+    assert anchored == continuing == own_unit
+    assert anew[0] > own_unit[0] + 1
 
 
 @pytest.mark.slow
@@ -89,10 +84,10 @@ def test_versions_are_continued_one_after_the_other(own: Bank, folder: Path) -> 
     after it, has as many epochs as if the first had not been shortened."""
     learn(own, folder)
     third = [{**row, "label": "mixed", "text": row["text"] + " it"} for row in sentences(30, 3)]
-    child = child_of(own, [*sentences(40, 2), *third], mode="continue")
+    child, _ = updated(own, [*sentences(40, 2), *third], mode="continue")
     assert child.labels == ("bad", "good", "mixed")
-    again = child_of(own, sentences(40, 4), mode="continue")
-    anew = child_of(own, sentences(40, 5))
+    again, _ = updated(own, sentences(40, 4), mode="continue")
+    anew, _ = updated(own, sentences(40, 5))
     assert [len(one.course["epochs"]) for one in (child, again, anew)] == [2, 2, 5]
     assert [one.course["parents"][0]["ref"] for one in (child, again, anew)] == [
         "single@1",
@@ -115,17 +110,15 @@ def test_a_continued_version_is_the_same_every_time(
         with pytest.raises(Interrupt):
             updated(own, rows, **given)
     assert list(own) == [parent]
-    digests = [
-        update(own, parent.ref, NewData(rows), verify="none", **options).record.digest  # type: ignore[union-attr]
-        for options in (
-            {**given, "resume": True},
-            given,
-            {**given, "anchor": 2.0},
-            {"mode": "continue"},
-            {"mode": "retrain", "anchor": 1.0},
-            {},
-        )
+    options: list[dict[str, Any]] = [
+        {**given, "resume": True},
+        given,
+        {**given, "anchor": 2.0},
+        {"mode": "continue"},
+        {"anchor": 1.0},
+        {},
     ]
+    digests = [updated(own, rows, parent.ref, **one)[0].digest for one in options]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 5
 
@@ -137,32 +130,27 @@ def test_auto_trains_anew_only_if_a_score_dropped(
     """More rows of the same sort: the parent is continued. New rows with wrong labels: it is worse
     on the old ones, so a training from the start is tried as well, and the better is stored. A
     tolerance of the task counts. A continued training that diverges is followed by another."""
-    parent = learn(own, folder)
-    child = child_of(own, sentences(120, 2), mode="auto")
+    parent = learn(own, folder, validation=sentences(40, seed=5))
+    own.set_tolerance("single", 0.2)  # an answer may change on another processor
+    child, _ = updated(own, sentences(120, 2), mode="auto")
     assert (child.course["update"]["requested"], child.course["update"]["mode"]) == (
         "auto",
         "continue",
     )
     assert len(own.trials("single")) == 2
-    wrong = [{**row, "label": OTHER[row["label"]]} for row in sentences(200, 9)]
-    given: dict[str, Any] = {"mode": "auto", "verify": "none"}
-    other = update(own, parent.ref, NewData(wrong), **given).record
+    own.set_tolerance("single", None)
+    wrong = [{**row, "label": OTHER[row["label"]]} for row in sentences(400, 9)]
+    other, _ = updated(own, wrong, parent.ref, mode="auto")
     tried = own.trials("single")[2:]
-    assert len(tried) == 2
-    assert other is not None
-    best = max(tried, key=lambda trial: trial.score)
-    assert other.course["update"]["mode"] == ("continue" if best is tried[0] else "retrain")
-    assert other.digest == best.digest or other.course["epochs"] == best.course["epochs"]
+    assert {"parents" in trial.course for trial in tried} == {True, False}
+    best = max(tried, key=lambda trial: trial_from_record(trial).rank(trial.metric))
+    assert other.score == best.score
+    assert other.course["update"]["requested"] == "auto"
     own.set_tolerance("single", 1.0)
-    tolerated = update(own, parent.ref, NewData(wrong), **given).record
-    assert tolerated is not None
+    tolerated, _ = updated(own, wrong, parent.ref, mode="auto")
     assert tolerated.course["update"]["mode"] == "continue"
-
-    from taskbank.training.start import Start
-
     monkeypatch.setattr(Start, "values", lambda _start, own: {n: t * 1e30 for n, t in own.items()})
-    anew = update(own, parent.ref, NewData(sentences(60, 7)), **given).record
-    assert anew is not None
+    anew, _ = updated(own, sentences(60, 7), parent.ref, mode="auto")
     assert anew.course["update"]["mode"] == "retrain"
 
 
@@ -171,12 +159,10 @@ def test_an_anchor_bounds_negative_flips(own: Bank, folder: Path) -> None:
     """Rows with wrong labels spoil fewer of the answers that the parent had right."""
     parent = learn(own, folder, validation=sentences(60, seed=5))
     wrong = [{**row, "label": OTHER[row["label"]]} for row in sentences(60, 9)]
-    flips = [
-        update(own, parent.ref, NewData(wrong), mode="continue", anchor=anchor, verify="none")
-        .comparisons["old"]
-        .negative_flips  # type: ignore[index]
-        for anchor in (None, 5.0)
-    ]
+    flips = []
+    for anchor in (None, 5.0):
+        _, found = updated(own, wrong, parent.ref, mode="continue", anchor=anchor)
+        flips.append((found.comparisons or {})["old"].negative_flips)
     assert flips[1] < flips[0]
 
 
@@ -184,7 +170,7 @@ def test_an_anchor_bounds_negative_flips(own: Bank, folder: Path) -> None:
 def test_what_was_chosen_for_the_parent_stays_chosen(own: Bank, folder: Path) -> None:
     """The class of F1 and the rule of abstention are taken over, the threshold is chosen anew."""
     parent = learn(own, folder, positive="bad", abstain="coverage=0.8")
-    child = child_of(own, sentences(60, 2))
+    child, _ = updated(own, sentences(60, 2))
     assert child.settings["positive"] == "bad"
     rule = child.settings["abstain"]
     assert (rule["rule"], rule["level"]) == ("coverage", 0.8)
