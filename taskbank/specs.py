@@ -97,7 +97,10 @@ WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = {
     "seed": (0, 2**32 - 1),
     "patience": (1, 1_000_000),
     "batch_tokens": (1, 1_000_000_000),
+    "contrastive": (1, 1_000_000),
 }
+LATER_FIELDS = ("contrastive",)
+OPTIONAL_NUMBERS = ("patience", "batch_tokens", "contrastive")  # which may be None
 
 
 # For each other number, a test and a description of the accepted values.
@@ -140,6 +143,9 @@ class TrainingSpec:
             float32.
         batch_tokens: maximum number of tokens per step, in addition to the number of examples; by
             default there is no limit.
+        contrastive: number of steps that bring the vectors of a class together, after which the
+            head is fitted to them, in place of epochs; by default 100 if classes have 16 training
+            rows or fewer on average and the number of epochs is left to taskbank, else none.
     """
 
     epochs: int = 10
@@ -154,11 +160,12 @@ class TrainingSpec:
     class_weight: str | None = None
     precision: str | None = None
     batch_tokens: int | None = None
+    contrastive: int | None = None
 
     def __post_init__(self) -> None:
         for name, (least, most) in WHOLE_NUMBERS.items():
             value = getattr(self, name)
-            if name in ("patience", "batch_tokens") and value is None:
+            if name in OPTIONAL_NUMBERS and value is None:
                 continue
             if type(value) is not int or not least <= value <= most:
                 raise InputError(
@@ -175,8 +182,13 @@ class TrainingSpec:
                 raise InputError(f"{name} is {value!r}: write {listed}, or leave it out")
 
     def to_json(self) -> dict[str, Json]:
-        """Return the specification as a plain dictionary."""
-        return asdict(self)
+        """Return the specification as a plain dictionary.
+
+        A field that earlier versions did not have is left out where it changes nothing, so that a
+        specification keeps its digest.
+        """
+        values = asdict(self)
+        return {k: v for k, v in values.items() if k not in LATER_FIELDS or v is not None}
 
     @property
     def digest(self) -> str:
@@ -184,10 +196,23 @@ class TrainingSpec:
         return digest_json(self.to_json())
 
 
-# Method options that have their own command-line option and suite key.
+# Keys that stand for others, with their own command-line option and suite key.
 SHORTCUTS: Mapping[str, str] = {
     "size": "width of the bottleneck",
     "layers": "adapted layers: all, top:3, 0-5 or 8,10,11",
+    "recipe": "search of a publication, which other keys override: `paper` is that of Houlsby et "
+    "al. 2019, section 3.2, 18 settings from five seeds",
+}
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "paper": {
+        "method": "houlsby",
+        "search": {
+            "learning_rate": (3e-5, 3e-4, 3e-3),
+            "epochs": (3, 20),
+            "size": (8, 64, 256),
+        },
+        "seeds": 5,
+    }
 }
 TRAINING_FIELDS = tuple(TrainingSpec.__dataclass_fields__)
 
@@ -335,8 +360,9 @@ class TaskSpec:
         Raises:
             InputError: if a field is unknown or a value is out of range.
         """
+        values = _with_recipe(values)
         task = {key: value for key, value in values.items() if key in cls.__dataclass_fields__}
-        options = {key: values[key] for key in SHORTCUTS if key in values}
+        options = {key: values[key] for key in ("size", "layers") if key in values}
         training = {key: values[key] for key in TRAINING_FIELDS if key in values}
         unknown = sorted(values.keys() - task.keys() - options.keys() - training.keys())
         if unknown:
@@ -346,6 +372,25 @@ class TaskSpec:
         task["options"] = dict(task.get("options", {})) | options
         task["training"] = dict(task.get("training", {})) | training
         return cls(**task)
+
+
+def _with_recipe(values: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return values with those of their recipe, if they name one, where they do not override it."""
+    if values.get("recipe") is None:
+        return {key: value for key, value in values.items() if key != "recipe"}
+    given = dict(values)
+    name = given.pop("recipe")
+    if name not in RECIPES:
+        raise InputError(f"recipe is {name!r}: write {' or '.join(RECIPES)}, or leave it out")
+    recipe = RECIPES[name]
+    if given.get("method", recipe["method"]) != recipe["method"]:
+        raise InputError(
+            f"recipe is {name!r} and method {given['method']!r}: the recipe is one of "
+            f"{recipe['method']}; leave one of them out"
+        )
+    fixed = {*given, *given.get("options", {}), *given.get("training", {})}
+    search = {key: tried for key, tried in recipe["search"].items() if key not in fixed}
+    return {**recipe, **given, "search": {**search, **given.get("search", {})}}
 
 
 def descriptions(spec: type) -> dict[str, str]:

@@ -98,3 +98,38 @@ def test_a_class_without_attributes_has_no_descriptions() -> None:
         "number of epochs without a better validation score after which training stops; by "
         "default every epoch is run."
     )
+
+
+def test_the_recipe_of_the_paper_is_its_search() -> None:
+    """`recipe` stands for the search of section 3.2: 18 settings of `houlsby` from five seeds."""
+    spec = TaskSpec.of(TASK | {"recipe": "paper"})
+    assert (spec.method, spec.seeds) == ("houlsby", 5)
+    assert spec.search == {
+        "learning_rate": (3e-5, 3e-4, 3e-3),
+        "epochs": (3, 20),
+        "size": (8, 64, 256),
+    }
+
+
+def test_other_keys_override_a_recipe() -> None:
+    """What is given stays, wherever it is given, and what is given is no longer searched."""
+    spec = TaskSpec.of(
+        TASK
+        | {"recipe": "paper", "size": 4, "seeds": 1, "training": {"epochs": 7}}
+        | {"search": {"learning_rate": [0.1], "warmup": [0.0, 0.1]}}
+    )
+    assert (spec.options, spec.training, spec.seeds) == ({"size": 4}, {"epochs": 7}, 1)
+    assert spec.search == {"learning_rate": [0.1], "warmup": [0.0, 0.1]}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"recipe": "papier"}, "recipe is 'papier': write paper"),
+        ({"recipe": "paper", "method": "lora"}, "method 'lora': the recipe is one of houlsby"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(wrong: dict[str, Any], says: str) -> None:
+    """An unknown recipe, and one of another method, are errors."""
+    with pytest.raises(InputError, match=says):
+        TaskSpec.of(TASK | wrong)

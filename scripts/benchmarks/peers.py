@@ -30,6 +30,7 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "peft": ("peft==0.21.*", "transformers", *TRAINING),
     "serving": ("peft==0.21.*", "transformers", "fastapi", "uvicorn", *TRAINING),
     "mlflow": ("mlflow==3.*",),
+    "setfit": ("setfit==1.2.*", "scikit-learn", *TRAINING),
 }
 PRINT_VERSIONS = """
 import json, sys

@@ -180,10 +180,14 @@ def _print(added: Added) -> None:
     parents = parents_of(trial.course)
     if parents:
         fields["started from"] = describe_parents(parents)
-    fields |= {
-        "kept epoch" if trial.course.get("folds") else "best epoch": (
+    steps = trial.training.get("contrastive")
+    if steps is not None:
+        fields["contrastive"] = f"{counted(steps, 'step')}, then the head was fitted"
+    else:
+        fields["kept epoch" if trial.course.get("folds") else "best epoch"] = (
             f"{best.number} of {len(added.training.epochs)} run"
-        ),
+        )
+    fields |= {
         "trained": f"{added.training.seconds:.1f} s",
         "parameters": f"{trial.parameters:,}",
         "stored": "only this trial; --keep-weights also stores the trained weights"

@@ -46,6 +46,12 @@ def has_temperature(definition: Definition) -> bool:
     return "temperature" in definition.settings
 
 
+def without_temperature(definition: Definition) -> Definition:
+    """Return the definition of a task whose probabilities were not calibrated."""
+    settings = {name: one for name, one in definition.settings.items() if name != "temperature"}
+    return replace(definition, settings=settings)
+
+
 def with_temperature(
     definition: Definition, loss: Callable[[float], float], count: int
 ) -> Definition:

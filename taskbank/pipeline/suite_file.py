@@ -51,6 +51,7 @@ def _types() -> dict[str, tuple[type, ...]]:
     return {name: accepted for name, accepted in types.items() if name != "training"} | {
         "size": (int,),
         "layers": (str, int),
+        "recipe": (str,),
     }
 
 

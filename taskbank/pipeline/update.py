@@ -190,6 +190,11 @@ def update(
     parent, difference = compared.parent, compared.difference
     if difference.is_empty:
         return compared
+    if anchor is not None and parent.training.get("contrastive") is not None:
+        raise InputError(
+            f"anchor is {anchor:g}, and {parent.ref} is trained contrastively, by comparing rows "
+            "instead of outputs: leave --anchor out"
+        )
     bank.check_can_add(parent.task, parent.kind, new_version=True)
     after = max(one.version for one in bank.adapters(task=parent.task, retired=True))
     kind: Kind = plugins.load("kinds", parent.kind)

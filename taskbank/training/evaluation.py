@@ -11,6 +11,7 @@ import numpy as np
 
 from taskbank.bank.records import MetricRecord
 from taskbank.digests import Json, canonical_json
+from taskbank.kinds.calibration import without_temperature
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.metrics import LOWER_IS_BETTER, OF_ABSTENTION, orient
 
@@ -85,6 +86,9 @@ def chance_of_score(
     rows = generator.choice(count, min(count, TRIED_EXAMPLES), replace=False)
     columns = {name: [values[row] for row in rows] for name, values in columns.items()}
     predictions = predictions[rows]
+    if metric not in (*LOWER_IS_BETTER, *OF_ABSTENTION):
+        # The temperature changes no answer, and with it every order would be calibrated, too.
+        definition = without_temperature(definition)
 
     def score(labels: Sequence[Json]) -> float:
         values = kind.scores(predictions, {**columns, label: labels}, definition)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import get_linear_schedule_with_warmup
 
 from taskbank.data.batches import training_batches
 from taskbank.errors import TrainingError
@@ -29,9 +27,10 @@ from taskbank.model.trunk import add_trunk_states
 from taskbank.runtime.out_of_memory import compute_in_halves
 from taskbank.specs import TrainingSpec
 from taskbank.training.checkpoint import Checkpoint, State
+from taskbank.training.optimizer import Optimizer, class_weights, seeded, step_bar
 
 if TYPE_CHECKING:
-    from taskbank.kinds.kind import Columns, Kind
+    from taskbank.kinds.kind import Kind
     from taskbank.model.task_model import TaskModel
     from taskbank.training.prepared import PreparedSplit
 
@@ -118,7 +117,7 @@ def train(
     run = _Run(model, kind, definition, data, validation, spec, metric, loss, keep_last)
     device = run.device
     pruned = False
-    with _seeded(spec.seed, device), _bar(run.steps, progress) as bar:
+    with seeded(spec.seed, device), step_bar(run.steps, progress) as bar:
         state = checkpoint.load() if checkpoint else None
         if state is not None:
             run.restore(state)
@@ -161,13 +160,9 @@ class _Run:
         self.spec, self.metric = spec, metric
         self.device = next(model.parameters()).device
         self.steps = sum(len(self._batches(number + 1)) for number in range(spec.epochs))
-        groups = _parameter_groups(model, spec.weight_decay)
-        self.optimizer = torch.optim.AdamW(groups, lr=spec.learning_rate, fused=True)
-        self.schedule = get_linear_schedule_with_warmup(
-            self.optimizer, int(spec.warmup * self.steps), self.steps
-        )
-        self.trainable = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.weights = _class_weights(kind, data.columns, definition, spec, self.device)
+        trainable = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = Optimizer(trainable, spec, self.steps)
+        self.weights = class_weights(kind, data.columns, definition, spec, self.device)
         self.epochs: list[Epoch] = []
         self.best: Epoch | None = None
         self.best_weights: dict[str, torch.Tensor] = {}
@@ -189,13 +184,11 @@ class _Run:
         total = torch.zeros((), device=self.device)
         batches = self._batches(number)
         for rows in batches:
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
             backpropagate = partial(self._backpropagate, inputs=len(rows))
             for _, loss in compute_in_halves(rows, backpropagate, self.optimizer.zero_grad):
                 total += loss
-            torch.nn.utils.clip_grad_norm_(self.trainable, self.spec.clip)
             self.optimizer.step()
-            self.schedule.step()
             bar.update()
         epoch = self._score_epoch(number, float(total) / len(batches))
         self.epochs.append(epoch)
@@ -264,19 +257,19 @@ class _Run:
 
     def state(self) -> State:
         """Return everything that the next epoch depends on."""
-        optimizer = self.optimizer.state_dict()
+        moments, groups, schedule = self.optimizer.state()
         tensors = {f"now.{name}": t for name, t in self.model.trained_tensors().items()}
         tensors |= {f"best.{name}": t for name, t in self.best_weights.items()}
-        for number, values in optimizer["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": t for name, t in values.items()}
+        for number, own in moments.items():
+            tensors |= {f"optimizer.{number}.{name}": t for name, t in own.items()}
         tensors["random.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
         values = {
             "epochs": [asdict(epoch) for epoch in self.epochs],
             "best": self.best.number if self.best else 0,
-            "groups": optimizer["param_groups"],
-            "schedule": {k: v for k, v in self.schedule.state_dict().items() if k != "lr_lambdas"},
+            "groups": groups,
+            "schedule": schedule,
             "seconds": self.seconds,
         }
         return State(tensors, values)
@@ -294,42 +287,10 @@ class _Run:
             number, _, rest = name.partition(".")
             moments[int(number)][rest] = tensor
         values = state.values
-        self.optimizer.load_state_dict({"state": dict(moments), "param_groups": values["groups"]})
-        lambdas = self.schedule.state_dict()["lr_lambdas"]
-        self.schedule.load_state_dict({**values["schedule"], "lr_lambdas": lambdas})
+        self.optimizer.restore(moments, values["groups"], values["schedule"])
         self.epochs = [Epoch(**epoch) for epoch in values["epochs"]]
         self.best = self.epochs[values["best"] - 1]
         self.earlier_seconds = values["seconds"]
         torch.set_rng_state(parts["random"]["cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(parts["random"]["cuda"], self.device)
-
-
-def _class_weights(
-    kind: Kind, columns: Columns, definition: Definition, spec: TrainingSpec, device: torch.device
-) -> torch.Tensor | None:
-    weights = kind.balance(columns, definition) if spec.class_weight == "balanced" else None
-    return None if weights is None else torch.from_numpy(weights).to(device)
-
-
-def _parameter_groups(model: TaskModel, weight_decay: float) -> list[dict[str, object]]:
-    # Weight decay pulls weights towards zero, which suits matrices but not biases or the scales of
-    # a LayerNorm.
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed dropout, and restore the caller's random state afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
-def _bar(steps: int, progress: bool) -> tqdm[None]:
-    # disable=None hides the bar unless stderr is a terminal.
-    return tqdm(total=steps, unit="step", desc="training", disable=None if progress else True)

@@ -11,7 +11,7 @@ from taskbank.errors import InputError
 from taskbank.kinds.kind import resolve_metric
 from taskbank.specs import MethodSpec, TaskSpec, TrainingSpec
 from taskbank.training.anchor import Anchor
-from taskbank.training.defaults import default_hyperparameters
+from taskbank.training.defaults import contrastive_hyperparameters, default_hyperparameters
 from taskbank.training.sampler import check_sampler
 from taskbank.training.search import Search, Setting, check_values
 from taskbank.training.start import Start
@@ -124,6 +124,7 @@ def plan_task(
         check_sampler()
     data = data or read_task_data(kind, spec)
     defaults = default_hyperparameters(method, len(data.train)) | dict(kind.training)
+    defaults |= contrastive_hyperparameters(spec, kind, method, data)
     training = TrainingSpec(**(defaults | dict(spec.training)))
     base = Setting(method_spec, training, continued.parents if continued else ())
     check_values(base, search)

@@ -34,7 +34,7 @@ class Start:
         parents: the stored versions.
         backbone: the backbone that they were trained on.
         tensors: their average, by stored name; without the head unless a version is continued.
-        epochs: the share of the requested epochs that is trained.
+        epochs: the share of the requested epochs, or contrastive steps, that is trained.
     """
 
     parents: tuple[Parent, ...]
@@ -67,8 +67,12 @@ class Start:
         return values
 
     def shortened(self, training: TrainingSpec) -> TrainingSpec:
-        """Return hyperparameters with the share of the epochs that is trained, at least one."""
-        return replace(training, epochs=max(1, round(self.epochs * training.epochs)))
+        """Return hyperparameters with the share of the epochs or steps, at least one."""
+        epochs = max(1, round(self.epochs * training.epochs))
+        steps = training.contrastive
+        if steps is not None:
+            steps = max(1, round(self.epochs * steps))
+        return replace(training, epochs=epochs, contrastive=steps)
 
     def check_backbone(self, identity: BackboneIdentity) -> None:
         """Raise unless the parents were trained on a backbone.

@@ -24,6 +24,7 @@ from taskbank.runtime.environment import numerics
 from taskbank.specs import MethodSpec
 from taskbank.training.anchor import Anchor
 from taskbank.training.checkpoint import Checkpoint
+from taskbank.training.contrastive import train_contrastive
 from taskbank.training.defaults import default_hyperparameters
 from taskbank.training.evaluation import (
     Evaluation,
@@ -212,7 +213,7 @@ class Trainer:
         plan = self.plan
         method: Method = plugins.load("methods", "linear")
         defaults = default_hyperparameters(method, len(plan.data.train)) | dict(plan.kind.training)
-        spec = replace(trial.setting.training, patience=None, **defaults)
+        spec = replace(trial.setting.training, patience=None, contrastive=None, **defaults)
         try:
             model, trained = self._run(
                 Setting(MethodSpec(method.name), spec), caption="linear probe"
@@ -282,7 +283,7 @@ class Trainer:
         data = self._splits.get("train", spec.max_length)
         if anchor is not None:
             data = replace(data, encoded=anchor.added_to(data.encoded, plan.kind))
-        training = train(
+        given = (
             model,
             plan.kind,
             plan.data.definition,
@@ -290,6 +291,12 @@ class Trainer:
             self._splits.get("validation", spec.max_length),
             spec,
             plan.metric,
+        )
+        if spec.contrastive is not None:
+            training = train_contrastive(*given, progress=self.progress, caption=caption)
+            return model, training
+        training = train(
+            *given,
             loss=None if anchor is None else anchor.loss(plan.kind),
             keep_last=self.keep_last,
             checkpoint=checkpoint,

@@ -192,3 +192,15 @@ def test_a_wrong_mode_or_anchor_is_refused(own: Bank, given: dict[str, Any], mes
     """The error names the value, before anything is read."""
     with pytest.raises(InputError, match=message):
         update(own, "not there", NewData(sentences(9)), **given)
+
+
+@pytest.mark.slow
+def test_a_contrastive_version_is_continued_and_not_anchored(own: Bank, folder: Path) -> None:
+    """Its training has no outputs to hold, which the error says; without an anchor it goes on."""
+    training = {**TRAINING, "epochs": 1, "contrastive": 4}
+    learn(own, folder, training=training)
+    with pytest.raises(InputError, match="single@1 is trained contrastively"):
+        updated(own, sentences(40, 2), mode="continue", anchor=1.0)
+    child, _ = updated(own, sentences(40, 2), mode="continue")
+    assert child.training["contrastive"] == 4
+    assert child.course["update"]["mode"] == "continue"

@@ -181,19 +181,6 @@ def test_the_gradient_is_clipped(backbone: Backbone, monkeypatch: pytest.MonkeyP
     assert max(norms) == pytest.approx(0.01, rel=1e-3)
 
 
-def test_weight_decay_pulls_matrices_only(backbone: Backbone) -> None:
-    """Decay is for matrices; LayerNorms and biases are left out."""
-    from taskbank.training.loop import _parameter_groups
-
-    model = task_model(backbone, SINGLE, MOOD, "houlsby", HOULSBY.complete({"size": 4}), 0)
-    groups: list[Any] = _parameter_groups(model, 0.01)
-    matrices, others = groups
-    assert matrices["weight_decay"] == 0.01
-    assert others["weight_decay"] == 0
-    assert {p.ndim for p in matrices["params"]} == {2}
-    assert {p.ndim for p in others["params"]} == {1}
-
-
 def test_a_training_that_diverges_is_an_error(backbone: Backbone) -> None:
     """A loss that is not a number ends the training with an error, not with an adapter."""
     spec = TrainingSpec(epochs=3, learning_rate=0.99, clip=1e30)

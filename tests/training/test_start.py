@@ -249,6 +249,8 @@ def test_a_continued_version_starts_as_its_parent(mood: Bank, backbone: Backbone
     for epochs, expected_epochs in ((20, 9), (1, 1)):
         spec = replace(TrainingSpec(), epochs=epochs)
         assert start.shortened(spec) == replace(spec, epochs=expected_epochs)
+    contrastive = TrainingSpec(epochs=1, contrastive=100)
+    assert start.shortened(contrastive) == replace(contrastive, contrastive=45)
 
 
 def test_how_a_version_is_continued_is_part_of_the_digests(
