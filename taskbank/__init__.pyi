@@ -38,6 +38,9 @@ from taskbank.pipeline.suggest import Suggestions as Suggestions
 from taskbank.pipeline.suggest import suggest as suggest
 from taskbank.pipeline.suite import SuiteReport as SuiteReport
 from taskbank.pipeline.suite import add_tasks as add_tasks
+from taskbank.pipeline.update import NewData as NewData
+from taskbank.pipeline.update import Updated as Updated
+from taskbank.pipeline.update import update as update
 from taskbank.promotion.diff import Diff as Diff
 from taskbank.promotion.diff import diff as diff
 from taskbank.serve.attach import attach as attach

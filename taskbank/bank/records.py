@@ -84,12 +84,17 @@ class Parent:
 
 
 def parents_of(course: Mapping[str, Json]) -> tuple[Parent, ...]:
-    """Return the parents of an adapter or a trial; none if it started untrained.
+    """Return the parents of an adapter or a trial; none if it started untrained and is no update.
 
     Args:
         course: the course of its training.
     """
     return tuple(Parent(**parent) for parent in course.get("parents", ()))
+
+
+def origin_of(course: Mapping[str, Json]) -> str:
+    """Return how an adapter was made from its parents: `updated from`, or `started from`."""
+    return "updated from" if "update" in course else "started from"
 
 
 def describe_parents(parents: Sequence[Parent]) -> str:
@@ -198,9 +203,9 @@ class AdapterRecord:
             the evaluated inputs that are also in train and equal inputs with different labels,
             `folds` with the rows and scores of each, `chance`, the probability of the score if the
             predictions had nothing to do with the labels, `parents`, the stored versions that it
-            started from, if any, and `suggested`, what was found for the start `auto` (see
-            `taskbank.pipeline.suggest.Suggestions`). Of the course, an imported adapter has its
-            parents only.
+            started from or is an update of, if any, `update`, how it was updated, and `suggested`,
+            what was found for the start `auto` (see `taskbank.pipeline.suggest.Suggestions`). Of
+            the course, an imported adapter has its parents only.
         request: digest of the request; an equal request need not be trained again. None for an
             imported adapter.
         row_digests: digest of the stored digests of its training rows; None for an adapter that was

@@ -16,8 +16,10 @@ from taskbank.runtime.startup import collection_paused
 
 if TYPE_CHECKING:
     from taskbank.pipeline.update import Updated
+    from taskbank.pipeline.update_modes import Mode
 
 LISTED = 10  # rows of each sort that are listed; --json has all
+WAYS = {"retrain": "training anew", "continue": "continuing it"}
 SORTS = {
     "added": "new inputs",
     "relabelled": "trained on with another label",
@@ -41,6 +43,20 @@ SORTS = {
 @click.option(
     "--dry-run", is_flag=True, help="List what is new, relabelled and contradicting; train nothing."
 )
+@click.option(
+    "--mode",
+    type=click.Choice(("retrain", "continue", "auto")),
+    default="retrain",
+    show_default=True,
+    help="Train anew; or start from the version, which takes less than half the time; or start "
+    "from it, and train anew only if that is worse than the version on its own or on new rows.",
+)
+@click.option(
+    "--anchor",
+    type=float,
+    metavar="WEIGHT",
+    help="Hold what the version answers right, with a term of the loss of this weight, such as 1.",
+)
 @click.option("--keep-rows", is_flag=True, help="Store the training rows for the next update.")
 @reading_options
 @click.option("--alias", metavar="NAME", help="Move this alias to the version unless it is worse.")
@@ -57,6 +73,8 @@ def update(
     train: str,
     old: str | None,
     dry_run: bool,
+    mode: Mode,
+    anchor: float | None,
     keep_rows: bool,
     text: str | None,
     text_pair: str | None,
@@ -96,6 +114,8 @@ def update(
                 bank,
                 ref,
                 data,
+                mode=mode,
+                anchor=anchor,
                 old=old,
                 keep_rows=keep_rows,
                 alias=alias,
@@ -142,7 +162,8 @@ def _print(settings: Settings, updated: Updated) -> None:
         echo(f"nothing new for {updated.parent.ref}: no version was added")
     if updated.record is None:
         return
-    echo(f"added {updated.record.ref}, made from {updated.parent.ref}")
+    how = updated.record.course["update"]["mode"]
+    echo(f"added {updated.record.ref}, updated from {updated.parent.ref} by {WAYS[how]}")
     print_table(
         ("split", ">examples", "metric", ">before", ">after", ">worse", ">better", ">p"),
         [

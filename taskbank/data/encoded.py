@@ -47,7 +47,7 @@ class Encoded:
             array of shape [all tokens].
         offsets: int64, of shape [inputs + 1].
         input_targets: the loss's targets per input, arrays of shape [inputs, …].
-        token_targets: the loss's targets and masks per token, arrays of shape [all tokens]; the
+        token_targets: the loss's targets and masks per token, arrays of shape [all tokens, …]; the
             value for padding is 0.
         alignment: which words or characters of the examples the tokens come from, in a form that
             the kind chooses.
@@ -121,7 +121,7 @@ class Encoded:
             rows: positions of the inputs, of shape [batch].
 
         Returns:
-            tensors of shape [batch, …] for targets per input, [batch, tokens] per token.
+            tensors of shape [batch, …] for targets per input, [batch, tokens, …] per token.
         """
         targets = {
             name: torch.from_numpy(values[rows]) for name, values in self.input_targets.items()
@@ -129,8 +129,9 @@ class Encoded:
         if self.token_targets:
             index, inside = self.padded_index(rows)
             for name, values in self.token_targets.items():
-                zero = values.dtype.type(0)
-                targets[name] = torch.from_numpy(np.where(inside, values[index], zero))
+                padded = values[index]
+                padded[~inside] = 0
+                targets[name] = torch.from_numpy(padded)
         return targets
 
 

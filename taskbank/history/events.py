@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from taskbank.bank.bank import Bank
-from taskbank.bank.records import AdapterRecord, describe_parents, parents_of
+from taskbank.bank.records import AdapterRecord, describe_parents, origin_of, parents_of
 from taskbank.digests import Json
 
 
@@ -117,6 +117,6 @@ def _task_events(bank: Bank, task: str) -> Iterator[Event]:
 
 
 def _origin(record: AdapterRecord) -> str:
-    """Return what to say of the versions that an adapter started from; nothing if of none."""
+    """Return what to say of the versions that an adapter was made from; nothing if of none."""
     parents = parents_of(record.course)
-    return f", started from {describe_parents(parents)}" if parents else ""
+    return f", {origin_of(record.course)} {describe_parents(parents)}" if parents else ""

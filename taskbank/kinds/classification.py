@@ -45,6 +45,8 @@ from taskbank.kinds.text import TextKind
 if TYPE_CHECKING:
     import torch
 
+    from taskbank.data.encoded import Encoded
+
 LABEL = Field("label", "class", "--label")
 
 
@@ -151,6 +153,10 @@ class Classification(TextKind):
         targets = self.targets(columns, definition)
         counts = np.bincount(targets, minlength=len(definition.labels))
         return np.asarray(len(targets) / (len(counts) * np.maximum(counts, 1)), dtype=np.float32)
+
+    def right(self, outputs: np.ndarray, encoded: Encoded, definition: Definition) -> np.ndarray:
+        """Return the inputs whose own class has the largest logit."""
+        return np.asarray(outputs.argmax(axis=1) == encoded.input_targets["targets"])
 
     def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:
         """Return the shape of predictions: [examples, classes]."""

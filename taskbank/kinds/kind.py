@@ -122,6 +122,17 @@ class Objective(Protocol):
     def balance(self, columns: Columns, definition: Definition) -> np.ndarray | None:
         """Return weights that give every class the same influence; None without classes."""
 
+    def right(self, outputs: np.ndarray, encoded: Encoded, definition: Definition) -> np.ndarray:
+        """Return which outputs give the right answer, boolean of shape [inputs] or [all tokens].
+
+        For numbers, of which none is quite right, it is every output.
+
+        Args:
+            outputs: of shape [inputs, outputs], or [all tokens, outputs] if per token.
+            encoded: the inputs, with targets; they may have labels after those of the definition.
+            definition: the definition of the task that has these outputs.
+        """
+
 
 class Scoring(Protocol):
     """Predictions, metrics and answers.

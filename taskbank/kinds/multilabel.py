@@ -46,6 +46,8 @@ from taskbank.kinds.text import ONE_TEXT, TWO_TEXTS, TextKind, input_names, inpu
 if TYPE_CHECKING:
     import torch
 
+    from taskbank.data.encoded import Encoded
+
 # Candidate thresholds: fine enough to matter, too coarse to fit a single example.
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 SMALLEST, LARGEST = 1e-3, 1 - 1e-3  # bounds on shares, so that their logits are finite
@@ -143,6 +145,13 @@ class Multilabel(TextKind):
         return np.asarray(
             np.maximum(without_label, 1) / np.maximum(with_label, 1), dtype=np.float32
         )
+
+    def right(self, outputs: np.ndarray, encoded: Encoded, definition: Definition) -> np.ndarray:
+        """Return the inputs that get exactly their own labels."""
+        known = len(definition.labels)
+        expected = encoded.input_targets["targets"] > 0
+        same = _predicted_labels(outputs, definition) == expected[:, :known]
+        return np.asarray(same.all(axis=1) & ~expected[:, known:].any(axis=1))
 
     def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:
         """Return the shape of predictions: [examples, labels]."""

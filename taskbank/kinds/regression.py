@@ -25,6 +25,8 @@ from taskbank.kinds.text import ONE_TEXT, TWO_TEXTS, TextKind, input_names, inpu
 if TYPE_CHECKING:
     import torch
 
+    from taskbank.data.encoded import Encoded
+
 STRATA = 10  # number of parts, by rank, that stratification distinguishes
 FARTHEST = 1e6  # standard deviations from the mean; a number beyond is a typing error
 
@@ -118,6 +120,10 @@ class Regression(TextKind):
 
     def balance(self, columns: Columns, definition: Definition) -> None:
         """Return None: there are no classes."""
+
+    def right(self, outputs: np.ndarray, encoded: Encoded, definition: Definition) -> np.ndarray:
+        """Return every input."""
+        return np.ones(len(outputs), dtype=bool)
 
     def shape(self, columns: Columns, definition: Definition) -> tuple[int, int]:
         """Return the shape of predictions: [examples, 1]."""

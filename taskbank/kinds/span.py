@@ -181,6 +181,21 @@ class Span:
     def balance(self, columns: Columns, definition: Definition) -> None:
         """Return None: there are no classes."""
 
+    def right(self, outputs: np.ndarray, encoded: Encoded, definition: Definition) -> np.ndarray:
+        """Return the allowed tokens of the windows whose own first and last token score best."""
+        allowed = encoded.token_targets["allowed"]
+        scores = np.where(allowed[:, None], outputs, -np.inf)
+        targets = np.stack([encoded.input_targets[name] for name in ("first", "last")], axis=1)
+        windows = np.array(
+            [
+                (scores[start:end].argmax(axis=0) == own).all()
+                for start, end, own in zip(
+                    encoded.offsets[:-1], encoded.offsets[1:], targets, strict=True
+                )
+            ]
+        )
+        return np.asarray(np.repeat(windows, encoded.lengths) & allowed)
+
     def predictions(self, outputs: np.ndarray, encoded: Encoded) -> np.ndarray:
         """Return the best answers of each example over its windows; outputs: [tokens, 2]."""
         windows: Sequence[Window] = encoded.alignment

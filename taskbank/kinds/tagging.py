@@ -200,6 +200,10 @@ class Tagging:
         counts = np.bincount(positions, minlength=len(definition.labels))
         return np.asarray(len(positions) / (len(counts) * np.maximum(counts, 1)), dtype=np.float32)
 
+    def right(self, outputs: np.ndarray, encoded: Encoded, definition: Definition) -> np.ndarray:
+        """Return the tokens at which a word is read whose own tag has the largest logit."""
+        return np.asarray(outputs.argmax(axis=1) == encoded.token_targets["targets"] - 1)
+
     def predictions(self, outputs: np.ndarray, encoded: Encoded) -> np.ndarray:
         """Return the outputs of each word's first sub-word."""
         words: Words = encoded.alignment

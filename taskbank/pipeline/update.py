@@ -7,9 +7,10 @@ versions are compared on the old split, on the new rows and on both together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -30,15 +31,17 @@ from taskbank.data.splits import hold_out
 from taskbank.data.style import Style
 from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
+from taskbank.kinds.abstention import abstention_of, check_rows, with_abstention
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import input_fields
 from taskbank.model.load import load_recorded_backbone
-from taskbank.pipeline.storage import new_split, store, train_recorded
+from taskbank.pipeline.storage import new_split, store
+from taskbank.pipeline.update_modes import Mode, UpdateTraining
 from taskbank.promotion.diff import Diff, diff
 from taskbank.promotion.paired import comparable_rows
 from taskbank.specs import TRAINING_FIELDS, TaskSpec, TrainingSpec
 from taskbank.training.evaluation import measure
-from taskbank.training.plan import TaskPlan, plan_task
+from taskbank.training.plan import TaskPlan
 from taskbank.training.task_data import HELD_OUT_SHARE, TaskData
 from taskbank.training.train_task import Result
 from taskbank.verify.report import LevelAfterAdding, Report
@@ -137,6 +140,8 @@ def update(
     ref: str,
     data: NewData,
     *,
+    mode: Mode = "retrain",
+    anchor: float | None = None,
     old: Any = None,
     keep_rows: bool = False,
     alias: str | None = None,
@@ -155,6 +160,10 @@ def update(
         bank: an open bank.
         ref: the version to update.
         data: the new data.
+        mode: whether to train anew, to continue the earlier version in less time, or, `auto`, to
+            continue it and train anew only if that is not as good.
+        anchor: weight of a term of the loss that holds what the earlier version answers right;
+            None for no such term.
         old: the data that the version was trained on, if its rows were not kept; rows that it was
             not trained on are left out.
         keep_rows: whether to store the training rows; those of a version that kept them are kept.
@@ -167,29 +176,40 @@ def update(
 
     Raises:
         NotFoundError: if there is no such version, or no digests of its rows are recorded.
-        InputError: if the data cannot be read or does not fit the task, if old rows are missing, or
-            if a label has no row any more.
+        InputError: if the data cannot be read or does not fit the task, if old rows are missing, if
+            a label has no row any more, or if `mode` or `anchor` is invalid.
         ConflictError: if another version was added meanwhile.
         TrainingError: if training produced no usable adapter.
         DamagedError: if stored rows or bytes differ from what was recorded.
     """
+    if mode not in get_args(Mode):
+        raise InputError(f"mode is {mode!r}: use {', '.join(get_args(Mode))}")
+    if anchor is not None and not 0 < anchor < math.inf:
+        raise InputError(f"anchor is {anchor}: it must be a number above 0, or left out")
     compared = compare_data(bank, ref, data)
     parent, difference = compared.parent, compared.difference
     if difference.is_empty:
         return compared
+    if anchor is not None and parent.training.get("contrastive") is not None:
+        raise InputError(
+            f"anchor is {anchor:g}, and {parent.ref} is trained contrastively, by comparing rows "
+            "instead of outputs: leave --anchor out"
+        )
     bank.check_can_add(parent.task, parent.kind, new_version=True)
     after = max(one.version for one in bank.adapters(task=parent.task, retired=True))
     kind: Kind = plugins.load("kinds", parent.kind)
     rows = _old_rows(bank, parent, kind, old, data)
-    task_data, new_rows = _task_data(bank, parent, kind, rows, compared)
-    plan = plan_task(_spec(parent, task_data, keep_rows), data=task_data)
+    task_data = _task_data(bank, parent, kind, rows, compared)
+    spec = _spec(parent, task_data, keep_rows)
     loaded = load_recorded_backbone(bank, bank.backbone(parent.backbone), backbone, device)
-    result = train_recorded(bank, plan, loaded, resume=resume, progress=progress)
+    training = UpdateTraining(bank, parent, spec, task_data, loaded, anchor, resume, progress)
+    trained = training.train(mode)
+    plan, result = trained.plan, trained.result
     course: dict[str, Json] = {
         "parents": [Parent(parent.ref, parent.digest).to_json()],
-        "update": {"mode": "retrain", **count(difference)},
+        "update": {"requested": mode, **trained.course, **count(difference)},
     }
-    scored = tuple(_parts(plan, result, new_rows))
+    scored = tuple(_parts(parent, plan, result))
     record = store(
         bank, plan, loaded, result, new_version=True, scored=scored, course=course, after=after
     )
@@ -282,27 +302,27 @@ def _old_rows(
 
 def _task_data(
     bank: Bank, parent: AdapterRecord, kind: Kind, old: Examples, compared: Updated
-) -> tuple[TaskData, int]:
-    """Return the data of an update, and the number of new rows at the end of its scored split."""
+) -> TaskData:
+    """Return the data of an update; the new rows of an evaluated split follow the old ones."""
     label = kind.label.name
     stay, come = divide(old, compared.new, compared.difference, label)
     names = [split.name for split in parent.splits if split.name in HELD_OUT]
-    splits, new_rows = {}, {}
+    splits = {}
     for name in names:
         come, held = _hold_out(come, kind, parent)
-        splits[name], new_rows[name] = join([bank.examples(parent, name), held]), len(held)
+        splits[name] = join([bank.examples(parent, name), held])
     train = join([stay, come])
     parts = {"train": train, **{name: splits[name] for name in names}}
     check_alike(parts, kind.label, merge=False)
     definition = _definition(parent, kind, train)
     for examples in splits.values():
         kind.check(examples.columns, definition, examples.origin)
+    check_rows(definition, len(splits["validation"]), splits["validation"].origin)
     repeats: dict[str, Json] = {
         "contradictions": contradictions(parts, label).to_json(),
         "in_train": {name: rows_in_train(train, parts[name], label) for name in names},
     }
-    data = TaskData(definition, train, splits["validation"], splits.get("test"), repeats)
-    return data, new_rows[data.scored_split]
+    return TaskData(definition, train, splits["validation"], splits.get("test"), repeats)
 
 
 def _hold_out(rows: Examples, kind: Kind, parent: AdapterRecord) -> tuple[Examples, Examples]:
@@ -318,7 +338,11 @@ def _hold_out(rows: Examples, kind: Kind, parent: AdapterRecord) -> tuple[Exampl
 
 
 def _definition(parent: AdapterRecord, kind: Kind, train: Examples) -> Definition:
-    """Return the definition of the union: the labels of a version in their order, then new ones."""
+    """Return the definition of the union: the labels of a version in their order, then new ones.
+
+    What was chosen for the version stays chosen: the class whose F1 is computed, and the rule by
+    which answers are withheld.
+    """
     found = kind.define(train.columns, train.origin, {})
     gone = [label for label in parent.labels if label not in found.labels]
     if gone:
@@ -330,7 +354,11 @@ def _definition(parent: AdapterRecord, kind: Kind, train: Examples) -> Definitio
     settings = dict(found.settings)
     if "positive" in settings and "positive" in parent.settings:
         settings["positive"] = parent.settings["positive"]
-    return Definition(labels, settings)
+    abstention = abstention_of(parent.definition)
+    definition = Definition(labels, settings)
+    if abstention is None:
+        return definition
+    return with_abstention(definition, replace(abstention, threshold=None))
 
 
 def _spec(parent: AdapterRecord, data: TaskData, keep_rows: bool) -> TaskSpec:
@@ -349,17 +377,17 @@ def _spec(parent: AdapterRecord, data: TaskData, keep_rows: bool) -> TaskSpec:
     )
 
 
-def _parts(plan: TaskPlan, result: Result, new_rows: int) -> list[NewScoredSplit]:
+def _parts(parent: AdapterRecord, plan: TaskPlan, result: Result) -> list[NewScoredSplit]:
     """Return the old and the new rows of the scored split, each as a split of its own."""
     kind, definition = plan.kind, result.definition
-    examples = plan.data.evaluated_splits[plan.data.scored_split]
-    predictions = result.predictions[plan.data.scored_split]
+    scored = plan.data.scored_split
+    examples, predictions = plan.data.evaluated_splits[scored], result.predictions[scored]
     of = kind.examples_of(examples.columns)
-    first_new = len(examples) - new_rows
+    first_new = next(split.rows for split in parent.splits if split.name == scored)
     places = {OLD: range(first_new), NEW: range(first_new, len(examples))}
     made = []
     for name, rows in places.items():
-        part = examples.select(rows, f"the {name} rows of {plan.data.scored_split}")
+        part = examples.select(rows, f"the {name} rows of {scored}")
         own = np.ascontiguousarray(predictions[np.isin(of, list(rows))])
         split = new_split(name, kind, part, own, definition)
         metrics = tuple(measure(kind, name, own, part.columns, definition))

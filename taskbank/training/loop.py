@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
     from taskbank.model.task_model import TaskModel
     from taskbank.training.prepared import PreparedSplit
+
+Loss = Callable[[torch.Tensor, Mapping[str, torch.Tensor], torch.Tensor | None], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def train(
     spec: TrainingSpec,
     metric: str,
     *,
+    loss: Loss | None = None,
     keep_last: bool = False,
     checkpoint: Checkpoint | None = None,
     should_prune: Callable[[Epoch], bool] | None = None,
@@ -101,6 +104,7 @@ def train(
         validation: the validation split, on which the best epoch is chosen.
         spec: the hyperparameters.
         metric: the name of the metric that the best epoch is chosen by.
+        loss: the loss of a training batch, in place of the kind's own.
         keep_last: whether to keep the last epoch instead, so that nothing is chosen on validation.
         checkpoint: the checkpoint that the training resumes from and saves after every epoch.
         should_prune: called after every epoch; returns whether to stop the training early.
@@ -110,7 +114,7 @@ def train(
     Raises:
         TrainingError: if the loss is not a finite number.
     """
-    run = _Run(model, kind, definition, data, validation, spec, metric, keep_last)
+    run = _Run(model, kind, definition, data, validation, spec, metric, loss, keep_last)
     device = run.device
     pruned = False
     with seeded(spec.seed, device), step_bar(run.steps, progress) as bar:
@@ -144,9 +148,10 @@ class _Run:
         validation: PreparedSplit,
         spec: TrainingSpec,
         metric: str,
+        loss: Loss | None,
         keep_last: bool,
     ) -> None:
-        self.keep_last = keep_last
+        self.loss, self.keep_last = loss or kind.loss, keep_last
         self.model, self.kind, self.definition = model, kind, definition
         self.data, self.validation = (
             replace(split, encoded=add_trunk_states(model, split.encoded))
@@ -210,7 +215,7 @@ class _Run:
         bfloat16 = self.spec.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             outputs = self.model.shape_for_loss(self.model.outputs(batch), batch)
-            loss = self.kind.loss(outputs, targets, self.weights) * (len(rows) / inputs)
+            loss = self.loss(outputs, targets, self.weights) * (len(rows) / inputs)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 

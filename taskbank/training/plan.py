@@ -10,6 +10,7 @@ from taskbank.digests import Json, digest_json
 from taskbank.errors import InputError
 from taskbank.kinds.kind import resolve_metric
 from taskbank.specs import MethodSpec, TaskSpec, TrainingSpec
+from taskbank.training.anchor import Anchor
 from taskbank.training.defaults import contrastive_hyperparameters, default_hyperparameters
 from taskbank.training.sampler import check_sampler
 from taskbank.training.search import Search, Setting, check_values
@@ -35,6 +36,8 @@ class TaskPlan:
         stored: whether the bank stores the trained weights in addition to their scores.
         starts: where further trials start, beside those that start untrained. With `AUTO`, they are
             found when the task is trained; see `taskbank.pipeline.auto_start`.
+        continued: the version that every trial continues; None if trials start untrained.
+        anchor: the version whose right answers are held; None if none is.
     """
 
     spec: TaskSpec
@@ -45,6 +48,8 @@ class TaskPlan:
     search: Search
     stored: bool
     starts: tuple[Start, ...] = ()
+    continued: Start | None = None
+    anchor: Anchor | None = None
 
     @property
     def name(self) -> str:
@@ -63,9 +68,13 @@ class TaskPlan:
             starts = {"starts": AUTO}
         elif self.starts:
             starts = {"starts": [start.digests for start in self.starts]}
+        continued = {"continued": self.continued.digests} if self.continued else {}
+        anchor = {"anchor": self.anchor.digests} if self.anchor else {}
         return digest_json(
             folds
             | starts
+            | continued
+            | anchor
             | {
                 "kind": self.kind.name,
                 "data": {name: part["digest"] for name, part in self.data.describe().items()},
@@ -94,7 +103,12 @@ def is_stored(method: str, *, keep_weights: bool) -> bool:
 
 
 def plan_task(
-    spec: TaskSpec, starts: tuple[Start, ...] = (), data: TaskData | None = None
+    spec: TaskSpec,
+    starts: tuple[Start, ...] = (),
+    data: TaskData | None = None,
+    *,
+    continued: Start | None = None,
+    anchor: Anchor | None = None,
 ) -> TaskPlan:
     """Validate a task and read its data.
 
@@ -102,6 +116,8 @@ def plan_task(
         spec: the requested specification.
         starts: where further trials start; see `read_starts`.
         data: the task's data; None means that the specification names it.
+        continued: the version that every trial continues; None means that they start untrained.
+        anchor: the version whose right answers are held; None means none.
 
     Raises:
         InputError: if the specification or the data is invalid.
@@ -117,7 +133,8 @@ def plan_task(
     data = data or read_task_data(kind, spec)
     defaults = default_hyperparameters(method, len(data.train)) | dict(kind.training)
     defaults |= contrastive_hyperparameters(spec, kind, method, data)
-    base = Setting(method_spec, TrainingSpec(**(defaults | dict(spec.training))))
+    training = TrainingSpec(**(defaults | dict(spec.training)))
+    base = Setting(method_spec, training, continued.parents if continued else ())
     check_values(base, search)
     weighted = base.training.class_weight or any(search.values.get("class_weight", ()))
     if weighted and kind.balance(data.train.columns, data.definition) is None:
@@ -134,6 +151,8 @@ def plan_task(
         search=search,
         stored=is_stored(spec.method, keep_weights=spec.keep_weights),
         starts=starts,
+        continued=continued,
+        anchor=anchor,
     )
 
 

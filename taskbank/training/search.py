@@ -120,7 +120,8 @@ def setting_of(base: Setting, chosen: Mapping[str, Json]) -> Setting:
     method_values = {name: value for name, value in chosen.items() if name in options}
     training_values = {name: value for name, value in chosen.items() if name not in options}
     method = plugins.load("methods", base.method.name)
-    return Setting(
-        MethodSpec(base.method.name, method.complete(options | method_values)),
-        replace(base.training, **training_values),
+    return replace(
+        base,
+        method=MethodSpec(base.method.name, method.complete(options | method_values)),
+        training=replace(base.training, **training_values),
     )

@@ -1,13 +1,15 @@
-"""Where a training starts, if not untrained: at the adapter of a stored version, or an average.
+"""Where a training starts, if not untrained.
 
-Only the adapter is taken over. The head starts untrained, as its outputs are those of the task.
+A further trial of a new task starts from the adapter of a stored version, or from an average of
+several. The head starts untrained, as its outputs are those of the task. An update may continue the
+version that it updates instead: then the head is taken over as well, and fewer epochs are trained.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -18,32 +20,62 @@ from taskbank.digests import Json
 from taskbank.errors import ConflictError, InputError
 from taskbank.methods.linear import LINEAR
 from taskbank.methods.method import Method
-from taskbank.specs import SHORTCUTS, BackboneIdentity, TaskSpec
+from taskbank.specs import SHORTCUTS, BackboneIdentity, TaskSpec, TrainingSpec
 from taskbank.training.logme import KINDS
 
 AUTO = "auto"  # in place of names: the versions that are found to help; see `pipeline.auto_start`
 HEAD = "head."  # the prefix of the stored names of a head's tensors
 ROUNDING = 1e-6  # by which the sum of weights may differ from 1
+EPOCHS = 0.45  # the share of the epochs that a version is continued for: less than half the time
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where a training starts.
+    """Where a training starts, and how much of it there is.
 
     Attributes:
         parents: the stored versions.
         backbone: the backbone that they were trained on.
-        tensors: their average, by stored name, without the head.
+        tensors: their average, by stored name; without the head unless a version is continued.
+        epochs: the share of the requested epochs, or contrastive steps, that is trained.
     """
 
     parents: tuple[Parent, ...]
     backbone: BackboneIdentity
     tensors: Mapping[str, torch.Tensor] = field(repr=False, compare=False)
+    epochs: float = 1.0
 
     @property
     def digests(self) -> list[Json]:
-        """Everything that determines the tensors."""
-        return digests_of(self.parents)
+        """Everything that determines the trained tensors, besides the setting of a trial."""
+        parents: list[Json] = [[parent.digest, parent.weight] for parent in self.parents]
+        with_head = any(name.startswith(HEAD) for name in self.tensors)
+        return [*parents, {"head": True, "epochs": self.epochs}] if with_head else parents
+
+    def values(self, untrained: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the tensors that the training starts with.
+
+        They are not shrunk towards the untrained ones, as J. T. Ash and R. P. Adams do in "On
+        Warm-Starting Neural Network Training" (2020): docs/measured/upkeep.md has what it costs.
+
+        Args:
+            untrained: the model's untrained tensors, by stored name. Its head may have more rows
+                than the parents', for labels that came later; those stay untrained.
+        """
+        values = {**untrained, **self.tensors}
+        for name, tensor in self.tensors.items():
+            if name.startswith(HEAD):
+                later = untrained[name][len(tensor) :]
+                values[name] = torch.cat([tensor.to(later.device), later])
+        return values
+
+    def shortened(self, training: TrainingSpec) -> TrainingSpec:
+        """Return hyperparameters with the share of the epochs or steps, at least one."""
+        epochs = max(1, round(self.epochs * training.epochs))
+        steps = training.contrastive
+        if steps is not None:
+            steps = max(1, round(self.epochs * steps))
+        return replace(training, epochs=epochs, contrastive=steps)
 
     def check_backbone(self, identity: BackboneIdentity) -> None:
         """Raise unless the parents were trained on a backbone.
@@ -64,9 +96,19 @@ class Start:
             )
 
 
-def digests_of(parents: Sequence[Parent]) -> list[Json]:
-    """Return the digest and the weight of each parent."""
-    return [[parent.digest, parent.weight] for parent in parents]
+def continued(bank: Bank, record: AdapterRecord) -> Start:
+    """Return the start of a training that continues a version: its adapter and its head.
+
+    Args:
+        bank: the bank with the version.
+        record: the version.
+
+    Raises:
+        DamagedError: if its stored bytes differ from what was recorded.
+    """
+    parents = (Parent(record.ref, record.digest),)
+    backbone = bank.backbone(record.backbone).identity
+    return Start(parents, backbone, bank.state_dict(record), EPOCHS)
 
 
 def read_starts(bank: Bank | None, spec: TaskSpec) -> tuple[Start, ...]:

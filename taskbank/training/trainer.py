@@ -22,6 +22,7 @@ from taskbank.model.predict import predict_examples
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.runtime.environment import numerics
 from taskbank.specs import MethodSpec
+from taskbank.training.anchor import Anchor
 from taskbank.training.checkpoint import Checkpoint
 from taskbank.training.contrastive import train_contrastive
 from taskbank.training.defaults import default_hyperparameters
@@ -36,7 +37,6 @@ from taskbank.training.plan import TaskPlan
 from taskbank.training.prepared import PreparedSplits
 from taskbank.training.sampler import ShouldPrune
 from taskbank.training.search import Setting
-from taskbank.training.start import digests_of
 from taskbank.training.trial import Trial
 from taskbank.verify.noise import check_stable
 
@@ -77,7 +77,8 @@ class Trainer:
         self.record, self.resume, self.progress = record, resume, progress
         self.keep_last = keep_last
         self._splits = PreparedSplits(backbone, plan)
-        self._starts = {start.parents: start.tensors for start in plan.starts}
+        starts = (*plan.starts, plan.continued) if plan.continued else plan.starts
+        self._starts = {start.parents: start for start in starts}
 
     def run(
         self, setting: Setting, should_prune: ShouldPrune | None = None, caption: str = ""
@@ -118,10 +119,12 @@ class Trainer:
         """Return the digest of everything that determines the bytes of a trial."""
         data = self.plan.data
         kept = {"keep": "last"} if self.keep_last else {}
-        parents = {"parents": digests_of(setting.parents)} if setting.parents else {}
+        start = self._starts[setting.parents] if setting.parents else None
+        anchor = self.plan.anchor
         return digest_json(
             kept
-            | parents
+            | ({"parents": start.digests} if start else {})
+            | ({"anchor": anchor.digests} if anchor else {})
             | {
                 "kind": self.plan.kind.name,
                 "definition": asdict(data.definition),
@@ -252,7 +255,11 @@ class Trainer:
         checkpoint = Checkpoint(specification, resume=self.resume)
         try:
             model, training = self._run(
-                setting, checkpoint=checkpoint, should_prune=should_prune, caption=caption
+                setting,
+                anchor=self.plan.anchor,
+                checkpoint=checkpoint,
+                should_prune=should_prune,
+                caption=caption,
             )
         except TrainingError as error:
             checkpoint.remove()
@@ -263,6 +270,7 @@ class Trainer:
         self,
         setting: Setting,
         *,
+        anchor: Anchor | None = None,
         checkpoint: Checkpoint | None = None,
         should_prune: ShouldPrune | None = None,
         caption: str = "",
@@ -270,11 +278,16 @@ class Trainer:
         """Train a setting, and return the model with the weights to keep."""
         plan, spec = self.plan, setting.training
         model = self._model(setting)
+        if setting.parents:
+            spec = self._starts[setting.parents].shortened(spec)
+        data = self._splits.get("train", spec.max_length)
+        if anchor is not None:
+            data = replace(data, encoded=anchor.added_to(data.encoded, plan.kind))
         given = (
             model,
             plan.kind,
             plan.data.definition,
-            self._splits.get("train", spec.max_length),
+            data,
             self._splits.get("validation", spec.max_length),
             spec,
             plan.metric,
@@ -284,6 +297,7 @@ class Trainer:
             return model, training
         training = train(
             *given,
+            loss=None if anchor is None else anchor.loss(plan.kind),
             keep_last=self.keep_last,
             checkpoint=checkpoint,
             should_prune=should_prune,
@@ -349,8 +363,8 @@ class Trainer:
             setting.method.options,
             setting.training.seed,
         )
-        if setting.parents:  # the head stays untrained
-            model.load_tensors({**model.trained_tensors(), **self._starts[setting.parents]})
+        if setting.parents:
+            model.load_tensors(self._starts[setting.parents].values(model.trained_tensors()))
         return model
 
 

@@ -325,6 +325,6 @@ def _parents_damage(rows: RawRows, row: Mapping[str, Any]) -> Iterator[str]:
         found = rows.digest_of(parent.ref)
         if found not in (None, parent.digest):
             yield (
-                f"it started from {parent.ref} with the weights {parent.digest}, but the bank's "
+                f"it was made from {parent.ref} with the weights {parent.digest}, but the bank's "
                 f"{parent.ref} has {found}"
             )

@@ -46,6 +46,7 @@ def test_what_the_loss_is_told_is_padded_like_the_inputs(encoded: Encoded) -> No
         token_targets={
             "place": np.arange(encoded.offsets[-1]) + 1,
             "there": np.ones(encoded.offsets[-1], bool),
+            "several": np.arange(1, 2 * encoded.offsets[-1] + 1, dtype=np.float32).reshape(-1, 2),
         },
     )
     rows = np.array([7, 0, 13])
@@ -53,6 +54,8 @@ def test_what_the_loss_is_told_is_padded_like_the_inputs(encoded: Encoded) -> No
     assert found["targets"].tolist() == [7, 0, 13]
     assert found["there"].dtype == torch.bool
     assert torch.equal(found["there"], inputs.grid[1])
+    assert torch.equal((found["several"] > 0).all(dim=-1), inputs.grid[1])
+    assert torch.equal(found["several"][..., 1], 2.0 * found["place"])
     for row, place in zip(rows, found["place"].tolist(), strict=True):
         start, end = encoded.offsets[row], encoded.offsets[row + 1]
         assert place == [*range(start + 1, end + 1), *[0] * (len(place) - end + start)]

@@ -200,6 +200,32 @@ def test_examples_survive_being_stored(kind: Kind) -> None:
 # Inputs, outputs and the loss
 
 
+def test_right_outputs_are_those_of_right_answers(taught: Taught) -> None:
+    """For each example, the share of right outputs agrees with the correctness of its answer; of
+    numbers, all are right. A kind may count only some tokens, and never padding."""
+    kind, encoded, definition = taught.kind, taught.encoded, taught.definition
+    for outputs in (taught.outputs, taught.untrained):
+        found = kind.right(outputs, encoded, definition)
+        assert found.dtype == bool
+        assert found.shape == outputs.shape[:1]
+        predictions = kind.predictions(outputs, encoded)
+        correctness = kind.correctness(predictions, taught.columns, definition)
+        if not kind.per_token:
+            numbers = kind.name == "regression"
+            assert found.tolist() == [numbers or one == 1 for one in correctness.tolist()]
+        elif kind.name == "tagging":
+            words = found[encoded.alignment.tokens]
+            of = kind.examples_of(taught.columns)
+            shares = [words[of == row].mean() for row in range(len(correctness))]
+            assert shares == pytest.approx(correctness.tolist())
+            assert found.sum() == words.sum()
+        else:
+            for number, window in enumerate(encoded.alignment):
+                tokens = found[encoded.offsets[number] : encoded.offsets[number + 1]]
+                assert not tokens.any() or correctness[window.example] == 1
+    assert kind.right(taught.outputs, encoded, definition).any()
+
+
 def test_inputs_do_not_depend_on_the_labels(taught: Taught, backbone: Backbone) -> None:
     """Examples without their labels are tokenised just as with them."""
     found = taught.kind.encode(

@@ -10,6 +10,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.utils.class_weight import compute_class_weight
 
+from taskbank.data.encoded import Encoded
 from taskbank.data.examples import Examples
 from taskbank.data.splits import hold_out
 from taskbank.errors import DataError
@@ -37,6 +38,14 @@ def chance(labels: int, rows: int = 120, seed: int = 0) -> tuple[np.ndarray, np.
     logits = (generator.normal(size=wanted.shape) + 2 * wanted - 1.5).astype(np.float32)
     rows_of = [[NAMES[place] for place in np.flatnonzero(row)] for row in wanted]
     return wanted, logits, columns_of(*rows_of)
+
+
+def test_a_row_with_a_label_that_came_later_is_not_right() -> None:
+    """Outputs of a task with fewer labels are right only where none of the later ones is due."""
+    logits = np.array([[9, -9], [9, -9], [9, 9]], dtype=np.float32)
+    targets = np.array([[1, 0, 0], [1, 0, 1], [1, 0, 0]], dtype=np.float32)
+    encoded = Encoded({}, np.arange(4), input_targets={"targets": targets})
+    assert MULTILABEL.right(logits, encoded, defined("ab")).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("labels", [2, 6])

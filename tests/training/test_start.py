@@ -22,9 +22,9 @@ from taskbank.bank.records import AdapterRecord, Parent
 from taskbank.errors import ConflictError, InputError, NotFoundError
 from taskbank.history.events import bank_events, task_events
 from taskbank.pipeline.add_task import Added, add_task
-from taskbank.specs import TaskSpec
+from taskbank.specs import TaskSpec, TrainingSpec
 from taskbank.training.plan import plan_task
-from taskbank.training.start import parse_start, read_starts
+from taskbank.training.start import continued, parse_start, read_starts
 from taskbank.training.trainer import Trainer
 from taskbank.training.trial import Trial, trial_from_record
 from taskbank.verify.verify import verify_all
@@ -140,13 +140,13 @@ def test_a_start_is_part_of_request_and_specification(
     other = replace(further, starts=(replace(further.starts[0], parents=other_parents),))
     assert len({plan.request, further.request, other.request}) == 3
     assert replace(further, starts=()).request == plan.request
-    trainer = Trainer(backbone, other)
-    settings = [
-        replace(plan.base, parents=parents)
-        for parents in ((), further.starts[0].parents, other_parents)
-    ]
-    assert len({trainer.specification(setting) for setting in settings}) == 3
-    assert trainer.specification(settings[0]) == Trainer(backbone, plan).specification(plan.base)
+    untrained = Trainer(backbone, plan).specification(plan.base)
+    digests = {untrained}
+    for one in (further, other):
+        trainer = Trainer(backbone, one)
+        digests.add(trainer.specification(replace(plan.base, parents=one.starts[0].parents)))
+        assert trainer.specification(plan.base) == untrained
+    assert len(digests) == 3
 
 
 def test_an_interrupted_training_from_a_start_is_resumed_to_the_same_bytes(
@@ -224,6 +224,56 @@ def test_a_head_alone_is_no_start(own: Bank, rows: str, folder: Path) -> None:
     add_task(own, "probe", rows, method="linear", backbone=str(folder), verify="none")
     with pytest.raises(InputError, match="there is no adapter to start from"):
         add_task(own, "child", "not-there.csv", method="linear", start="probe")
+
+
+def test_a_continued_version_starts_as_its_parent(mood: Bank, backbone: Backbone) -> None:
+    """Adapter and head have the parent's values; the head's row of a new label is untrained. Of
+    twenty epochs nine are trained, and of one, one."""
+    from taskbank.kinds.definition import Definition
+    from taskbank.kinds.single import SINGLE
+    from taskbank.model.task_model import task_model
+
+    parent = mood["mood"]
+    start, stored = continued(mood, parent), mood.state_dict(parent)
+    definition = Definition(("bad", "good", "mixed"))
+    options = dict(parent.options)
+    model = task_model(backbone, SINGLE, definition, parent.method, options, seed=0)
+    untrained = model.trained_tensors()
+    values = start.values(untrained)
+    assert values.keys() == stored.keys()
+    for name, tensor in stored.items():
+        assert torch.equal(values[name][: len(tensor)], tensor)
+        assert torch.equal(values[name][len(tensor) :], untrained[name][len(tensor) :])
+    assert len(values["head.weight"]) == 3
+    model.load_tensors(values)
+    for epochs, expected_epochs in ((20, 9), (1, 1)):
+        spec = replace(TrainingSpec(), epochs=epochs)
+        assert start.shortened(spec) == replace(spec, epochs=expected_epochs)
+    contrastive = TrainingSpec(epochs=1, contrastive=100)
+    assert start.shortened(contrastive) == replace(contrastive, contrastive=45)
+
+
+def test_how_a_version_is_continued_is_part_of_the_digests(
+    mood: Bank, rows: str, backbone: Backbone
+) -> None:
+    """Request and specification follow the share of the epochs and the parent's bytes; they differ
+    from those of a trial that takes over the adapter alone."""
+    start = continued(mood, mood["mood"])
+    spec = TaskSpec(name="child", train=rows, options={"size": 8})
+    (adapter,) = read_starts(mood, replace(spec, start="mood"))
+    other = (Parent("mood@1", "sha256:" + "0" * 64),)
+    requests, specifications = set(), set()
+    for one in (
+        adapter,
+        start,
+        replace(start, epochs=0.1),
+        replace(start, parents=other),
+    ):
+        plan = plan_task(spec, continued=one)
+        assert plan.base.parents == one.parents
+        requests.add(plan.request)
+        specifications.add(Trainer(backbone, plan).specification(plan.base))
+    assert len(requests) == len(specifications) == 4
 
 
 def test_weights_of_a_start_are_read() -> None:
