@@ -103,7 +103,10 @@ class UpdateTraining:
             return self.train("retrain")
         if not self._drops(first.result):
             return first
-        second = self.train("retrain")
+        try:
+            second = self.train("retrain")
+        except TrainingError:
+            return first
         metric = first.plan.metric
         both = sorted((first, second), key=lambda one: one.result.trial.rank(metric))
         both[0].result.remove_checkpoints()

@@ -9,11 +9,11 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
-from taskbank.errors import InputError
+from taskbank.errors import InputError, TrainingError
 from taskbank.history.events import task_events
 from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.update import NewData, Updated, update
-from taskbank.pipeline.update_modes import Mode
+from taskbank.pipeline.update_modes import Mode, Trained, UpdateTraining
 from taskbank.training.start import Start
 from taskbank.training.trial import trial_from_record
 from taskbank.verify.verify import verify_all
@@ -152,6 +152,26 @@ def test_auto_trains_anew_only_if_a_score_dropped(
     monkeypatch.setattr(Start, "values", lambda _start, own: {n: t * 1e30 for n, t in own.items()})
     anew, _ = updated(own, sentences(60, 7), parent.ref, mode="auto")
     assert anew.course["update"]["mode"] == "retrain"
+
+
+@pytest.mark.slow
+def test_auto_keeps_what_is_usable_if_training_anew_diverges(
+    own: Bank, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A continued version whose score dropped is stored if the other training gives none."""
+    learn(own, folder, validation=sentences(40, seed=5))
+    wrong = [{**row, "label": OTHER[row["label"]]} for row in sentences(120, 9)]
+    real = UpdateTraining._train
+
+    def diverging(self: UpdateTraining, start: Start | None) -> Trained:
+        if start is None:
+            raise TrainingError("training diverged")
+        return real(self, start)
+
+    monkeypatch.setattr(UpdateTraining, "_train", diverging)
+    monkeypatch.setattr(UpdateTraining, "_drops", lambda *_: True)
+    child, _ = updated(own, wrong, mode="auto")
+    assert child.course["update"]["mode"] == "continue"
 
 
 @pytest.mark.slow
