@@ -12,6 +12,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.data.equal_inputs import equal_inputs
 from taskbank.data.folds import assign_folds
+from taskbank.data.row_digests import digests_of
 from taskbank.data.splits import sample
 from taskbank.errors import InputError
 from taskbank.pipeline.suggest import FOLDS, ROWS, Suggestions, compare
@@ -30,7 +31,8 @@ MOST = 3  # versions that are tried out by training
 def find_starts(bank: Bank, backbone: Backbone, plan: TaskPlan) -> tuple[TaskPlan, Suggestions]:
     """Return a plan whose further trials start from the versions that help, and what was found.
 
-    Only training rows are looked at, so that validation has not chosen what it judges.
+    Only training rows are looked at, so that validation has not chosen what it judges. A version
+    that was trained on inputs of validation or test is left out: it would know the answers.
 
     Args:
         bank: an open bank.
@@ -41,9 +43,10 @@ def find_starts(bank: Bank, backbone: Backbone, plan: TaskPlan) -> tuple[TaskPla
         InputError: if there are too few training rows to compare versions.
         DamagedError: if stored rows or bytes differ from what was recorded.
     """
-    found = compare(
-        bank, backbone, plan.kind, _sampled(plan), _candidates(bank, backbone, plan), MOST
-    )
+    candidates = _candidates(bank, backbone, plan)
+    found = compare(bank, backbone, plan.kind, _sampled(plan), candidates, len(candidates))
+    helping = [one for one in found.versions if not _has_seen_evaluated(bank[one.ref], bank, plan)]
+    found = replace(found, versions=tuple(helping[:MOST]))
     starts = tuple(
         start
         for version in found.versions
@@ -68,6 +71,22 @@ def _candidates(bank: Bank, backbone: Backbone, plan: TaskPlan) -> list[AdapterR
     for record in newest.values():
         distinct.setdefault(record.digest, record)
     return list(distinct.values())
+
+
+def _has_seen_evaluated(record: AdapterRecord, bank: Bank, plan: TaskPlan) -> bool:
+    """Return whether a version was trained on inputs of the splits that judge a plan's trials.
+
+    It is not known of a version that an earlier taskbank recorded, without digests of its rows.
+    """
+    if record.row_digests is None:
+        return False
+    label = plan.kind.label.name
+    evaluated = {
+        row.inputs
+        for examples in plan.data.evaluated_splits.values()
+        for row in digests_of(examples, label)
+    }
+    return any(row.inputs in evaluated for row in bank.row_digests(record).rows)
 
 
 def _sampled(plan: TaskPlan) -> TaskData:

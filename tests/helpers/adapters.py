@@ -99,6 +99,7 @@ def put_model(
     count: int = 10,
     shift: float = 0.0,
     new_version: bool = False,
+    row_digests: bytes | None = None,
 ) -> AdapterRecord:
     """Record a model of kind `single` as a task, with what it predicts of some texts as its
     reference, maybe shifted; equal names give equal texts."""
@@ -119,6 +120,7 @@ def put_model(
         splits=(split,),
         parameters=sum(tensor.numel() for tensor in tensors.values()),
         weights=save_tensors(tensors),
+        row_digests=row_digests,
     )
     return bank.put(new, new_version=new_version)
 

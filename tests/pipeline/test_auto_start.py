@@ -10,6 +10,7 @@ import torch
 
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
+from taskbank.data.row_digests import RowDigests, digests_of
 from taskbank.errors import InputError
 from taskbank.kinds.single import SINGLE
 from taskbank.model.load import load_model
@@ -261,3 +262,20 @@ def test_a_request_for_auto_stays_equal(mood: Bank, rows: str, backbone: Backbon
     requests = [planned(mood, rows, start=start).request for start in ("auto", "mood", None)]
     assert len(set(requests)) == 3
     assert find_starts(mood, backbone, plan)[0].request == plan.request == requests[0]
+
+
+def test_a_version_that_was_trained_on_what_is_scored_is_no_start(
+    mood: Bank, rows: str, backbone: Backbone, tmp_path: Path
+) -> None:
+    """It would know the answers. With other rows in validation, it is found to help."""
+    plan = planned(mood, rows)
+    seen = RowDigests.of(digests_of(plan.data.validation, "label"))
+    model = load_model(mood, mood["mood"], backbone)
+    for parameter in model.head.parameters():
+        parameter.data.add_(0.01)  # or it were a copy, which counts once
+    put_model(mood, "twin", model, {"size": 8}, row_digests=seen.to_bytes())
+    assert [one.ref for one in find_starts(mood, backbone, plan)[1].versions] == ["mood@1"]
+    unseen = [{**row, "text_a": f"now {row['text_a']}"} for row in pairs(20, seed=12)]
+    other = write_jsonl(tmp_path / "other.jsonl", unseen)
+    _, found = find_starts(mood, backbone, planned(mood, rows, validation=other))
+    assert {one.ref for one in found.versions} == {"mood@1", "twin@1"}
