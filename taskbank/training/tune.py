@@ -39,8 +39,9 @@ class Trains(Protocol):
 def tune(trainer: Trains, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
     """Run every trial of a plan; return the best, with its weights, and all trials in order.
 
-    The best setting of the search is trained once more from each start of the plan. Of trials that
-    are equally good, the first is the best, so a start must be better to win.
+    The best setting of the search is trained once more from each start of the plan. A start wins
+    only if both its score and its loss on validation are better than those of the best trial
+    without it: of a few dozen validation examples, the score alone is often better by luck.
 
     If every trial collapsed (was no better than constant predictions), the best setting is trained
     again from other seeds.
@@ -78,7 +79,21 @@ class _Tuning:
 
     @property
     def best(self) -> Trial:
-        return max(self.trials, key=lambda trial: trial.rank(self.plan.metric))
+        starts = {start.parents for start in self.plan.starts}
+        ranked = sorted(
+            self.trials, key=lambda trial: trial.rank(self.plan.metric), reverse=True
+        )  # a stable order: of equally good ones, the first
+        best = next(trial for trial in ranked if trial.setting.parents not in starts)
+        better = (trial for trial in ranked if self._clearly_better(trial, best))
+        return next(better, best)
+
+    def _clearly_better(self, trial: Trial, other: Trial) -> bool:
+        (status, score, loss), (own_status, own_score, own_loss) = (
+            one.rank(self.plan.metric) for one in (trial, other)
+        )
+        return status > own_status or (
+            status == own_status and score > own_score and loss > own_loss
+        )
 
     def run_search(self, base: Setting) -> None:
         """Run the trials of the plan's search: the whole grid, or the settings that are sampled."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,11 +12,14 @@ import torch
 import taskbank
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
-from taskbank.bank.records import AdapterRecord
+from taskbank.bank.records import AdapterRecord, Parent
 from taskbank.errors import TrainingError
 from taskbank.runtime.disk_cache import cache_folder
 from taskbank.training.loop import train
-from tests.helpers.training import GRID, Interrupt, add, interrupt_after
+from taskbank.training.search import Search
+from taskbank.training.trial import Trial
+from taskbank.training.tune import tune
+from tests.helpers.training import BASE, GRID, Interrupt, add, interrupt_after
 
 
 @pytest.mark.slow
@@ -137,3 +141,26 @@ def test_an_interrupted_search_is_resumed_to_the_same_bytes(
         rows = connection.exec_driver_sql("SELECT count(*) FROM trials").scalar()
     assert rows == 4
     assert list((cache_folder() / "checkpoints").glob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("score", "loss", "wins"), [(0.9, 0.2, True), (0.9, 0.4, False), (0.8, 0.2, False)]
+)
+def test_a_start_wins_by_its_score_and_its_loss(score: float, loss: float, wins: bool) -> None:
+    """A better score with a worse loss, or the same score with a better one, is not enough."""
+    parents = (Parent("mood@1", "sha256:00"),)
+    plan = SimpleNamespace(
+        metric="accuracy", search=Search(), starts=[SimpleNamespace(parents=parents)]
+    )
+    trainer = SimpleNamespace(
+        plan=plan,
+        run=lambda setting, *_: (
+            Trial(setting, "from", "complete", score, loss)
+            if setting.parents
+            else Trial(setting, "untrained", "complete", 0.8, 0.3)
+        ),
+        ensure_weights=lambda trial: trial,
+    )
+    best, trials = tune(trainer, BASE)
+    assert [trial.specification for trial in trials] == ["untrained", "from"]
+    assert best.specification == ("from" if wins else "untrained")
