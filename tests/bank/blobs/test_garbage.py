@@ -76,6 +76,6 @@ def test_the_command_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert digest_bytes(STRAY) in said
     assert "1 unfinished files are in" in said
     assert "ab/.unfinished-1" in said
-    assert "2 of these are less than a day old" in said
+    assert "2 of these are less than 24 hours old" in said
     assert "5 files in" in said
     assert "notes.txt" in said
