@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from io import BytesIO
 from typing import Any
 
 from taskbank.bank.blobs.files import StoredFile
@@ -23,7 +24,8 @@ from taskbank.redaction import redacted
 
 # Protocols of stores without folders. Their drivers would make a bucket of a mistyped name.
 BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss"})
-PRECONDITION_FAILED = 412
+BLOCK = 16 * 2**20  # bytes of a file to read at once
+PRECONDITION_FAILED, EMPTY_RANGE = 412, 416
 UNSUPPORTED = (400, 405, 501)  # what servers answer to a condition that they do not know
 UNSUPPORTED_ERRORS = (NotImplementedError, TypeError, ValueError)  # and drivers
 DENIED = (401, 403)
@@ -66,12 +68,26 @@ class Remote:
         return self._shown
 
     def read(self, name: str) -> bytes | None:
-        """Return the content of a file; None if there is no file of that name."""
+        """Return the content of a file; None if there is no file of that name.
+
+        A big file is read block by block: drivers that read it at once hold it several times, and
+        a connection that breaks costs one block.
+        """
         try:
-            data: bytes = self._call(name, "read", lambda: self.system.cat_file(self._path(name)))
+            first = self._read(name, 0, BLOCK)
+            if len(first) < BLOCK:
+                return first
+            details = self._call(name, "read", lambda: self.system.info(self._path(name)))
+            content = BytesIO()  # gives its bytes without copying them
+            block = first
+            while block:
+                content.write(block)
+                start = content.tell()
+                end = min(start + BLOCK, details["size"])
+                block = self._read(name, start, end) if start < end else b""
         except FileNotFoundError:
             return None
-        return data
+        return content.getvalue()
 
     def stat(self, name: str) -> StoredFile | None:
         """Return the size and the age of a file; None if there is no file of that name."""
@@ -123,6 +139,19 @@ class Remote:
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
+
+    def _read(self, name: str, start: int, end: int) -> bytes:
+        def read() -> bytes:
+            try:
+                data: bytes = self.system.cat_file(self._path(name), start=start, end=end)
+            except Exception as error:
+                if status_of(error) == EMPTY_RANGE:  # the file has no bytes
+                    return b""
+                raise
+            return data
+
+        found: bytes = self._call(name, "read", read)
+        return found
 
     def _upload(self, name: str, data: bytes, mode: str) -> None:
         path = self._path(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -17,7 +18,7 @@ import pytest
 
 from taskbank.bank import open as opening
 from taskbank.bank.bank import Bank
-from taskbank.bank.blobs import retries
+from taskbank.bank.blobs import remote, retries
 from taskbank.bank.blobs.files import FileBlobs, Files, file_name
 from taskbank.bank.blobs.folder import Folder
 from taskbank.bank.blobs.remote import Remote
@@ -136,10 +137,31 @@ def test_a_refusal_is_not_repeated(store: FileBlobs, s3: S3, method: str) -> Non
     assert KEYS["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
 
 
+@pytest.mark.parametrize("size", [0, 1, 1023, 1024, 1025, 4096, 5000])
+def test_a_big_file_is_read_block_by_block(
+    s3: S3, gs: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Of any size, from any store; a small file takes one request."""
+    monkeypatch.setattr(remote, "BLOCK", 1024)
+    data = random.Random(0).randbytes(size)
+    for files in places(tmp_path).values():
+        files.write("ab/one", data)
+        with s3.failing("GET", dropped):
+            assert files.read("ab/one") == data
+    files = Remote(new_place("s3"))
+    files.write("ab/one", data)
+    with s3.failing("GET", dropped, 0):
+        assert files.read("ab/one") == data
+        assert s3.count("GET") == max(1, math.ceil(size / 1024))
+        assert s3.count("HEAD") == (size >= 1024)
+
+
 def test_a_listing_is_never_remembered(store: FileBlobs, files: Remote, s3: S3) -> None:
     """What another process deleted after this one listed it is missing, and is stored again."""
     assert len(list(store.sizes())) == 1
-    urlopen(Request(f"{s3.url}/{files.root}/{NAME}", method="DELETE")).close()  # noqa: S310
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request"}
+    url = f"{s3.url}/{files.root}/{NAME}"
+    urlopen(Request(url, headers=signed, method="DELETE")).close()  # noqa: S310
     assert files.stat(NAME) is None
     store.put(DATA, None)
     assert store.get(digest_bytes(DATA)) == DATA

@@ -31,7 +31,8 @@ class Carrier(Exception):
 def of(name: str) -> Exception:
     """Return an exception whose class has a driver's name, below others."""
     parent = type(name, (Exception,), {})
-    return type("Special", (parent,), {})("failed")
+    error: Exception = type("Special", (parent,), {})("failed")
+    return error
 
 
 def caused(cause: BaseException) -> OSError:
