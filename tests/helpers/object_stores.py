@@ -10,10 +10,12 @@ import io
 import os
 import socket
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
+from zlib import crc32
 
 import pytest
 
@@ -154,9 +156,13 @@ def flipped(_environ: Environ, answer: Callable[[], Answer]) -> Answer:
 
 
 def flipped_upload(environ: Environ, answer: Callable[[], Answer]) -> Answer:
-    """Change one bit of what a request uploads."""
+    """Change one bit of what a request uploads, and compare the checksum as S3 does."""
     sent = _body(environ)
-    environ["wsgi.input"] = io.BytesIO(sent[:20] + bytes([sent[20] ^ 1]) + sent[21:])
+    changed = bytes([sent[0] ^ 1]) + sent[1:]
+    checksum = environ.get("HTTP_X_AMZ_CHECKSUM_CRC32")
+    if checksum not in (None, b64encode(crc32(changed).to_bytes(4, "big")).decode()):
+        return refused("400 Bad Request", "BadDigest")(environ, answer)
+    environ["wsgi.input"] = io.BytesIO(changed)
     return answer()
 
 

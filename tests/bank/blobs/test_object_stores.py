@@ -41,6 +41,7 @@ from tests.helpers.object_stores import (
     cut,
     dropped,
     flipped,
+    flipped_upload,
     lost,
     new_place,
     no_conditions,
@@ -170,9 +171,9 @@ def test_a_listing_is_never_remembered(store: FileBlobs, files: Remote, s3: S3) 
 # Writing
 
 
-@pytest.mark.parametrize("fault", [SLOW, dropped, lost])
+@pytest.mark.parametrize("fault", [SLOW, dropped, lost, flipped_upload])
 def test_a_write_that_fails_once_is_repeated(files: Remote, s3: S3, fault: Fault) -> None:
-    """Also if the file was written and only the answer was lost."""
+    """Also if only the answer was lost, or if the store got other bytes than were sent."""
     store = FileBlobs(files)
     with s3.failing("PUT", fault):
         store.stage(DATA)
