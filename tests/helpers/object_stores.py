@@ -159,10 +159,10 @@ def flipped_upload(environ: Environ, answer: Callable[[], Answer]) -> Answer:
     """Change one bit of what a request uploads, and compare the checksum as S3 does."""
     sent = _body(environ)
     changed = bytes([sent[0] ^ 1]) + sent[1:]
+    environ["wsgi.input"] = io.BytesIO(changed)
     checksum = environ.get("HTTP_X_AMZ_CHECKSUM_CRC32")
     if checksum not in (None, b64encode(crc32(changed).to_bytes(4, "big")).decode()):
         return refused("400 Bad Request", "BadDigest")(environ, answer)
-    environ["wsgi.input"] = io.BytesIO(changed)
     return answer()
 
 
