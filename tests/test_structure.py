@@ -85,6 +85,7 @@ NO_FILE = {
 # Tests of what no single module does.
 OTHER_FILES = {
     "backbone/test_changed_folders": "changes of a backbone's folder, and every use of it",
+    "bank/blobs/test_object_stores": "stores that fail and writers that are killed",
     "bank/catalog/test_query_plans": "the plans of the queries of several modules",
     "bank/catalog/test_read_only_server": "a database that takes no writes",
     "bank/test_training_rows": "training rows through the catalog, blobs, exports and checks",

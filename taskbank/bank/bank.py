@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, Connection, and_
 
-from taskbank.bank.blobs.garbage import sort_blobs
+from taskbank.bank.blobs.garbage import GRACE, SortedBlobs, sort_blobs
 from taskbank.bank.blobs.owners import Owner
 from taskbank.bank.blobs.url import blob_store
 from taskbank.bank.catalog.acceptances import add_tolerance, read_tolerances
@@ -78,6 +78,8 @@ if TYPE_CHECKING:
     import torch
 
     from taskbank.bank.raw_rows import RawRows
+
+GC_BATCH = 200  # blobs outside the catalog that gc deletes while it keeps writers waiting
 
 
 class Bank:
@@ -681,7 +683,9 @@ class Bank:
             retire(connection, record)
         return record
 
-    def gc(self, *, confirm: bool = False, strays: bool = False) -> Garbage:
+    def gc(
+        self, *, confirm: bool = False, strays: bool = False, older_than: float = GRACE
+    ) -> Garbage:
         """Destroy retired adapters, the blobs that only they needed, and unfinished files.
 
         Blobs that no row names may be those of another bank, or of a newer copy of this one.
@@ -689,6 +693,7 @@ class Bank:
         Args:
             confirm: whether to destroy them; if false, only report what would be destroyed.
             strays: whether to destroy the blobs that no row of the bank names, too.
+            older_than: the age in hours that strays and unfinished files must have to be destroyed.
 
         Raises:
             ConflictError: if the blob store is not this bank's alone.
@@ -705,12 +710,16 @@ class Bank:
             recorded = digests_recorded(connection)
             if confirm:
                 delete_retired(connection)
-            found = sort_blobs(self._blobs, recorded, digests_needed(connection))
+            needed = digests_needed(connection)
+            if not self._blobs.outside:
+                found = sort_blobs(self._blobs, recorded, needed, grace=older_than)
+                if confirm:
+                    self._destroy(found.doomed(strays=strays), connection)
+        if self._blobs.outside:
+            # The rows are gone by now: a failure here leaves blobs without rows, never the reverse.
+            found = sort_blobs(self._blobs, recorded, needed, grace=older_than)
             if confirm:
-                for digest in (*found.unneeded, *(found.old_strays if strays else ())):
-                    self._blobs.delete(digest, connection)
-                for name in found.old_unfinished:
-                    self._blobs.discard(name)
+                self._destroy_outside(found, strays=strays)
         return Garbage(
             retired,
             len(found.unneeded),
@@ -720,6 +729,20 @@ class Bank:
             found.foreign,
             found.recent,
         )
+
+    def _destroy(self, digests: Sequence[str], connection: Connection) -> None:
+        for digest in digests:
+            self._blobs.delete(digest, connection)
+
+    def _destroy_outside(self, found: SortedBlobs, *, strays: bool) -> None:
+        doomed = found.doomed(strays=strays)
+        for start in range(0, len(doomed), GC_BATCH):  # so that no writer has to wait for long
+            with write_transaction(self._engine, exclusive=True) as connection:
+                needed = digests_needed(connection)  # perhaps by what was added in the meantime
+                batch = doomed[start : start + GC_BATCH]
+                self._destroy([digest for digest in batch if digest not in needed], connection)
+        for name in found.old_unfinished:
+            self._blobs.discard(name)
 
     def _home(self) -> str:
         with read_transaction(self._engine) as connection:

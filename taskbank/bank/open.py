@@ -14,9 +14,9 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.blobs.owners import Owner
 from taskbank.bank.blobs.url import (
     IN_CATALOG,
-    blob_store,
     canonical_blobs_url,
     check_new_store,
+    claim_new_store,
 )
 from taskbank.bank.catalog.bank_row import add_bank_row
 from taskbank.bank.catalog.chain_upgrade import begin_chain
@@ -166,4 +166,4 @@ def _create(engine: Engine, blobs: str) -> None:
         if connection.execute(select(BankRow.id)).scalar() is None:
             uuid = add_bank_row(connection, blobs, f"taskbank {__version__}")
             # If the store cannot be written to, there will be no bank.
-            blob_store(blobs, engine, Owner(uuid, partial(home, connection))).claim()
+            claim_new_store(blobs, engine, Owner(uuid, partial(home, connection)))

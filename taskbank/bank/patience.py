@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
-from taskbank.errors import UnreachableError
+from taskbank.errors import ResourceError, UnreachableError
 
 PATIENCE = 120.0  # seconds after which a server that is away is given up
 FIRST_WAIT, LONGEST_WAIT = 1.0, 15.0  # seconds between attempts; each wait is twice the one before
@@ -29,22 +29,30 @@ def store_patiently(
 
     Raises:
         UnreachableError: if the server stays away.
+        ResourceError: if waiting does not help, as when the store refuses the credentials.
     """
+    try:
+        return _store(store, find)
+    except ResourceError as error:
+        raise type(error)(f"{error}; {advice}") from None
+
+
+def _store(store: Callable[[], Stored], find: Callable[[], Stored | None]) -> Stored:
     deadline, wait = time.monotonic() + PATIENCE, FIRST_WAIT
     try:
         return store()
     except UnreachableError as error:
         lost = error
-        warnings.warn(f"{error}; trying again for {PATIENCE:.0f} seconds", stacklevel=2)
+        warnings.warn(f"{error}; trying again for {PATIENCE:.0f} seconds", stacklevel=3)
     while time.monotonic() + wait < deadline:
         time.sleep(wait)
         wait = min(2 * wait, LONGEST_WAIT)
         try:
             found = find()
             if found is not None:
-                warnings.warn("the connection was lost after it was recorded", stacklevel=2)
+                warnings.warn("the connection was lost after it was recorded", stacklevel=3)
                 return found
             return store()
         except UnreachableError as error:
             lost = error
-    raise UnreachableError(f"{lost}; {advice}") from None
+    raise lost

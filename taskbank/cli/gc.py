@@ -25,18 +25,25 @@ NAMED = 5  # names to print; --json prints all of them
     is_flag=True,
     help="With --confirm, also destroy blobs that no row of this bank names.",
 )
+@click.option(
+    "--older-than",
+    metavar="HOURS",
+    type=click.FloatRange(min=0),
+    default=24,
+    show_default=True,
+    help="Age of strays and unfinished files from which they are destroyed.",
+)
 @data_options
 @click.pass_obj
-def gc(settings: Settings, confirm: bool, strays: bool) -> None:
+def gc(settings: Settings, confirm: bool, strays: bool, older_than: float) -> None:
     """Show which retired adapters and unneeded blobs --confirm would destroy.
 
-    Strays and unfinished files are destroyed once they are a day old. Files that taskbank did not
-    write are named, and stay.
+    Others may write meanwhile. Files that taskbank did not write are named, and stay.
     """
     from taskbank.bank.open import open_bank
 
     with open_bank(settings.bank) as bank:
-        garbage = bank.gc(confirm=confirm, strays=strays)
+        garbage = bank.gc(confirm=confirm, strays=strays, older_than=older_than)
         place = bank.blobs_url
     if settings.json:
         print_json({"confirmed": confirm, **vars(garbage), "head": current_head(settings)})
@@ -47,13 +54,13 @@ def gc(settings: Settings, confirm: bool, strays: bool) -> None:
         f"and {garbage.blobs} blobs of {size(garbage.bytes)}"
         + ("" if confirm or not garbage.blobs else "; run taskbank gc --confirm to destroy them")
     )
-    for remark in _remarks(garbage, place):
+    for remark in _remarks(garbage, place, older_than):
         settings.say(remark)
     if confirm:
         say_head(settings)
 
 
-def _remarks(garbage: Garbage, place: str) -> list[str]:
+def _remarks(garbage: Garbage, place: str, older_than: float) -> list[str]:
     remarks = []
     if garbage.strays:
         remarks.append(
@@ -67,7 +74,9 @@ def _remarks(garbage: Garbage, place: str) -> list[str]:
             f"({_names(garbage.unfinished)}); taskbank gc --confirm destroys them"
         )
     if garbage.recent:
-        remarks.append(f"{garbage.recent} of these are less than a day old and stay for now")
+        remarks.append(
+            f"{garbage.recent} of these are less than {older_than:g} hours old and stay for now"
+        )
     if garbage.foreign:
         remarks.append(
             f"{len(garbage.foreign)} files in {place} are not taskbank's and stay "

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from taskbank.bank.blobs.owners import MARK, Owner, check_sole_owner, check_there, sign
 from taskbank.bank.blobs.store import Leftover, check_blob
@@ -45,6 +45,13 @@ class Files(Protocol):
 
     def stat(self, name: str) -> StoredFile | None:
         """Return the size and the age of a file; None if there is no file of that name."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file unless there is one of its name; return whether it was written.
+
+        A place that cannot tell at the moment of writing whether there is one overwrites it. So the
+        name must say what the content is.
+        """
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, in place of the one of that name."""
@@ -86,9 +93,11 @@ class FileBlobs:
             check_sole_owner(self.files, self.owner)
 
     def stage(self, data: bytes) -> None:
-        """Write the file unless it has exactly these bytes."""
+        """Write the file if there is none; overwrite it only if it has other bytes."""
         self.claim()
         name = file_name(digest_bytes(data))
+        if self.files.stat(name) is None and self.files.create(name, data):
+            return
         if not self._holds(name, data):
             self.files.write(name, data)
 
@@ -102,13 +111,17 @@ class FileBlobs:
 
     def get(self, digest: str) -> bytes:
         """Return the bytes with a given digest, after checking them against it."""
-        data = self.files.read(file_name(digest))
+        name = file_name(digest)
+        data = self.files.read(name)
         if data is None and self.owner is not None:
             check_there(self.files, self.owner)
+        if data is not None and digest_bytes(data) != digest:
+            data = self.files.read(name)  # the bytes may have changed on their way
         return check_blob(digest, data, self.files.place)
 
     def delete(self, digest: str, connection: Connection) -> None:
-        """Delete a blob's file."""
+        """Delete a blob's file, while the transaction still excludes every writer."""
+        connection.execute(select(1))  # fails if the lock was lost with the connection
         self.files.remove(file_name(digest))
 
     def sizes(self) -> Iterator[tuple[str, int]]:

@@ -47,23 +47,23 @@ class Folder:
                 return None
         return _stored(name, status) if stat.S_ISREG(status.st_mode) else None
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file unless there is one of its name; return whether it was written."""
+        path = self.folder / name
+        with _explained(path, "written"), _written(path, data) as unfinished:
+            try:
+                path.hardlink_to(unfinished)
+            except FileExistsError:
+                return False
+            except OSError:  # this file system has no hard links
+                unfinished.replace(path)
+        return True
+
     def write(self, name: str, data: bytes) -> None:
         """Write a file, in place of the one of that name."""
         path = self.folder / name
-        unfinished = path.with_name(f"{UNFINISHED}{uuid4().hex}")
-        with _explained(path, "written"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                # Unlike those of tempfile, this file has the mode that the umask allows, so that
-                # a group can share the folder.
-                with unfinished.open("xb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                unfinished.replace(path)
-            finally:
-                with suppress(OSError):
-                    unfinished.unlink()
+        with _explained(path, "written"), _written(path, data) as unfinished:
+            unfinished.replace(path)
 
     def remove(self, name: str) -> None:
         """Delete a file; do nothing if it does not exist."""
@@ -83,6 +83,24 @@ class Folder:
     def is_empty(self) -> bool:
         """Return whether the folder does not exist, or has no entry."""
         return not _entries(self.folder)
+
+
+@contextmanager
+def _written(path: Path, data: bytes) -> Iterator[Path]:
+    """Give a temporary file with the data beside a path, and delete it at the end."""
+    unfinished = path.with_name(f"{UNFINISHED}{uuid4().hex}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # Unlike those of tempfile, this file has the mode that the umask allows, so that a group
+        # can share the folder.
+        with unfinished.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield unfinished
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def _entries(folder: Path) -> list[Path]:

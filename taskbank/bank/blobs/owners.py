@@ -44,7 +44,7 @@ def sign(files: Files, owner: Owner) -> None:
     """Write a bank's file into a store unless it is there; a copy of the bank changes nothing."""
     if files.read(owner.mark) is None:
         content = {"bank": owner.uuid, "home": owner.home()}
-        files.write(owner.mark, (json.dumps(content) + "\n").encode())
+        files.create(owner.mark, (json.dumps(content) + "\n").encode())
 
 
 def check_there(files: Files, owner: Owner) -> None:
@@ -66,13 +66,19 @@ def homes(files: Files) -> dict[str, str]:
     return {name: _home(files.read(name)) for name in marks}
 
 
-def check_unused(files: Files) -> None:
+def check_unused(files: Files, besides: str = "") -> None:
     """Raise if a store already belongs to a bank.
+
+    Args:
+        files: the store.
+        besides: the name of a mark that is allowed.
 
     Raises:
         ConflictError: naming the bank.
     """
     for name, home in homes(files).items():
+        if name == besides:
+            continue
         raise ConflictError(
             f"{files.place} holds the blobs of the bank {home}, and a store belongs to one bank: "
             f"name another with --blobs, or delete {name} there if that bank no longer exists"

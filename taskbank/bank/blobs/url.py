@@ -87,6 +87,22 @@ def check_new_store(url: str) -> None:
         )
 
 
+def claim_new_store(url: str, engine: Engine, owner: Owner) -> None:
+    """Write into a store that a new bank keeps its blobs there.
+
+    Raises:
+        ConflictError: if another new bank did so at the same time.
+    """
+    store = blob_store(url, engine, owner)
+    store.claim()
+    if isinstance(store, FileBlobs):
+        try:
+            check_unused(store.files, besides=owner.mark)
+        except ConflictError:
+            store.files.remove(owner.mark)
+            raise
+
+
 def _files(url: str) -> Files:
     return Folder(Path(url)) if _is_folder(url) else Remote(url)
 

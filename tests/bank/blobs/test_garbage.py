@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from taskbank.bank.bank import Bank
 from taskbank.bank.blobs.files import FileBlobs, file_name
 from taskbank.bank.blobs.folder import Folder
+from taskbank.bank.blobs.garbage import GRACE
 from taskbank.bank.open import create_bank
+from taskbank.cli.gc import gc
 from taskbank.cli.main import run
 from taskbank.digests import digest_bytes
 from taskbank.verify.verify import verify_all
@@ -76,6 +79,12 @@ def test_the_command_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert digest_bytes(STRAY) in said
     assert "1 unfinished files are in" in said
     assert "ab/.unfinished-1" in said
-    assert "2 of these are less than a day old" in said
+    assert "2 of these are less than 24 hours old" in said
     assert "5 files in" in said
     assert "notes.txt" in said
+
+
+def test_the_command_and_the_bank_have_one_grace_time() -> None:
+    """`taskbank gc` without an age does what `Bank.gc` does without one."""
+    (option,) = (one for one in gc.params if one.name == "older_than")
+    assert option.default == GRACE == signature(Bank.gc).parameters["older_than"].default
