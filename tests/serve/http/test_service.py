@@ -95,9 +95,10 @@ def test_a_defect_does_not_end_the_following(
     looks: list[int] = []
 
     def refresh(tasks: LiveTasks) -> None:
-        looks.append(1)
-        if len(looks) < 4:
-            raise KeyError("a defect")
+        if tasks.bank is moods:  # servers of other tests may run in this process, too
+            looks.append(1)
+            if len(looks) < 4:
+                raise KeyError("a defect")
         real(tasks)
 
     monkeypatch.setattr(LiveTasks, "refresh", refresh)
