@@ -363,7 +363,7 @@ class TaskSpec:
         """
         values = _with_recipe(values)
         task = {key: value for key, value in values.items() if key in cls.__dataclass_fields__}
-        options = {key: values[key] for key in ("size", "layers") if key in values}
+        options = {key: values[key] for key in SHORTCUTS if key in values}
         training = {key: values[key] for key in TRAINING_FIELDS if key in values}
         unknown = sorted(values.keys() - task.keys() - options.keys() - training.keys())
         if unknown:
@@ -377,10 +377,10 @@ class TaskSpec:
 
 def _with_recipe(values: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return values with those of their recipe, if they name one, where they do not override it."""
-    if values.get("recipe") is None:
-        return {key: value for key, value in values.items() if key != "recipe"}
     given = dict(values)
-    name = given.pop("recipe")
+    name = given.pop("recipe", None)
+    if name is None:
+        return given
     if name not in RECIPES:
         raise InputError(f"recipe is {name!r}: write {' or '.join(RECIPES)}, or leave it out")
     recipe = RECIPES[name]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,8 +47,13 @@ def find_starts(bank: Bank, backbone: Backbone, plan: TaskPlan) -> tuple[TaskPla
     """
     candidates = _candidates(bank, backbone, plan)
     found = compare(bank, backbone, plan.kind, _sampled(plan), candidates, len(candidates))
-    helping = [one for one in found.versions if not _has_seen_evaluated(bank[one.ref], bank, plan)]
-    found = replace(found, versions=tuple(helping[:MOST]))
+    evaluated = {
+        row.inputs
+        for examples in plan.data.evaluated_splits.values()
+        for row in digests_of(examples, plan.kind.label.name)
+    }
+    unseen = (one for one in found.versions if not _was_trained_on(bank, bank[one.ref], evaluated))
+    found = replace(found, versions=tuple(islice(unseen, MOST)))
     starts = tuple(
         start
         for version in found.versions
@@ -73,20 +80,14 @@ def _candidates(bank: Bank, backbone: Backbone, plan: TaskPlan) -> list[AdapterR
     return list(distinct.values())
 
 
-def _has_seen_evaluated(record: AdapterRecord, bank: Bank, plan: TaskPlan) -> bool:
-    """Return whether a version was trained on inputs of the splits that judge a plan's trials.
+def _was_trained_on(bank: Bank, record: AdapterRecord, inputs: Collection[bytes]) -> bool:
+    """Return whether a version was trained on one of some inputs, which are given by digest.
 
     It is not known of a version that an earlier taskbank recorded, without digests of its rows.
     """
     if record.row_digests is None:
         return False
-    label = plan.kind.label.name
-    evaluated = {
-        row.inputs
-        for examples in plan.data.evaluated_splits.values()
-        for row in digests_of(examples, label)
-    }
-    return any(row.inputs in evaluated for row in bank.row_digests(record).rows)
+    return any(row.inputs in inputs for row in bank.row_digests(record).rows)
 
 
 def _sampled(plan: TaskPlan) -> TaskData:

@@ -71,8 +71,9 @@ def train_contrastive(
     device = next(model.parameters()).device
     encoded = add_trunk_states(model, data.encoded)
     weights = class_weights(kind, data.columns, definition, spec, device)
-    loss = _bring_together(model, encoded, spec, progress, caption)
-    _fit_head(model, kind, encoded, weights)
+    headless = TaskModel(model.backbone, model.adaptation, torch.nn.Identity())
+    loss = _bring_together(headless, encoded, spec, progress, caption)
+    _fit_head(model.head, headless, kind, encoded, weights)
     unseen = add_trunk_states(model, validation.encoded)
     outputs, validation_loss = outputs_and_loss(model, kind, unseen, weights)
     if not (math.isfinite(loss) and math.isfinite(validation_loss)):
@@ -94,7 +95,8 @@ def contrastive_loss(vectors: torch.Tensor, classes: torch.Tensor) -> torch.Tens
         vectors: of shape [batch, width].
         classes: the class of each, of shape [batch]; a class with one vector only repels.
     """
-    similar = normalize(vectors, dim=1) @ normalize(vectors, dim=1).T / SHARPNESS
+    vectors = normalize(vectors, dim=1)
+    similar = vectors @ vectors.T / SHARPNESS
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     shares = similar.masked_fill(itself, -math.inf).log_softmax(dim=1)
     same = (classes[:, None] == classes[None, :]) & ~itself
@@ -118,17 +120,24 @@ def contrastive_batch(
 
 
 def _bring_together(
-    model: TaskModel, encoded: Encoded, spec: TrainingSpec, progress: bool, caption: str
+    headless: TaskModel, encoded: Encoded, spec: TrainingSpec, progress: bool, caption: str
 ) -> float:
-    """Train the adapter until the vectors of a class are alike; return the last steps' loss."""
+    """Train the adapter until the vectors of a class are alike; return the last steps' loss.
+
+    Args:
+        headless: the task's model without its head: its outputs are the vectors.
+        encoded: the training inputs.
+        spec: the hyperparameters.
+        progress: whether to show a progress bar if stderr is a terminal.
+        caption: text in the progress bar.
+    """
     assert spec.contrastive is not None  # noqa: S101 - the caller asked
-    device = next(model.parameters()).device
+    device = headless.backbone.device
     classes = encoded.input_targets["targets"]
     rows_of = [np.flatnonzero(classes == one) for one in np.unique(classes)]
-    headless = TaskModel(model.backbone, model.adaptation, torch.nn.Identity())
     headless.dropout = torch.nn.Dropout(0.0)
     headless.train()
-    trained = [p for p in model.adaptation.modules.parameters() if p.requires_grad]
+    trained = [p for p in headless.parameters() if p.requires_grad]
     optimizer = Optimizer(trained, spec, spec.contrastive)
     generator = np.random.default_rng(spec.seed)
     losses = []
@@ -148,18 +157,23 @@ def _bring_together(
     return float(torch.stack(losses[-len(losses) // 10 - 1 :]).mean())
 
 
-def _fit_head(model: TaskModel, kind: Kind, encoded: Encoded, weights: torch.Tensor | None) -> None:
+def _fit_head(
+    head: torch.nn.Module,
+    headless: TaskModel,
+    kind: Kind,
+    encoded: Encoded,
+    weights: torch.Tensor | None,
+) -> None:
     """Fit the head to the adapter's vectors: logistic regression with a penalty of its weights.
 
     The vectors are divided by their mean norm, so that the penalty means the same for every
     encoder, and the head's weights take the division over.
     """
-    headless = TaskModel(model.backbone, model.adaptation, torch.nn.Identity())
-    vectors = torch.from_numpy(predict_outputs(headless, encoded)).to(model.backbone.device)
+    device = headless.backbone.device
+    vectors = torch.from_numpy(predict_outputs(headless, encoded)).to(device)
     norm = vectors.norm(dim=1).mean()
     vectors = vectors / norm
-    targets = targets_of(encoded, np.arange(len(encoded)), model.backbone.device)
-    head = model.head
+    targets = targets_of(encoded, np.arange(len(encoded)), device)
     assert isinstance(head, torch.nn.Linear)  # noqa: S101 - every head is
     with torch.no_grad():
         head.weight.zero_()
