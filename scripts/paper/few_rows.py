@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from scripts.benchmarks.peers import backbone_folder, peer_python, run_worker
-from scripts.paper.paired_differences import compare
+from scripts.paper.paired_differences import compare, mean_and_spread
 from scripts.shared.arguments import suite_parser
 from scripts.shared.tables import markdown, write_csv
 from taskbank.bank.bank import Bank
@@ -104,17 +104,15 @@ def train(
     seed: int,
 ) -> dict[str, float]:
     """Return the accuracy and the seconds of one way of training, from the bank if it is there."""
-    known = {record.task: record for record in bank.adapters()}
-    record = known.get(name)
+    record = next(iter(bank.adapters(task=name)), None)
     if record is None:
         fields = {"seed": seed, "max_length": MAX_LENGTH, **WAYS[way]}
-        backbone = arguments.backbone
         added = add_task(
             bank,
             name,
             files["train"],
             test=files["test"],
-            backbone=backbone,
+            backbone=arguments.backbone,
             verify="none",
             progress=True,
             **fields,
@@ -161,8 +159,7 @@ def table(cells: Sequence[Mapping[str, Any]]) -> str:
         times[cell["way"]].append(cell["seconds"])
     lines = [["set", *ways]]
     for number, task in enumerate(tasks):
-        own = [scores[way][number] for way in ways]
-        lines.append([task, *(f"{np.nanmean(one):.1f} ± {np.nanstd(one):.1f}" for one in own)])
+        lines.append([task, *(mean_and_spread(scores[way][number]) for way in ways)])
     means = [float(np.nanmean(np.nanmean(scores[way], axis=1))) for way in ways]
     lines.append(["**mean**", *(f"**{mean:.1f}**" for mean in means)])
     lines.append(["seconds, median", *(f"{np.median(times[way]):.0f}" for way in ways)])

@@ -1,4 +1,4 @@
-"""Mean differences of paired scores over tasks and seeds, with intervals and p-values."""
+"""Means, deviations and paired differences of scores over tasks and seeds."""
 
 from __future__ import annotations
 
@@ -82,3 +82,18 @@ def task_differences(differences: np.ndarray) -> np.ndarray:
         else:
             p_values.append(float(ttest_1samp(known, 0.0).pvalue))
     return np.array(holm(p_values))
+
+
+def spread(values: np.ndarray) -> float:
+    """Return the standard deviation of a task's scores over seeds; 0 with fewer than two seeds.
+
+    Args:
+        values: of shape [seeds], NaN where a seed was not run.
+    """
+    known = values[np.isfinite(values)]
+    return float(known.std(ddof=1)) if len(known) > 1 else 0.0
+
+
+def mean_and_spread(values: np.ndarray) -> str:
+    """Return the mean and the standard deviation of a task's scores, as a table shows them."""
+    return f"{np.nanmean(values):.1f} ± {spread(values):.1f}"

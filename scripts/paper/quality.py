@@ -33,7 +33,12 @@ from typing import Any
 import numpy as np
 
 from scripts.paper.experiment import Experiment
-from scripts.paper.paired_differences import compare, task_differences
+from scripts.paper.paired_differences import (
+    compare,
+    mean_and_spread,
+    spread,
+    task_differences,
+)
 from scripts.shared.arguments import suite_parser
 from scripts.shared.tables import markdown, write_csv
 from taskbank import plugins
@@ -218,9 +223,9 @@ def _tables(cells: Sequence[Cell], split: str) -> Iterator[str]:
     yield f"## {split}"
     lines = [["task", *arms]]
     for i in shown:
-        lines.append([tasks[i], *(_mean_and_spread(scores[arm][i]) for arm in arms)])
+        lines.append([tasks[i], *(mean_and_spread(scores[arm][i]) for arm in arms)])
     means = [f"**{np.mean([np.nanmean(scores[arm][i]) for i in shown]):.2f}**" for arm in arms]
-    spreads = [f"{np.mean([_spread(scores[arm][i]) for i in shown]):.2f}" for arm in arms]
+    spreads = [f"{np.mean([spread(scores[arm][i]) for i in shown]):.2f}" for arm in arms]
     yield markdown([*lines, ["**mean**", *means], ["deviation over seeds", *spreads]])
     yield markdown(_differences(cells, arms, [tasks[i] for i in shown], scores, times, shown))
 
@@ -266,15 +271,6 @@ def _collapsed(cell: Cell) -> bool:
 
 def _has(values: np.ndarray) -> bool:
     return bool(np.isfinite(values).any())
-
-
-def _spread(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.std(ddof=1)) if len(known) > 1 else 0.0
-
-
-def _mean_and_spread(values: np.ndarray) -> str:
-    return f"{np.nanmean(values):.1f} ± {_spread(values):.1f}"
 
 
 def _arguments() -> argparse.Namespace:

@@ -92,7 +92,7 @@ def run(
     """
     parts = _parts(entry, seed, arguments.rows, arguments.parts)
     name = f"{entry.name}-{seed}"
-    if name not in {record.task for record in bank.adapters()}:
+    if not bank.adapters(task=name):
         values = {key: value for key, value in entry.values.items() if key != "rows"}
         values |= {"name": name, "train": parts[0], "validation": None, "keep_rows": True}
         values |= {"seed": seed, "layers": arguments.layers}
@@ -104,9 +104,8 @@ def run(
         for number, part in enumerate(parts[1:], start=2):
             child = _updated(bank, parent, way) or _update(bank, parent, way, part)
             found = diff(bank, parent.ref, child.ref, split="old", backbone=arguments.backbone)
-            score = next(
-                one.value for one in child.metrics if (one.split, one.name) == ("old", child.metric)
-            )
+            score = child.value("old")
+            assert score is not None  # noqa: S101 - an update scores the old rows
             rows.append(
                 {
                     "task": entry.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scripts.paper.paired_differences import compare, task_differences
+from scripts.paper.paired_differences import compare, mean_and_spread, task_differences
 
 
 def test_intervals_hold_the_true_mean_as_often_as_they_say() -> None:
@@ -51,3 +51,9 @@ def test_a_task_is_worse_if_its_seeds_agree() -> None:
     )
     assert p_values[0] < 0.01
     assert p_values[1:].min() > 0.3
+
+
+def test_the_deviation_over_seeds_is_that_of_a_sample() -> None:
+    """It is divided by one less than the seeds that were run; one seed alone has none."""
+    assert mean_and_spread(np.array([70.0, 72.0, np.nan])) == "71.0 ± 1.4"
+    assert mean_and_spread(np.array([70.0, np.nan])) == "70.0 ± 0.0"
