@@ -145,7 +145,7 @@ class TrainingSpec:
             default there is no limit.
         contrastive: number of steps that bring the vectors of a class together, after which the
             head is fitted to them, in place of epochs; by default 100 if classes have 8 training
-            rows or fewer on average and the number of epochs is left to taskbank, else none.
+            rows or fewer on average and neither epochs nor patience are given, else none.
     """
 
     epochs: int = 10

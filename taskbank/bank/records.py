@@ -63,7 +63,7 @@ class SplitRecord:
 
 @dataclass(frozen=True)
 class Parent:
-    """A stored version that another was made from: from its adapter, or from its rows and more.
+    """A stored version whose adapter or training rows another version was made from.
 
     Parents are equal if their bytes and weights are, whatever their names.
 

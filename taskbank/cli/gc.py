@@ -31,7 +31,7 @@ NAMED = 5  # names to print; --json prints all of them
     type=click.FloatRange(min=0),
     default=24,
     show_default=True,
-    help="Age of strays and unfinished files from which they are destroyed.",
+    help="Destroy only strays and unfinished files that are older than this.",
 )
 @data_options
 @click.pass_obj

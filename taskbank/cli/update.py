@@ -48,8 +48,8 @@ SORTS = {
     type=click.Choice(("retrain", "continue", "auto")),
     default="retrain",
     show_default=True,
-    help="Train anew; or start from the version, which takes less than half the time; or start "
-    "from it, and train anew only if that is worse than the version on its own or on new rows.",
+    help="Train anew; start from the version, in less than half the time; or start from it, and "
+    "train anew only if its score on old or on new rows drops.",
 )
 @click.option(
     "--anchor",
