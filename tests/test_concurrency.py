@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from sqlalchemy import event, text
 
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
-from taskbank.errors import ResourceError, UnreachableError
+from taskbank.digests import digest_json
+from taskbank.errors import ConflictError, ResourceError, UnreachableError
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import new_adapter
 from tests.helpers.processes import Writer, ended
@@ -164,3 +166,29 @@ def test_a_lost_connection_leaves_nothing_half_done(
         assert [record.ref for record in bank] == ["before@1"]
         assert verify_all(bank, level="integrity").ok
         assert bank.put(new_adapter("after", seed=1)).version == 1
+
+
+def test_an_equal_request_is_stored_once(url: str) -> None:
+    """Four threads store what they trained for the same request at once, as workers do that took
+    over from each other: there is one version, all of them get it, and no blob lies about."""
+    with create_bank(url) as bank:
+        together = threading.Barrier(4)
+        stored: list[str] = []
+
+        def store(seed: int) -> None:
+            new = new_adapter("mood", seed=seed, request=digest_json("the request"))
+            together.wait()
+            stored.append(bank.put(new, new_version=True, once=True).digest)
+
+        threads = [threading.Thread(target=store, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert stored == [bank["mood@1"].digest] * 4
+        assert [record.version for record in bank.adapters(task="mood")] == [1]
+        assert not bank.gc().strays
+        other = new_adapter("mood", request=digest_json("another request"))
+        assert bank.put(other, new_version=True, once=True).version == 2
+        with pytest.raises(ConflictError):
+            bank.put(replace(other, request=digest_json("a third")), once=True)

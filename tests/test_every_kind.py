@@ -22,7 +22,7 @@ from taskbank.interchange.export_folder import export_adapter, import_adapter
 from taskbank.kinds.kind import Kind, input_fields
 from taskbank.pipeline.add_task import add_task
 from taskbank.verify.compare import compare
-from taskbank.verify.verdict import Evidence, judge
+from taskbank.verify.verdict import Evidence, Standard, judge
 from tests.helpers.rows import ROWS, write_jsonl
 
 pytestmark = pytest.mark.slow  # a task of every kind is trained first
@@ -202,7 +202,7 @@ def test_other_predictions_are_a_regression_of_every_kind(
         assert found.real_flips > 0
         assert found.effects("worse") > 0
         assert "row" in found.describe()
-        findings, (result,) = judge([Evidence(record, (found,))], tolerance=0, strict=False)
+        findings, (result,) = judge([Evidence(record, (found,))], Standard(0))
         assert (result.status, findings[0].check) == ("regressed", "regression")
 
 

@@ -30,7 +30,7 @@ from taskbank.model.task_model import task_model
 from taskbank.runtime.clock import now
 from taskbank.runtime.environment import environment
 from taskbank.specs import MethodSpec
-from taskbank.verify.conditions import digest_circumstances, resolve_conditions
+from taskbank.verify.conditions import Conditions, digest_circumstances
 
 ROWS = 20  # examples per adapter
 
@@ -104,7 +104,7 @@ class Untrained:
 
 def record_verification(bank: Bank, backbone: Backbone) -> None:
     """Record a full verification that found every adapter unchanged."""
-    numerics = resolve_conditions(None, None, "cpu").numerics
+    numerics = Conditions("cpu").numerics
     fingerprint = backbone.identity.fingerprint
     results = tuple(
         NewResult(

@@ -27,7 +27,7 @@ from scripts.shared.tables import markdown_header, markdown_row
 from taskbank.verify.compare import Comparison
 from taskbank.verify.significance import SIGNIFICANCE_LEVEL
 from taskbank.verify.statistics import mcnemar, paired_permutation
-from taskbank.verify.verdict import Evidence, judge
+from taskbank.verify.verdict import Evidence, Standard, judge
 
 EXAMPLES = (100, 300, 1000, 3000)
 DROPS = (0.0, 0.005, 0.01, 0.02, 0.05)
@@ -76,7 +76,7 @@ def evidence(examples: int, drop: float, p_value: float) -> Evidence:
 
 def regressed(found: Sequence[Evidence], tolerance: float = 1.0) -> np.ndarray:
     """Return, for each task of a verification, whether it is called regressed."""
-    _, results = judge(found, tolerance=tolerance)
+    _, results = judge(found, Standard(tolerance))
     return np.array([result.status == "regressed" for result in results])
 
 

@@ -17,6 +17,7 @@ from taskbank.bank.catalog.adapters import (
     add_adapter,
     check_can_add,
     count_adapters,
+    find_request,
     has_adapters,
     kind_of,
     read_adapter,
@@ -508,6 +509,7 @@ class Bank:
         new: NewAdapter,
         *,
         new_version: bool = False,
+        once: bool = False,
         trial: NewTrial | None = None,
         after: int | None = None,
     ) -> AdapterRecord:
@@ -516,6 +518,8 @@ class Bank:
         Args:
             new: the adapter with its weights, evidence and description.
             new_version: whether to add a version to an existing task.
+            once: whether to return the adapter that an equal request has stored already, if there
+                is one, and to store nothing.
             trial: the training that produced the adapter, recorded in the same transaction.
             after: the version that must still be the newest of the task, retired ones included;
                 None means any.
@@ -526,6 +530,10 @@ class Bank:
         """
         if self._blobs.outside:
             # Refused before anything is staged, so that nothing stays in the store.
+            with read_transaction(self._engine) as connection:
+                same = find_request(connection, new) if once else None
+            if same is not None:
+                return same
             self.check_can_add(new.task, new.kind, new_version=new_version)
         blobs = {new.weights: None}  # each once, in order
         for split in new.all_splits:
@@ -534,7 +542,11 @@ class Bank:
         for data in blobs:
             self._blobs.stage(data)
         with write_transaction(self._engine) as connection:
-            record = add_adapter(connection, new, new_version=new_version, after=after)
+            record, added = add_adapter(
+                connection, new, new_version=new_version, once=once, after=after
+            )
+            if not added:
+                return record
             for data in blobs:
                 self._blobs.put(data, connection)
             if trial is not None:

@@ -9,7 +9,7 @@ import click
 
 from taskbank.cli.head import current_head, say_head
 from taskbank.cli.output import echo, print_findings, print_json
-from taskbank.cli.settings import Settings, data_options, verify_option
+from taskbank.cli.settings import Settings, data_options, executor_option, verify_option
 from taskbank.cli.text_table import print_table
 from taskbank.runtime.startup import collection_paused
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option("--new-version", is_flag=True, help="Add a version if the specification changed.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
+@executor_option
 @verify_option
 @data_options
 @click.pass_obj

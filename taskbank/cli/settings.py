@@ -83,6 +83,19 @@ def data_options(command: Command) -> Command:
     return bank_options(json_option(command))
 
 
+def executor_option(command: Command) -> Command:
+    """Add `--on`, where the work is done, to a command."""
+    option = click.option(
+        "--on",
+        "executor",
+        metavar="PLACE",
+        envvar="TASKBANK_ON",
+        help="Where to compute: ray, or ray://HOST:PORT.  "
+        "[default: TASKBANK_ON in the environment, else this process]",
+    )
+    return option(command)
+
+
 def verify_option(command: Command) -> Command:
     """Add `--verify`, the level of the verification that follows, to a command."""
     option = click.option(

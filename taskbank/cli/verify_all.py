@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from taskbank.cli.output import echo, print_json
-from taskbank.cli.settings import Settings, complete_task, data_options, pairs
+from taskbank.cli.settings import Settings, complete_task, data_options, executor_option, pairs
 from taskbank.cli.text_table import print_table
 from taskbank.counts import counted
 from taskbank.errors import InputError
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 @click.option("--report", type=click.Path(path_type=Path), help="Write an HTML page.")
 @click.option("--backbone", metavar="SPEC", help="New source of the backbone, if it moved.")
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
+@executor_option
 @data_options
 @click.pass_obj
 def verify_all(

@@ -15,7 +15,6 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewAdapter
-from taskbank.bank.records import BackboneRecord
 from taskbank.data.fields import preview
 from taskbank.errors import DamagedError, InputError
 from taskbank.model.load import check_backbone, check_backbone_source, load_recorded_backbone
@@ -36,11 +35,12 @@ def backbone_for(bank: Bank, identity: BackboneIdentity, spec: str | None) -> Ba
             be loaded.
         BackboneMismatchError: if the backbone there is another one.
     """
-    expected = BackboneRecord(identity, identity.fingerprint, "")
     for recorded in bank.backbones():
         if recorded.fingerprint == identity.fingerprint:
             backbone = load_recorded_backbone(bank, recorded, spec, "cpu")
-            check_backbone(backbone, expected)  # its tokenizer may have been set otherwise there
+            check_backbone(
+                backbone.identity, identity
+            )  # its tokenizer may have been set otherwise there
             return backbone
     if spec is None:
         raise InputError(
@@ -49,7 +49,7 @@ def backbone_for(bank: Bank, identity: BackboneIdentity, spec: str | None) -> Ba
             "--backbone SPEC"
         )
     backbone = load_backbone(spec, "cpu")
-    check_backbone(backbone, expected)
+    check_backbone(backbone.identity, identity)
     check_backbone_source(bank, backbone)
     return backbone
 

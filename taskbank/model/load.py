@@ -22,6 +22,7 @@ from taskbank.errors import (
 )
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.runtime.device import pick_device
+from taskbank.specs import BackboneIdentity
 
 if TYPE_CHECKING:
     from taskbank.bank.bank import Bank
@@ -45,30 +46,29 @@ def load_recorded_backbone(
         BackboneMismatchError: if the loaded backbone is not the recorded one.
     """
     backbone = load_backbone(spec or recorded.identity.spec, pick_device(device))
-    confirm_backbone(bank, backbone, recorded)
+    confirm_backbone(bank, backbone.identity, recorded.identity)
     return backbone
 
 
-def confirm_backbone(bank: Bank, backbone: Backbone, recorded: BackboneRecord) -> None:
-    """Raise unless a loaded backbone is the recorded one; record what was not known of it.
+def confirm_backbone(bank: Bank, loaded: BackboneIdentity, expected: BackboneIdentity) -> None:
+    """Raise unless a loaded backbone is the expected one; record what was not known of it.
 
     Raises:
         BackboneMismatchError: naming the parts that differ, with both values.
     """
-    check_backbone(backbone, recorded)
-    if recorded.identity.settings is None:
+    check_backbone(loaded, expected)
+    if expected.settings is None:
         # A bank that cannot be written to is read all the same.
         with suppress(BankError, NotWritableError):
-            bank.add_backbone(backbone.identity)
+            bank.add_backbone(loaded)
 
 
-def check_backbone(backbone: Backbone, recorded: BackboneRecord) -> None:
-    """Raise unless a loaded backbone is the recorded one.
+def check_backbone(loaded: BackboneIdentity, expected: BackboneIdentity) -> None:
+    """Raise unless a loaded backbone is the expected one.
 
     Raises:
         BackboneMismatchError: naming the parts that differ, with both values.
     """
-    loaded, expected = backbone.identity, recorded.identity
     differing = [
         f"{part} is {getattr(loaded, part)}, recorded was {getattr(expected, part)}"
         for part in ("weights", "config", "tokenizer", "pooling")
@@ -103,10 +103,10 @@ def check_backbone_source(bank: Bank, backbone: Backbone) -> None:
     # The tasks of a recorded backbone cannot be used once its place holds another model.
     there = [one for one in bank.backbones() if one.identity.spec == backbone.identity.spec]
     if there and backbone.identity.fingerprint not in {one.fingerprint for one in there}:
-        check_backbone(backbone, there[-1])
+        check_backbone(backbone.identity, there[-1].identity)
     for recorded in bank.backbones():  # with the same tokenizer settings, wherever it lies
         if recorded.fingerprint == backbone.identity.fingerprint:
-            check_backbone(backbone, recorded)
+            check_backbone(backbone.identity, recorded.identity)
 
 
 def encode_for(record: AdapterRecord, backbone: Backbone, columns: Columns) -> Encoded:

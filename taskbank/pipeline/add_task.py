@@ -157,6 +157,7 @@ def train_and_store(
     plan: TaskPlan,
     *,
     new_version: bool = False,
+    once: bool = False,
     verify: LevelAfterAdding = "changed",
     resume: bool = False,
     progress: bool = False,
@@ -168,6 +169,7 @@ def train_and_store(
         backbone: the frozen backbone, which is not changed.
         plan: the planned task.
         new_version: whether to add a version if the task already exists.
+        once: whether an adapter that an equal request has stored in the meantime is enough.
         verify: level at which the whole bank is verified afterwards, or `none`.
         resume: whether to continue from the checkpoints of an interrupted run of the same task.
         progress: whether to show progress bars if stderr is a terminal.
@@ -184,7 +186,7 @@ def train_and_store(
         plan, suggested = find_starts(bank, backbone, plan)
     result = train_recorded(bank, plan, backbone, resume=resume, progress=progress)
     course = {} if suggested is None else {"suggested": suggested.to_json()}
-    record = store(bank, plan, backbone, result, new_version=new_version, course=course)
+    record = store(bank, plan, backbone, result, new_version=new_version, once=once, course=course)
     result.remove_checkpoints()
     trials = {trial.specification: trial for trial in bank.trials(plan.name)}
     return Added(

@@ -92,6 +92,7 @@ def store(
     result: Result,
     *,
     new_version: bool,
+    once: bool = False,
     scored: tuple[NewScoredSplit, ...] = (),
     course: Mapping[str, Json] | None = None,
     after: int | None = None,
@@ -107,6 +108,7 @@ def store(
         backbone: the backbone that the task was trained on.
         result: the result of the training.
         new_version: whether to add a version if the task already exists.
+        once: whether an adapter that an equal request has stored in the meantime is enough.
         scored: further splits that are recorded with the adapter.
         course: what to record of how it came about, in addition to the training.
         after: the version that must still be the newest of the task; None means any.
@@ -124,7 +126,7 @@ def store(
     if plan.stored:
         new = _new_adapter(plan, backbone, result)
         new = replace(new, scored=scored, course={**new.course, **(course or {})})
-        return _put(bank, new, new_version=new_version, trial=final_trial, after=after)
+        return _put(bank, new, new_version=new_version, once=once, trial=final_trial, after=after)
     if final_trial is not None:
         _put_trial(bank, final_trial)
     return None
@@ -135,6 +137,7 @@ def _put(
     new: NewAdapter,
     *,
     new_version: bool,
+    once: bool = False,
     trial: NewTrial | None,
     after: int | None = None,
 ) -> AdapterRecord:
@@ -153,7 +156,7 @@ def _put(
 
     def put() -> AdapterRecord:
         earlier.update(record.id for record in bank.adapters(task=new.task))
-        return bank.put(new, new_version=new_version, trial=trial, after=after)
+        return bank.put(new, new_version=new_version, once=once, trial=trial, after=after)
 
     return store_patiently(put, find, RESUME)
 

@@ -5,7 +5,6 @@ Nothing that an interrupted run has trained is trained again.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,24 +12,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.bank.records import TrialRecord
 from taskbank.data.repeat_remarks import contradictions_remark, in_train_remark
 from taskbank.digests import Json
-from taskbank.errors import InputError, TaskbankError
+from taskbank.errors import InputError
 from taskbank.pipeline.add_task import train_and_store
 from taskbank.pipeline.opening import open_if_exists, resolve_backbone
 from taskbank.pipeline.suite_file import Entry, Problem, raise_problems, valid_entries
-from taskbank.runtime.resources import resource_error
-from taskbank.specs import TaskSpec
+from taskbank.specs import BackboneIdentity, TaskSpec
 from taskbank.training.plan import TaskPlan, plan_task
 from taskbank.training.start import read_starts
 from taskbank.training.trial import trial_from_record
 from taskbank.training.tune import fit_to_backbone
 from taskbank.verify.report import LevelAfterAdding, Report
 from taskbank.verify.verify import verify_after_adding
+from taskbank.workers.executor import executor_for
+from taskbank.workers.job import Finished
+from taskbank.workers.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def add_tasks(
     backbone: str | None = None,
     new_version: bool = False,
     device: str | None = None,
+    executor: str | None = None,
     verify: LevelAfterAdding = "changed",
     progress: bool = False,
 ) -> SuiteReport:
@@ -115,6 +116,7 @@ def add_tasks(
         backbone: the backbone's source; None means the only backbone of the bank.
         new_version: whether to add a version if a task exists with another specification.
         device: `cpu` or `cuda`; None means a GPU if there is one.
+        executor: where to train and verify: `ray` or `ray://HOST:PORT`; None means this process.
         verify: level at which the whole bank is verified at the end, or `none`.
         progress: whether to show progress bars if stderr is a terminal.
 
@@ -142,15 +144,84 @@ def add_tasks(
             if opened is None:
                 opened = stack.enter_context(create_bank(str(bank)))
                 opened.add_backbone(loaded.identity)
-            for _, plan in missing:
-                outcomes[plan.name] = _add(
-                    opened, loaded, plan, new_version=new_version, progress=progress
-                )
+            with executor_for(executor, opened, device=device, backbone=loaded) as workers:
+                jobs = [
+                    TrainTask(
+                        plan,
+                        loaded.identity,
+                        workers.pick_device(device),
+                        new_version=new_version,
+                        progress=progress and workers.in_process,
+                    )
+                    for _, plan in missing
+                ]
+                for finished in workers.run(jobs, caption="tasks", unit="task", progress=progress):
+                    plan = jobs[finished.index].plan
+                    outcomes[plan.name] = _outcome(plan, finished)
         ordered = tuple(outcomes[entry.name] for entry in entries)
         report = verify_after_adding(
-            opened, verify, backbone=loaded or backbone, device=device, progress=progress
+            opened,
+            verify,
+            backbone=loaded or backbone,
+            device=device,
+            executor=executor,
+            progress=progress,
         )
         return SuiteReport(ordered, report)
+
+
+@dataclass(frozen=True)
+class TrainTask:
+    """Trains a task of a suite and stores it: a job.
+
+    Attributes:
+        plan: the planned task, with its data.
+        backbone: the backbone to train on.
+        device: the device to train on.
+        new_version: whether to add a version if the task already exists.
+        progress: whether to show progress bars if stderr is a terminal.
+    """
+
+    plan: TaskPlan
+    backbone: BackboneIdentity
+    device: str
+    new_version: bool
+    progress: bool
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.plan.name
+
+    @property
+    def size(self) -> int:
+        """One task."""
+        return 1
+
+    def run(self, worker: Worker) -> Outcome:
+        """Train the task and store it; see `Job.run`."""
+        plan = self.plan
+        added = train_and_store(
+            worker.bank,
+            worker.backbone(self.backbone, self.device),
+            plan,
+            new_version=self.new_version,
+            once=True,
+            verify="none",
+            resume=True,
+            progress=self.progress,
+        )
+        worker.advance(1)
+        split, ref = plan.data.scored_split, None if added.record is None else added.record.ref
+        return Outcome(
+            plan.name,
+            "measured" if ref is None else "added",
+            plan.metric,
+            ref,
+            split,
+            added.trial.value(split),
+            remarks=_remarks(added.trial),
+        )
 
 
 def _plan_entries(
@@ -225,34 +296,11 @@ def _existing_outcome(bank: Bank, fingerprint: str | None, plan: TaskPlan) -> Ou
     return Outcome(plan.name, "skipped", best.metric, None, split, best.value(split))
 
 
-def _add(
-    bank: Bank, backbone: Backbone, plan: TaskPlan, *, new_version: bool, progress: bool
-) -> Outcome:
-    try:
-        added = train_and_store(
-            bank,
-            backbone,
-            plan,
-            new_version=new_version,
-            verify="none",
-            resume=True,
-            progress=progress,
-        )
-    except TaskbankError as error:
-        return Outcome(plan.name, "failed", plan.metric, problem=str(error))
-    except Exception as error:  # no memory, a full disk, a defect: other tasks may succeed
-        known = resource_error(error)
-        if known is not None:
-            return Outcome(plan.name, "failed", plan.metric, problem=str(known))
-        traceback.print_exc()
-        problem = f"{type(error).__name__}: {error}"
-        return Outcome(plan.name, "failed", plan.metric, problem=problem)
-    split = plan.data.scored_split
-    score = added.trial.value(split)
-    ref = None if added.record is None else added.record.ref
-    status = "measured" if ref is None else "added"
-    remarks = _remarks(added.trial)
-    return Outcome(plan.name, status, plan.metric, ref, split, score, remarks=remarks)
+def _outcome(plan: TaskPlan, finished: Finished[Outcome]) -> Outcome:
+    """Return the outcome of a task, also of one that failed."""
+    if finished.error is None:
+        return finished.get()
+    return Outcome(plan.name, "failed", plan.metric, problem=str(finished.error))
 
 
 def _remarks(trial: TrialRecord) -> tuple[str, ...]:

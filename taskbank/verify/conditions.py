@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from taskbank.bank.records import AdapterRecord
 from taskbank.digests import Json, digest_json
 from taskbank.errors import InputError
-from taskbank.runtime.device import pick_device
 from taskbank.runtime.environment import numerics
 
 if TYPE_CHECKING:
     from taskbank.backbone.backbone import Backbone
+    from taskbank.workers.job import Executor
 
 DTYPES = ("float32", "bfloat16", "float16")
 RULES = 2  # incremented when a result by earlier rules no longer vouches for an adapter
@@ -64,7 +64,10 @@ class Conditions:
 
 
 def resolve_conditions(
-    what_if: Mapping[str, str] | None, backbone: str | Backbone | None, device: str | None
+    what_if: Mapping[str, str] | None,
+    backbone: str | Backbone | None,
+    device: str | None,
+    executor: Executor,
 ) -> Conditions:
     """Return the conditions for a verification's arguments.
 
@@ -72,6 +75,7 @@ def resolve_conditions(
         what_if: values of `backbone`, `dtype`, `device` and `threads` to try out.
         backbone: the backbone, or where to load it from; None means its recorded source.
         device: the device to compute on; None means the best available device.
+        executor: where to compute.
 
     Raises:
         InputError: if a value cannot be used, or an argument contradicts another one.
@@ -91,7 +95,7 @@ def resolve_conditions(
                 "move the backbone"
             )
         chosen_device = own_device
-    device = pick_device(chosen_device)
+    device = executor.pick_device(chosen_device)
     dtype = overrides.get("dtype", "float32")
     if dtype not in DTYPES:
         raise InputError(f"--what-if dtype={dtype} is unknown: use {', '.join(DTYPES)}")

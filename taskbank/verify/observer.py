@@ -5,7 +5,7 @@ Predictions are recorded immediately, so an interrupted verification can be resu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ import numpy as np
 from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
-from taskbank.bank.records import AdapterRecord, Confirmation, SplitRecord
+from taskbank.bank.records import AdapterRecord, SplitRecord
 from taskbank.data.encoded import Encoded
 from taskbank.data.examples import Examples
 from taskbank.errors import DamagedError, ResourceError, TaskbankError
@@ -32,7 +32,7 @@ from taskbank.verify.journal import Journal, Observed
 from taskbank.verify.noise import measure_noise
 from taskbank.verify.report import Level
 from taskbank.verify.rounding import is_unstable, minimum_noise
-from taskbank.verify.verdict import Evidence
+from taskbank.verify.verdict import Evidence, Standard
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
@@ -42,10 +42,12 @@ CACHED_EXAMPLES = 16384  # in each cache: of examples, of encoded splits and of 
 # The tasks and examples that are predicted together. Larger splits fill batches of their own, as
 # they did when the adapter was added, which reproduces the same bits.
 WINDOW_TASKS, WINDOW_EXAMPLES = 32, 256
+# The adapters that a job of a verification predicts, unless one has more examples: a few windows,
+# so that what a job costs besides is little, and many jobs, so that no worker waits for long.
+GROUP_TASKS, GROUP_EXAMPLES = 128, 4096
 # Examples, besides the canaries, that are predicted again to measure the noise: those that moved
 # most. What moved them may concern few examples, and only in the company of certain others.
 MOST_MOVED = 16
-StillHolds = Callable[[AdapterRecord, Confirmation], bool]
 
 
 @dataclass
@@ -71,6 +73,45 @@ class _Case:
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Window:
+    """Adapters that are predicted together.
+
+    Attributes:
+        cases: the adapters.
+        begins_group: whether they are the first of their group.
+    """
+
+    cases: list[_Case]
+    begins_group: bool
+
+
+def into_groups(records: Sequence[AdapterRecord]) -> Iterator[Sequence[AdapterRecord]]:
+    """Split adapters of one backbone into groups that can be predicted apart from each other.
+
+    Where the groups begin depends on the adapters alone, and no batch has adapters of two groups.
+    So the last bits of a prediction are the same whether one worker has all groups, or each group
+    has a worker of its own.
+
+    Args:
+        records: the adapters.
+    """
+    start, examples = 0, 0
+    for number, record in enumerate(records):
+        rows = _rows(record)
+        full = number - start == GROUP_TASKS or examples + rows > GROUP_EXAMPLES
+        if number > start and full:
+            yield records[start:number]
+            start, examples = number, 0
+        examples += rows
+    if start < len(records):
+        yield records[start:]
+
+
+def _rows(record: AdapterRecord) -> int:
+    return sum(split.rows for split in record.splits)
+
+
 class Observer:
     """Predicts with the adapters of one backbone, and collects the evidence."""
 
@@ -81,27 +122,34 @@ class Observer:
         level: Level,
         conditions: Conditions,
         journal: Journal,
-        still_holds: StillHolds,
+        standard: Standard,
     ) -> None:
         self.bank, self.backbone, self.level = bank, backbone, level
-        self.conditions, self.journal, self.still_holds = conditions, journal, still_holds
+        self.conditions, self.journal, self.standard = conditions, journal, standard
         # The versions of a task share these.
         self.examples: LruCache[Examples] = LruCache(CACHED_EXAMPLES, len)
         self.encoded: LruCache[Encoded] = LruCache(CACHED_EXAMPLES, len)
         self.references: LruCache[np.ndarray] = LruCache(CACHED_EXAMPLES, len)
-        # A machine that is broken the same way as when the adapters were added moves no output. So
-        # the noise of the first adapter is always measured.
         self.has_measured = False
 
-    def observe(self, records: Sequence[AdapterRecord]) -> Iterator[Evidence]:
-        """Yield the evidence of each adapter."""
-        for window in prefetch(self._prepare, self._windows(records)):
-            self._predict_together(window)
-            for case in window:
+    def observe(self, groups: Iterable[Sequence[AdapterRecord]]) -> Iterator[Evidence]:
+        """Yield the evidence of each adapter of some groups; see `into_groups`."""
+        for window in prefetch(self._prepare, self._windows(groups)):
+            self._predict_together(window.cases)
+            # A machine that is broken the same way as when the adapters were added moves no
+            # output. So the noise of the first adapter of a group is always measured.
+            self.has_measured = self.has_measured and not window.begins_group
+            for case in window.cases:
                 yield case.evidence or self._collect_evidence(case)
 
-    def _windows(self, records: Sequence[AdapterRecord]) -> Iterator[list[_Case]]:
+    def _windows(self, groups: Iterable[Sequence[AdapterRecord]]) -> Iterator[_Window]:
         """Split the adapters into windows that are read, loaded and predicted together."""
+        for records in groups:
+            for number, cases in enumerate(self._split(records)):
+                yield _Window(cases, begins_group=number == 0)
+
+    def _split(self, records: Sequence[AdapterRecord]) -> Iterator[list[_Case]]:
+        """Split a group into windows."""
         fingerprint, numerics = self.backbone.identity.fingerprint, self.conditions.numerics
         keys = [digest_circumstances(record, fingerprint, numerics) for record in records]
         reusable = self.level == "changed" and not self.conditions.overrides
@@ -109,8 +157,8 @@ class Observer:
         window: list[_Case] = []
         examples = 0
         for record, key in zip(records, keys, strict=True):
-            case, rows = _Case(record, key), sum(split.rows for split in record.splits)
-            if key in earlier and self.still_holds(record, earlier[key]):
+            case, rows = _Case(record, key), _rows(record)
+            if key in earlier and self.standard.met_by(earlier[key], record):
                 case.evidence = Evidence(record, circumstances=key, confirmation=earlier[key])
                 rows = 0
             if window and (len(window) == WINDOW_TASKS or examples + rows > WINDOW_EXAMPLES):
@@ -121,9 +169,9 @@ class Observer:
         if window:
             yield window
 
-    def _prepare(self, window: list[_Case]) -> list[_Case]:
+    def _prepare(self, window: _Window) -> _Window:
         """Load and encode one window while the previous window is predicted."""
-        for case in window:
+        for case in window.cases:
             if case.evidence is not None:
                 continue
             try:

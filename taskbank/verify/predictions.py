@@ -8,22 +8,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
-from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
-from taskbank.errors import ResourceError, TaskbankError
-from taskbank.model.load import check_backbone, confirm_backbone, load_recorded_backbone
-from taskbank.runtime.resources import translate_lack
+from taskbank.errors import ResourceError
+from taskbank.model.load import check_backbone, confirm_backbone
+from taskbank.specs import BackboneIdentity
 from taskbank.verify.conditions import Conditions
+from taskbank.verify.jobs import IdentifyBackbone, PredictAdapters, Predicted
 from taskbank.verify.journal import Journal
-from taskbank.verify.observer import Observer, StillHolds
+from taskbank.verify.observer import into_groups
 from taskbank.verify.report import Finding, Level
-from taskbank.verify.verdict import Evidence
+from taskbank.verify.verdict import Evidence, Standard
+from taskbank.workers.executor import run_one
+
+if TYPE_CHECKING:
+    from taskbank.workers.job import Executor
 
 
 @dataclass
@@ -41,24 +43,30 @@ class Gathered:
     interrupted: str | None = None
 
 
-def load_given_backbone(bank: Bank, conditions: Conditions) -> Backbone | None:
-    """Return the given backbone, loaded; None if none was given.
+def identify_given_backbone(
+    bank: Bank, conditions: Conditions, executor: Executor
+) -> BackboneIdentity | None:
+    """Return the identity of the given backbone; None if none was given.
 
     Args:
         bank: an open bank.
         conditions: the conditions of the verification.
+        executor: where the backbone is loaded if it is given by its place.
 
     Raises:
         InputError: if the backbone cannot be loaded.
         BackboneMismatchError: if the bank has no such backbone and it is not a what-if override.
     """
-    given = conditions.backbone
-    if isinstance(given, str):
-        given = load_backbone(given, conditions.device)
-    if given is not None and "backbone" not in conditions.overrides:
-        known = {stored.fingerprint: stored for stored in bank.backbones()}
-        if given.identity.fingerprint in known:
-            confirm_backbone(bank, given, known[given.identity.fingerprint])
+    if conditions.backbone is None:
+        return None
+    if isinstance(conditions.backbone, str):
+        given = run_one(executor, IdentifyBackbone(conditions.backbone, conditions.device))
+    else:
+        given = conditions.backbone.identity
+    if "backbone" not in conditions.overrides:
+        known = {stored.fingerprint: stored.identity for stored in bank.backbones()}
+        if given.fingerprint in known:
+            confirm_backbone(bank, given, known[given.fingerprint])
         elif known:
             check_backbone(given, next(iter(known.values())))
     return given
@@ -69,9 +77,10 @@ def gather_evidence(
     records: Sequence[AdapterRecord],
     level: Level,
     conditions: Conditions,
-    given: Backbone | None,
+    given: BackboneIdentity | None,
     journal: Journal,
-    still_holds: StillHolds,
+    standard: Standard,
+    executor: Executor,
     *,
     progress: bool = False,
 ) -> Gathered:
@@ -87,54 +96,66 @@ def gather_evidence(
         conditions: the conditions of the verification.
         given: the given backbone; None means the recorded ones.
         journal: the journal that records the predictions.
-        still_holds: returns whether an adapter's earlier result satisfies this verification.
+        standard: what is asked of an earlier result.
+        executor: where to predict.
         progress: whether to show a progress bar if the error stream is a terminal.
     """
-    groups: dict[str, list[AdapterRecord]] = defaultdict(list)
+    by_backbone: dict[str, list[AdapterRecord]] = defaultdict(list)
     for record in records:
-        groups[record.backbone].append(record)
+        by_backbone[record.backbone].append(record)
+    jobs: list[PredictAdapters] = []
+    for fingerprint, own in by_backbone.items():
+        identity = _identity(bank, given, fingerprint, conditions)
+        groups = tuple(into_groups(own))
+        # One job keeps what the versions of a task share.
+        for part in [groups] if executor.in_process else [(group,) for group in groups]:
+            ids = {record.id for group in part for record in group}
+            jobs.append(
+                PredictAdapters(
+                    part,
+                    identity,
+                    level,
+                    replace(conditions, backbone=None),
+                    journal.run,
+                    {key: found for key, found in journal.earlier.items() if key[0] in ids},
+                    standard,
+                )
+            )
     gathered = Gathered()
-    with (
-        tqdm(
-            total=len(records), desc="verifying", unit="adapter", disable=None if progress else True
-        ) as bar,
-        conditions.apply(),
-    ):
+    by_job: dict[int, Predicted] = {}
+    for finished in executor.run(jobs, caption="verifying", unit="adapter", progress=progress):
         try:
-            for fingerprint, group in groups.items():
-                with translate_lack():
-                    loaded = _load(bank, given, fingerprint, conditions)
-                    if isinstance(loaded, TaskbankError):
-                        gathered.findings.append(_backbone_finding(group, loaded))
-                        failed = [Evidence(record, backbone_failed=True) for record in group]
-                        gathered.evidence += failed
-                        bar.update(len(group))
-                        continue
-                    observer = Observer(bank, loaded, level, conditions, journal, still_holds)
-                    for item in observer.observe(group):
-                        gathered.evidence.append(item)
-                        bar.update()
+            found = finished.get()
         except ResourceError as error:
-            gathered.interrupted = str(error)
+            found = Predicted(interrupted=str(error))
+        by_job[finished.index] = found
+        journal.problems.extend(found.unrecorded)
+        if found.interrupted is not None:
+            gathered.interrupted = found.interrupted
+            break
+    failed: dict[str, list[AdapterRecord]] = defaultdict(list)
+    for index in sorted(by_job):
+        found = by_job[index]
+        gathered.evidence += found.evidence
+        if found.backbone is not None:
+            own = [record for group in jobs[index].groups for record in group]
+            gathered.evidence += [Evidence(record, backbone_failed=True) for record in own]
+            failed[found.backbone] += own
+    gathered.findings += [_backbone_finding(own, problem) for problem, own in failed.items()]
     return gathered
 
 
-def _load(
-    bank: Bank, given: Backbone | None, fingerprint: str, conditions: Conditions
-) -> Backbone | TaskbankError:
-    """Return the backbone to predict with, or the error for which it cannot be used."""
+def _identity(
+    bank: Bank, given: BackboneIdentity | None, fingerprint: str, conditions: Conditions
+) -> BackboneIdentity:
+    """Return the backbone to predict with: the given one, or else the recorded one."""
     if given is not None and (
-        "backbone" in conditions.overrides or given.identity.fingerprint == fingerprint
+        "backbone" in conditions.overrides or given.fingerprint == fingerprint
     ):
         return given
-    try:
-        return load_recorded_backbone(bank, bank.backbone(fingerprint), None, conditions.device)
-    except ResourceError:
-        raise
-    except TaskbankError as error:
-        return error
+    return bank.backbone(fingerprint).identity
 
 
-def _backbone_finding(group: Sequence[AdapterRecord], error: TaskbankError) -> Finding:
+def _backbone_finding(group: Sequence[AdapterRecord], problem: str) -> Finding:
     names = ", ".join(record.ref for record in group)
-    return Finding(None, None, "backbone", f"{error} (affects {names})")
+    return Finding(None, None, "backbone", f"{problem} (affects {names})")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from taskbank.bank.records import AdapterRecord, Confirmation
 from taskbank.kinds.metrics import metric_drop
@@ -62,20 +62,46 @@ class Evidence:
         return tuple(text for c in self.comparisons for text in c.disagreements)
 
 
+@dataclass(frozen=True)
+class Standard:
+    """What a verification asks of a result.
+
+    Attributes:
+        tolerance: largest metric drop to tolerate when it is not statistically significant.
+        tolerances: the tolerances of single tasks.
+        strict: whether every changed answer is a finding.
+    """
+
+    tolerance: float
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    strict: bool = False
+
+    def tolerance_of(self, task: str) -> float:
+        """Return the tolerance of a task."""
+        return self.tolerances.get(task, self.tolerance)
+
+    def met_by(self, earlier: Confirmation, record: AdapterRecord) -> bool:
+        """Return whether an earlier result of an adapter is good enough.
+
+        Args:
+            earlier: the earlier result.
+            record: the adapter.
+        """
+        if earlier.status == "ok" or earlier.observed is None:
+            return earlier.status == "ok"
+        drop = metric_drop(record.metric, earlier.recorded, earlier.observed)
+        tolerated = not exceeds_tolerance(drop, self.tolerance_of(record.task))
+        return tolerated and not self.strict
+
+
 def judge(
-    evidence: Sequence[Evidence],
-    *,
-    tolerance: float,
-    tolerances: Mapping[str, float] | None = None,
-    strict: bool = False,
+    evidence: Sequence[Evidence], standard: Standard
 ) -> tuple[list[Finding], list[TaskResult]]:
     """Return the findings, and one result per adapter.
 
     Args:
         evidence: the evidence of every adapter in the verification.
-        tolerance: largest metric drop to tolerate when it is not statistically significant.
-        tolerances: tolerances of individual tasks, by task.
-        strict: whether every answer that changed is a finding.
+        standard: what is asked of every result.
     """
     findings: list[Finding] = []
     results = []
@@ -83,32 +109,15 @@ def judge(
     corrected = iter(holm(p_values))
     for item in evidence:
         p_value = next(corrected) if item.comparisons else 1.0
-        own_tolerance = (tolerances or {}).get(item.record.task, tolerance)
-        own_findings = list(_findings(item, p_value, own_tolerance, strict=strict))
+        own_findings = list(_findings(item, p_value, standard))
         findings += own_findings
         results.append(_result(item, own_findings, p_value))
     return findings, results
 
 
-def still_holds(confirmation: Confirmation, metric: str, tolerance: float, *, strict: bool) -> bool:
-    """Return whether an earlier result satisfies the requirements of this verification.
-
-    Args:
-        confirmation: the earlier result.
-        metric: the task's metric.
-        tolerance: the tolerance of this verification.
-        strict: whether this verification treats every changed answer as a finding.
-    """
-    if confirmation.status == "ok" or confirmation.observed is None:
-        return confirmation.status == "ok"
-    drop = metric_drop(metric, confirmation.recorded, confirmation.observed)
-    return not strict and not exceeds_tolerance(drop, tolerance)
-
-
-def _findings(
-    evidence: Evidence, p_value: float, tolerance: float, *, strict: bool
-) -> Iterator[Finding]:
+def _findings(evidence: Evidence, p_value: float, standard: Standard) -> Iterator[Finding]:
     record = evidence.record
+    tolerance = standard.tolerance_of(record.task)
 
     def finding(check: str, message: str) -> Finding:
         return Finding(record.task, record.version, check, message)
@@ -144,7 +153,7 @@ def _findings(
         reason = ""
     if reason:
         yield finding("regression", f"{main.describe()}. {reason.capitalize()}. {NEXT_STEP}")
-    elif strict:
+    elif standard.strict:
         for comparison in evidence.comparisons:
             if comparison.flips:
                 description = comparison.describe()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewResult, NewVerification
 from taskbank.bank.patience import store_patiently
-from taskbank.bank.records import AdapterRecord, Confirmation, FindingRecord
+from taskbank.bank.records import AdapterRecord, FindingRecord
 from taskbank.bank.url import redacted_url
 from taskbank.checks import ANY_DROP, check_tolerance
 from taskbank.digests import DIGEST
@@ -21,7 +21,7 @@ from taskbank.runtime.environment import environment
 from taskbank.verify.integrity import AdapterIntegrity, Integrity, check_integrity
 from taskbank.verify.journal import Journal
 from taskbank.verify.report import Finding, Level, LevelAfterAdding, Report, Status, TaskResult
-from taskbank.verify.verdict import judge, still_holds
+from taskbank.verify.verdict import Standard, judge
 
 if TYPE_CHECKING:
     from taskbank.backbone.backbone import Backbone
@@ -38,6 +38,7 @@ def verify_all(
     what_if: Mapping[str, str] | None = None,
     backbone: str | Backbone | None = None,
     device: str | None = None,
+    executor: str | None = None,
     resume: bool = False,
     progress: bool = False,
 ) -> Report:
@@ -63,6 +64,7 @@ def verify_all(
         backbone: the backbone, or where to load it from; None means its recorded source.
         device: the device to compute on; None means the device of the given backbone, or the best
             available device.
+        executor: where to predict: `ray` or `ray://HOST:PORT`; None means this process.
         resume: whether to continue an interrupted verification of the same tasks and level.
         progress: whether to show a progress bar if the error stream is a terminal.
 
@@ -86,44 +88,58 @@ def verify_all(
         _check_expected(expect, tasks)
     chosen = {_select(bank, ref) for ref in tasks}
 
-    conditions = None
-    if level != "integrity":
-        from taskbank.verify.conditions import resolve_conditions
+    with ExitStack() as stack:
+        workers = conditions = None
+        described = environment()
+        if level != "integrity":
+            from taskbank.verify.conditions import resolve_conditions
+            from taskbank.verify.jobs import DescribeEnvironment
+            from taskbank.workers.executor import executor_for, run_one
 
-        conditions = resolve_conditions(what_if, backbone, device)
-    started_at, current_environment = now(), environment(conditions.device if conditions else None)
-    report = Report(
-        level, (), (), tolerance, current_environment, started_at, started_at, what_if=what_if or {}
-    )
-    integrity = check_integrity(bank, chosen, expect=expect, progress=progress)
-    report = replace(report, head=integrity.head, expected=integrity.expected)
-    findings = [*integrity.findings, *_find_empty(bank, integrity)]
-    journal = Journal(bank.verification_log)
-    predicted: list[TaskResult] = []
-    interrupted = integrity.interrupted
-    if conditions is not None and interrupted is None:
-        from taskbank.verify.predictions import gather_evidence, load_given_backbone
-
-        try:
-            records, read_findings = _read_records(bank, integrity)
-            given = load_given_backbone(bank, conditions)
-            journal, report = _open_journal(bank, report, sorted(tasks), resume=resume)
-            tolerances = bank.tolerances()
-
-            def applies(record: AdapterRecord, earlier: Confirmation) -> bool:
-                own_tolerance = tolerances.get(record.task, tolerance)
-                return still_holds(earlier, record.metric, own_tolerance, strict=strict)
-
-            gathered = gather_evidence(
-                bank, records, level, conditions, given, journal, applies, progress=progress
+            workers = stack.enter_context(
+                executor_for(
+                    executor,
+                    bank,
+                    device=(what_if or {}).get("device", device),
+                    backbone=None if isinstance(backbone, str) else backbone,
+                )
             )
-            judged, predicted = judge(
-                gathered.evidence, tolerance=tolerance, tolerances=tolerances, strict=strict
-            )
-            findings += [*read_findings, *gathered.findings, *judged]
-            interrupted = gathered.interrupted
-        except ResourceError as error:  # before anything was predicted
-            interrupted = str(error)
+            conditions = resolve_conditions(what_if, backbone, device, workers)
+            described = run_one(workers, DescribeEnvironment(conditions.device))
+        started_at = now()
+        report = Report(
+            level, (), (), tolerance, described, started_at, started_at, what_if=what_if or {}
+        )
+        integrity = check_integrity(bank, chosen, expect=expect, progress=progress)
+        report = replace(report, head=integrity.head, expected=integrity.expected)
+        findings = [*integrity.findings, *_find_empty(bank, integrity)]
+        journal = Journal(bank.verification_log)
+        predicted: list[TaskResult] = []
+        interrupted = integrity.interrupted
+        if workers is not None and conditions is not None and interrupted is None:
+            from taskbank.verify.predictions import gather_evidence, identify_given_backbone
+
+            try:
+                records, read_findings = _read_records(bank, integrity)
+                given = identify_given_backbone(bank, conditions, workers)
+                journal, report = _open_journal(bank, report, sorted(tasks), resume=resume)
+                standard = Standard(tolerance, bank.tolerances(), strict)
+                gathered = gather_evidence(
+                    bank,
+                    records,
+                    level,
+                    conditions,
+                    given,
+                    journal,
+                    standard,
+                    workers,
+                    progress=progress,
+                )
+                judged, predicted = judge(gathered.evidence, standard)
+                findings += [*read_findings, *gathered.findings, *judged]
+                interrupted = gathered.interrupted
+            except ResourceError as error:  # before anything was predicted
+                interrupted = str(error)
     complete = conditions is None or interrupted is None
     results = _results(integrity, predicted, findings, complete=complete)
     report = replace(

@@ -8,7 +8,7 @@ from taskbank.bank.records import AdapterRecord
 from taskbank.checks import ANY_DROP
 from taskbank.verify.compare import Comparison
 from taskbank.verify.report import Report, TaskResult
-from taskbank.verify.verdict import Evidence, judge
+from taskbank.verify.verdict import Evidence, Standard, judge
 
 
 def messages(report: Report) -> str:
@@ -20,4 +20,4 @@ def judged(record: AdapterRecord, found: Comparison, tolerance: float = ANY_DROP
     """Return what is said of one adapter that is verified alone."""
     # The references are made up here and so have not the recorded metrics.
     evidence = [Evidence(record, (replace(found, disagreements=()),))]
-    return judge(evidence, tolerance=tolerance, strict=False)[1][0]
+    return judge(evidence, Standard(tolerance))[1][0]

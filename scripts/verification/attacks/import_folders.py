@@ -111,7 +111,7 @@ def recorded_backbone(
 ) -> Backbone:
     """Return the backbone that a bank has recorded, loaded once."""
     backbone = loaded_once(spec or recorded.identity.spec, device)
-    check_backbone(backbone, recorded)
+    check_backbone(backbone.identity, recorded.identity)
     return backbone
 
 

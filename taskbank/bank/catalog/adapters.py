@@ -61,15 +61,36 @@ LATEST_VERSIONS = select(
 
 
 def add_adapter(
-    connection: Connection, new: NewAdapter, *, new_version: bool, after: int | None = None
-) -> AdapterRecord:
+    connection: Connection,
+    new: NewAdapter,
+    *,
+    new_version: bool,
+    once: bool = False,
+    after: int | None = None,
+) -> tuple[AdapterRecord, bool]:
     """Record an adapter and its child rows; the same transaction must store its blobs.
+
+    Args:
+        connection: the transaction to write in.
+        new: the adapter.
+        new_version: whether to add a version to an existing task.
+        once: whether to return the adapter that an equal request has stored already, if there is
+            one, and to record nothing.
+        after: the version that must still be the newest of the task; None means any.
+
+    Returns:
+        the adapter, and whether it was recorded now.
 
     Raises:
         ConflictError: if the task exists and `new_version` is false, if the task is of another
             kind, or if it has a newer version than `after`.
     """
-    task_id = _insert_task(connection, new.task, new.kind, new_version=new_version)
+    task_id, created = _insert_task(connection, new.task, new.kind)
+    if not created:
+        same = find_request(connection, new) if once else None
+        if same is not None:
+            return same, False
+        check_can_add(new.task, new.kind, kind_of(connection, new.task), new_version=new_version)
     latest = connection.execute(LATEST_VERSIONS, {"task": task_id}).one()
     version = 1 + max(number or 0 for number in latest)
     if after is not None and version != after + 1:
@@ -89,19 +110,27 @@ def add_adapter(
         add_scored_split(connection, adapter_id, further)
     scored = scored_rows(connection, [adapter_id]) if new.scored else {}
     row = connection.execute(_adapter_query(), {"adapter": adapter_id}).mappings().one()
-    return _adapter_record(row, inserted, scored, {})
+    return _adapter_record(row, inserted, scored, {}), True
 
 
-def _insert_task(connection: Connection, name: str, kind: str, *, new_version: bool) -> int:
+def _insert_task(connection: Connection, name: str, kind: str) -> tuple[int, bool]:
+    """Return the id of a task, and whether it is new; one that is not is locked."""
     values = {"name": check_name(name, "task name"), "kind": kind, "created_at": now()}
     task_id, created = insert_once(connection, TaskRow, "name", values)
     if not created:
         # The lock gives concurrently added versions of one task distinct numbers.
         lock_task(connection, task_id)
-        query = select(TaskRow.kind).where(TaskRow.id == task_id)
-        found = connection.execute(query).scalar_one()
-        check_can_add(name, kind, found, new_version=new_version)
-    return task_id
+    return task_id, created
+
+
+def find_request(connection: Connection, new: NewAdapter) -> AdapterRecord | None:
+    """Return the adapter in use that an equal request for the same backbone has stored."""
+    condition = and_(
+        TaskRow.name == new.task,
+        AdapterRow.request == new.request,
+        BackboneRow.fingerprint == new.backbone.fingerprint,
+    )
+    return next(iter(read_adapters(connection, condition, newest=1)), None)
 
 
 def kind_of(connection: Connection, task: str) -> str | None:

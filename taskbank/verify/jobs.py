@@ -1,0 +1,134 @@
+"""The jobs of a verification: what workers do for it.
+
+Predictions are recorded immediately, so an interrupted verification can be resumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskbank.bank.records import AdapterRecord, Observation
+from taskbank.digests import Json
+from taskbank.errors import ResourceError, TaskbankError
+from taskbank.runtime.environment import environment
+from taskbank.runtime.resources import translate_lack
+from taskbank.specs import BackboneIdentity
+from taskbank.verify.conditions import Conditions
+from taskbank.verify.journal import Journal
+from taskbank.verify.observer import Observer
+from taskbank.verify.report import Level
+from taskbank.verify.verdict import Evidence, Standard
+
+if TYPE_CHECKING:
+    from taskbank.workers.worker import Worker
+
+
+@dataclass(frozen=True)
+class DescribeEnvironment:
+    """Says what a worker computes with: a job.
+
+    Attributes:
+        device: the device that it computes on.
+    """
+
+    device: str
+    name: str = "environment"
+    size: int = 0
+
+    def run(self, _worker: Worker) -> dict[str, Json]:
+        """Return the versions, and the device and threads."""
+        return environment(self.device)
+
+
+@dataclass(frozen=True)
+class IdentifyBackbone:
+    """Loads a backbone of which only the place is known: a job.
+
+    Attributes:
+        spec: where to load it from.
+        device: the device to load it to.
+    """
+
+    spec: str
+    device: str
+    name: str = "backbone"
+    size: int = 0
+
+    def run(self, worker: Worker) -> BackboneIdentity:
+        """Return the backbone's identity."""
+        return worker.identify(self.spec, self.device)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was found by predicting.
+
+    Attributes:
+        evidence: the evidence of every adapter, or of those before an interruption.
+        unrecorded: why predictions could not be recorded; empty if they were.
+        backbone: why the backbone cannot be used; None if it can.
+        interrupted: the failure that ended the job early.
+    """
+
+    evidence: tuple[Evidence, ...] = ()
+    unrecorded: tuple[str, ...] = ()
+    backbone: str | None = None
+    interrupted: str | None = None
+
+
+@dataclass(frozen=True)
+class PredictAdapters:
+    """Predicts the stored splits of adapters of one backbone: a job.
+
+    Attributes:
+        groups: the adapters, in groups.
+        backbone: the backbone to predict with.
+        level: `changed`, `canary` or `full`.
+        conditions: the conditions of the verification.
+        run_number: the run that records the predictions; None if nothing is recorded.
+        earlier: what the run recorded of these adapters before it was interrupted.
+        standard: what is asked of an earlier result.
+    """
+
+    groups: tuple[Sequence[AdapterRecord], ...]
+    backbone: BackboneIdentity
+    level: Level
+    conditions: Conditions
+    run_number: int | None
+    earlier: Mapping[tuple[int, str], tuple[Observation, ...]]
+    standard: Standard
+
+    @property
+    def name(self) -> str:
+        """The first adapter."""
+        return self.groups[0][0].ref
+
+    @property
+    def size(self) -> int:
+        """Number of adapters."""
+        return sum(len(group) for group in self.groups)
+
+    def run(self, worker: Worker) -> Predicted:
+        """Predict, and record the predictions; see `Job.run`."""
+        try:
+            backbone = worker.backbone(self.backbone, self.conditions.device)
+        except ResourceError as error:
+            return Predicted(interrupted=str(error))
+        except TaskbankError as error:
+            return Predicted(backbone=str(error))
+        journal = Journal(worker.bank.verification_log, self.run_number, self.earlier)
+        observer = Observer(
+            worker.bank, backbone, self.level, self.conditions, journal, self.standard
+        )
+        evidence: list[Evidence] = []
+        interrupted = None
+        try:
+            with self.conditions.apply(), translate_lack():
+                for item in observer.observe(self.groups):
+                    evidence.append(item)
+                    worker.advance(1)
+        except ResourceError as error:
+            interrupted = str(error)
+        return Predicted(tuple(evidence), tuple(journal.problems), interrupted=interrupted)

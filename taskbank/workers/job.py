@@ -1,0 +1,141 @@
+"""Jobs, and what becomes of them."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+
+from taskbank.errors import TaskbankError
+from taskbank.runtime.resources import resource_error
+
+if TYPE_CHECKING:
+    from taskbank.workers.worker import Worker
+
+Result = TypeVar("Result")
+Given = TypeVar("Given", covariant=True)
+
+
+class Job(Protocol[Given]):
+    """A part of a command's work that needs no other part: plain data that can be pickled.
+
+    A job may be run again if the process that ran it died, so it must leave nothing in the bank
+    twice.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the job works on, for messages, such as `sst2`."""
+
+    @property
+    def size(self) -> int:
+        """Number of steps that the progress bar counts for it; see `Worker.advance`."""
+
+    def run(self, worker: Worker) -> Given:
+        """Do the work, and return its result.
+
+        Args:
+            worker: the process that runs the job, with the bank and the backbone.
+        """
+
+
+@dataclass(frozen=True)
+class Finished(Generic[Result]):
+    """A job that has ended.
+
+    Attributes:
+        index: the job's position in the sequence that was given.
+        result: what it returned; None if it failed.
+        error: why it failed; None if it did not.
+        traceback: the traceback of an error that nobody expected; else empty.
+        warnings: the warnings of a job that ran in another process, with their categories.
+    """
+
+    index: int
+    result: Result | None = None
+    error: TaskbankError | None = None
+    traceback: str = ""
+    warnings: tuple[tuple[type[Warning], str], ...] = ()
+
+    def get(self) -> Result:
+        """Return what the job returned.
+
+        Raises:
+            TaskbankError: if it failed.
+        """
+        if self.error is not None:
+            raise self.error
+        return cast(Result, self.result)
+
+    def tell(self, job: Job[Result]) -> None:
+        """Print the traceback to stderr and show the warnings, if there are any.
+
+        Args:
+            job: the job.
+        """
+        for category, text in self.warnings:
+            warnings.warn(f"{job.name}: {text}", category, stacklevel=2)
+        if self.traceback:
+            print(f"{job.name}:\n{self.traceback}", file=sys.stderr)
+
+
+class Executor(Protocol):
+    """Runs jobs somewhere."""
+
+    @property
+    def in_process(self) -> bool:
+        """Whether jobs run in this process, so that they can show their own progress."""
+
+    def pick_device(self, name: str | None) -> str:
+        """Return the device that jobs compute on.
+
+        Args:
+            name: the device that was asked for; None means the best one that workers have.
+
+        Raises:
+            InputError: if there is no such device.
+        """
+
+    def run(
+        self, jobs: Sequence[Job[Result]], *, caption: str, unit: str, progress: bool
+    ) -> Iterator[Finished[Result]]:
+        """Run jobs, and yield each as soon as it has ended, in any order.
+
+        Args:
+            jobs: the jobs.
+            caption: what the jobs do, for the progress bar, such as `verifying`.
+            unit: what the progress bar counts, such as `adapter`.
+            progress: whether to show a progress bar if stderr is a terminal.
+        """
+
+
+def run_job(job: Job[Result], index: int, worker: Worker) -> Finished[Result]:
+    """Run a job, and return what became of it; only an interrupt is raised.
+
+    Args:
+        job: the job.
+        index: its position.
+        worker: the process that runs it.
+    """
+    try:
+        return Finished(index, job.run(worker))
+    except TaskbankError as error:
+        return Finished(index, error=error)
+    except Exception as error:  # no memory, a full disk, a defect: other jobs may succeed
+        known = resource_error(error)
+        if known is not None:
+            return Finished(index, error=known)
+        problem = TaskbankError(f"{type(error).__name__}: {error}")
+        return Finished(index, error=problem, traceback=traceback.format_exc())
+
+
+def run_job_apart(job: Job[Result], index: int, worker: Worker) -> Finished[Result]:
+    """Run a job in a process whose error stream nobody reads, and return its warnings, too."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        finished = run_job(job, index, worker)
+    said = dict.fromkeys((one.category, str(one.message)) for one in caught)
+    return replace(finished, warnings=tuple(said))

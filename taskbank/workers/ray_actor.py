@@ -1,0 +1,73 @@
+"""The process of a worker on a Ray cluster."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from taskbank.errors import InputError, TaskbankError
+from taskbank.version import __version__
+from taskbank.workers.job import Finished, Job, Result, run_job_apart
+
+if TYPE_CHECKING:
+    from taskbank.workers.worker import Worker
+
+
+class RayWorker:
+    """Takes jobs, one after the other, and keeps the bank open and the backbone loaded.
+
+    Args:
+        bank: the bank's URL.
+        threads: number of threads to compute on.
+        version: the version of taskbank that the jobs come from.
+    """
+
+    def __init__(self, bank: str, threads: int, version: str) -> None:
+        self._given = bank, threads
+        self._version = version
+        self._worker: Worker | None = None
+
+    def check(self) -> None:
+        """Raise unless this process can run the jobs.
+
+        Raises:
+            InputError: if another version of taskbank is installed here.
+        """
+        if self._version != __version__:
+            raise InputError(
+                f"the cluster has taskbank {__version__}, and this machine {self._version}: "
+                "install the same version"
+            )
+
+    def run(self, job: Job[Result], index: int, pause: float) -> Finished[Result]:
+        """Run a job, and return what became of it.
+
+        Args:
+            job: the job.
+            index: its position.
+            pause: seconds to wait before, because an earlier try failed.
+        """
+        time.sleep(pause)
+        try:
+            worker = self._open()
+        except Exception as error:
+            known = error if isinstance(error, TaskbankError) else None
+            return Finished(index, error=known or TaskbankError(f"{type(error).__name__}: {error}"))
+        return run_job_apart(job, index, worker)
+
+    def _open(self) -> Worker:
+        """Return the worker; what it needs is imported and opened with the first job."""
+        if self._worker is None:
+            from taskbank.runtime import startup
+
+            startup.claim_process()
+            startup.import_libraries()
+            import torch
+
+            from taskbank.bank.open import open_bank
+            from taskbank.workers.worker import Worker
+
+            url, threads = self._given
+            torch.set_num_threads(threads)
+            self._worker = Worker(open_bank(url))
+        return self._worker

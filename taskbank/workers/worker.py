@@ -1,0 +1,78 @@
+"""A worker: a process that runs jobs, with the bank open and one backbone loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.load import load_backbone
+from taskbank.bank.bank import Bank
+from taskbank.errors import TaskbankError
+from taskbank.model.load import confirm_backbone
+from taskbank.runtime.device import pick_device
+from taskbank.specs import BackboneIdentity
+
+
+class Worker:
+    """What jobs need of the process that they run in.
+
+    Args:
+        bank: the bank, open.
+        backbone: a backbone that is loaded already.
+
+    Attributes:
+        bank: the bank, open.
+        advance: called by jobs with the number of steps that they have just done.
+    """
+
+    def __init__(self, bank: Bank, backbone: Backbone | None = None) -> None:
+        self.bank = bank
+        self.advance: Callable[[int], object] = lambda _steps: None
+        self._loaded = backbone
+        self._refused: dict[str, TaskbankError] = {}
+
+    def backbone(self, identity: BackboneIdentity, device: str) -> Backbone:
+        """Return a backbone, loaded; the one before it is released.
+
+        Args:
+            identity: the backbone's identity, with the place to load it from.
+            device: the device to load it to.
+
+        Raises:
+            InputError: if it cannot be loaded there.
+            BackboneMismatchError: if another backbone is there.
+        """
+        fingerprint = identity.fingerprint
+        if self._loaded is not None and self._loaded.identity.fingerprint == fingerprint:
+            return self._loaded
+        if fingerprint in self._refused:  # every job would wait for the same answer
+            raise self._refused[fingerprint]
+        self._loaded = None  # two of them may not fit into memory
+        try:
+            loaded = load_backbone(identity.spec, pick_device(device))
+            confirm_backbone(self.bank, loaded.identity, identity)
+        except TaskbankError as error:
+            self._refused[fingerprint] = error
+            raise
+        self._loaded = loaded
+        return loaded
+
+    def identify(self, spec: str, device: str) -> BackboneIdentity:
+        """Load a backbone that nothing is known of yet, and return its identity.
+
+        Args:
+            spec: where to load it from.
+            device: the device to load it to.
+
+        Raises:
+            InputError: if it cannot be loaded.
+        """
+        self._loaded = None
+        self._loaded = load_backbone(spec, pick_device(device))
+        return self._loaded.identity
+
+    def close(self) -> None:
+        """Close the bank."""
+        with suppress(TaskbankError):
+            self.bank.close()

@@ -1,0 +1,39 @@
+"""The process of a worker, without a cluster around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from taskbank.bank.bank import Bank
+from taskbank.errors import InputError, NotFoundError
+from taskbank.version import __version__
+from taskbank.workers.ray_actor import RayWorker
+from tests.helpers.jobs import Count, Job
+
+
+def test_jobs_share_one_open_bank(mood: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is opened with the first job, and the number of threads is that of the worker."""
+    monkeypatch.setattr("taskbank.runtime.startup._OWN", [])
+    actor = RayWorker(mood.url, 1, __version__)
+    actor.check()
+    assert actor.run(Count(), 4, 0.0).get() == 1
+    opened = actor._worker
+    assert actor.run(Job(9), 5, 0.0).get() == 9
+    assert actor._worker is opened
+    assert torch.get_num_threads() == 1
+
+
+def test_a_worker_without_a_bank_fails_its_jobs(tmp_path: Path) -> None:
+    """It lives on, and says why."""
+    finished = RayWorker(f"{tmp_path}/none.db", 1, __version__).run(Job(), 0, 0.0)
+    with pytest.raises(NotFoundError, match=r"none\.db"):
+        finished.get()
+
+
+def test_another_version_is_refused(mood: Bank) -> None:
+    """Its jobs may mean something else."""
+    with pytest.raises(InputError, match="install the same version"):
+        RayWorker(mood.url, 1, "0.0.1").check()

@@ -1,0 +1,150 @@
+"""Jobs on a real Ray cluster: what comes back, what happens to workers that die."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskbank.bank.bank import Bank
+from taskbank.errors import DataError, InputError, ResourceError, TaskbankError
+from taskbank.pipeline.suite import add_tasks
+from taskbank.verify.verify import verify_all
+from taskbank.workers import ray_cluster
+from taskbank.workers.address import RayAddress
+from taskbank.workers.ray_cluster import RayCluster
+from tests.helpers.jobs import Break, Count, Die, Job, Lose, Refuse, Say
+from tests.helpers.rows import sentences, write_jsonl
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+
+@pytest.fixture
+def workers(cluster: None, mood: Bank) -> Iterator[RayCluster]:
+    """Two workers on a bank with one task."""
+    with RayCluster(RayAddress(), mood.url) as executor:
+        assert executor.workers == 2
+        yield executor
+
+
+def results(executor: RayCluster, jobs: list[Any]) -> list[Any]:
+    """Return what jobs returned, in their order."""
+    found = executor.run(jobs, caption="", unit="job", progress=False)
+    return [one.get() for one in sorted(found, key=lambda one: one.index)]
+
+
+def test_jobs_come_back_whatever_they_do(workers: RayCluster) -> None:
+    """Results, errors with their types, tracebacks and warnings; workers live on for more jobs."""
+    jobs = [*map(Job, range(20)), Refuse(20), Break(21), Say(22), Count()]
+    with pytest.warns() as said:
+        found = {
+            one.index: one for one in workers.run(jobs, caption="", unit="job", progress=False)
+        }
+    assert {str(one.message) for one in said} == {
+        "say-22: something is odd",
+        "say-22: something is worth a remark",
+    }
+    assert [found[i].get() for i in range(20)] == list(range(20))
+    with pytest.raises(DataError, match="row 20 has no text"):
+        found[20].get()
+    with pytest.raises(TaskbankError, match="ZeroDivisionError: a defect"):
+        found[21].get()
+    assert "in run\n" in found[21].traceback
+    assert found[23].get() == 1
+    assert results(workers, [Job(1), Job(2)]) == [1, 2]
+
+
+def test_a_job_whose_worker_died_runs_again(workers: RayCluster, tmp_path: Path) -> None:
+    """On another worker; the jobs beside it come to their end."""
+    jobs = [Job(1), Die(2, place=tmp_path / "a", deaths=2), Job(3), Lose(4, place=tmp_path / "b")]
+    assert results(workers, jobs) == [1, 3, 3, 2]
+
+
+def test_a_job_that_kills_every_worker_is_given_up(workers: RayCluster, tmp_path: Path) -> None:
+    """After three tries, with the reason; the others are done."""
+    jobs = [Die(0, place=tmp_path / "runs", deaths=99), Job(1), Job(2), Job(3)]
+    found = {one.index: one for one in workers.run(jobs, caption="", unit="job", progress=False)}
+    assert [found[i].get() for i in (1, 2, 3)] == [1, 2, 3]
+    with pytest.raises(ResourceError, match=r"ended unexpectedly, 3 times: \w"):
+        found[0].get()
+    assert len((tmp_path / "runs").read_text().splitlines()) == 3
+
+
+def test_a_suite_is_the_same_on_a_cluster(
+    cluster: None, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trained there, every task has the bytes of one that was trained here; verified there, the
+    report differs in its times only."""
+    lines = ["[defaults]", "epochs = 1"]
+    for name in ("one", "two", "three"):
+        write_jsonl(tmp_path / f"{name}.jsonl", sentences(80, seed=len(name)))
+        lines += ["[[task]]", f'name = "{name}"', f'train = "{name}.jsonl"']
+    suite = tmp_path / "suite.toml"
+    suite.write_text("\n".join(lines))
+    given: dict[str, Any] = {"backbone": str(folder), "verify": "none"}
+    here = add_tasks(f"{tmp_path}/here.db", suite, **given)
+    there = add_tasks(f"{tmp_path}/there.db", suite, executor="ray", **given)
+    assert there == here
+    assert [one.status for one in there.outcomes] == ["added"] * 3
+    with Bank(f"{tmp_path}/here.db") as one, Bank(f"{tmp_path}/there.db") as two:
+        for name in one.tasks():
+            assert one[name].digest == two[name].digest
+            assert one[name].metrics == two[name].metrics
+        monkeypatch.setattr("taskbank.verify.observer.GROUP_TASKS", 1)
+        reports = [verify_all(two, executor=place).to_json() for place in (None, "ray")]
+    for report in reports:
+        for name in ("started_at", "finished_at", "id", "head", "entries"):
+            report.pop(name, None)
+    assert json.dumps(reports[0]) == json.dumps(reports[1])
+    again = add_tasks(f"{tmp_path}/there.db", suite, executor="ray", **given)
+    assert [one.status for one in again.outcomes] == ["skipped"] * 3
+
+
+def test_a_bank_that_workers_cannot_open_is_refused(
+    cluster: None, mood: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file on this machine, where the cluster has others."""
+    import ray
+
+    other = {"Alive": True, "NodeManagerAddress": "10.0.0.2", "Resources": {}}
+    nodes = [*ray.nodes(), other]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    with pytest.raises(InputError, match=r"file on this machine, .* use a bank on PostgreSQL"):
+        RayCluster(RayAddress(), mood.url)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"address": RayAddress(None, 64)}, "no room for a worker with 64 threads"),
+        ({"parameters": 10**12}, "a worker needs 12001.1 GB of memory"),
+        ({"device": "cuda"}, "no machine of the cluster has a GPU"),
+        ({"device": "tpu"}, "device 'tpu' is unknown"),
+    ],
+)
+def test_what_the_cluster_cannot_do_is_refused(
+    cluster: None, mood: Bank, given: dict[str, Any], message: str
+) -> None:
+    """Before a worker starts."""
+    with pytest.raises(InputError, match=message):
+        RayCluster(**{"address": RayAddress(), "bank": mood.url, **given})
+
+
+def test_another_version_on_the_cluster_is_refused(
+    workers: RayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With both versions, before a job runs."""
+    monkeypatch.setattr(ray_cluster, "__version__", "0.0.1")
+    with pytest.raises(InputError, match=r"the cluster has taskbank .*, and this machine 0\.0\.1"):
+        results(workers, [Job(1)])
+
+
+def test_a_bank_that_is_gone_is_said(workers: RayCluster, mood: Bank) -> None:
+    """Workers open it with their first job, and every job says why it could not run."""
+    path = Path(mood.url.removeprefix("sqlite:///"))
+    path.unlink()
+    with pytest.raises(InputError, match=r"mood\.db"):
+        results(workers, [Count()])

@@ -1,0 +1,47 @@
+"""The backbone of a worker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from taskbank.backbone.backbone import Backbone
+from taskbank.bank.bank import Bank
+from taskbank.errors import BackboneMismatchError, InputError
+from taskbank.workers import worker as module
+from taskbank.workers.worker import Worker
+from tests.helpers.backbones import make_backbone
+
+
+def test_a_backbone_is_loaded_once(
+    own: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that was given is used, and one that was identified is there for the next job."""
+    assert Worker(own, backbone).backbone(backbone.identity, "cpu") is backbone
+    worker = Worker(own)
+    identity = worker.identify(backbone.identity.spec, "cpu")
+    assert identity == backbone.identity
+    monkeypatch.setattr(module, "load_backbone", lambda *_: pytest.fail("loaded again"))
+    assert worker.backbone(identity, "cpu").identity == identity
+
+
+def test_another_backbone_at_its_place_is_refused_once(
+    own: Bank, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not used, and the next job hears the same without loading it again."""
+    worker = Worker(own)
+    other = make_backbone(tmp_path / "other", seed=5)
+    wanted = replace(backbone.identity, spec=str(other))
+    with pytest.raises(BackboneMismatchError, match="weights is"):
+        worker.backbone(wanted, "cpu")
+    monkeypatch.setattr(module, "load_backbone", lambda *_: pytest.fail("loaded again"))
+    with pytest.raises(BackboneMismatchError, match="weights is"):
+        worker.backbone(wanted, "cpu")
+
+
+def test_a_backbone_that_is_not_there_is_refused(own: Bank, backbone: Backbone) -> None:
+    """The message has the place, which another machine may not have."""
+    with pytest.raises(InputError, match="there is no folder /nowhere"):
+        Worker(own).backbone(replace(backbone.identity, spec="/nowhere"), "cpu")
