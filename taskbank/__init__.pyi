@@ -28,7 +28,6 @@ from taskbank.history.matrix import Matrix as Matrix
 from taskbank.history.matrix import score_matrix as score_matrix
 from taskbank.interchange.export_folder import export_adapter as export_adapter
 from taskbank.interchange.export_folder import import_adapter as import_adapter
-from taskbank.pipeline.add_task import Added as Added
 from taskbank.pipeline.add_task import add_task as add_task
 from taskbank.pipeline.init import init as init
 from taskbank.pipeline.score import Scored as Scored
@@ -38,6 +37,7 @@ from taskbank.pipeline.suggest import Suggestions as Suggestions
 from taskbank.pipeline.suggest import suggest as suggest
 from taskbank.pipeline.suite import SuiteReport as SuiteReport
 from taskbank.pipeline.suite import add_tasks as add_tasks
+from taskbank.pipeline.train_and_store import Added as Added
 from taskbank.pipeline.update import NewData as NewData
 from taskbank.pipeline.update import Updated as Updated
 from taskbank.pipeline.update import update as update

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     # The fixtures import what they need: xdist's controller loads this file too, and runs no test.
     from taskbank.backbone.backbone import Backbone
     from taskbank.bank.bank import Bank
-    from taskbank.pipeline.add_task import Added
+    from taskbank.pipeline.train_and_store import Added
 
 FIXTURE_MARKS = {
     "postgresql": "server",

@@ -74,6 +74,7 @@ NO_FILE = {
     "pages/verifications": "pages/test_verification.py turns its pages",
     "pages/sign_in": "serve/http/test_pages.py signs in",
     "pipeline/init": "cli/test_main.py makes its bank with it",
+    "pipeline/train_and_store": "pipeline/test_add_task.py and test_suite.py train and store",
     "runtime/clock": "one call of the standard library",
     "serve/http/openapi_schemas": "serve/http/test_openapi.py makes requests of them",
     "training/defaults": "scripts/test_paper.py measures them; training/test_plan.py uses them",

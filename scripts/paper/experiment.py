@@ -14,9 +14,9 @@ from typing import Any
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, TrialRecord
-from taskbank.pipeline.add_task import train_and_store
 from taskbank.pipeline.suite import plan_entry
 from taskbank.pipeline.suite_file import Entry
+from taskbank.pipeline.train_and_store import train_and_store
 from taskbank.training.plan import TaskPlan
 from taskbank.training.search import Search, setting_of, settings
 from taskbank.training.trainer import Trainer

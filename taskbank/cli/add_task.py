@@ -10,7 +10,14 @@ from taskbank import plugins
 from taskbank.cli.head import current_head, say_head
 from taskbank.cli.metric_fields import evidence_fields, metric_fields, metrics_json
 from taskbank.cli.output import echo, print_fields, print_findings, print_json
-from taskbank.cli.settings import Settings, data_options, literal, pairs, verify_option
+from taskbank.cli.settings import (
+    Settings,
+    data_options,
+    executor_option,
+    literal,
+    pairs,
+    verify_option,
+)
 from taskbank.cli.spec_options import spec_options
 from taskbank.counts import counted, size
 from taskbank.data.repeat_remarks import contradictions_remark, describe_split
@@ -21,7 +28,7 @@ from taskbank.runtime.startup import collection_paused
 from taskbank.specs import SHORTCUTS, TaskSpec
 
 if TYPE_CHECKING:
-    from taskbank.pipeline.add_task import Added
+    from taskbank.pipeline.train_and_store import Added
 
 
 @click.command("add-task")
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
     "the one that the alias names or, without one, the newest.",
 )
 @click.option("--device", help="cpu or cuda.  [default: a GPU if there is one]")
+@executor_option
 @data_options
 @click.pass_obj
 def add_task(
@@ -53,6 +61,7 @@ def add_task(
     alias: str | None,
     must_not_regress: bool,
     device: str | None,
+    executor: str | None,
     verify: Any,
     resume: bool,
     **values: Any,
@@ -77,6 +86,7 @@ def add_task(
         alias=alias,
         must_not_regress=must_not_regress,
         device=device,
+        executor=executor,
         verify=verify,
         resume=resume,
         progress=settings.progress,

@@ -8,53 +8,28 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
-from taskbank.bank.records import AdapterRecord, TrialRecord
 from taskbank.checks import ANY_DROP, check_alias
 from taskbank.errors import InputError
 from taskbank.model.load import check_backbone_source
-from taskbank.pipeline.auto_start import find_starts
 from taskbank.pipeline.opening import open_if_exists, resolve_backbone
-from taskbank.pipeline.storage import store, train_recorded
-from taskbank.pipeline.suggest import Suggestions
-from taskbank.promotion.diff import Diff, diff
+from taskbank.pipeline.train_and_store import Added, train_and_store
+from taskbank.pipeline.train_on_workers import train_on_workers
+from taskbank.promotion.diff import diff
 from taskbank.promotion.requirements import find_ref
 from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, is_stored, plan_task
-from taskbank.training.start import AUTO, read_starts
-from taskbank.training.train_task import Result
+from taskbank.training.search import Setting
+from taskbank.training.start import read_starts
 from taskbank.training.tune import fit_to_backbone
-from taskbank.verify.report import LevelAfterAdding, Report
+from taskbank.verify.report import LevelAfterAdding
 from taskbank.verify.verify import verify_after_adding
-
-
-@dataclass(frozen=True)
-class Added:
-    """The result of adding or measuring a task.
-
-    Attributes:
-        record: the stored adapter's record; None if only its scores are stored.
-        trial: the record of the best trial.
-        trials: the record of every trial that was run for the task, in order.
-        training: the result of the training, including every epoch of the best trial.
-        verification: the report on the whole bank; None if no verification was requested.
-        suggested: what was found for the start `auto`; None without it.
-        worse: the comparison with the version that the task must not be worse than; None if the
-            task is not worse, or if no comparison was requested.
-    """
-
-    record: AdapterRecord | None
-    trial: TrialRecord
-    trials: tuple[TrialRecord, ...]
-    training: Result
-    verification: Report | None
-    suggested: Suggestions | None = None
-    worse: Diff | None = None
+from taskbank.workers.executor import check_place, executor_for
 
 
 def add_task(
@@ -67,6 +42,7 @@ def add_task(
     alias: str | None = None,
     must_not_regress: bool = False,
     device: str | None = None,
+    executor: str | None = None,
     verify: LevelAfterAdding = "changed",
     resume: bool = False,
     progress: bool = False,
@@ -88,6 +64,7 @@ def add_task(
             the alias names, or, without such a version, than the newest. It is worse if the task's
             metric dropped by more than its tolerance, or by more than chance explains.
         device: `cpu` or `cuda`; None means a GPU if there is one.
+        executor: where to train and verify: `ray` or `ray://HOST:PORT`; None means this process.
         verify: level at which the whole bank is verified afterwards, or `none`.
         resume: whether to continue from the checkpoints of an interrupted run of the same task.
         progress: whether to show progress bars if stderr is a terminal.
@@ -99,6 +76,7 @@ def add_task(
         BackboneMismatchError: if the backbone differs from the recorded one.
         TrainingError: if training produced no usable adapter.
     """
+    check_place(executor)
     spec = _spec(name, train_data, fields)
     if must_not_regress and not new_version:
         raise InputError(
@@ -124,24 +102,27 @@ def add_task(
             opened.check_can_add(spec.name, spec.kind, new_version=new_version)
         plan = plan_task(spec, read_starts(opened, spec))
         loaded = resolve_backbone(opened, backbone, device)
-        fit_to_backbone(
-            plan, loaded
-        )  # raises before the bank is created if the inputs are too long
+        base = fit_to_backbone(plan, loaded)  # before the bank is created: inputs may be too long
         if opened is None:
             opened = stack.enter_context(create_bank(str(bank)))
             opened.add_backbone(loaded.identity)
         previous = None
         if must_not_regress:
             previous = find_ref(opened, f"{spec.name}@{alias}") or find_ref(opened, spec.name)
-        added = train_and_store(
-            opened,
-            loaded,
-            plan,
-            new_version=new_version,
-            verify=verify,
-            resume=resume,
-            progress=progress,
-        )
+        given: dict[str, Any] = {
+            "new_version": new_version,
+            "resume": resume,
+            "progress": progress,
+        }
+        if executor is None:
+            added = train_and_store(opened, loaded, plan, verify=verify, **given)
+        else:
+            check_backbone_source(opened, loaded)
+            added = _train_elsewhere(executor, opened, loaded, plan, base, device, **given)
+            report = verify_after_adding(
+                opened, verify, device=device, executor=executor, progress=progress
+            )
+            added = replace(added, verification=report)
         if added.record is not None and previous is not None:
             change = diff(opened, previous, added.record.ref, backbone=loaded)
             if change.worse(opened.tolerances().get(spec.name, ANY_DROP)):
@@ -151,52 +132,18 @@ def add_task(
         return added
 
 
-def train_and_store(
+def _train_elsewhere(
+    executor: str,
     bank: Bank,
     backbone: Backbone,
     plan: TaskPlan,
-    *,
-    new_version: bool = False,
-    once: bool = False,
-    verify: LevelAfterAdding = "changed",
-    resume: bool = False,
-    progress: bool = False,
+    base: Setting,
+    device: str | None,
+    **given: Any,
 ) -> Added:
-    """Train a planned task on a loaded backbone, and store it.
-
-    Args:
-        bank: an open bank.
-        backbone: the frozen backbone, which is not changed.
-        plan: the planned task.
-        new_version: whether to add a version if the task already exists.
-        once: whether an adapter that an equal request has stored in the meantime is enough.
-        verify: level at which the whole bank is verified afterwards, or `none`.
-        resume: whether to continue from the checkpoints of an interrupted run of the same task.
-        progress: whether to show progress bars if stderr is a terminal.
-
-    Raises:
-        InputError: if the requested inputs are longer than the backbone's maximum.
-        ConflictError: if the task exists and `new_version` is false.
-        BackboneMismatchError: if the bank has recorded another backbone from the same source.
-        TrainingError: if training produced no usable adapter.
-    """
-    check_backbone_source(bank, backbone)
-    suggested = None
-    if plan.spec.start == AUTO:
-        plan, suggested = find_starts(bank, backbone, plan)
-    result = train_recorded(bank, plan, backbone, resume=resume, progress=progress)
-    course = {} if suggested is None else {"suggested": suggested.to_json()}
-    record = store(bank, plan, backbone, result, new_version=new_version, once=once, course=course)
-    result.remove_checkpoints()
-    trials = {trial.specification: trial for trial in bank.trials(plan.name)}
-    return Added(
-        record,
-        trials[result.trial.specification],
-        tuple(trials[trial.specification] for trial in result.trials),
-        result,
-        verify_after_adding(bank, verify, backbone=backbone, progress=progress),
-        suggested,
-    )
+    with executor_for(executor, bank, device=device, backbone=backbone) as workers:
+        chosen_device = workers.pick_device(device)
+        return train_on_workers(workers, plan, base, backbone.identity, chosen_device, **given)
 
 
 def _spec(name: TaskSpec | str, train_data: Any, fields: dict[str, Any]) -> TaskSpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,19 @@ def trial_recorder(bank: Bank, plan: TaskPlan, backbone: Backbone) -> Callable[[
     return lambda trial: _put_trial(bank, _new_trial(plan, backbone, trial, trial.metrics))
 
 
+def known_trials(bank: Bank, plan: TaskPlan, *, resume: bool) -> list[Trial]:
+    """Return the recorded trials of a task to go on with; without `resume`, none."""
+    return [trial_from_record(record) for record in bank.trials(plan.name)] if resume else []
+
+
 def train_recorded(
-    bank: Bank, plan: TaskPlan, backbone: Backbone, *, resume: bool, progress: bool
+    bank: Bank,
+    plan: TaskPlan,
+    backbone: Backbone,
+    *,
+    known: Iterable[Trial] = (),
+    resume: bool,
+    progress: bool,
 ) -> Result:
     """Train a planned task, and record every trial as soon as it has ended.
 
@@ -46,6 +57,7 @@ def train_recorded(
         bank: an open bank.
         plan: the planned task.
         backbone: the backbone to train on.
+        known: trials of the task that were trained elsewhere and are recorded.
         resume: whether to use the trials and checkpoints of an interrupted run.
         progress: whether to show progress bars if stderr is a terminal.
 
@@ -56,7 +68,7 @@ def train_recorded(
     return train_task(
         plan,
         backbone,
-        known=[trial_from_record(record) for record in bank.trials(plan.name)] if resume else (),
+        known=[*known_trials(bank, plan, resume=resume), *known],
         record=trial_recorder(bank, plan, backbone),
         resume=resume,
         progress=progress,

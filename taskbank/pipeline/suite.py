@@ -18,9 +18,9 @@ from taskbank.bank.records import TrialRecord
 from taskbank.data.repeat_remarks import contradictions_remark, in_train_remark
 from taskbank.digests import Json
 from taskbank.errors import InputError
-from taskbank.pipeline.add_task import train_and_store
 from taskbank.pipeline.opening import open_if_exists, resolve_backbone
 from taskbank.pipeline.suite_file import Entry, Problem, raise_problems, valid_entries
+from taskbank.pipeline.train_and_store import train_and_store
 from taskbank.specs import BackboneIdentity, TaskSpec
 from taskbank.training.plan import TaskPlan, plan_task
 from taskbank.training.start import read_starts
@@ -28,7 +28,7 @@ from taskbank.training.trial import trial_from_record
 from taskbank.training.tune import fit_to_backbone
 from taskbank.verify.report import LevelAfterAdding, Report
 from taskbank.verify.verify import verify_after_adding
-from taskbank.workers.executor import executor_for
+from taskbank.workers.executor import check_place, executor_for
 from taskbank.workers.job import Finished
 from taskbank.workers.worker import Worker
 
@@ -124,6 +124,7 @@ def add_tasks(
         InputError: if the suite is invalid; the message lists every problem with its line.
         BackboneMismatchError: if the backbone differs from the recorded one.
     """
+    check_place(executor)
     path = Path(suite)
     entries, problems = valid_entries(path, Path(data) if data is not None else path.parent)
     with ExitStack() as stack:

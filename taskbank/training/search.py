@@ -84,6 +84,17 @@ def settings(base: Setting, search: Search) -> Iterator[Setting]:
         yield setting_of(base, dict(zip(search.values, values, strict=True)))
 
 
+def seeded_settings(base: Setting, search: Search) -> list[Setting]:
+    """Return every setting of a search from each of its seeds, in the order of trials.
+
+    Args:
+        base: the setting that the search varies.
+        search: the values and the seeds to try.
+    """
+    seeds = range(base.training.seed, base.training.seed + search.seeds)
+    return [setting.with_seed(seed) for setting in settings(base, search) for seed in seeds]
+
+
 def check_values(base: Setting, search: Search) -> None:
     """Raise unless every value of a search is valid.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,6 +67,18 @@ class Result:
             Checkpoint(specification, resume=False).remove()
 
 
+def make_trainer(plan: TaskPlan, backbone: Backbone, **given: Any) -> Trainer | CrossValidation:
+    """Return what trains the trials of a planned task: once, or once per fold.
+
+    Args:
+        plan: the planned task.
+        backbone: the frozen backbone, which is not changed.
+        given: further arguments of both.
+    """
+    trainer_class = CrossValidation if plan.data.folds else Trainer
+    return trainer_class(backbone, plan, **given)
+
+
 def train_task(
     plan: TaskPlan,
     backbone: Backbone,
@@ -92,9 +105,8 @@ def train_task(
         UnstableError: if outputs on this machine depend on the batch, before or after training.
     """
     base = fit_to_backbone(plan, backbone)
-    trainer_class = CrossValidation if plan.data.folds else Trainer
-    trainer = trainer_class(
-        backbone, plan, known=known, record=record, resume=resume, progress=progress
+    trainer = make_trainer(
+        plan, backbone, known=known, record=record, resume=resume, progress=progress
     )
     trainer.check_machine(base)
     best, trials = tune(trainer, base)

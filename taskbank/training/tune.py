@@ -13,7 +13,7 @@ from taskbank.runtime.device import fastest_precision
 from taskbank.training.checkpoint import Checkpoint
 from taskbank.training.plan import TaskPlan
 from taskbank.training.sampler import Sampler, ShouldPrune
-from taskbank.training.search import Setting, settings
+from taskbank.training.search import Setting, seeded_settings
 from taskbank.training.trainer import release_weights
 from taskbank.training.trial import Trial
 
@@ -98,11 +98,8 @@ class _Tuning:
     def run_search(self, base: Setting) -> None:
         """Run the trials of the plan's search: the whole grid, or the settings that are sampled."""
         search = self.plan.search
-        seeds = range(base.training.seed, base.training.seed + search.seeds)
         if search.trials is None:
-            chosen = [
-                setting.with_seed(seed) for setting in settings(base, search) for seed in seeds
-            ]
+            chosen = seeded_settings(base, search)
             for number, setting in enumerate(chosen, start=1):
                 self.run_trial(setting, f"{number}/{len(chosen)}" if len(chosen) > 1 else "")
             return
@@ -111,7 +108,8 @@ class _Tuning:
             trial = self.run_trial(setting, f"{number}/{search.trials}", should_prune)
             tell(None if trial.status == "pruned" else trial.score)
         best = self.best.setting
-        for seed in seeds[1:]:
+        first = base.training.seed
+        for seed in range(first + 1, first + search.seeds):
             self.run_trial(best.with_seed(seed), f"seed {seed}")
 
     def run_starts(self) -> None:

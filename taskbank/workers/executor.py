@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from taskbank.errors import MissingExtraError
 from taskbank.workers.address import RayAddress
 from taskbank.workers.in_process import InProcess
 from taskbank.workers.job import Executor, Job, Result
@@ -14,6 +16,25 @@ from taskbank.workers.worker import Worker
 if TYPE_CHECKING:
     from taskbank.backbone.backbone import Backbone
     from taskbank.bank.bank import Bank
+
+MISSING = "Ray is not installed: run pip install 'taskbank[ray]', or leave out --on"
+
+
+def check_place(where: str | None) -> None:
+    """Raise unless a place to run jobs is one, so that nothing is done before in vain.
+
+    Args:
+        where: `ray` or `ray://HOST:PORT`; None means this process.
+
+    Raises:
+        InputError: if there is no such place.
+        MissingExtraError: if Ray is not installed.
+    """
+    if where is None:
+        return
+    RayAddress.parse(where)
+    if find_spec("ray") is None:
+        raise MissingExtraError(MISSING)
 
 
 @contextmanager
@@ -36,14 +57,14 @@ def executor_for(
     if where is None:
         yield InProcess(Worker(bank, backbone))
         return
-    address = RayAddress.parse(where)
+    check_place(where)
     from taskbank.workers.ray_cluster import RayCluster
 
     identities = [record.identity for record in bank.backbones()]
     if backbone is not None:
         identities.append(backbone.identity)
     largest = max((identity.parameters for identity in identities), default=0)
-    with RayCluster(address, bank.url, largest, device) as cluster:
+    with RayCluster(RayAddress.parse(where), bank.url, largest, device) as cluster:
         yield cluster
 
 

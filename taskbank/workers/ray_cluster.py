@@ -21,7 +21,7 @@ from typing import Any
 from tqdm import tqdm
 
 from taskbank.bank.url import parse_url
-from taskbank.errors import InputError, MissingExtraError, ResourceError, UnreachableError
+from taskbank.errors import InputError, ResourceError, UnreachableError
 from taskbank.runtime.threads import WAITING
 from taskbank.version import __version__
 from taskbank.workers.address import RayAddress
@@ -44,7 +44,6 @@ class RayCluster:
         device: `cpu` or `cuda`; None means a GPU if the cluster has one.
 
     Raises:
-        MissingExtraError: if Ray is not installed.
         UnreachableError: if the cluster cannot be reached.
         InputError: if the cluster has no room for a worker, or the bank is a file and the cluster
             has other machines.
@@ -114,9 +113,9 @@ class RayCluster:
         running: dict[Any, tuple[Any, int | None]] = {}  # by the reference of what will be returned
         for _ in range(min(self.workers, len(jobs)) - len(self._idle)):
             self._start(running)
-        for actor in self._idle:
+        idle, self._idle = self._idle, []
+        for actor in idle:
             self._assign(actor, jobs, waiting, tries, running)
-        self._idle.clear()
         left = len(jobs)
         with tqdm(
             total=sum(job.size for job in jobs),
@@ -294,13 +293,9 @@ def _import_ray(*, starts: bool) -> Any:
     if starts and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
         # Ray listens on every network: nobody else may run code here.
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
-    try:
-        import ray
-        import ray.exceptions
-    except ImportError:
-        raise MissingExtraError(
-            "Ray is not installed: run pip install 'taskbank[ray]', or leave out --on"
-        ) from None
+    import ray
+    import ray.exceptions
+
     return ray
 
 

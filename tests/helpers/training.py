@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from taskbank.bank.bank import Bank
-from taskbank.pipeline.add_task import Added, add_task
+from taskbank.pipeline.add_task import add_task
+from taskbank.pipeline.train_and_store import Added
 from taskbank.specs import MethodSpec, TrainingSpec
 from taskbank.training.search import Setting
 

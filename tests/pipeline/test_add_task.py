@@ -17,8 +17,9 @@ from taskbank.errors import (
     ConflictError,
     InputError,
 )
-from taskbank.pipeline.add_task import Added, add_task
+from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.init import init
+from taskbank.pipeline.train_and_store import Added
 from tests.helpers.rows import sentences, write_jsonl
 from tests.helpers.training import QUICK, add
 

@@ -15,9 +15,10 @@ from taskbank.errors import InputError
 from taskbank.kinds.single import SINGLE
 from taskbank.model.load import load_model
 from taskbank.model.task_model import task_model
-from taskbank.pipeline.add_task import Added, add_task
+from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.auto_start import MOST, find_starts
 from taskbank.pipeline.suite import add_tasks
+from taskbank.pipeline.train_and_store import Added
 from taskbank.specs import MethodSpec, TaskSpec
 from taskbank.training.plan import TaskPlan, plan_task
 from taskbank.training.start import read_starts

@@ -11,8 +11,8 @@ import taskbank
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.errors import InputError
-from taskbank.pipeline.add_task import train_and_store
 from taskbank.pipeline.suite import SuiteReport, add_tasks
+from taskbank.pipeline.train_and_store import train_and_store
 from tests.helpers.backbones import make_backbone
 from tests.helpers.rows import sentences, write_jsonl
 

@@ -12,7 +12,7 @@ import pytest
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.errors import MissingExtraError
-from taskbank.pipeline.add_task import Added
+from taskbank.pipeline.train_and_store import Added
 from taskbank.training.loop import Epoch
 from tests.helpers.training import GRID, Interrupt, add, interrupt_after
 

@@ -21,7 +21,8 @@ from taskbank.bank.open import create_bank
 from taskbank.bank.records import AdapterRecord, Parent
 from taskbank.errors import ConflictError, InputError, NotFoundError
 from taskbank.history.events import bank_events, task_events
-from taskbank.pipeline.add_task import Added, add_task
+from taskbank.pipeline.add_task import add_task
+from taskbank.pipeline.train_and_store import Added
 from taskbank.specs import TaskSpec, TrainingSpec
 from taskbank.training.plan import plan_task
 from taskbank.training.start import continued, parse_start, read_starts

@@ -11,7 +11,7 @@ import pytest
 from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.errors import InputError
-from taskbank.pipeline.add_task import Added
+from taskbank.pipeline.train_and_store import Added
 from taskbank.specs import TaskSpec
 from taskbank.training.task_data import TaskData, read_task_data
 from tests.helpers.rows import sentences, write_jsonl

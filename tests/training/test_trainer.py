@@ -105,7 +105,7 @@ def test_the_backbone_is_left_as_it_was(
     own: Bank, small: str, folder: Path, backbone: Backbone
 ) -> None:
     """Trials of any method, one after the other, never write to the frozen weights."""
-    from taskbank.pipeline.add_task import train_and_store
+    from taskbank.pipeline.train_and_store import train_and_store
     from taskbank.training.plan import plan_task
 
     before = {name: t.clone() for name, t in backbone.model.state_dict().items()}

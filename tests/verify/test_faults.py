@@ -13,7 +13,7 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.errors import ConflictError, UnstableError
-from taskbank.pipeline.add_task import train_and_store
+from taskbank.pipeline.train_and_store import train_and_store
 from taskbank.specs import TaskSpec
 from taskbank.training.plan import plan_task
 from taskbank.training.trainer import Trainer

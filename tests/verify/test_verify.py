@@ -19,7 +19,8 @@ from taskbank.errors import (
     BankError,
     DamagedError,
 )
-from taskbank.pipeline.add_task import Added, add_task
+from taskbank.pipeline.add_task import add_task
+from taskbank.pipeline.train_and_store import Added
 from taskbank.serve.predictor import predict
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import identity, new_adapter

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-from typing import Any
-
 import pytest
 
 from taskbank.bank.bank import Bank
@@ -30,13 +27,6 @@ def test_a_place_that_there_is_not_is_refused(own: Bank) -> None:
 
 def test_a_missing_ray_is_named(own: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message has the extra to install."""
-    real = builtins.__import__
-
-    def refuse(name: str, *given: Any, **more: Any) -> Any:
-        if name == "ray":
-            raise ImportError(name)
-        return real(name, *given, **more)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setattr("taskbank.workers.executor.find_spec", lambda _name: None)
     with pytest.raises(MissingExtraError, match=r"taskbank\[ray\]"), executor_for("ray", own):
         pass

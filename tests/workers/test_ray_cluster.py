@@ -11,7 +11,9 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import DataError, InputError, ResourceError, TaskbankError
+from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.suite import add_tasks
+from taskbank.specs import TaskSpec
 from taskbank.verify.verify import verify_all
 from taskbank.workers import ray_cluster
 from taskbank.workers.address import RayAddress
@@ -101,6 +103,30 @@ def test_a_suite_is_the_same_on_a_cluster(
     assert json.dumps(reports[0]) == json.dumps(reports[1])
     again = add_tasks(f"{tmp_path}/there.db", suite, executor="ray", **given)
     assert [one.status for one in again.outcomes] == ["skipped"] * 3
+
+
+def test_a_search_is_the_same_on_a_cluster(
+    cluster: None, tmp_path: Path, small: str, folder: Path
+) -> None:
+    """Its settings are trained side by side, and the best of them has the same bytes."""
+    spec = TaskSpec.of(
+        {
+            "name": "mood",
+            "train": small,
+            "options": {"size": 4},
+            "search": {"learning_rate": [1e-3, 1e-2]},
+            "training": {"epochs": 1},
+        }
+    )
+    added = [
+        add_task(f"{tmp_path}/{place}.db", spec, backbone=str(folder), executor=place)
+        for place in (None, "ray")
+    ]
+    here, there = (one.record for one in added if one.record is not None)
+    assert (here.digest, here.metrics) == (there.digest, there.metrics)
+    first, second = ([trial.specification for trial in one.trials] for one in added)
+    assert first == second
+    assert all(one.verification is not None and one.verification.ok for one in added)
 
 
 def test_a_bank_that_workers_cannot_open_is_refused(
