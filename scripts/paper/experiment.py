@@ -6,7 +6,7 @@ run continues where it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ from typing import Any
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord, TrialRecord
+from taskbank.errors import TrainingError
 from taskbank.pipeline.suite import plan_entry
 from taskbank.pipeline.suite_file import Entry
-from taskbank.pipeline.train_and_store import train_and_store
+from taskbank.pipeline.train_and_store import Added, train_and_store
+from taskbank.pipeline.train_on_workers import FinishTask, train_on_workers
 from taskbank.training.plan import TaskPlan
 from taskbank.training.search import Search, setting_of, settings
 from taskbank.training.trainer import Trainer
 from taskbank.training.trial import trial_from_record
 from taskbank.training.tune import fit_to_backbone
+from taskbank.workers.job import Executor
 
 # Hyperparameters where the suite names none.
 METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -48,6 +51,7 @@ class Experiment:
         output: folder for tables and figures.
         quick: whether every training is as small as possible, to try the script out.
         defaults: keys by method where the suite names none.
+        workers: where to train; None means this process.
     """
 
     bank: Bank
@@ -58,6 +62,7 @@ class Experiment:
     output: Path
     quick: bool = False
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: METHOD_DEFAULTS)
+    workers: Executor | None = None
 
     @property
     def note(self) -> str:
@@ -89,22 +94,57 @@ class Experiment:
         found = self.finished(plan)
         if found is not None:
             return found
-        trial = train_and_store(
-            self.bank,
-            self.backbone,
+        trial = self._train(plan).trial
+        _say(plan, trial)
+        return trial
+
+    def run_all(self, plans: Sequence[TaskPlan]) -> Iterator[None]:
+        """Train plans without a search that are not in the bank, side by side if there are workers.
+
+        Yields after each training. One that diverges is reported and left out.
+        """
+        missing = [plan for plan in plans if self.finished(plan) is None]
+        if self.workers is None:
+            for plan in missing:
+                try:
+                    self.run(plan)
+                except TrainingError as error:
+                    _say_diverged(plan, error)
+                yield
+            return
+        jobs = [self._job(plan, self.workers) for plan in missing]
+        for done in self.workers.run(jobs, caption="trainings", unit="training", progress=True):
+            try:
+                _say(missing[done.index], done.get().trial)
+            except TrainingError as error:
+                _say_diverged(missing[done.index], error)
+            yield
+
+    def _train(self, plan: TaskPlan) -> Added:
+        if self.workers is None:
+            return train_and_store(
+                self.bank,
+                self.backbone,
+                plan,
+                new_version=True,
+                verify="none",
+                resume=True,
+                progress=True,
+            )
+        return train_on_workers(
+            self.workers,
             plan,
+            fit_to_backbone(plan, self.backbone),
+            self.backbone.identity,
+            self.workers.pick_device(None),
             new_version=True,
-            verify="none",
             resume=True,
             progress=True,
-        ).trial
-        print(
-            f"{plan.name} {plan.base.method.name} {dict(trial.options)} "
-            f"rate {trial.training['learning_rate']:g} seed {trial.training['seed']}: "
-            f"{trial.metric} {trial.value(plan.data.scored_split):.4f} ({trial.status})",
-            flush=True,
         )
-        return trial
+
+    def _job(self, plan: TaskPlan, workers: Executor) -> FinishTask:
+        device = workers.pick_device(None)
+        return FinishTask(plan, self.backbone.identity, device, (), new_version=True, resume=True)
 
     def finished(self, plan: TaskPlan) -> TrialRecord | None:
         """Return the best trial of a plan if the bank has all of them and it is scored."""
@@ -139,6 +179,20 @@ class Experiment:
             if same and record.course["train"]["digest"] == trial.data["train"]["digest"]:
                 return record
         return None
+
+
+def _say(plan: TaskPlan, trial: TrialRecord) -> None:
+    print(
+        f"{plan.name} {plan.base.method.name} {dict(trial.options)} "
+        f"rate {trial.training['learning_rate']:g} seed {trial.training['seed']}: "
+        f"{trial.metric} {trial.value(plan.data.scored_split):.4f} ({trial.status})",
+        flush=True,
+    )
+
+
+def _say_diverged(plan: TaskPlan, error: TrainingError) -> None:
+    training, method = plan.base.training, plan.base.method.name
+    print(f"{plan.name} {method} seed {training.seed}: {error}", flush=True)
 
 
 def plan_with_setting(plan: TaskPlan, best: TrialRecord, seed: int) -> TaskPlan:

@@ -2,7 +2,7 @@
 
     python scripts/paper/quality.py SUITE --backbone SPEC --output FOLDER [--data FOLDER]
         [--arms FILE] [--seeds 5] [--only ARM ...] [--rows N] [--layers top:3]
-        [--precision bfloat16] [--plan] [--test]
+        [--precision bfloat16] [--on ray] [--plan] [--test]
 
 An arm is a way of training: keys of a suite that override those of every task, as in
 scripts/paper/arms.toml. Every arm trains every task from the same seeds on the same rows, and is
@@ -45,11 +45,13 @@ from taskbank import plugins
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.open import create_bank
 from taskbank.bank.records import TrialRecord
-from taskbank.errors import InputError, TrainingError
+from taskbank.errors import InputError
 from taskbank.kinds.metrics import orient
 from taskbank.methods.method import Method
 from taskbank.pipeline.suite_file import Entry, read_suite
 from taskbank.runtime.device import pick_device
+from taskbank.training.plan import TaskPlan
+from taskbank.workers.executor import executor_for
 
 ARMS = Path(__file__).with_name("arms.toml")
 
@@ -93,14 +95,33 @@ def main() -> None:
     with create_bank(f"sqlite:///{output / 'bank.db'}") as bank:
         common = {"precision": arguments.precision} if arguments.precision else {}
         cut = [_with_rows(entry, arguments.rows) for entry in entries]
-        experiment = Experiment(bank, backbone, cut, arguments.seeds, common, output, defaults={})
-        cells: list[Cell] = []
-        # A seed of all tasks and arms before the next, so that the tables fill evenly.
-        for seed, entry, arm in product(range(arguments.seeds), cut, wanted):
-            fixed = _with_layers(arms[arm], arguments.layers) | {"seed": seed}
-            cells.append(_cell(experiment, entry, arm, fixed, only_known=arguments.plan))
+        with executor_for(arguments.on, bank, device=arguments.device, backbone=backbone) as place:
+            experiment = Experiment(
+                bank,
+                backbone,
+                cut,
+                arguments.seeds,
+                common,
+                output,
+                defaults={},
+                workers=None if place.in_process else place,
+            )
+            # A seed of all tasks and arms before the next, so that the tables fill evenly.
+            planned = [
+                (arm, entry, seed, _plan(experiment, entry, arms[arm], arguments.layers, seed))
+                for seed, entry, arm in product(range(arguments.seeds), cut, wanted)
+            ]
+
+            def known() -> list[Cell]:
+                return [
+                    Cell(arm, entry.name, seed, experiment.finished(plan))
+                    for arm, entry, seed, plan in planned
+                ]
+
             if not arguments.plan:
-                write_tables(output, cells, ["validation"])
+                for _ in experiment.run_all([plan for *_, plan in planned]):
+                    write_tables(output, known(), ["validation"])
+            cells = known()
     if arguments.plan:
         print(remaining(cells))
         return
@@ -148,18 +169,12 @@ def _with_layers(keys: Mapping[str, Any], layers: str | None) -> dict[str, Any]:
     return ({"layers": layers} if layers and "layers" in method.options else {}) | dict(keys)
 
 
-def _cell(
-    experiment: Experiment, entry: Entry, arm: str, fixed: Mapping[str, Any], *, only_known: bool
-) -> Cell:
-    seed = fixed["seed"]
+def _plan(
+    experiment: Experiment, entry: Entry, arm: Mapping[str, Any], layers: str | None, seed: int
+) -> TaskPlan:
+    fixed = _with_layers(arm, layers) | {"seed": seed}
     others = {key: value for key, value in fixed.items() if key != "method"}
-    plan = experiment.plan(entry, fixed.get("method", "houlsby"), **others)
-    try:
-        trial = experiment.finished(plan) if only_known else experiment.run(plan)
-    except TrainingError as error:
-        print(f"{entry.name} {arm} seed {seed}: {error}", flush=True)
-        trial = None
-    return Cell(arm, entry.name, seed, trial)
+    return experiment.plan(entry, fixed.get("method", "houlsby"), **others)
 
 
 def remaining(cells: Sequence[Cell]) -> str:
@@ -282,6 +297,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--layers", help="layers to adapt, to screen: top:3")
     parser.add_argument("--precision", choices=("float32", "bfloat16"))
     parser.add_argument("--device")
+    parser.add_argument("--on", metavar="PLACE", help="where to train: ray, or ray://HOST:PORT")
     parser.add_argument("--plan", action="store_true", help="only say what is left to train")
     parser.add_argument("--test", action="store_true", help="show the test split, once, at the end")
     return parser.parse_args()

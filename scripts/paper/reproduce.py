@@ -49,6 +49,7 @@ from taskbank.pipeline.suite_file import Entry, read_suite
 from taskbank.runtime.device import pick_device
 from taskbank.training.plan import TaskPlan
 from taskbank.training.search import Search
+from taskbank.workers.executor import executor_for
 
 Row = dict[str, Any]
 
@@ -80,7 +81,10 @@ def main() -> None:
     entries = read_suite(arguments.suite, arguments.data or arguments.suite.parent)
     backbone = load_backbone(arguments.backbone, pick_device(arguments.device))
     common = {"rows": arguments.rows, "precision": arguments.precision}
-    with create_bank(f"sqlite:///{output / 'bank.db'}") as bank:
+    with (
+        create_bank(f"sqlite:///{output / 'bank.db'}") as bank,
+        executor_for(arguments.on, bank, device=arguments.device, backbone=backbone) as place,
+    ):
         experiment = Experiment(
             bank,
             backbone,
@@ -89,6 +93,7 @@ def main() -> None:
             {key: value for key, value in common.items() if value is not None},
             output,
             arguments.quick,
+            workers=None if place.in_process else place,
         )
         for stage in arguments.only:
             stages[stage](experiment)
@@ -104,6 +109,7 @@ def _arguments(stages: list[str]) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, help="most training rows per task")
     parser.add_argument("--precision", choices=("float32", "bfloat16"))
     parser.add_argument("--device")
+    parser.add_argument("--on", metavar="PLACE", help="where to train: ray, or ray://HOST:PORT")
     parser.add_argument(
         "--quick", action="store_true", help=f"try it out: {QUICK_ROWS} rows, one epoch"
     )

@@ -1,15 +1,19 @@
-"""Jobs for tests of what runs them."""
+"""Jobs for tests of what runs them, and what runs them in another order."""
 
 from __future__ import annotations
 
 import os
 import time
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from taskbank.data.remarks import Remark
 from taskbank.errors import DataError, UnreachableError
+from taskbank.workers.in_process import InProcess
+from taskbank.workers.job import Finished, Result
+from taskbank.workers.job import Job as AnyJob
 from taskbank.workers.worker import Worker
 
 
@@ -126,3 +130,16 @@ class Sleep(Run):
         times = self.times()
         time.sleep(60)
         return times
+
+
+class Backwards(InProcess):
+    """Workers elsewhere, in fact here, that finish their jobs in the opposite order."""
+
+    in_process = False
+
+    def run(
+        self, jobs: Sequence[AnyJob[Result]], *, caption: str, unit: str, progress: bool
+    ) -> Iterator[Finished[Result]]:
+        """Yield the last job first."""
+        done = super().run(jobs, caption=caption, unit=unit, progress=progress)
+        return reversed(list(done))

@@ -13,18 +13,8 @@ from taskbank.errors import ConflictError, InputError
 from taskbank.pipeline.add_task import add_task
 from taskbank.specs import TaskSpec
 from taskbank.training.trainer import Trainer
-from taskbank.workers.in_process import InProcess
 from taskbank.workers.worker import Worker
-
-
-class Reversed(InProcess):
-    """A worker that finishes its jobs in the opposite order."""
-
-    in_process = False
-
-    def run(self, jobs: Any, **given: Any) -> Any:
-        """Yield the last job first."""
-        return reversed(list(super().run(jobs, **given)))
+from tests.helpers.jobs import Backwards
 
 
 def spec(small: str, **changes: Any) -> TaskSpec:
@@ -60,7 +50,7 @@ def test_a_search_on_workers_stores_what_one_here_does(
 
     monkeypatch.setattr(Trainer, "_train", count)
     place = "taskbank.pipeline.add_task.executor_for"
-    monkeypatch.setattr(place, lambda _where, bank, **_: nullcontext(Reversed(Worker(bank))))
+    monkeypatch.setattr(place, lambda _where, bank, **_: nullcontext(Backwards(Worker(bank))))
     monkeypatch.setattr("taskbank.pipeline.add_task.verify_after_adding", lambda *_, **__: None)
     there = add_task(f"{tmp_path}/there.db", spec(small, **changes), executor="ray", **given)
     assert here.record is not None and there.record is not None  # noqa: PT018
