@@ -310,7 +310,7 @@ from taskbank.cli.main import run
 
 for arguments in json.loads(sys.argv[2]):
     assert run(["--bank", sys.argv[1], *arguments]) == 0, arguments
-    heavy = {"torch", "transformers", "alembic", "datasets"} & set(sys.modules)
+    heavy = {"torch", "transformers", "alembic", "datasets", "ray"} & set(sys.modules)
     assert not heavy, (arguments, heavy)
 """
 
