@@ -93,29 +93,32 @@ class VerificationLog:
     def observe(
         self,
         run: int,
-        record: AdapterRecord,
-        circumstances: str,
-        observed: Mapping[str, tuple[np.ndarray, float]],
+        observed: Sequence[tuple[AdapterRecord, str, Mapping[str, tuple[np.ndarray, float]]]],
     ) -> None:
-        """Record an adapter's predictions in a run.
+        """Record predictions of adapters in a run: those of all, or none.
 
         Args:
             run: the run's number.
-            record: the adapter.
-            circumstances: digest of everything that the predictions depend on.
-            observed: by split, the predictions and a bound on how far rounding alone moves them.
+            observed: for each adapter its record, the digest of everything that the predictions
+                depend on, and by split the predictions and a bound on how far rounding alone moves
+                them.
         """
         from safetensors.numpy import save
 
-        blobs = {name: save({"logits": predictions}) for name, (predictions, _) in observed.items()}
-        for data in blobs.values():
-            self._blobs.stage(data)
+        blobs = [
+            {name: save({"logits": predictions}) for name, (predictions, _) in splits.items()}
+            for _, _, splits in observed
+        ]
+        for by_split in blobs:
+            for data in by_split.values():
+                self._blobs.stage(data)
         # The end of the verification brings these records into a SQLite file.
         with write_transaction(self._engine, lasting=False) as connection:
-            for name, (_, noise) in observed.items():
-                digest = self._blobs.put(blobs[name], connection)
-                observation = Observation(name, noise, digest)
-                add_observation(connection, run, record.id, circumstances, observation)
+            for by_split, (record, circumstances, splits) in zip(blobs, observed, strict=True):
+                for name, (_, noise) in splits.items():
+                    digest = self._blobs.put(by_split[name], connection)
+                    observation = Observation(name, noise, digest)
+                    add_observation(connection, run, record.id, circumstances, observation)
 
     def observations(self, run: int) -> dict[tuple[int, str], tuple[Observation, ...]]:
         """Return the observations of a run, by the adapter's row id and the circumstances."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,12 +48,16 @@ class Journal:
         except TaskbankError:  # the bytes are missing or damaged: predict again
             return None
 
-    def write(self, record: AdapterRecord, circumstances: str, observed: Observed) -> None:
-        """Record predictions; an error is added to `problems` and not raised."""
-        if self.run is None:
+    def write(self, observed: Sequence[tuple[AdapterRecord, str, Observed]]) -> None:
+        """Record predictions together; an error is added to `problems` and not raised.
+
+        Args:
+            observed: adapters with the digest of their circumstances and their predictions.
+        """
+        if self.run is None or not observed:
             return
         try:
-            self.log.observe(self.run, record, circumstances, observed)
+            self.log.observe(self.run, observed)
         except ResourceError:
             raise
         except TaskbankError as error:

@@ -58,7 +58,8 @@ class _Case:
         record: the adapter.
         key: digest of everything that the result depends on.
         evidence: the evidence, if it is known without predicting.
-        observed: the adapter's earlier observations in the same run.
+        observed: the predictions of its splits, of this process or of the same run before.
+        is_new: whether they are of this process, so that they have to be recorded.
         model: the adapter's model, if it has to predict.
         encoded: its encoded splits, by name.
         outputs: outputs of its splits that were computed together with other tasks, by name.
@@ -68,6 +69,7 @@ class _Case:
     key: str
     evidence: Evidence | None = None
     observed: Observed | None = None
+    is_new: bool = False
     model: TaskModel | None = None
     encoded: dict[str, Encoded] = field(default_factory=dict)
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
@@ -139,8 +141,27 @@ class Observer:
             # A machine that is broken the same way as when the adapters were added moves no
             # output. So the noise of the first adapter of a group is always measured.
             self.has_measured = self.has_measured and not window.begins_group
+            interrupted = None
+            done: list[_Case] = []
             for case in window.cases:
-                yield case.evidence or self._collect_evidence(case)
+                try:
+                    self._observe(case)
+                except ResourceError as error:
+                    interrupted = error
+                    break
+                done.append(case)
+            # One commit for all of them: it takes as long as predicting a few examples.
+            self.journal.write(
+                [
+                    (case.record, case.key, case.observed)
+                    for case in done
+                    if case.is_new and case.observed is not None
+                ]
+            )
+            for case in done:
+                yield case.evidence or self._judge(case)
+            if interrupted is not None:
+                raise interrupted
 
     def _windows(self, groups: Iterable[Sequence[AdapterRecord]]) -> Iterator[_Window]:
         """Split the adapters into windows that are read, loaded and predicted together."""
@@ -206,25 +227,35 @@ class Observer:
         for (case, name, _), outputs in zip(asked, found, strict=True):
             case.outputs[name] = outputs
 
-    def _collect_evidence(self, case: _Case) -> Evidence:
+    def _observe(self, case: _Case) -> None:
+        """Predict an adapter's splits, unless its evidence or its predictions are there already."""
+        if case.evidence is not None or case.observed is not None:
+            return
         record = case.record
+        assert case.model is not None  # noqa: S101 - `_prepare` set it, or set evidence
         try:
-            observed = case.observed
-            if observed is None:
-                assert case.model is not None  # noqa: S101 - `_prepare` set it, or set evidence
-                if self.level == "canary":
-                    canaries = self._count_unmoved_canaries(record, case.model)
-                    if canaries:
-                        return Evidence(record, circumstances=case.key, canaries=canaries)
-                    case.encoded = self._encode(record)
-                observed = self._predict(case, case.model)
-                self.journal.write(record, case.key, observed)
-            comparisons = tuple(self._compare(record, observed))
+            if self.level == "canary":
+                canaries = self._count_unmoved_canaries(record, case.model)
+                if canaries:
+                    case.evidence = Evidence(record, circumstances=case.key, canaries=canaries)
+                    return
+                case.encoded = self._encode(record)
+            case.observed, case.is_new = self._predict(case, case.model), True
         except ResourceError:
             raise
         except TaskbankError as error:
-            return _failure(record, error)
-        return Evidence(record, comparisons, circumstances=case.key)
+            case.evidence = _failure(record, error)
+
+    def _judge(self, case: _Case) -> Evidence:
+        """Return the evidence of an adapter whose splits were predicted."""
+        assert case.observed is not None  # noqa: S101 - `_observe` set it, or set evidence
+        try:
+            comparisons = tuple(self._compare(case.record, case.observed))
+        except ResourceError:
+            raise
+        except TaskbankError as error:
+            return _failure(case.record, error)
+        return Evidence(case.record, comparisons, circumstances=case.key)
 
     def _predict(self, case: _Case, model: TaskModel) -> Observed:
         record = case.record

@@ -165,7 +165,7 @@ def record_finding(bank: Bank, ref: str = "mood") -> int:
     circumstances = digest_bytes(b"as they were")
     for split in record.splits:
         other = bank.reference(record, split.name) + np.float32(1)
-        bank.verification_log.observe(run, record, circumstances, {split.name: (other, 1e-5)})
+        bank.verification_log.observe(run, [(record, circumstances, {split.name: (other, 1e-5)})])
     result = NewResult(
         task=record.task,
         version=record.version,

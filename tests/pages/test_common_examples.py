@@ -56,7 +56,7 @@ def test_verifications_are_compared_by_what_they_predicted(bank: Bank) -> None:
     moved = bank.reference(record, "test").copy()
     moved[:3] = moved[:3, ::-1]
     run = log.start_run("full", [], {})
-    log.observe(run, record, "sha256:" + "a" * 64, {"test": (moved, 1e-6)})
+    log.observe(run, [(record, "sha256:" + "a" * 64, {"test": (moved, 1e-6)})])
     result = NewResult(
         "mood", 1, "changed", "accuracy", 1.0, 37 / 40, 3, 40, 2.0, "sha256:" + "a" * 64, {}
     )

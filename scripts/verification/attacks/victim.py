@@ -73,7 +73,7 @@ def _record_verification(bank: Bank, record: AdapterRecord) -> None:
     circumstances = digest_bytes(record.task.encode())
     for split in record.splits:
         other = bank.reference(record, split.name) + np.float32(1)
-        log.observe(run, record, circumstances, {split.name: (other, 1e-5)})
+        log.observe(run, [(record, circumstances, {split.name: (other, 1e-5)})])
     results = tuple(
         NewResult(
             task=record.task,
