@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ def ray_cluster(folder: Path, processors: int) -> Iterator[str]:
         num_cpus=processors,
         include_dashboard=False,
         log_to_driver=False,
-        logging_level="error",
+        logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE,
         _memory=MEMORY,
         _temp_dir=str(folder),
@@ -57,7 +58,7 @@ def cluster_processes() -> list[Any]:
     return [
         process
         for process in psutil.Process().children(recursive=True)
-        if _title(process).startswith("ray::") or "/ray/" in _title(process)
+        if (title := process_title(process)).startswith("ray::") or "/ray/" in title
     ]
 
 
@@ -68,10 +69,10 @@ def worker_processes(*, running: bool = False) -> list[Any]:
         running: whether to return only those that are running a job.
     """
     wanted = f"{WORKER}.run" if running else WORKER
-    return [one for one in cluster_processes() if _title(one).startswith(wanted)]
+    return [one for one in cluster_processes() if process_title(one).startswith(wanted)]
 
 
-def _title(process: Any) -> str:
+def process_title(process: Any) -> str:
     """Return a process's command line; empty if it has ended."""
     with suppress(psutil.Error):
         return " ".join(process.cmdline())

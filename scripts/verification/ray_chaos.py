@@ -41,9 +41,9 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from scripts.shared.arguments import script_parser
 from scripts.shared.ray_cluster import ray_cluster, worker_processes
+from scripts.shared.small_suite import write_suite
 from taskbank.bank.bank import Bank
 from tests.helpers.backbones import make_backbone
-from tests.helpers.rows import sentences, write_jsonl
 from tests.helpers.servers import Server
 
 PASSWORD = "Zq7hunterWx9"  # noqa: S105 - of a server that asks for none
@@ -120,7 +120,7 @@ def main() -> int:
         folder = Path(temporary)
         os.environ.update(OMP_NUM_THREADS="1", TASKBANK_CACHE=str(folder / "cache"))
         backbone = make_backbone(folder / "backbone")
-        suite = write_suite(folder, arguments.tasks)
+        suite = str(write_suite(folder, arguments.tasks, rows=ROWS, epochs=EPOCHS))
         started = time.monotonic()
         reference = f"sqlite:///{folder}/reference.db"
         make_bank(reference, backbone, folder / "reference")
@@ -294,20 +294,6 @@ def planned_blows(
         for target in targets
     ]
     return sorted(blows, key=lambda blow: (blow.stored, blow.delay))
-
-
-def write_suite(folder: Path, tasks: int) -> str:
-    """Write a suite of small tasks with different data, and return its path."""
-    lines = ["[defaults]", f"epochs = {EPOCHS}", "options = {size = 4}"]
-    for number in range(tasks):
-        name = f"task-{number:03}"
-        write_jsonl(folder / f"{name}.jsonl", sentences(ROWS, seed=number))
-        write_jsonl(folder / f"{name}-test.jsonl", sentences(40, seed=tasks + number))
-        lines += ["[[task]]", f'name = "{name}"', f'train = "{name}.jsonl"']
-        lines += [f'test = "{name}-test.jsonl"']
-    suite = folder / "suite.toml"
-    suite.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return str(suite)
 
 
 def make_bank(url: str, backbone: Path, blobs: Path) -> None:

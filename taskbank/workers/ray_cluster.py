@@ -144,6 +144,8 @@ class RayCluster:
                             if waiting:
                                 self._start(running)
                         else:
+                            if index is None:
+                                tries[-1] = 0
                             self._assign(actor, jobs, waiting, tries, running)
                         if finished is not None:
                             left -= 1
@@ -320,7 +322,7 @@ class RayCluster:
         return outcome
 
     def _raise_if_none_starts(self, error: Exception, tries: Counter[int]) -> None:
-        """Raise if workers die before they have run anything."""
+        """Raise if one worker after the other dies before it has run anything."""
         cause = getattr(error, "cause", None)
         if isinstance(cause, InputError):
             raise cause
