@@ -30,9 +30,9 @@ def ray_cluster(folder: Path, processors: int) -> Iterator[str]:
     Yields:
         the address, for RAY_ADDRESS.
     """
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # Ray reads it once
     os.environ.update(
         RAY_AUTH_MODE="token",
-        RAY_AUTH_TOKEN=secrets.token_hex(32),
         RAY_USAGE_STATS_ENABLED="0",
         RAY_worker_niceness="0",  # workers get the same share of the machine as this process
     )

@@ -1,7 +1,7 @@
 """Kills workers, drivers and the database while a suite is added on Ray, and checks the bank.
 
     python scripts/verification/ray_chaos.py [--tasks 50] [--worker-kills 20] [--driver-kills 5]
-        [--database-restarts 2] [--seed 0]
+        [--database-restarts 2] [--seed 0] [--no-head]
 
 A suite of small tasks is added to a bank on PostgreSQL by `taskbank add-tasks --on ray`, on a
 cluster of the script's own with two workers. While it runs, at random moments:
@@ -9,6 +9,9 @@ cluster of the script's own with two workers. While it runs, at random moments:
 - workers get SIGKILL, every second one as soon as a transaction is being written;
 - the driver gets SIGKILL, and its command is started again at once;
 - the database server is stopped without any order, and started again.
+
+Before that, on a cluster of its own, the head is killed (`--no-head` leaves this out): the command
+must say so and exit with 5.
 
 A command that ends with a failed task or a server that is away is started again, too. In the end:
 
@@ -40,7 +43,7 @@ import psutil
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from scripts.shared.arguments import script_parser
-from scripts.shared.ray_cluster import ray_cluster, worker_processes
+from scripts.shared.ray_cluster import cluster_processes, ray_cluster, worker_processes
 from scripts.shared.small_suite import write_suite
 from taskbank.bank.bank import Bank
 from tests.helpers.backbones import make_backbone
@@ -52,6 +55,7 @@ ROWS, EPOCHS = 320, 6  # of a task, so that it takes about as long as a worker n
 EARLY = 0.8  # share of the tasks that are stored by the last blow
 DELAY = 2.0  # seconds that a blow comes later, at most
 AWAY = 5.0  # seconds that the database is away, at most
+HEADLESS = 55.0  # seconds that the command may go on without a head
 LIFE = 30.0  # seconds that a worker may live without its driver
 WRITING = 20.0  # seconds to wait for a transaction that writes
 FAILURES = {1: "a task failed", 5: "a server was away"}  # exit codes after which to start again
@@ -115,6 +119,7 @@ def main() -> int:
     parser.add_argument("--driver-kills", type=int, default=5)
     parser.add_argument("--database-restarts", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--no-head", action="store_true", help="do not kill the head")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
@@ -130,6 +135,7 @@ def main() -> int:
         try:
             url = str(make_url(server.url).set(password=PASSWORD).render_as_string(False))
             make_bank(url, backbone, folder / "blobs")
+            problems = [] if arguments.no_head else list(lose_head(url, suite, folder))
             chance = random.Random(arguments.seed)
             blows = planned_blows(
                 chance,
@@ -138,11 +144,12 @@ def main() -> int:
                 drivers=arguments.driver_kills,
                 databases=arguments.database_restarts,
             )
-            with ray_cluster(folder / "ray", WORKERS) as address:
+            with ray_cluster(folder / "ray-2", WORKERS) as address:
                 os.environ["RAY_ADDRESS"] = address
                 started = time.monotonic()
                 happened = Fire(url, suite, server, folder, chance, blows).run()
                 print(f"disturbed, on Ray: {time.monotonic() - started:.0f} s", flush=True)
+                happened.problems += [*problems, *recorded_password()]
             happened.problems += compared(reference, url)
             happened.problems += collected(url, folder)
             happened.problems += leaked(folder)
@@ -196,7 +203,7 @@ class Fire:
 
     def _run_once(self, number: int) -> str:
         """Run the command to its end, and return how it ended."""
-        run = self._start(number)
+        run = start(self._url, self._suite, self._folder / f"said-{number}.txt")
         killed = False
         while run.process.poll() is None:
             if self._blows and stored_tasks(self._engine) >= self._blows[0].stored:
@@ -219,15 +226,6 @@ class Fire:
         if "Traceback" in said:
             self._happened.problems.append(f"a traceback: {said[:3000]}")
         return ended
-
-    def _start(self, number: int) -> Run:
-        said = self._folder / f"said-{number}.txt"
-        command = command_line(self._url, "add-tasks", self._suite, "--on", "ray")
-        with said.open("wb") as file:
-            process = subprocess.Popen(
-                [*command, "--verify", "none"], stdout=file, stderr=subprocess.STDOUT
-            )
-        return Run(process, said)
 
     def _strike(self, blow: Blow, run: Run) -> bool:
         """Kill what a blow is for; return whether it was the driver."""
@@ -273,6 +271,44 @@ class Fire:
             self._happened.problems.append(
                 f"{len(self._happened.orphans)} workers live on without a driver"
             )
+
+
+def start(url: str, suite: str, said: Path) -> Run:
+    """Start the command, which prints into a file."""
+    command = command_line(url, "add-tasks", suite, "--on", "ray", "--verify", "none")
+    with said.open("wb") as file:
+        return Run(subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT), said)
+
+
+def lose_head(url: str, suite: str, folder: Path) -> Iterator[str]:
+    """Kill the head of a cluster under the command, and yield what is wrong about its end."""
+    with ray_cluster(folder / "ray-1", WORKERS) as address:
+        os.environ["RAY_ADDRESS"] = address
+        run = start(url, suite, folder / "said-head.txt")
+        while run.process.poll() is None and not worker_processes(running=True):
+            time.sleep(0.05)
+        killed = time.monotonic()
+        for process in cluster_processes():
+            if process.name() == "gcs_server":
+                process.kill()
+        try:
+            code = run.process.wait(HEADLESS)
+        except subprocess.TimeoutExpired:
+            run.process.kill()
+            code = run.process.wait()
+    print(f"without a head: exit code {code} after {time.monotonic() - killed:.0f} s", flush=True)
+    said = run.said.read_text(encoding="utf-8")
+    if code != 5 or "the Ray cluster was lost" not in said or "Traceback" in said:
+        yield f"without a head, the command exits with {code}: {said[-1000:]}"
+
+
+def recorded_password() -> Iterator[str]:
+    """Yield the commands that the cluster has recorded with the password of the bank."""
+    import ray._private.state
+
+    for job in ray._private.state.jobs():
+        if PASSWORD in job["Entrypoint"]:
+            yield f"Ray shows the command {job['Entrypoint']}"
 
 
 def planned_blows(
@@ -383,7 +419,7 @@ def blob_files(folder: Path) -> list[Path]:
 
 def leaked(folder: Path) -> Iterator[str]:
     """Yield the files of Ray and of the commands that have the password of the bank."""
-    for path in (*folder.glob("said-*.txt"), *(folder / "ray").rglob("*")):
+    for path in (*folder.glob("said-*.txt"), *folder.glob("ray-*/**/*")):
         if path.is_file() and PASSWORD.encode() in path.read_bytes():
             yield f"{path.relative_to(folder)} has the password of the bank"
 

@@ -17,13 +17,14 @@ import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tqdm import tqdm
 
 from taskbank.bank.url import parse_url
 from taskbank.errors import InputError, MissingExtraError, ResourceError, UnreachableError
+from taskbank.redaction import redacted
 from taskbank.runtime.threads import WAITING
 from taskbank.version import __version__
 from taskbank.workers.address import RayAddress
@@ -161,7 +162,8 @@ class RayCluster:
             given = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            self._ray.init(log_to_driver=False, logging_level="error", **given)
+            with _secrets_hidden(self._ray):
+                self._ray.init(log_to_driver=False, logging_level="error", **given)
         except Exception as error:
             raise UnreachableError(
                 f"the Ray cluster {server or 'on this machine'} cannot be reached: "
@@ -349,6 +351,18 @@ def _import_ray(*, starts: bool) -> Any:
             "Ray is not installed: run pip install 'taskbank[ray]', or leave out --on"
         ) from None
     return ray
+
+
+@contextmanager
+def _secrets_hidden(ray: Any) -> Iterator[None]:
+    """Let Ray record this command, which it shows to all who see the cluster, without secrets."""
+    utils = ray._private.utils
+    recorded = getattr(utils, "get_entrypoint_name", lambda: "taskbank")
+    utils.get_entrypoint_name = lambda: redacted(recorded())
+    try:
+        yield
+    finally:
+        utils.get_entrypoint_name = recorded
 
 
 def _first_line(error: Exception) -> str:
