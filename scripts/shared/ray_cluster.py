@@ -39,6 +39,7 @@ def ray_cluster(folder: Path, processors: int) -> Iterator[str]:
     import ray  # reads these settings when it is imported
 
     ray.init(
+        address="local",
         num_cpus=processors,
         include_dashboard=False,
         log_to_driver=False,

@@ -31,6 +31,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -99,14 +100,12 @@ class Happened:
     Attributes:
         blows: how often each target was hit.
         ends: how often the command ended in which way.
-        orphans: the workers of killed drivers, and when these were killed.
         longest: the seconds for which a worker lived longest without its driver.
         problems: the promises that broke.
     """
 
     blows: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
-    orphans: dict[Any, float] = field(default_factory=dict)
     longest: float = 0.0
     problems: list[str] = field(default_factory=list)
 
@@ -184,6 +183,7 @@ class Fire:
         self._most_runs = 1 + MORE_RUNS + sum(blow.target == "driver" for blow in blows)
         self._engine = create_engine(url, pool_pre_ping=True)
         self._happened = Happened()
+        self._watches: list[threading.Thread] = []
 
     def run(self) -> Happened:
         """Return what happened until the command ended well, or was given up."""
@@ -197,7 +197,9 @@ class Fire:
             self._happened.problems.append(
                 f"the suite was done before {len(self._blows)} of the blows: give more tasks"
             )
-        self._await_orphans()
+        self._watch(worker_processes())
+        for watch in self._watches:
+            watch.join()
         self._engine.dispose()
         return self._happened
 
@@ -210,7 +212,6 @@ class Fire:
                 blow = self._blows.pop(0)
                 time.sleep(blow.delay)
                 killed = self._strike(blow, run)
-            self._watch_orphans()
             time.sleep(0.05)
         code = run.process.returncode
         ended = "killed" if killed and code == -9 else f"exit code {code}"
@@ -234,8 +235,9 @@ class Fire:
             time.sleep(self._chance.uniform(0, AWAY))
             self._server.start()
         elif blow.target == "driver":
-            self._happened.orphans.update(dict.fromkeys(worker_processes(), time.monotonic()))
+            workers = worker_processes()
             run.process.kill()
+            self._watch(workers)
             run.process.wait()
         else:
             writing = blow.target == "writing worker"
@@ -251,26 +253,18 @@ class Fire:
         self._happened.blows[blow.target] += 1
         return blow.target == "driver"
 
-    def _watch_orphans(self) -> None:
-        for process, since in list(self._happened.orphans.items()):
-            age = time.monotonic() - since
-            self._happened.longest = max(self._happened.longest, age)
-            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-                del self._happened.orphans[process]
+    def _watch(self, workers: list[Any]) -> None:
+        """Measure in the background how long workers live on without their driver."""
+        watch = threading.Thread(target=self._await_end, args=(workers,))
+        watch.start()
+        self._watches.append(watch)
 
-    def _await_orphans(self) -> None:
-        """Wait until no worker is left, for some time."""
-        now = time.monotonic()
-        self._happened.orphans.update(
-            {one: now for one in worker_processes() if one not in self._happened.orphans}
-        )
-        while self._happened.orphans and time.monotonic() < now + LIFE:
-            self._watch_orphans()
-            time.sleep(0.05)
-        if self._happened.orphans:
-            self._happened.problems.append(
-                f"{len(self._happened.orphans)} workers live on without a driver"
-            )
+    def _await_end(self, workers: list[Any]) -> None:
+        began = time.monotonic()
+        _, alive = psutil.wait_procs(workers, timeout=LIFE)
+        self._happened.longest = max(self._happened.longest, time.monotonic() - began)
+        if alive:
+            self._happened.problems.append(f"{len(alive)} workers live on without a driver")
 
 
 def start(url: str, suite: str, said: Path) -> Run:
