@@ -142,7 +142,9 @@ class RayCluster:
                         if isinstance(outcome, Exception):  # the worker is gone
                             if index is None:
                                 self._raise_if_none_starts(outcome, tries)
-                            if waiting:
+                            if waiting and self._idle:
+                                self._assign(self._idle.pop(), jobs, waiting, tries, running)
+                            elif waiting:
                                 self._start(running)
                         else:
                             if index is None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from taskbank.pipeline.suite import add_tasks
 from taskbank.verify.verify import verify_all
 from taskbank.workers import ray_cluster
 from taskbank.workers.address import RayAddress
+from taskbank.workers.job import Finished
 from taskbank.workers.ray_cluster import RayCluster
 from tests.helpers.jobs import Break, Count, Die, Job, Lose, Refuse, Say, Sleep
 
@@ -139,20 +141,50 @@ def test_two_drivers_of_a_suite_store_every_task_once(
         assert [record.ref for record in bank] == ["task-000@1", "task-001@1"]
 
 
+class Acted:
+    """A worker whose fate a test decides."""
+
+    run = SimpleNamespace(remote=lambda _job, _index, _pause: object())
+
+
+def act(executor: RayCluster, fates: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let workers live (`.`) or die (`x`) in turn, and return how many there were at each turn."""
+    turns, alive = iter(fates), []
+
+    def start(running: dict[Any, Any]) -> None:
+        running[object()] = (Acted(), None)
+
+    def wait(running: dict[Any, Any]) -> Iterator[tuple[Any, int | None, Any]]:
+        alive.append(len(running))
+        actor, index = running.pop(next(iter(running)))
+        error = executor._ray.exceptions.ActorDiedError()
+        done = None if index is None else Finished(index, index)
+        yield actor, index, error if next(turns) == "x" else done
+
+    monkeypatch.setattr(executor, "_start", start)
+    monkeypatch.setattr(executor, "_wait", wait)
+    return alive
+
+
 def test_workers_that_die_now_and_then_before_a_job_are_replaced(
-    workers: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workers: RayCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only one after the other is too many, as none may be able to start."""
-    start, deaths = workers._start, iter([True, False, True, False, True, True, False])
+    """Only three in a row are too many, as then none may be able to start."""
+    act(workers, "xxx", monkeypatch)
+    with pytest.raises(ResourceError, match="no worker starts"):
+        results(workers, [Job(0)])
+    act(workers, "xx.xxx..", monkeypatch)  # the third is ready, and dies with the job
+    assert results(workers, [Job(0)]) == [0]
 
-    def start_and_kill(running: dict[Any, Any]) -> None:
-        start(running)
-        if next(deaths, False):
-            workers._ray.kill(list(running.values())[-1][0])
 
-    monkeypatch.setattr(workers, "_start", start_and_kill)
-    jobs = [Job(1), Die(2, place=tmp_path / "died", deaths=1), Job(3)]
-    assert results(workers, jobs) == [1, 2, 3]
+def test_a_job_whose_worker_died_goes_to_one_that_is_idle(
+    workers: RayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which has loaded the encoder already, and does not have to be started."""
+    alive = act(workers, "...x.", monkeypatch)
+    monkeypatch.setattr(workers, "_kill", lambda _actors: None)
+    assert results(workers, [Job(0), Job(1)]) == [0, 1]
+    assert alive == [2, 2, 2, 1, 1]
 
 
 def test_a_cluster_without_a_head_is_given_up(
