@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def main() -> None:
         suite = write_suite(folder, arguments.tasks, rows=arguments.rows, epochs=arguments.epochs)
         commands = run_rounds(
             {
-                place: lambda options=options: run_command(folder, spec, suite, options)
+                place: partial(run_command, folder, spec, suite, options)
                 for place, options in {"process": (), "ray": ("--on", "ray")}.items()
             },
             arguments.rounds,
@@ -78,7 +79,7 @@ def main() -> None:
             rows = [("Ray is there after, s", f"{time.perf_counter() - started:.1f}", "")]
             trained = run_rounds(
                 {
-                    place: lambda on=on: run_suite(folder, suite, backbone, on)
+                    place: partial(run_suite, folder, suite, backbone, on)
                     for place, on in {"process": None, "ray": "ray"}.items()
                 },
                 arguments.rounds,

@@ -300,7 +300,8 @@ def recorded_password() -> Iterator[str]:
     """Yield the commands that the cluster has recorded with the password of the bank."""
     import ray._private.state
 
-    for job in ray._private.state.jobs():
+    state: Any = ray._private.state
+    for job in state.jobs():
         if PASSWORD in job["Entrypoint"]:
             yield f"Ray shows the command {job['Entrypoint']}"
 

@@ -10,6 +10,7 @@ import pytest
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.errors import BackboneMismatchError, InputError, UnreachableError
+from taskbank.model.load import confirm_backbone
 from taskbank.workers import worker as module
 from taskbank.workers.worker import Worker
 from tests.helpers.backbones import make_backbone
@@ -51,10 +52,9 @@ def test_a_bank_that_was_away_is_asked_again(
     own: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backbone that could not be confirmed for that reason is not refused to the next job."""
-    confirm = module.confirm_backbone
 
     def lose(*_given: object) -> None:
-        monkeypatch.setattr(module, "confirm_backbone", confirm)
+        monkeypatch.setattr(module, "confirm_backbone", confirm_backbone)
         raise UnreachableError("the server is away")
 
     monkeypatch.setattr(module, "confirm_backbone", lose)
