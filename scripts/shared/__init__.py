@@ -1,1 +1,1 @@
-"""Argument parsers, tables and figures for all scripts."""
+"""Argument parsers, tables, figures, small suites and Ray clusters for all scripts."""

@@ -200,8 +200,12 @@ class TrainTask:
         return 1
 
     def run(self, worker: Worker) -> Outcome:
-        """Train the task and store it; see `Job.run`."""
+        """Train the task and store it, unless another process has meanwhile; see `Job.run`."""
         plan = self.plan
+        existing = _existing_outcome(worker.bank, self.backbone.fingerprint, plan)
+        if existing is not None:
+            worker.advance(1)
+            return existing
         added = train_and_store(
             worker.bank,
             worker.backbone(self.backbone, self.device),

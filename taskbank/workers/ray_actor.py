@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,9 @@ from taskbank.workers.job import Finished, Job, Result, run_job_apart
 
 if TYPE_CHECKING:
     from taskbank.workers.worker import Worker
+
+
+LOOK = 2.0  # seconds between looks at whether Ray is still there
 
 
 class RayWorker:
@@ -28,11 +33,13 @@ class RayWorker:
         self._worker: Worker | None = None
 
     def check(self) -> None:
-        """Raise unless this process can run the jobs.
+        """Raise unless this process can run the jobs; from now on it ends with Ray's own process.
 
         Raises:
             InputError: if another version of taskbank is installed here.
         """
+        # Ray lets an actor whose raylet was killed live on, with the encoder in its memory.
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         if self._version != __version__:
             raise InputError(
                 f"the cluster has taskbank {__version__}, and this machine {self._version}: "
@@ -71,3 +78,10 @@ class RayWorker:
             torch.set_num_threads(threads)
             self._worker = Worker(open_bank(url))
         return self._worker
+
+
+def _end_with(parent: int) -> None:
+    """End this process once its parent has ended; what it was doing is not recorded."""
+    while os.getppid() == parent:
+        time.sleep(LOOK)
+    os._exit(1)

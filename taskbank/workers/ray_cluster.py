@@ -11,17 +11,20 @@ import math
 import os
 import secrets
 import signal
+import socket
 import sys
+import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tqdm import tqdm
 
 from taskbank.bank.url import parse_url
 from taskbank.errors import InputError, ResourceError, UnreachableError
+from taskbank.redaction import redacted
 from taskbank.runtime.threads import WAITING
 from taskbank.version import __version__
 from taskbank.workers.address import RayAddress
@@ -29,6 +32,7 @@ from taskbank.workers.job import Finished, Job, Result
 
 TRIES = 3  # times that a job is started if its worker dies, or a server cannot be reached
 PATIENCE = 30.0  # seconds without a worker after which the user hears what is waited for
+LOOK = 5.0  # seconds between looks at whether the cluster is still there
 OVERHEAD = 1 << 30  # bytes of a worker besides its encoder: torch, the data of a job
 COPIES = 3  # encoders that fit into what a worker asks for: its own, and what training adds
 OBJECT_STORE = 256 << 20  # bytes of a cluster that is started here: jobs and results are small
@@ -68,7 +72,14 @@ class RayCluster:
         self._joined = self._ray.is_initialized()  # by the program that calls this
         if not self._joined:
             self._connect(server)
+        self._head: tuple[str, str] | None = None  # a client has only its server, and asks that
+        self._looked = time.monotonic()
+        self._lost = False
         try:
+            if not self._ray.util.client.ray.is_connected():
+                address_of_head = self._ray.get_runtime_context().gcs_address
+                host, _, port = address_of_head.rpartition(":")
+                self._head = host.strip("[]"), port
             self._check_reach()
             resources = self._ray.cluster_resources()
             self._gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
@@ -86,9 +97,7 @@ class RayCluster:
 
     def close(self) -> None:
         """Stop the workers and leave the cluster; one that was started here ends."""
-        for actor in self._idle:
-            with suppress(Exception):  # it may have died
-                self._ray.kill(actor)
+        self._kill(self._idle)
         self._idle.clear()
         if not self._joined:
             with suppress(Exception):
@@ -132,9 +141,13 @@ class RayCluster:
                         if isinstance(outcome, Exception):  # the worker is gone
                             if index is None:
                                 self._raise_if_none_starts(outcome, tries)
-                            if waiting:
+                            if waiting and self._idle:
+                                self._assign(self._idle.pop(), jobs, waiting, tries, running)
+                            elif waiting:
                                 self._start(running)
                         else:
+                            if index is None:
+                                tries[-1] = 0
                             self._assign(actor, jobs, waiting, tries, running)
                         if finished is not None:
                             left -= 1
@@ -142,9 +155,7 @@ class RayCluster:
                             yield finished
                             bar.update(jobs[finished.index].size)
             finally:
-                for actor, _ in running.values():  # after an interrupt, jobs may be running
-                    with suppress(Exception):
-                        self._ray.kill(actor)
+                self._kill([actor for actor, _ in running.values()])  # after an interrupt
 
     def _connect(self, server: str | None) -> None:
         given: dict[str, Any] = {"address": server}
@@ -152,7 +163,8 @@ class RayCluster:
             given = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            self._ray.init(log_to_driver=False, logging_level="error", **given)
+            with _secrets_hidden(self._ray):
+                self._ray.init(log_to_driver=False, logging_level="error", **given)
         except Exception as error:
             raise UnreachableError(
                 f"the Ray cluster {server or 'on this machine'} cannot be reached: "
@@ -239,12 +251,18 @@ class RayCluster:
         self, running: dict[Any, tuple[Any, int | None]]
     ) -> Iterator[tuple[Any, int | None, Any]]:
         """Yield what has ended: the worker, the job's position, and its outcome or the error."""
+        began = time.monotonic()
         warned = False
         while True:
-            ready, _ = self._ray.wait(list(running), num_returns=1, timeout=PATIENCE)
+            self._check_alive()
+            try:
+                ready, _ = self._ray.wait(list(running), num_returns=1, timeout=LOOK)
+            except ConnectionError as error:  # of the client
+                raise self._lose(_first_line(error)) from None
             if ready:
                 break
-            if not warned and all(index is None for _, index in running.values()):
+            idle = all(index is None for _, index in running.values())
+            if idle and not warned and time.monotonic() - began > PATIENCE:
                 warnings.warn(
                     "no worker has started yet: the cluster may be busy with other work",
                     stacklevel=3,
@@ -257,6 +275,39 @@ class RayCluster:
             except self._ray.exceptions.RayError as error:
                 outcome = error
             yield actor, index, outcome
+
+    def _check_alive(self) -> None:
+        """Raise if the cluster's head is gone, which Ray waits for, and then ends this process.
+
+        Raises:
+            UnreachableError: if the head does not answer, or Ray has ended on this machine.
+        """
+        if time.monotonic() < self._looked + LOOK:
+            return
+        if self._head is not None:
+            try:
+                socket.create_connection(self._head, timeout=LOOK).close()
+            except OSError as error:
+                raise self._lose(f"its head does not answer ({error.strerror or error})") from None
+        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        if self._ray.get_runtime_context().get_node_id() not in alive:
+            raise self._lose("Ray has ended on the machine that it was reached by")
+        self._looked = time.monotonic()
+
+    def _lose(self, reason: str) -> UnreachableError:
+        """Give the cluster up, and return the error to raise."""
+        self._lost = True
+        return UnreachableError(
+            f"the Ray cluster was lost: {reason}; run the command again once it is there: what is "
+            "stored is not done again"
+        )
+
+    def _kill(self, actors: Sequence[Any]) -> None:
+        if self._lost:
+            return
+        for actor in actors:
+            with suppress(Exception):  # it may have died
+                self._ray.kill(actor)
 
     def _judge(self, outcome: Any, index: int | None, tries: Counter[int]) -> Any:
         """Return a finished job; None if it is not finished, or is to be run again."""
@@ -274,7 +325,7 @@ class RayCluster:
         return outcome
 
     def _raise_if_none_starts(self, error: Exception, tries: Counter[int]) -> None:
-        """Raise if workers die before they have run anything."""
+        """Raise if one worker after the other dies before it has run anything."""
         cause = getattr(error, "cause", None)
         if isinstance(cause, InputError):
             raise cause
@@ -297,6 +348,18 @@ def _import_ray(*, starts: bool) -> Any:
     import ray.exceptions
 
     return ray
+
+
+@contextmanager
+def _secrets_hidden(ray: Any) -> Iterator[None]:
+    """Let Ray record this command, which it shows to all who see the cluster, without secrets."""
+    utils = ray._private.utils
+    recorded = getattr(utils, "get_entrypoint_name", lambda: "taskbank")
+    utils.get_entrypoint_name = lambda: redacted(recorded())
+    try:
+        yield
+    finally:
+        utils.get_entrypoint_name = recorded
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
-from taskbank.errors import TaskbankError
+from taskbank.errors import ResourceError, TaskbankError
 from taskbank.model.load import confirm_backbone
 from taskbank.runtime.device import pick_device
 from taskbank.specs import BackboneIdentity
@@ -52,6 +52,8 @@ class Worker:
         try:
             loaded = load_backbone(identity.spec, pick_device(device))
             confirm_backbone(self.bank, loaded.identity, identity)
+        except ResourceError:  # a server that is away may be back for the next job
+            raise
         except TaskbankError as error:
             self._refused[fingerprint] = error
             raise

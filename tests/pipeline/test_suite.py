@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import taskbank
+from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.errors import InputError
@@ -138,6 +139,29 @@ def test_an_interrupted_suite_goes_on_where_it_was(
         assert [record.ref for record in bank] == ["one@1"]
         assert taskbank.verify_all(bank).ok
     assert statuses(add_tasks(url, suite)) == ["skipped", "added", "measured"]
+
+
+@pytest.mark.slow
+def test_a_task_that_another_command_has_added_meanwhile_is_not_trained(
+    suite: Path, tmp_path: Path, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not there when the suite was planned, and is when its turn comes."""
+    from taskbank.pipeline import suite as module
+
+    url = f"sqlite:///{tmp_path}/bank.db"
+    with create_bank(url) as bank:
+        bank.add_backbone(backbone.identity)
+    real = module._plan_entries
+
+    def late(*given: Any, **named: Any) -> Any:
+        planned = real(*given, **named)
+        monkeypatch.setattr(module, "_plan_entries", real)
+        assert statuses(add_tasks(url, suite)) == ["added", "added", "measured"]
+        no_training(monkeypatch)
+        return planned
+
+    monkeypatch.setattr(module, "_plan_entries", late)
+    assert statuses(add_tasks(url, suite)) == ["skipped"] * 3
 
 
 @pytest.mark.slow

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,3 +42,33 @@ def test_another_version_is_refused(mood: Bank) -> None:
     """Its jobs may mean something else."""
     with pytest.raises(InputError, match="install the same version"):
         RayWorker(mood.url, 1, "0.0.1").check()
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_worker_ends_with_the_process_that_started_it(mood: Bank) -> None:
+    """Ray itself lets it live on when the raylet is killed."""
+    worker = (
+        "import os, sys, time\n"
+        "from taskbank.workers import ray_actor\n"
+        "ray_actor.LOOK = 0.05\n"
+        "ray_actor.RayWorker(sys.argv[1], 1, ray_actor.__version__).check()\n"
+        "print(os.getpid(), flush=True)\n"
+        "time.sleep(120)"
+    )
+    raylet = (
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-c', sys.argv[2], sys.argv[1]])"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", raylet, mood.url, worker], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    time.sleep(0.2)
+    os.kill(pid, 0)
+    parent.kill()
+    assert parent.stdout.read() == ""  # until the worker closes it, too
+    parent.wait()
+    with suppress(ProcessLookupError):  # it may wait for somebody to ask for its exit code
+        os.kill(pid, 0)
+        assert Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"

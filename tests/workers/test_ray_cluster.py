@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from scripts.shared.small_suite import write_suite
+from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
-from taskbank.errors import DataError, InputError, ResourceError, TaskbankError
+from taskbank.bank.open import create_bank
+from taskbank.errors import (
+    DataError,
+    InputError,
+    ResourceError,
+    TaskbankError,
+    UnreachableError,
+)
 from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.suite import add_tasks
 from taskbank.specs import TaskSpec
 from taskbank.verify.verify import verify_all
 from taskbank.workers import ray_cluster
 from taskbank.workers.address import RayAddress
+from taskbank.workers.job import Finished
 from taskbank.workers.ray_cluster import RayCluster
-from tests.helpers.jobs import Break, Count, Die, Job, Lose, Refuse, Say
-from tests.helpers.rows import sentences, write_jsonl
+from tests.helpers.jobs import Break, Count, Die, Job, Lose, Refuse, Say, Sleep
 
+ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 
@@ -80,12 +94,7 @@ def test_a_suite_is_the_same_on_a_cluster(
 ) -> None:
     """Trained there, every task has the bytes of one that was trained here; verified there, the
     report differs in its times only."""
-    lines = ["[defaults]", "epochs = 1"]
-    for name in ("one", "two", "three"):
-        write_jsonl(tmp_path / f"{name}.jsonl", sentences(80, seed=len(name)))
-        lines += ["[[task]]", f'name = "{name}"', f'train = "{name}.jsonl"']
-    suite = tmp_path / "suite.toml"
-    suite.write_text("\n".join(lines))
+    suite = write_suite(tmp_path, 3, rows=80, epochs=1)
     given: dict[str, Any] = {"backbone": str(folder), "verify": "none"}
     here = add_tasks(f"{tmp_path}/here.db", suite, **given)
     there = add_tasks(f"{tmp_path}/there.db", suite, executor="ray", **given)
@@ -127,6 +136,119 @@ def test_a_search_is_the_same_on_a_cluster(
     first, second = ([trial.specification for trial in one.trials] for one in added)
     assert first == second
     assert all(one.verification is not None and one.verification.ok for one in added)
+
+
+def test_two_drivers_of_a_suite_store_every_task_once(
+    cluster: None, tmp_path: Path, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started at the same time, both end well and name the same versions."""
+    import ray
+
+    suite = write_suite(tmp_path, 2, rows=320, epochs=4)
+    url = f"sqlite:///{tmp_path}/bank.db"
+    with create_bank(url) as bank:
+        bank.add_backbone(backbone.identity)
+    monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+    command = [sys.executable, "-m", "taskbank", "add-tasks", str(suite), "--on", "ray", "--json"]
+    drivers = [
+        subprocess.Popen(
+            [*command, "--verify", "none", "--bank", url], stdout=subprocess.PIPE, cwd=ROOT
+        )
+        for _ in range(2)
+    ]
+    reports = [json.loads(driver.communicate()[0]) for driver in drivers]
+    assert [driver.returncode for driver in drivers] == [0, 0]
+    for report in reports:
+        assert [task["ref"] for task in report["tasks"]] == ["task-000@1", "task-001@1"]
+    assert [task["score"] for task in reports[0]["tasks"]] == [
+        task["score"] for task in reports[1]["tasks"]
+    ]
+    with Bank(url) as bank:
+        assert [record.ref for record in bank] == ["task-000@1", "task-001@1"]
+
+
+class Acted:
+    """A worker whose fate a test decides."""
+
+    run = SimpleNamespace(remote=lambda _job, _index, _pause: object())
+
+
+def act(executor: RayCluster, fates: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let workers live (`.`) or die (`x`) in turn, and return how many there were at each turn."""
+    turns, alive = iter(fates), []
+
+    def start(running: dict[Any, Any]) -> None:
+        running[object()] = (Acted(), None)
+
+    def wait(running: dict[Any, Any]) -> Iterator[tuple[Any, int | None, Any]]:
+        alive.append(len(running))
+        actor, index = running.pop(next(iter(running)))
+        error = executor._ray.exceptions.ActorDiedError()
+        done = None if index is None else Finished(index, index)
+        yield actor, index, error if next(turns) == "x" else done
+
+    monkeypatch.setattr(executor, "_start", start)
+    monkeypatch.setattr(executor, "_wait", wait)
+    return alive
+
+
+def test_workers_that_die_now_and_then_before_a_job_are_replaced(
+    workers: RayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only three in a row are too many, as then none may be able to start."""
+    act(workers, "xxx", monkeypatch)
+    with pytest.raises(ResourceError, match="no worker starts"):
+        results(workers, [Job(0)])
+    act(workers, "xx.xxx..", monkeypatch)  # the third is ready, and dies with the job
+    assert results(workers, [Job(0)]) == [0]
+
+
+def test_a_job_whose_worker_died_goes_to_one_that_is_idle(
+    workers: RayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which has loaded the encoder already, and does not have to be started."""
+    alive = act(workers, "...x.", monkeypatch)
+    monkeypatch.setattr(workers, "_kill", lambda _actors: None)
+    assert results(workers, [Job(0), Job(1)]) == [0, 1]
+    assert alive == [2, 2, 2, 1, 1]
+
+
+def test_a_cluster_without_a_head_is_given_up(
+    workers: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Ray waits for a minute, and then ends the process without a word of ours."""
+    monkeypatch.setattr(ray_cluster, "LOOK", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        port = head.getsockname()[1]
+    monkeypatch.setattr(workers, "_head", ("127.0.0.1", port))
+    with pytest.raises(UnreachableError, match=r"was lost: its head does not answer \(Conn"):
+        results(workers, [Sleep(1, place=tmp_path / "ran")])
+    monkeypatch.setattr(workers, "_lost", False)  # so that its workers are stopped
+
+
+def test_a_machine_that_has_left_the_cluster_is_given_up(
+    workers: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not among the living any more, and its jobs would wait for ever."""
+    import ray
+
+    monkeypatch.setattr(ray_cluster, "LOOK", 0.2)
+    monkeypatch.setattr(ray, "nodes", lambda: [])
+    with pytest.raises(UnreachableError, match="Ray has ended on the machine"):
+        results(workers, [Sleep(1, place=tmp_path / "ran")])
+    monkeypatch.setattr(workers, "_lost", False)
+
+
+def test_the_command_is_recorded_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray shows it to everybody who sees the cluster."""
+    ray = pytest.importorskip("ray")
+    utils = ray._private.utils
+    command = "taskbank list --bank postgresql+psycopg://me:Zq7hunter@host/bank"
+    monkeypatch.setattr(utils, "get_entrypoint_name", lambda: command)
+    with ray_cluster._secrets_hidden(ray):
+        recorded = utils.get_entrypoint_name()
+    assert recorded == command.replace("Zq7hunter", "***")
+    assert utils.get_entrypoint_name() == command
 
 
 def test_a_bank_that_workers_cannot_open_is_refused(

@@ -9,7 +9,8 @@ import pytest
 
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
-from taskbank.errors import BackboneMismatchError, InputError
+from taskbank.errors import BackboneMismatchError, InputError, UnreachableError
+from taskbank.model.load import confirm_backbone
 from taskbank.workers import worker as module
 from taskbank.workers.worker import Worker
 from tests.helpers.backbones import make_backbone
@@ -45,3 +46,19 @@ def test_a_backbone_that_is_not_there_is_refused(own: Bank, backbone: Backbone) 
     """The message has the place, which another machine may not have."""
     with pytest.raises(InputError, match="there is no folder /nowhere"):
         Worker(own).backbone(replace(backbone.identity, spec="/nowhere"), "cpu")
+
+
+def test_a_bank_that_was_away_is_asked_again(
+    own: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backbone that could not be confirmed for that reason is not refused to the next job."""
+
+    def lose(*_given: object) -> None:
+        monkeypatch.setattr(module, "confirm_backbone", confirm_backbone)
+        raise UnreachableError("the server is away")
+
+    monkeypatch.setattr(module, "confirm_backbone", lose)
+    worker = Worker(own)
+    with pytest.raises(UnreachableError, match="away"):
+        worker.backbone(backbone.identity, "cpu")
+    assert worker.backbone(backbone.identity, "cpu").identity == backbone.identity
