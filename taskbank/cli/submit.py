@@ -17,6 +17,7 @@ from taskbank.cli.settings import Settings, data_options, job_server_option, pai
 from taskbank.counts import counted, size
 from taskbank.digests import DIGEST
 from taskbank.errors import InputError
+from taskbank.redaction import redacted
 
 if TYPE_CHECKING:
     from taskbank.pipeline.suite_package import SuitePackage
@@ -45,12 +46,12 @@ def submit(context: click.Context, /, address: str, follow: bool, words: tuple[s
     from taskbank.workers.job_server import JobServer
 
     metadata = plan.submission.to_metadata()
+    server = JobServer(address)
     with tempfile.TemporaryDirectory() as folder:
         package = None
         if plan.package is not None:
             package = Path(folder) / "suite.zip"
             plan.package.write(package)
-        server = JobServer(address)
         job = server.submit(plan.words, metadata, package)
         sent = 0 if package is None else package.stat().st_size
     if settings.json:
@@ -120,7 +121,14 @@ def _plan(settings: Settings, context: click.Context, name: str, *words: str) ->
             )
     on = "ray" if place.threads == 1 else f"ray?threads={place.threads}"
     start = ("python", "-m", "taskbank", f"--bank={settings.bank}", name)
-    return Plan((*start, *_words(given, {**replaced, "executor": on})), submission, package)
+    rest = _words(given, {**replaced, "executor": on})
+    for word in rest:
+        if redacted(word) != word:
+            raise InputError(
+                f"{redacted(word)} has a secret, and whoever may list the jobs of a cluster reads "
+                "their commands: leave it out"
+            )
+    return Plan((*start, *rest), submission, package)
 
 
 def _check_bank(bank: str) -> None:
@@ -148,13 +156,12 @@ def _plan_add_tasks(settings: Settings, params: Mapping[str, Any]) -> Planned:
     from taskbank.workers.submission import Submission
 
     package = plan_package(params["suite"], params["data"] or params["suite"].parent)
-    before = 0
+    again, before = params["new_version"], 0
     if params["backbone"] is None or bank_exists(settings.bank):  # else the command creates it
         with open_bank(settings.bank) as bank:
-            if not params["new_version"]:
-                before = len(set(bank.tasks()) & set(package.tasks))
+            before = 0 if again else len(set(bank.tasks()) & set(package.tasks))
     total = len(package.tasks)
-    submission = Submission("add-tasks", settings.bank, package.tasks, total, before)
+    submission = Submission("add-tasks", settings.bank, package.tasks, total, before, again)
     return {"suite": SUITE, "data": DATA}, submission, package
 
 
@@ -178,8 +185,10 @@ def _plan_verify_all(settings: Settings, params: Mapping[str, Any]) -> Planned:
             others = {bank.resolve(ref) for ref in tasks if "@" in ref}
             others = {(name, version) for name, version in others if name not in names}
             total = len(bank.adapters(tasks=sorted(names))) + len(others) if tasks else len(bank)
-    resume = params["resume"]
-    return {}, Submission("verify-all", settings.bank, tasks, total, 0, level, resume), None
+    submission = Submission(
+        "verify-all", settings.bank, tasks, total, level=level, resume=params["resume"]
+    )
+    return {}, submission, None
 
 
 PLANNERS: Mapping[str, Callable[[Settings, Mapping[str, Any]], Planned]] = {
@@ -214,8 +223,6 @@ def _is_given(context: click.Context, parameter: click.Parameter) -> bool:
 
 
 def _print_log(text: str) -> None:
-    from taskbank.redaction import redacted
-
     echo(redacted(text.rstrip("\n")))
 
 

@@ -19,9 +19,10 @@ from taskbank.pipeline.suite_file import path_keys, raise_problems, valid_entrie
 
 SUITE = "suite.toml"
 DATA = Path("data")
-SAVED = ("*.arrow", "*.json")  # the files of a folder that `datasets` saved
+# The files of a folder that `datasets` saved, of one data set or of several splits.
+SAVED = ("[!.]*.arrow", "[!.]*.json", "[!.]*/[!.]*.arrow", "[!.]*/[!.]*.json")
 MARKS = ("dataset_dict.json", "state.json")  # one of them is in such a folder
-MAX_PACKED = 100 << 20  # bytes of a package that Ray's head keeps in memory
+MAX_PACKED = (100 << 20) - 1  # bytes of a package that Ray's head keeps in memory
 BLOCK = 1 << 20
 
 
@@ -55,8 +56,8 @@ class SuitePackage:
                 with archive.open(entry, "w", force_zip64=True) as packed:
                     for block in _blocks(file):
                         packed.write(block)
-                        if place.stat().st_size > MAX_PACKED:
-                            raise _too_large(file)
+                        _check_size(place)
+        _check_size(place)
 
 
 def plan_package(suite: Path, folder: Path) -> SuitePackage:
@@ -97,7 +98,7 @@ def _files(path: Path, folder: Path, *, splits: bool) -> Iterator[Path]:
         splits: whether `:SPLIT` may follow.
     """
     name, colon, _ = str(path).rpartition(":")
-    if splits and colon and not _exists(folder / path) and _exists(folder / name):
+    if splits and colon and not _exists(folder / path) and (folder / name).is_dir():
         path = Path(name)
     place = folder / path
     if not _exists(place):
@@ -111,7 +112,7 @@ def _files(path: Path, folder: Path, *, splits: bool) -> Iterator[Path]:
         yield path
     elif any((place / mark).is_file() for mark in MARKS):
         for pattern in SAVED:
-            for file in sorted(place.rglob(pattern)):
+            for file in sorted(place.glob(pattern)):
                 yield from _files(file.relative_to(folder), folder, splits=False)
     else:
         raise InputError(f"{place} is no file, and no folder that datasets saved")
@@ -124,12 +125,13 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _too_large(file: Path) -> InputError:
-    return InputError(
-        f"with {file} the suite's files are more than {size(MAX_PACKED)} when they are packed, and "
-        "Ray does not take more: put large files where the cluster's machines have them and write "
-        "their absolute paths, or use data of the hub"
-    )
+def _check_size(package: Path) -> None:
+    if package.stat().st_size > MAX_PACKED:
+        raise InputError(
+            f"the suite's files have more than {size(MAX_PACKED)} when they are packed, and Ray "
+            "does not take more: put large files where the cluster's machines have them and write "
+            "their absolute paths, or use data of the hub"
+        )
 
 
 def _blocks(file: Path) -> Iterator[bytes]:

@@ -21,6 +21,7 @@ from taskbank.errors import InputError, MissingExtraError, NotFoundError, Unreac
 from taskbank.redaction import redacted
 
 FORMS = "write http://HOST:PORT, where Ray's dashboard is, or https://HOST"
+ADVICE = "name the address of the dashboard of a running Ray cluster with --address"
 PATIENCE = 60.0  # seconds to wait for an answer
 MOST_WORKERS = 10_000  # that are looked at to say where they run
 ENDED = ("stopped", "succeeded", "failed")
@@ -189,13 +190,14 @@ class JobServer:
                 f"the job server {self.address} refuses the token, or got none: set "
                 "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's token"
             ) from None
-        except Exception as error:  # of sockets, requests, aiohttp, JSON, pydantic and Ray
+        except ConnectionError:  # the client could not connect at all
+            raise UnreachableError(f"there is no job server at {self.address}: {ADVICE}") from None
+        except Exception as error:  # of requests, aiohttp, JSON, pydantic and Ray
             text = str(error).strip() or type(error).__name__
             if job is not None and "status code 404" in text:
                 raise self._no_job(job) from None
             raise UnreachableError(
-                f"the job server {self.address} cannot be used: {redacted(text.splitlines()[0])}; "
-                "name the address of the dashboard of a running Ray cluster with --address"
+                f"the job server {self.address} failed: {redacted(text.splitlines()[0])}; {ADVICE}"
             ) from None
 
 

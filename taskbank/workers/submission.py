@@ -25,7 +25,8 @@ class Submission:
         bank: the bank's URL, which has no secret.
         tasks: the names of a suite's tasks, or the references that a verification was given.
         total: number of tasks to add, or of adapters to predict; None if it is not known.
-        before: number of the tasks that the bank had already, and that are not added again.
+        before: number of them that were done when it was submitted.
+        new_version: whether tasks that the bank has are added again, as new versions.
         level: a verification's level.
         resume: whether a verification continues an earlier run.
     """
@@ -35,6 +36,7 @@ class Submission:
     tasks: tuple[str, ...]
     total: int | None = None
     before: int = 0
+    new_version: bool = False
     level: str | None = None
     resume: bool = False
 
@@ -69,7 +71,7 @@ class Submission:
             isinstance(found.command, str)
             and isinstance(found.bank, str)
             and isinstance(found.level, str | None)
-            and isinstance(found.resume, bool)
+            and all(isinstance(flag, bool) for flag in (found.new_version, found.resume))
             and all(type(number) is int and number >= 0 for number in numbers)
         )
         return found if valid else None
@@ -80,7 +82,7 @@ class Submission:
             own, other = parse_url(self.bank).database, parse_url(bank).database
         except InputError:
             return False
-        return own.set(password=None) == other.set(password=None)
+        return own._replace(password=None) == other._replace(password=None)
 
     def count_done(self, bank: Bank, since: datetime) -> int | None:
         """Return how many tasks are in the bank, or adapters were predicted; None if unknown.
@@ -90,9 +92,11 @@ class Submission:
             since: when it was submitted.
         """
         begin = since.astimezone(UTC).isoformat(timespec="microseconds")
-        if self.level is None:
+        if self.new_version:
             added = bank.query(f'created_at >= "{begin}"', retired=True)
-            return self.before + len({record.task for record in added} & set(self.tasks))
+            return len({record.task for record in added} & set(self.tasks))
+        if self.level is None:
+            return len(set(bank.tasks()) & set(self.tasks))
         runs = [
             run
             for run in bank.verification_log.unfinished_runs()
