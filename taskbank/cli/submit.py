@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ def submit(context: click.Context, /, address: str, follow: bool, words: tuple[s
         settings.say(f"taskbank jobs {job} shows how far it is")
         return 0
     try:
-        ended = server.follow(job, _print_log)
+        ended = server.follow(job, partial(_print_log, err=settings.json))
     except KeyboardInterrupt:
         settings.say(f"the command goes on: taskbank jobs {job} shows how far it is")
         raise
@@ -101,8 +102,8 @@ def _plan(settings: Settings, context: click.Context, name: str, *words: str) ->
     group = context.find_root().command
     known = group.commands if isinstance(group, click.Group) else {}
     if name not in PLANNERS:
-        what = "does not take --on" if name in known else "is no command of taskbank"
-        raise InputError(f"{name} {what}: taskbank submit runs {' and '.join(PLANNERS)}")
+        what = "cannot be submitted" if name in known else "is no command of taskbank"
+        raise InputError(f"{name} {what}: taskbank submit takes {' and '.join(PLANNERS)}")
     given = known[name].make_context(name, list(words), parent=context.find_root())
     place = RayAddress.parse(given.params["executor"] or "ray")
     if place.server is not None:
@@ -112,23 +113,10 @@ def _plan(settings: Settings, context: click.Context, name: str, *words: str) ->
         )
     _check_bank(settings.bank)
     replaced, submission, package = PLANNERS[name](settings, given.params)
-    for parameter in given.command.params:
-        is_path = isinstance(parameter.type, click.Path) and parameter.name not in replaced
-        if is_path and _is_given(given, parameter):
-            raise InputError(
-                f"{parameter.opts[0]} names a file of this machine, where a submitted command does "
-                "not run: leave it out"
-            )
     on = "ray" if place.threads == 1 else f"ray?threads={place.threads}"
+    words = tuple(_words(given, {**replaced, "executor": on}))
     start = ("python", "-m", "taskbank", f"--bank={settings.bank}", name)
-    rest = _words(given, {**replaced, "executor": on})
-    for word in rest:
-        if redacted(word) != word:
-            raise InputError(
-                f"{redacted(word)} has a secret, and whoever may list the jobs of a cluster reads "
-                "their commands: leave it out"
-            )
-    return Plan((*start, *rest), submission, package)
+    return Plan((*start, *words), submission, package)
 
 
 def _check_bank(bank: str) -> None:
@@ -198,15 +186,24 @@ PLANNERS: Mapping[str, Callable[[Settings, Mapping[str, Any]], Planned]] = {
 
 
 def _words(context: click.Context, replaced: Mapping[str, object]) -> list[str]:
-    """Return the options and arguments of a command, some of them replaced, word by word."""
+    """Return the options and arguments of a command, some of them replaced, word by word.
+
+    Raises:
+        InputError: if one is a file of this machine, or has a secret.
+    """
     options: list[str] = []
     arguments: list[str] = []
     for parameter in context.command.params:
-        name = parameter.name or ""
-        if name not in replaced and not _is_given(context, parameter):
-            continue
+        name, option = parameter.name or "", parameter.opts[0]
+        if name not in replaced:
+            if not _is_given(context, parameter):
+                continue
+            if isinstance(parameter.type, click.Path):
+                raise InputError(
+                    f"{option} names a file of this machine, where a submitted command does not "
+                    "run: leave it out"
+                )
         value = replaced.get(name, context.params.get(name))
-        option = parameter.opts[0]
         if isinstance(parameter, click.Argument):
             arguments.append(str(value))
         elif value is True:
@@ -214,6 +211,12 @@ def _words(context: click.Context, replaced: Mapping[str, object]) -> list[str]:
         else:
             values = value if isinstance(value, tuple) else (value,)
             options += [f"{option}={one}" for one in values]
+    for word in options:
+        if redacted(word) != word:
+            raise InputError(
+                f"{redacted(word)} has a secret, and whoever may list the jobs of a cluster reads "
+                "their commands: leave it out"
+            )
     return [*options, *(["--", *arguments] if arguments else [])]
 
 
@@ -222,8 +225,8 @@ def _is_given(context: click.Context, parameter: click.Parameter) -> bool:
     return parameter.expose_value and source is ParameterSource.COMMANDLINE
 
 
-def _print_log(text: str) -> None:
-    echo(redacted(text.rstrip("\n")))
+def _print_log(text: str, *, err: bool) -> None:
+    echo(redacted(text.rstrip("\n")), err=err)
 
 
 def _exit_code(job: ServedJob) -> int:

@@ -74,7 +74,7 @@ PG = "postgresql+psycopg://me@127.0.0.1:1/tasks"
 @pytest.mark.parametrize(
     ("bank", "words", "problem"),
     [
-        (PG, ["list"], "list does not take --on: taskbank submit runs add-tasks and verify-all"),
+        (PG, ["list"], "list cannot be submitted: taskbank submit takes add-tasks"),
         (PG, ["nonsense"], "nonsense is no command of taskbank"),
         (PG, ["add-tasks"], "Missing argument 'SUITE'"),
         (PG, ["add-tasks", "my suite.toml", "--epochs"], "No such option"),
