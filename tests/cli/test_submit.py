@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from taskbank.bank.open import create_bank
 from taskbank.cli.commands import cli
 from taskbank.cli.submit import PLANNERS
 from taskbank.workers import job_server
+from taskbank.workers.job_server import ServedJob
 from taskbank.workers.submission import Submission
 from tests.helpers.adapters import new_adapter
 from tests.helpers.terminal import Terminal
@@ -23,11 +25,21 @@ class Server:
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, Any, Any]] = []
+        self.end: tuple[str, int | None] | BaseException = ("succeeded", 0)
 
     def submit(self, words: Any, metadata: Any, package: Path | None) -> str:
         """Keep what was sent."""
         self.sent.append((words, metadata, None if package is None else package.read_bytes()))
         return "raysubmit_1"
+
+    def follow(self, name: str, show: Callable[[str], object]) -> ServedJob:
+        """Show a log with a secret and a control character, and end as is said."""
+        show("one\ntoken=hunter2\x1b[2J\n")
+        if isinstance(self.end, BaseException):
+            raise self.end
+        state, code = self.end
+        when = datetime.now(UTC)
+        return ServedJob(name, state, "", {}, when, when, code, "", None)
 
 
 @pytest.fixture
@@ -181,3 +193,27 @@ def test_a_bank_that_the_command_creates_need_not_exist(
     assert server.sent == []
     terminal("submit", "add-tasks", suite.name, "--backbone", "bert-base-uncased")
     assert "--backbone=bert-base-uncased" in server.sent[0][0]
+
+
+def test_a_followed_command_ends_as_it_ends_there(
+    server: Server, postgres: tuple[Bank, Terminal]
+) -> None:
+    """With its log without secrets, on stdout unless JSON is there, and its exit code."""
+    _, terminal = postgres
+    follow = ("submit", "--follow", "verify-all")
+    for end, code in (
+        (("succeeded", 0), 0),
+        (("failed", 1), 1),
+        (("failed", None), 5),
+        (("stopped", None), 143),
+    ):
+        server.end = end
+        out = terminal(*follow, code=code)
+        assert "token=***" in out
+        assert "hunter2" not in out
+        assert "\x1b" not in out
+    server.end = KeyboardInterrupt()
+    assert "the command goes on: taskbank jobs raysubmit_1" in terminal(*follow, code=130)
+    server.end = ("succeeded", 0)
+    assert terminal.json(*follow)["job"] == "raysubmit_1"
+    assert "token=***" in terminal.err

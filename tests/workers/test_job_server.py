@@ -205,67 +205,69 @@ def _kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-@pytest.mark.process
 @pytest.mark.slow
-class TestHead:
-    """Commands on a real head."""
-
-    def test_a_suite_is_added_and_seen(self, head: Head) -> None:
-        """Its data goes along and nothing else, its progress is counted, no secret is shown."""
-        sent = json.loads(head("submit", "--json", "add-tasks", "suite.toml", "--verify=none"))
-        assert sent["files"] == ["suite.toml", "data/one.jsonl", "data/two.jsonl"]
-        end = time.monotonic() + 240
+def test_a_suite_is_added_seen_and_verified(head: Head) -> None:
+    """Its data goes along and nothing else, its progress is counted, no secret is shown."""
+    sent = json.loads(head("submit", "--json", "add-tasks", "suite.toml", "--verify=none"))
+    assert sent["files"] == ["suite.toml", "data/one.jsonl", "data/two.jsonl"]
+    end = time.monotonic() + 240
+    seen = head.job(sent["job"])
+    workers: dict[str, int] = {}
+    while seen["state"] in ("pending", "running") and time.monotonic() < end:
+        assert seen["total"] == 2
+        workers |= seen["workers"]
         seen = head.job(sent["job"])
-        workers: dict[str, int] = {}
-        while seen["state"] in ("pending", "running") and time.monotonic() < end:
-            assert seen["total"] == 2
-            workers |= seen["workers"]
-            seen = head.job(sent["job"])
-        assert (seen["state"], seen["exit_code"], seen["done"]) == ("succeeded", 0, 2), seen
-        assert list(workers.values()) == [1]
-        assert "2 tasks, 0 failed" in seen["log"]
-        with Bank(head.bank) as bank:
-            assert bank.tasks() == ("one", "two")
-        told = json.dumps(answer(head.address))
-        assert sent["job"] in told
-        for secret in (TOKEN, PASSWORD, "of-this-folder", "PGPASSWORD"):
-            assert secret not in told + seen["log"] + json.dumps(seen)
+    assert (seen["state"], seen["exit_code"], seen["done"]) == ("succeeded", 0, 2), seen
+    assert list(workers.values()) == [1]
+    assert "2 tasks, 0 failed" in seen["log"]
+    with Bank(head.bank) as bank:
+        assert bank.tasks() == ("one", "two")
+    told = json.dumps(answer(head.address))
+    assert sent["job"] in told
+    for secret in (TOKEN, PASSWORD, "of-this-folder", "PGPASSWORD"):
+        assert secret not in told + json.dumps(seen)
+    out = head("submit", "--follow", "verify-all", "--level", "integrity")
+    assert "2 adapters checked (integrity): all is well" in out
 
-    def test_a_command_is_followed_and_ends_as_here(self, head: Head) -> None:
-        """With what it prints, and its exit code, whether it succeeds or not."""
-        out = head("submit", "--follow", "verify-all", "--level", "integrity")
-        assert "2 adapters checked (integrity): all is well" in out
-        (head.folder / "broken.toml").write_text('[[task]]\nname = "x"\ntrain = "/gone.csv"\n')
-        out = head("submit", "--follow", "add-tasks", "broken.toml", code=2)
-        assert "not sent, and read on the cluster: /gone.csv" in out
-        assert "task 'x': /gone.csv does not exist" in out
-        job = next(line for line in out.splitlines() if line.startswith("raysubmit_"))
-        assert "/gone.csv does not exist" in head("jobs", job)
-        assert "failed (exit code 2)" in head("jobs")
 
-    def test_a_command_is_stopped(self, head: Head) -> None:
-        """What runs ends, and once more is no error; a job that is none is one."""
-        (head.folder / "long.toml").write_text(
-            '[[task]]\nname = "long"\ntrain = "one.jsonl"\nepochs = 100000\n'
-        )
-        job = head("submit", "add-tasks", "long.toml", "--quiet").strip()
-        assert "is being stopped" in head("jobs", job, "--stop")
-        end = time.monotonic() + 60
-        while head.job(job)["state"] != "stopped" and time.monotonic() < end:
-            pass
-        assert f"{job} had ended: stopped" in head("jobs", job, "--stop")
-        head("jobs", "raysubmit_none", code=2)
-        assert "has no job 'raysubmit_none'" in head.err
-        head("jobs", "../nodes", code=2)
-        assert "has no job '../nodes'" in head.err
+@pytest.mark.slow
+def test_a_command_is_followed_and_ends_as_here(head: Head) -> None:
+    """With what it prints, and its exit code."""
+    (head.folder / "broken.toml").write_text('[[task]]\nname = "x"\ntrain = "/gone.csv"\n')
+    out = head("submit", "--follow", "add-tasks", "broken.toml", code=2)
+    assert "not sent, and read on the cluster: /gone.csv" in out
+    assert "task 'x': /gone.csv does not exist" in out
+    job = next(line for line in out.splitlines() if line.startswith("raysubmit_"))
+    assert "/gone.csv does not exist" in head("jobs", job)
+    assert "failed (exit code 2)" in head("jobs")
 
-    def test_without_the_token_nothing_is_told_or_taken(self, head: Head) -> None:
-        """The error says how to give it."""
-        with pytest.raises(HTTPError, match="401"):
-            answer(head.address, None)
-        head("submit", "add-tasks", "suite.toml", code=2, RAY_AUTH_TOKEN="0" * 40)
-        assert "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN" in head.err
-        assert TOKEN not in head.err
+
+@pytest.mark.slow
+def test_a_command_is_stopped(head: Head) -> None:
+    """What runs ends, and once more is no error; a job that is none is one."""
+    (head.folder / "long.toml").write_text(
+        '[[task]]\nname = "long"\ntrain = "one.jsonl"\nepochs = 100000\n'
+    )
+    job = head("submit", "add-tasks", "long.toml", "--quiet").strip()
+    assert "is being stopped" in head("jobs", job, "--stop")
+    end = time.monotonic() + 60
+    while head.job(job)["state"] != "stopped" and time.monotonic() < end:
+        pass
+    assert f"{job} had ended: stopped" in head("jobs", job, "--stop")
+    head("jobs", "raysubmit_none", code=2)
+    assert "has no job 'raysubmit_none'" in head.err
+    head("jobs", "../nodes", code=2)
+    assert "has no job '../nodes'" in head.err
+
+
+@pytest.mark.slow
+def test_without_the_token_nothing_is_told_or_taken(head: Head) -> None:
+    """The error says how to give it."""
+    with pytest.raises(HTTPError, match="401"):
+        answer(head.address, None)
+    head("submit", "add-tasks", "suite.toml", code=2, RAY_AUTH_TOKEN="0" * 40)
+    assert "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN" in head.err
+    assert TOKEN not in head.err
 
 
 def ask(address: str) -> tuple[int, str]:
