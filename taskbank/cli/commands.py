@@ -23,6 +23,7 @@ from taskbank.cli.gc import gc
 from taskbank.cli.history import history
 from taskbank.cli.import_ import import_
 from taskbank.cli.init import init
+from taskbank.cli.jobs import jobs
 from taskbank.cli.keys import keys
 from taskbank.cli.list import list_
 from taskbank.cli.open import open_
@@ -34,6 +35,7 @@ from taskbank.cli.score import score
 from taskbank.cli.serve import serve
 from taskbank.cli.settings import Settings, data_options
 from taskbank.cli.show import show
+from taskbank.cli.submit import submit
 from taskbank.cli.suggest import suggest
 from taskbank.cli.tolerance import tolerance
 from taskbank.cli.trials import trials
@@ -65,6 +67,8 @@ for command in (
     add_tasks,
     update,
     verify_all,
+    submit,
+    jobs,
     history,
     diff,
     accept,

@@ -96,6 +96,19 @@ def executor_option(command: Command) -> Command:
     return option(command)
 
 
+def job_server_option(command: Command) -> Command:
+    """Add `--address`, where the job server of a Ray cluster is, to a command."""
+    option = click.option(
+        "--address",
+        metavar="URL",
+        envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"],
+        default="http://127.0.0.1:8265",
+        help="Address of the dashboard of the Ray cluster.  [default: RAY_API_SERVER_ADDRESS or "
+        "RAY_ADDRESS in the environment, else http://127.0.0.1:8265]",
+    )
+    return option(command)
+
+
 def verify_option(command: Command) -> Command:
     """Add `--verify`, the level of the verification that follows, to a command."""
     option = click.option(

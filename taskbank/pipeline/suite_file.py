@@ -262,14 +262,18 @@ def _merge(defaults: Values, task: Values) -> dict[str, Any]:
 
 
 def _resolve_paths(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    return values | {key: str(folder / values[key]) for key in path_keys(values)}
+
+
+def path_keys(values: Values) -> Iterator[str]:
+    """Yield the keys of a task whose values are paths of files or folders."""
     for key in FILES:
         source = values.get(key)
         if source is not None and not source.startswith(HUB):
-            values[key] = str(folder / source)
+            yield key
     names = values.get("label_names")
     if isinstance(names, str) and "," not in names:
-        values["label_names"] = str(folder / names)
-    return values
+        yield "label_names"
 
 
 def raise_problems(path: Path, problems: Sequence[Problem | None]) -> None:
