@@ -20,7 +20,7 @@ from taskbank.errors import (
     DamagedError,
 )
 from taskbank.pipeline.add_task import Added, add_task
-from taskbank.serve.predictor import predict
+from taskbank.serve.predict_rows import predict
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import identity, new_adapter
 from tests.helpers.backbones import make_backbone

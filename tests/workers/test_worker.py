@@ -45,3 +45,16 @@ def test_a_backbone_that_is_not_there_is_refused(own: Bank, backbone: Backbone) 
     """The message has the place, which another machine may not have."""
     with pytest.raises(InputError, match="there is no folder /nowhere"):
         Worker(own).backbone(replace(backbone.identity, spec="/nowhere"), "cpu")
+
+
+def test_what_a_job_keeps_goes_with_the_backbone(
+    own: Bank, backbone: Backbone, tmp_path: Path
+) -> None:
+    """It is made once, and again after another backbone was loaded."""
+    worker = Worker(own)
+    worker.backbone(backbone.identity, "cpu")
+    first = worker.keep(dict, lambda: {1: 1})
+    worker.backbone(backbone.identity, "cpu")
+    assert worker.keep(dict, lambda: {2: 2}) is first
+    worker.identify(str(make_backbone(tmp_path / "other", seed=5)), "cpu")
+    assert worker.keep(dict, lambda: {3: 3}) == {3: 3}
