@@ -51,14 +51,7 @@ def deployment(
         MissingExtraError: if Ray Serve is not installed.
         InputError: if an option is invalid.
     """
-    check_extra()
-    try:
-        from ray import serve
-        from ray.serve.config import RequestRouterConfig
-    except ImportError:
-        raise MissingExtraError(
-            "Ray Serve is not installed: run pip install 'taskbank[ray-serve]'"
-        ) from None
+    serve = _import_serve()
     from taskbank.serve.http.options import serve_options
 
     for name, number in (("replicas", replicas), ("threads", threads)):
@@ -78,7 +71,7 @@ def deployment(
         max_ongoing_requests=MOST_REQUESTS,
         graceful_shutdown_timeout_s=chosen.deadline + 1,
         ray_actor_options={"num_cpus": threads, "num_gpus": int(chosen.device == "cuda")},
-        request_router_config=RequestRouterConfig(
+        request_router_config=serve.config.RequestRouterConfig(
             request_router_class="taskbank.serve.ray_router:TaskRouter"
         ),
     )
@@ -92,14 +85,27 @@ def build(args: Mapping[str, Any]) -> Any:
         args: the arguments of `deployment`, which may be texts; lists have commas.
 
     Raises:
+        MissingExtraError: if Ray Serve is not installed.
         InputError: if an argument is invalid.
     """
+    _import_serve()
     if "keys" not in args:
         raise InputError(
             "Ray Serve can be reached from other machines, so clients need keys: make one with "
             "taskbank keys add NAME --keys FILE, and give keys=FILE"
         )
     return deployment(**{name: _typed(name, value) for name, value in args.items()})
+
+
+def _import_serve() -> Any:
+    check_extra()
+    try:
+        import ray.serve.config
+    except ImportError:
+        raise MissingExtraError(
+            "Ray Serve is not installed: run pip install 'taskbank[ray-serve]'"
+        ) from None
+    return ray.serve
 
 
 def _typed(name: str, value: Any) -> Any:

@@ -36,6 +36,8 @@ def test_a_missing_ray_serve_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MissingExtraError, match=r"taskbank\[ray-serve\]"):
         deployment(keys="keys.jsonl")
+    with pytest.raises(MissingExtraError, match=r"taskbank\[ray-serve\]"):
+        build({})
 
 
 @pytest.mark.parametrize(
@@ -128,6 +130,7 @@ def test_two_replicas_answer_those_with_a_key_and_share_the_tasks(
     path = f"/v1/tasks/{TASKS[0]}/predict"
     assert client.post(path, json=asked, headers=stranger).status_code == 401
     assert client.get("/ready", headers=stranger).status_code == 200
+    assert client.post(path, content=b" " * (9 << 20)).status_code == 413
 
     expected = Predictor(own).predict_many([(task, asked["inputs"]) for task in TASKS])
     for _ in range(3):

@@ -37,7 +37,7 @@ def order(
     asked: Any, replicas: list[Any] = REPLICAS, waiting: dict[str, int] | None = None
 ) -> list[list[str]]:
     """Return the names of the replicas that a router chooses."""
-    router = TaskRouter.__new__(TaskRouter)
+    router: Any = TaskRouter.__new__(TaskRouter)
     by_name = waiting or {}
     router._replica_queue_len_cache = SimpleNamespace(get=lambda one: by_name.get(one.unique_id))
     chosen = asyncio.run(router.choose_replicas(replicas, asked))
