@@ -62,9 +62,8 @@ def test_a_path_names_its_task(path: str, task: str) -> None:
     """In every interface of the server, whatever the version; or Ray's header does."""
     assert task_of(request(path)) == task
     assert task_of(request(path, "other")) == "other"
-    assert (
-        task_of(SimpleNamespace(args=[], metadata=SimpleNamespace(multiplexed_model_id=""))) == ""
-    )
+    nothing: Any = SimpleNamespace(args=[], metadata=SimpleNamespace(multiplexed_model_id=""))
+    assert task_of(nothing) == ""
 
 
 def test_a_task_keeps_its_replica() -> None:
