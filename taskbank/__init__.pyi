@@ -46,9 +46,9 @@ from taskbank.promotion.diff import diff as diff
 from taskbank.serve.attach import attach as attach
 from taskbank.serve.client import Client as Client
 from taskbank.serve.client import connect as connect
+from taskbank.serve.predict_rows import predict as predict
 from taskbank.serve.prediction import Prediction as Prediction
 from taskbank.serve.predictor import Predictor as Predictor
-from taskbank.serve.predictor import predict as predict
 from taskbank.specs import BackboneIdentity as BackboneIdentity
 from taskbank.specs import MethodSpec as MethodSpec
 from taskbank.specs import TaskSpec as TaskSpec

@@ -38,6 +38,7 @@ FIXTURE_MARKS = {
     "taught": "slow",
     "every_kind": "slow",
 }
+ROOT = Path(__file__).parents[1]
 MARKS = {"server", "browser", "process"}  # of tests that may start a process
 
 
@@ -151,6 +152,26 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.psql("SELECT pg_reload_conf()")
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
     server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """A cluster with two processors, which this process has joined."""
+    ray = pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # Workers import the jobs of tests, and get their share of a busy machine.
+        patch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        patch.setenv("RAY_worker_niceness", "0")
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+            object_store_memory=100 << 20,
+        )
+        yield
+        ray.shutdown()
 
 
 @pytest.fixture(scope="session")

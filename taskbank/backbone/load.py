@@ -112,6 +112,16 @@ def _is_meta(*tensors: Any) -> bool:
     return all(isinstance(tensor, torch.Tensor) and tensor.is_meta for tensor in tensors)
 
 
+def absolute_spec(spec: str) -> str:
+    """Return what a backbone's source is called in every working directory of this machine.
+
+    Args:
+        spec: the source, as `load_backbone` takes it.
+    """
+    path = Path(spec).expanduser()
+    return str(path.resolve()) if path.is_dir() else spec
+
+
 def _locate(spec: str) -> tuple[str, str | None, str]:
     """Return where to load from, the revision, and the specification to record."""
     if spec.startswith(PACKAGE):

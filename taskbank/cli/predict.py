@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from taskbank.checks import is_pattern
 from taskbank.cli.output import echo, print_json
 from taskbank.cli.prediction_file import check_output, write_predictions
 from taskbank.cli.prediction_source import Predicted, Source, open_source
-from taskbank.cli.settings import Settings, complete_task, data_options
+from taskbank.cli.settings import Settings, complete_task, data_options, executor_option
 from taskbank.cli.spec_options import style_options
 from taskbank.cli.text_table import print_table
 from taskbank.data.unusable import describe
@@ -65,10 +66,11 @@ SHOWN_UNUSABLE = 20  # rows that are left out and listed; --json with --output l
     help="Let the server at this URL predict, which takes milliseconds; a key comes from "
     "TASKBANK_KEY in the environment.",
 )
+@executor_option
 @data_options
-@click.pass_obj
+@click.pass_context
 def predict(
-    settings: Settings,
+    context: click.Context,
     /,
     words: tuple[str, ...],
     tasks: tuple[str, ...],
@@ -80,6 +82,7 @@ def predict(
     backbone: str | None,
     device: str | None,
     server: str | None,
+    executor: str | None,
     **style: str | None,
 ) -> None:
     """Predict each TEXT, or each row of --file, with task NAME or with every --task.
@@ -88,6 +91,7 @@ def predict(
     pair, or a question and its context), every two TEXTs are one input. The lower layers that
     several tasks share are computed once.
     """
+    settings = context.ensure_object(Settings)
     if not tasks and not words:
         raise InputError("no task is given: write its NAME first, or use --task NAME")
     texts = words if tasks else words[1:]
@@ -99,9 +103,20 @@ def predict(
         check_output(output, file)
     if server is not None and (backbone or device):
         raise InputError("--backbone and --device are for this machine: leave them out")
-    with open_source(settings.bank, server, backbone, device) as source:
+    if file is None or server is not None:
+        if context.get_parameter_source("executor") is ParameterSource.COMMANDLINE:
+            raise InputError("--on is for the rows of --file, without --server: leave it out")
+        executor = None  # TASKBANK_ON is for all commands
+    with open_source(
+        settings.bank,
+        server,
+        backbone=backbone,
+        device=device,
+        executor=executor,
+        progress=settings.progress,
+    ) as source:
         chosen = _select(source, tasks) if tasks else {words[0]: source.get(words[0])}
-        refs, fields = _compatible(settings, chosen, columns=file is not None)
+        versions, fields = _compatible(settings, chosen, columns=file is not None)
         if file is not None:
             from taskbank.data.sources import read_usable_inputs
             from taskbank.data.style import Style
@@ -117,15 +132,15 @@ def predict(
             rows, numbers, unusable = inputs.rows, inputs.numbers, inputs.unusable
         elif len(texts) % len(fields):
             raise InputError(
-                f"{len(texts)} texts were given: {refs[0]} takes {len(fields)} per input"
+                f"{len(texts)} texts were given: {versions[0].asked} takes {len(fields)} per input"
             )
         else:
             rows = [texts[i : i + len(fields)] for i in range(0, len(texts), len(fields))]
             numbers, unusable = range(1, len(rows) + 1), {}
-        answers = source.predict(refs, rows)
+        answers = source.predict(versions, rows)
         if not settings.quiet:
-            _say_truncated([chosen[ref] for ref in refs], answers)
-    names = [chosen[ref].ref for ref in refs]
+            _say_truncated(versions, answers)
+    names = [version.ref for version in versions]
     predictions = [  # grouped by text, to compare the tasks
         ({"row": number} if file is not None or output is not None else {})
         | ({"task": name} if tasks else {})
@@ -195,24 +210,24 @@ def _select(source: Source, tasks: Sequence[str]) -> dict[str, Predicted]:
 
 def _compatible(
     settings: Settings, chosen: dict[str, Predicted], *, columns: bool
-) -> tuple[list[str], tuple[Field, ...]]:
-    """Return the tasks that can share inputs, and the fields of an input.
+) -> tuple[list[Predicted], tuple[Field, ...]]:
+    """Return the versions that can share inputs, and the fields of an input.
 
     Args:
         settings: the global options.
         chosen: the selected versions by reference.
         columns: whether inputs are matched by column names; otherwise by the number of texts.
     """
-    groups: dict[tuple[int, tuple[str, ...]], dict[str, tuple[Field, ...]]] = {}
-    for ref, version in chosen.items():
+    groups: dict[tuple[int, tuple[str, ...]], list[Predicted]] = {}
+    for version in chosen.values():
         names = tuple(field.name for field in version.fields) if columns else ()
-        groups.setdefault((len(version.fields), names), {})[ref] = version.fields
+        groups.setdefault((len(version.fields), names), []).append(version)
     # If inputs differ, tasks with the fewest texts per input win, then the largest group.
     compatible = groups.pop(min(groups, key=lambda key: (key[0], -len(groups[key]))))
-    skipped = [ref for group in groups.values() for ref in group]
+    skipped = [version.asked for group in groups.values() for version in group]
     if skipped and not settings.quiet:
         echo(f"skipped, because their inputs differ: {', '.join(skipped)}", err=True)
-    return list(compatible), next(iter(compatible.values()))
+    return compatible, compatible[0].fields
 
 
 def _say_truncated(versions: Sequence[Predicted], answers: Sequence[Sequence[Prediction]]) -> None:

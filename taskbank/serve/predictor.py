@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskbank import plugins
+from taskbank.backbone.backbone import Backbone
 from taskbank.bank.records import AdapterRecord
 from taskbank.data.encoded import Encoded
 from taskbank.kinds.kind import input_fields
-from taskbank.model.load import encode_for, load_recorded_backbone
+from taskbank.model.load import check_backbone, encode_for, load_recorded_backbone
 from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.runtime.prefetch import prefetch
 from taskbank.serve.inputs import input_rows, read_once
@@ -37,7 +38,7 @@ class Predictor:
 
     Args:
         bank: an open bank.
-        backbone: source to load the backbone from; None means the recorded source.
+        backbone: the backbone, loaded, or its source; None means the recorded source.
         device: `cpu` or `cuda`; None means a GPU if there is one.
         memory: maximum size of the adapters cached between calls, in bytes.
     """
@@ -46,11 +47,11 @@ class Predictor:
         self,
         bank: Bank,
         *,
-        backbone: str | None = None,
+        backbone: Backbone | str | None = None,
         device: str | None = None,
         memory: int = MEMORY,
     ) -> None:
-        self.bank, self.spec, self.device, self.memory = bank, backbone, device, memory
+        self.bank, self.backbone, self.device, self.memory = bank, backbone, device, memory
         self._caches: dict[str, ModelCache] = {}
         self._tasks = LiveTasks(bank)
 
@@ -92,7 +93,11 @@ class Predictor:
     def _cache(self, fingerprint: str) -> ModelCache:
         if fingerprint not in self._caches:
             recorded = self.bank.backbone(fingerprint)
-            backbone = load_recorded_backbone(self.bank, recorded, self.spec, self.device)
+            if isinstance(self.backbone, Backbone):
+                backbone = self.backbone
+                check_backbone(backbone.identity, recorded.identity)
+            else:
+                backbone = load_recorded_backbone(self.bank, recorded, self.backbone, self.device)
             self._caches[fingerprint] = ModelCache(self.bank, backbone, self.memory)
         return self._caches[fingerprint]
 
@@ -146,23 +151,3 @@ def _prepare(cache: ModelCache, block: Sequence[tuple[_Request, Piece]]) -> list
             encodings[key] = encode_for(record, cache.backbone, piece.columns)
         prepared.append(Prepared(piece, encodings[key], cache.model(record)))
     return prepared
-
-
-def predict(
-    bank: Bank,
-    ref: str,
-    inputs: Inputs,
-    *,
-    backbone: str | None = None,
-    device: str | None = None,
-) -> list[Prediction]:
-    """Predict with one task, once; a `Predictor` keeps the backbone loaded between calls.
-
-    Args:
-        bank: an open bank.
-        ref: `NAME`, `NAME@VERSION` or `NAME@ALIAS`.
-        inputs: see `Predictor.predict_many`, which also documents the result and the errors.
-        backbone: source to load the backbone from; None means the recorded source.
-        device: `cpu` or `cuda`; None means a GPU if there is one.
-    """
-    return Predictor(bank, backbone=backbone, device=device).predict(ref, inputs)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from taskbank.backbone.load import absolute_spec
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.errors import ResourceError
@@ -60,7 +61,8 @@ def identify_given_backbone(
     if conditions.backbone is None:
         return None
     if isinstance(conditions.backbone, str):
-        given = run_one(executor, IdentifyBackbone(conditions.backbone, conditions.device))
+        spec = absolute_spec(conditions.backbone)  # workers have another working directory
+        given = run_one(executor, IdentifyBackbone(spec, conditions.device))
     else:
         given = conditions.backbone.identity
     if "backbone" not in conditions.overrides:

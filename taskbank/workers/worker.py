@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar, cast
 
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
@@ -12,6 +13,8 @@ from taskbank.errors import ResourceError, TaskbankError
 from taskbank.model.load import confirm_backbone
 from taskbank.runtime.device import pick_device
 from taskbank.specs import BackboneIdentity
+
+Kept = TypeVar("Kept")
 
 
 class Worker:
@@ -31,6 +34,7 @@ class Worker:
         self.advance: Callable[[int], object] = lambda _steps: None
         self._loaded = backbone
         self._refused: dict[str, TaskbankError] = {}
+        self._kept: dict[type, object] = {}
 
     def backbone(self, identity: BackboneIdentity, device: str) -> Backbone:
         """Return a backbone, loaded; the one before it is released.
@@ -48,7 +52,7 @@ class Worker:
             return self._loaded
         if fingerprint in self._refused:  # every job would wait for the same answer
             raise self._refused[fingerprint]
-        self._loaded = None  # two of them may not fit into memory
+        self._release()
         try:
             loaded = load_backbone(identity.spec, pick_device(device))
             confirm_backbone(self.bank, loaded.identity, identity)
@@ -70,9 +74,27 @@ class Worker:
         Raises:
             InputError: if it cannot be loaded.
         """
-        self._loaded = None
+        self._release()
         self._loaded = load_backbone(spec, pick_device(device))
         return self._loaded.identity
+
+    def keep(self, cls: type[Kept], make: Callable[[], Kept]) -> Kept:
+        """Return an object of a class, which is made once and kept for the jobs that follow.
+
+        It goes when another backbone is loaded, so it may hold the one that `backbone` returned.
+
+        Args:
+            cls: its class.
+            make: makes it.
+        """
+        if cls not in self._kept:
+            self._kept[cls] = make()
+        return cast(Kept, self._kept[cls])
+
+    def _release(self) -> None:
+        """Release the backbone, and all that was made with it: two may not fit into memory."""
+        self._kept.clear()
+        self._loaded = None
 
     def close(self) -> None:
         """Close the bank."""

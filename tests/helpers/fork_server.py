@@ -77,7 +77,8 @@ def _import_everything() -> None:
     import taskbank
 
     for module in pkgutil.walk_packages(taskbank.__path__, "taskbank."):
-        if module.name != "taskbank.__main__":
+        # The router is imported by Ray's processes only, and with it Ray.
+        if module.name not in ("taskbank.__main__", "taskbank.serve.ray_router"):
             import_module(module.name)
     for name in ("transformers.models.bert.modeling_bert", "pandas", "matplotlib.pyplot"):
         import_module(name)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from taskbank.data.remarks import Remark
 from taskbank.errors import DataError, UnreachableError
+from taskbank.serve.predict_rows import PredictRows
+from taskbank.serve.prediction import Prediction
 from taskbank.workers.in_process import InProcess
 from taskbank.workers.job import Finished, Result
 from taskbank.workers.job import Job as AnyJob
@@ -143,3 +145,23 @@ class Backwards(InProcess):
         """Yield the last job first."""
         done = super().run(jobs, caption=caption, unit=unit, progress=progress)
         return reversed(list(done))
+
+
+@dataclass(frozen=True)
+class DieOnce(PredictRows):
+    """Ends its process the first time, if it is the job of certain rows.
+
+    Attributes:
+        dies_at: position of the first of these rows.
+        mark: the file that it leaves.
+    """
+
+    dies_at: int = 0
+    mark: Path = Path()
+
+    def run(self, worker: Worker) -> list[list[Prediction]]:
+        """Predict, unless it dies."""
+        if self.first == self.dies_at and not self.mark.exists():
+            self.mark.touch()
+            os._exit(1)
+        return super().run(worker)

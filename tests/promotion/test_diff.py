@@ -19,7 +19,7 @@ from taskbank.errors import InputError, NotFoundError
 from taskbank.kinds.single import SINGLE
 from taskbank.pipeline.add_task import add_task
 from taskbank.promotion.diff import diff
-from taskbank.serve.predictor import predict
+from taskbank.serve.predict_rows import predict
 from taskbank.training.evaluation import measure
 from taskbank.verify.statistics import mcnemar
 from tests.helpers.adapters import new_adapter

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import yaml
 
 from taskbank.cli.serve import serve
 from taskbank.serve.http import health
+from taskbank.serve.http.options import ServeOptions, serve_options
+from taskbank.serve.ray import build
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 UNIT = EXAMPLES / "taskbank.service"
+SERVE_OPTIONS = {field.name for field in fields(ServeOptions)}
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
@@ -90,3 +94,51 @@ def test_the_manifest_asks_for_routes_that_there_are() -> None:
     assert port["containerPort"] == 8080
     secrets = {volume["name"]: volume for volume in pod["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == set(secrets)
+
+
+def test_the_ray_manifest_asks_for_a_deployment_that_there_is() -> None:
+    """Its arguments are valid, its replicas have room and keys, and only the server's port is open
+    to everybody."""
+    service, policy = yaml.safe_load_all((EXAMPLES / "kuberay.yaml").read_text())
+    config = yaml.safe_load(service["spec"]["serveConfigV2"])
+    (application,) = config["applications"]
+    assert application["import_path"] == f"{build.__module__}:{build.__name__}"
+    args = application["args"]
+    given = {name: value for name, value in args.items() if name in SERVE_OPTIONS}
+    assert set(args) - set(given) == {"keys", "replicas", "threads"}
+    options = serve_options(**given)
+
+    cluster = service["spec"]["rayClusterConfig"]
+    (workers,) = cluster["workerGroupSpecs"]
+    per_worker = int(workers["rayStartParams"]["num-cpus"]) // args["threads"]
+    assert per_worker * workers["replicas"] >= args["replicas"]
+    pod = workers["template"]["spec"]
+    (container,) = pod["containers"]
+    assert int(container["resources"]["requests"]["cpu"]) >= per_worker * args["threads"]
+    assert pod["terminationGracePeriodSeconds"] > options.deadline
+    (mount,) = container["volumeMounts"]
+    assert args["keys"].startswith(f"{mount['mountPath']}/")
+    assert [mount["name"]] == [volume["name"] for volume in pod["volumes"]]
+    assert [variable["name"] for variable in container["env"]] == ["TASKBANK_BANK"]
+
+    assert cluster["authOptions"] == {"mode": "token"}
+    own, everybody = policy["spec"]["ingress"]
+    assert "from" in own
+    assert [port["port"] for port in everybody["ports"]] == [config["http_options"]["port"]]
+    for group in (cluster["headGroupSpec"], workers):
+        labels = group["template"]["metadata"]["labels"]
+        assert labels == policy["spec"]["podSelector"]["matchLabels"]
+        ports = group["template"]["spec"]["containers"][0]["ports"]
+        assert {"name": "serve", "containerPort": config["http_options"]["port"]} in ports
+
+
+def test_ray_accepts_the_configuration() -> None:
+    """Ray Serve's own schema and our builder have nothing against it."""
+    pytest.importorskip("ray")
+    pytest.importorskip("fastapi")
+    from ray.serve.schema import ServeDeploySchema
+
+    service, _ = yaml.safe_load_all((EXAMPLES / "kuberay.yaml").read_text())
+    config = ServeDeploySchema.model_validate(yaml.safe_load(service["spec"]["serveConfigV2"]))
+    (application,) = config.applications
+    build(application.args)

@@ -21,7 +21,7 @@ from taskbank.errors import (
 )
 from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.train_and_store import Added
-from taskbank.serve.predictor import predict
+from taskbank.serve.predict_rows import predict
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import identity, new_adapter
 from tests.helpers.backbones import make_backbone

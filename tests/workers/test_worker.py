@@ -62,3 +62,16 @@ def test_a_bank_that_was_away_is_asked_again(
     with pytest.raises(UnreachableError, match="away"):
         worker.backbone(backbone.identity, "cpu")
     assert worker.backbone(backbone.identity, "cpu").identity == backbone.identity
+
+
+def test_what_a_job_keeps_goes_with_the_backbone(
+    own: Bank, backbone: Backbone, tmp_path: Path
+) -> None:
+    """It is made once, and again after another backbone was loaded."""
+    worker = Worker(own)
+    worker.backbone(backbone.identity, "cpu")
+    first = worker.keep(dict, lambda: {1: 1})
+    worker.backbone(backbone.identity, "cpu")
+    assert worker.keep(dict, lambda: {2: 2}) is first
+    worker.identify(str(make_backbone(tmp_path / "other", seed=5)), "cpu")
+    assert worker.keep(dict, lambda: {3: 3}) == {3: 3}
