@@ -45,7 +45,8 @@ def deployment(
         keys: a file of the keys that clients need; every machine needs it.
         replicas: number of processes that answer.
         threads: the processors of a replica, which computes on as many threads.
-        options: what to serve, as `taskbank.serve.http.options.ServeOptions` describes it.
+        options: what to serve, as `taskbank.serve.http.options.ServeOptions` describes it; with
+            the device `cuda` every replica gets a GPU, and otherwise none.
 
     Raises:
         MissingExtraError: if Ray Serve is not installed.
