@@ -5,6 +5,7 @@ Nothing that an interrupted run has trained is trained again.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -305,7 +306,9 @@ def _outcome(plan: TaskPlan, finished: Finished[Outcome]) -> Outcome:
     """Return the outcome of a task, also of one that failed."""
     if finished.error is None:
         return finished.get()
-    return Outcome(plan.name, "failed", plan.metric, problem=str(finished.error))
+    if finished.traceback:
+        print(finished.traceback, file=sys.stderr)
+    return Outcome(plan.name, "failed", plan.metric, problem=finished.problem)
 
 
 def _remarks(trial: TrialRecord) -> tuple[str, ...]:

@@ -39,6 +39,4 @@ class InProcess:
         ) as bar:
             self._worker.advance = bar.update
             for index, job in enumerate(jobs):
-                finished = run_job(job, index, self._worker)
-                finished.tell(job)
-                yield finished
+                yield run_job(job, index, self._worker)

@@ -56,7 +56,7 @@ class Finished(Generic[Result]):
 
     index: int
     result: Result | None = None
-    error: TaskbankError | None = None
+    error: Exception | None = None
     traceback: str = ""
     warnings: tuple[tuple[type[Warning], str], ...] = ()
 
@@ -64,22 +64,29 @@ class Finished(Generic[Result]):
         """Return what the job returned.
 
         Raises:
-            TaskbankError: if it failed.
+            TaskbankError: if it failed; in this process, a defect is raised as it is.
         """
-        if self.error is not None:
-            raise self.error
-        return cast(Result, self.result)
+        if self.error is None:
+            return cast(Result, self.result)
+        if isinstance(self.error, TaskbankError) and self.traceback:
+            print(self.traceback, file=sys.stderr)  # of another process
+        raise self.error
+
+    @property
+    def problem(self) -> str:
+        """Why the job failed, in one line."""
+        if self.traceback and not isinstance(self.error, TaskbankError):
+            return _describe(self.error)
+        return str(self.error)
 
     def tell(self, job: Job[Result]) -> None:
-        """Print the traceback to stderr and show the warnings, if there are any.
+        """Show the job's warnings, if there are any.
 
         Args:
             job: the job.
         """
         for category, text in self.warnings:
             warnings.warn(f"{job.name}: {text}", category, stacklevel=2)
-        if self.traceback:
-            print(f"{job.name}:\n{self.traceback}", file=sys.stderr)
 
 
 class Executor(Protocol):
@@ -128,8 +135,7 @@ def run_job(job: Job[Result], index: int, worker: Worker) -> Finished[Result]:
         known = resource_error(error)
         if known is not None:
             return Finished(index, error=known)
-        problem = TaskbankError(f"{type(error).__name__}: {error}")
-        return Finished(index, error=problem, traceback=traceback.format_exc())
+        return Finished(index, error=error, traceback=traceback.format_exc())
 
 
 def run_job_apart(job: Job[Result], index: int, worker: Worker) -> Finished[Result]:
@@ -137,5 +143,12 @@ def run_job_apart(job: Job[Result], index: int, worker: Worker) -> Finished[Resu
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         finished = run_job(job, index, worker)
+    error = finished.error
+    if error is not None and not isinstance(error, TaskbankError):
+        error = TaskbankError(_describe(error))  # which any process can read
     said = dict.fromkeys((one.category, str(one.message)) for one in caught)
-    return replace(finished, warnings=tuple(said))
+    return replace(finished, error=error, warnings=tuple(said))
+
+
+def _describe(error: Exception | None) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ from tests.helpers.jobs import Break, Job, Refuse, Say
 
 
 def test_errors_of_a_job_are_kept(own: Bank) -> None:
-    """One for the user as it is, and a defect with its traceback."""
+    """One for the user as it is, and a defect with its traceback, in this process as it was."""
     worker = Worker(own)
     assert run_job(Job(7), 3, worker).get() == 7
     refused = run_job(Refuse(2), 0, worker)
@@ -24,13 +24,23 @@ def test_errors_of_a_job_are_kept(own: Bank) -> None:
         refused.get()
     broken = run_job(Break(), 0, worker)
     assert "in run\n" in broken.traceback
-    with pytest.raises(TaskbankError, match="ZeroDivisionError: a defect"):
+    assert broken.problem == "ZeroDivisionError: a defect"
+    with pytest.raises(ZeroDivisionError):
         broken.get()
 
 
-def test_warnings_of_another_process_are_shown_here(
+def test_a_defect_of_another_process_is_an_error_with_its_traceback(
     own: Bank, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """What it was is in the message, as its type may not be known here."""
+    finished = run_job_apart(Break(1), 0, Worker(own))
+    assert finished.problem == "ZeroDivisionError: a defect"
+    with pytest.raises(TaskbankError, match="ZeroDivisionError: a defect"):
+        finished.get()
+    assert capsys.readouterr().err.startswith("Traceback")
+
+
+def test_warnings_of_another_process_are_shown_here(own: Bank) -> None:
     """Each once, with the job's name and its category, so that --quiet still hides remarks."""
     finished = run_job_apart(Say(5), 0, Worker(own))
     assert finished.result == 5
@@ -41,5 +51,3 @@ def test_warnings_of_another_process_are_shown_here(
         (UserWarning, "say-5: something is odd"),
         (Remark, "say-5: something is worth a remark"),
     ]
-    run_job_apart(Break(1), 0, Worker(own)).tell(Break(1))
-    assert capsys.readouterr().err.startswith("break-1:\nTraceback")
