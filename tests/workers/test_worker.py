@@ -42,10 +42,13 @@ def test_another_backbone_at_its_place_is_refused_once(
         worker.backbone(wanted, "cpu")
 
 
-def test_a_backbone_that_is_not_there_is_refused(own: Bank, backbone: Backbone) -> None:
+def test_a_backbone_that_is_not_there_is_refused(
+    own: Bank, backbone: Backbone, tmp_path: Path
+) -> None:
     """The message has the place, which another machine may not have."""
-    with pytest.raises(InputError, match="there is no folder /nowhere"):
-        Worker(own).backbone(replace(backbone.identity, spec="/nowhere"), "cpu")
+    place = tmp_path / "none"
+    with pytest.raises(InputError, match=f"there is no folder {place}"):
+        Worker(own).backbone(replace(backbone.identity, spec=str(place)), "cpu")
 
 
 def test_a_bank_that_was_away_is_asked_again(
