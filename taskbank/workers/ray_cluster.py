@@ -259,7 +259,7 @@ class RayCluster:
             try:
                 ready, _ = self._ray.wait(list(running), num_returns=1, timeout=LOOK)
             except ConnectionError as error:  # of the client
-                raise self._lose(_first_line(error)) from None
+                raise self._lose(_first_line(error).rstrip(".")) from None
             if ready:
                 break
             idle = all(index is None for _, index in running.values())
