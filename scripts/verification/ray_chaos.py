@@ -25,7 +25,6 @@ Prints what happened, and exits with 1 if any of this does not hold.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import subprocess
@@ -41,12 +40,18 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from scripts.shared.arguments import script_parser
 from scripts.shared.ray_cluster import cluster_processes, ray_cluster, worker_processes
 from scripts.shared.small_suite import write_suite
+from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
+from taskbank.bank.open import create_bank
+from taskbank.pipeline.suite import add_tasks
+from taskbank.verify.verify import verify_all
 from tests.helpers.backbones import make_backbone
 from tests.helpers.servers import Server
 
@@ -123,12 +128,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         os.environ.update(OMP_NUM_THREADS="1", TASKBANK_CACHE=str(folder / "cache"))
-        backbone = make_backbone(folder / "backbone")
+        torch.set_num_threads(1)
+        backbone = load_backbone(str(make_backbone(folder / "backbone")))
         suite = str(write_suite(folder, arguments.tasks, rows=ROWS, epochs=EPOCHS))
         started = time.monotonic()
         reference = f"sqlite:///{folder}/reference.db"
         make_bank(reference, backbone, folder / "reference")
-        taskbank(reference, "add-tasks", suite, "--verify", "none")
+        add_tasks(reference, suite, verify="none")
         print(f"undisturbed, in one process: {time.monotonic() - started:.0f} s", flush=True)
         server = Server(folder / "server")
         try:
@@ -269,7 +275,8 @@ class Fire:
 
 def start(url: str, suite: str, said: Path) -> Run:
     """Start the command, which prints into a file."""
-    command = command_line(url, "add-tasks", suite, "--on", "ray", "--verify", "none")
+    command = [sys.executable, "-m", "taskbank", "add-tasks", suite, "--on", "ray"]
+    command += ["--verify", "none", "--bank", url]
     with said.open("wb") as file:
         return Run(subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT), said)
 
@@ -327,25 +334,10 @@ def planned_blows(
     return sorted(blows, key=lambda blow: (blow.stored, blow.delay))
 
 
-def make_bank(url: str, backbone: Path, blobs: Path) -> None:
+def make_bank(url: str, backbone: Backbone, blobs: Path) -> None:
     """Create a bank whose blobs are files in a folder."""
-    blobs.mkdir()
-    taskbank(url, "init", "--backbone", str(backbone), "--blobs", str(blobs))
-
-
-def command_line(url: str, *arguments: str) -> list[str]:
-    """Return the argument vector of a taskbank command."""
-    return [sys.executable, "-m", "taskbank", *arguments, "--bank", url]
-
-
-def taskbank(url: str, *arguments: str) -> str:
-    """Run a command that must succeed, and return what it printed."""
-    done = subprocess.run(
-        command_line(url, *arguments), capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise SystemExit(f"taskbank {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout
+    with create_bank(url, str(blobs)) as bank:
+        bank.add_backbone(backbone.identity)
 
 
 def stored_tasks(engine: Engine) -> int:
@@ -388,23 +380,19 @@ def collected(url: str, folder: Path) -> Iterator[str]:
     """Collect the garbage of a bank, verify it, and yield what is wrong."""
     expected = {path.name for path in blob_files(folder / "reference")}
     surplus = {path.name for path in blob_files(folder / "blobs")} - expected
-    garbage = json.loads(taskbank(url, "gc", "--older-than", "0", "--json"))
-    named = {one.removeprefix("sha256:") for one in garbage["strays"]}
-    named |= {Path(one).name for one in garbage["unfinished"]}
-    print(f"blobs that nothing needs: {len(surplus)}")
-    if named != surplus or garbage["blobs"] or garbage["adapters"] or garbage["foreign"]:
-        yield f"gc lists {garbage}, and the files that nothing needs are {sorted(surplus)}"
-    taskbank(url, "gc", "--older-than", "0", "--confirm", "--strays")
-    if {path.name for path in blob_files(folder / "blobs")} != expected:
-        yield "after gc, the files are not those of the run in one process"
-    done = subprocess.run(
-        command_line(url, "verify-all", "--level", "full"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        yield f"the verification exits with {done.returncode}: {done.stdout}{done.stderr}"
+    with Bank(url) as bank:
+        garbage = bank.gc(older_than=0)
+        named = {one.removeprefix("sha256:") for one in garbage.strays}
+        named |= {Path(one).name for one in garbage.unfinished}
+        print(f"blobs that nothing needs: {len(surplus)}")
+        if named != surplus or garbage.blobs or garbage.adapters or garbage.foreign:
+            yield f"gc lists {garbage}, and the files that nothing needs are {sorted(surplus)}"
+        bank.gc(confirm=True, strays=True, older_than=0)
+        if {path.name for path in blob_files(folder / "blobs")} != expected:
+            yield "after gc, the files are not those of the run in one process"
+        report = verify_all(bank, level="full")
+        if not report.ok:
+            yield f"the verification finds {report.findings} {report.interrupted}"
 
 
 def blob_files(folder: Path) -> list[Path]:

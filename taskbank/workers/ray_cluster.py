@@ -258,7 +258,7 @@ class RayCluster:
             try:
                 ready, _ = self._ray.wait(list(running), num_returns=1, timeout=LOOK)
             except ConnectionError as error:  # of the client
-                raise self._lose(_first_line(error)) from None
+                raise self._lose(_first_line(error).rstrip(".")) from None
             if ready:
                 break
             idle = all(index is None for _, index in running.values())
@@ -363,8 +363,10 @@ def _secrets_hidden(ray: Any) -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):  # what follows says why, in its last line
+        return f"{lines[0]} {lines[-1]}"
+    return lines[0] if lines else type(error).__name__
 
 
 def _reason(error: Exception) -> str:
