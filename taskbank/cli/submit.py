@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from taskbank.bank.url import parse_url
 from taskbank.cli.output import echo, print_json
 from taskbank.cli.settings import Settings, data_options, job_server_option, pairs
 from taskbank.counts import counted, size
@@ -121,6 +120,8 @@ def _plan(settings: Settings, context: click.Context, name: str, *words: str) ->
 
 def _check_bank(bank: str) -> None:
     """Raise unless the cluster can open the bank by its URL, and everybody may read the URL."""
+    from taskbank.bank.url import parse_url
+
     url = parse_url(bank)
     if url.file is not None:
         raise InputError(

@@ -61,6 +61,7 @@ def import_libraries() -> None:
     with collection_paused():
         if _OWN and "transformers" not in sys.modules:
             _leave_out_unused()
+        import torch  # noqa: F401 - or transformers looks for it on the disk before it imports it
         import transformers.modeling_utils  # noqa: F401
     if _OWN:
         gc.freeze()
