@@ -81,7 +81,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Run every test in a folder of its own, without a hub and without the user's settings."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TASKBANK_BANK", raising=False)
+    for name in ("TASKBANK_BANK", "TASKBANK_ON"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TASKBANK_CACHE", str(tmp_path / "cache"))
 
 

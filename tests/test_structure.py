@@ -102,6 +102,7 @@ OTHER_FILES = {
     "test_public_names": "the names that `taskbank` exports",
     "test_structure": "the structure of the code",
     "test_wheel": "the built wheel",
+    "workers/test_two_machines": "a cluster whose machines die",
     "verify/test_faults": "faults of the machine through a whole verification",
 }
 

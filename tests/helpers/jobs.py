@@ -14,7 +14,7 @@ from taskbank.errors import DataError, UnreachableError
 from taskbank.serve.predict_rows import PredictRows
 from taskbank.serve.prediction import Prediction
 from taskbank.workers.in_process import InProcess
-from taskbank.workers.job import Finished, Result
+from taskbank.workers.job import Executor, Finished, Result
 from taskbank.workers.job import Job as AnyJob
 from taskbank.workers.worker import Worker
 
@@ -165,3 +165,9 @@ class DieOnce(PredictRows):
             self.mark.touch()
             os._exit(1)
         return super().run(worker)
+
+
+def results(executor: Executor, jobs: Sequence[AnyJob[Result]]) -> list[Result]:
+    """Return what jobs returned, in their order."""
+    found = executor.run(jobs, caption="", unit="job", progress=False)
+    return [one.get() for one in sorted(found, key=lambda one: one.index)]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +19,6 @@ from taskbank.errors import (
     InputError,
     ResourceError,
     TaskbankError,
-    UnreachableError,
 )
 from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.suite import add_tasks
@@ -30,26 +26,11 @@ from taskbank.specs import TaskSpec
 from taskbank.verify.verify import verify_all
 from taskbank.workers import ray_cluster
 from taskbank.workers.address import RayAddress
-from taskbank.workers.job import Finished
 from taskbank.workers.ray_cluster import RayCluster
-from tests.helpers.jobs import Break, Count, Die, Job, Lose, Refuse, Say, Sleep
+from tests.helpers.jobs import Break, Count, Die, Job, Lose, Refuse, Say, results
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.process, pytest.mark.slow]
-
-
-@pytest.fixture
-def workers(cluster: None, mood: Bank) -> Iterator[RayCluster]:
-    """Two workers on a bank with one task."""
-    with RayCluster(RayAddress(), mood.url) as executor:
-        assert executor.workers == 2
-        yield executor
-
-
-def results(executor: RayCluster, jobs: list[Any]) -> list[Any]:
-    """Return what jobs returned, in their order."""
-    found = executor.run(jobs, caption="", unit="job", progress=False)
-    return [one.get() for one in sorted(found, key=lambda one: one.index)]
 
 
 def test_jobs_come_back_whatever_they_do(workers: RayCluster) -> None:
@@ -164,91 +145,7 @@ def test_two_drivers_of_a_suite_store_every_task_once(
         task["score"] for task in reports[1]["tasks"]
     ]
     with Bank(url) as bank:
-        assert [record.ref for record in bank] == ["task-000@1", "task-001@1"]
-
-
-class Acted:
-    """A worker whose fate a test decides."""
-
-    run = SimpleNamespace(remote=lambda _job, _index, _pause: object())
-
-
-def act(executor: RayCluster, fates: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let workers live (`.`) or die (`x`) in turn, and return how many there were at each turn."""
-    turns, alive = iter(fates), []
-
-    def start(running: dict[Any, Any]) -> None:
-        running[object()] = (Acted(), None)
-
-    def wait(running: dict[Any, Any]) -> Iterator[tuple[Any, int | None, Any]]:
-        alive.append(len(running))
-        actor, index = running.pop(next(iter(running)))
-        error = executor._ray.exceptions.ActorDiedError()
-        done = None if index is None else Finished(index, index)
-        yield actor, index, error if next(turns) == "x" else done
-
-    monkeypatch.setattr(executor, "_start", start)
-    monkeypatch.setattr(executor, "_wait", wait)
-    return alive
-
-
-def test_workers_that_die_now_and_then_before_a_job_are_replaced(
-    workers: RayCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only three in a row are too many, as then none may be able to start."""
-    act(workers, "xxx", monkeypatch)
-    with pytest.raises(ResourceError, match="no worker starts"):
-        results(workers, [Job(0)])
-    act(workers, "xx.xxx..", monkeypatch)  # the third is ready, and dies with the job
-    assert results(workers, [Job(0)]) == [0]
-
-
-def test_a_job_whose_worker_died_goes_to_one_that_is_idle(
-    workers: RayCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Which has loaded the encoder already, and does not have to be started."""
-    alive = act(workers, "...x.", monkeypatch)
-    monkeypatch.setattr(workers, "_kill", lambda _actors: None)
-    assert results(workers, [Job(0), Job(1)]) == [0, 1]
-    assert alive == [2, 2, 2, 1, 1]
-
-
-def test_a_cluster_without_a_head_is_given_up(
-    workers: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before Ray waits for a minute, and then ends the process without a word of ours."""
-    monkeypatch.setattr(ray_cluster, "LOOK", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as head:
-        port = head.getsockname()[1]
-    monkeypatch.setattr(workers, "_head", ("127.0.0.1", port))
-    with pytest.raises(UnreachableError, match=r"was lost: its head does not answer \(Conn"):
-        results(workers, [Sleep(1, place=tmp_path / "ran")])
-    monkeypatch.setattr(workers, "_lost", False)  # so that its workers are stopped
-
-
-def test_a_machine_that_has_left_the_cluster_is_given_up(
-    workers: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is not among the living any more, and its jobs would wait for ever."""
-    import ray
-
-    monkeypatch.setattr(ray_cluster, "LOOK", 0.2)
-    monkeypatch.setattr(ray, "nodes", lambda: [])
-    with pytest.raises(UnreachableError, match="Ray has ended on the machine"):
-        results(workers, [Sleep(1, place=tmp_path / "ran")])
-    monkeypatch.setattr(workers, "_lost", False)
-
-
-def test_the_command_is_recorded_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray shows it to everybody who sees the cluster."""
-    ray = pytest.importorskip("ray")
-    utils = ray._private.utils
-    command = "taskbank list --bank postgresql+psycopg://me:Zq7hunter@host/bank"
-    monkeypatch.setattr(utils, "get_entrypoint_name", lambda: command)
-    with ray_cluster._secrets_hidden(ray):
-        recorded = utils.get_entrypoint_name()
-    assert recorded == command.replace("Zq7hunter", "***")
-    assert utils.get_entrypoint_name() == command
+        assert sorted(record.ref for record in bank) == ["task-000@1", "task-001@1"]
 
 
 def test_a_bank_that_workers_cannot_open_is_refused(
