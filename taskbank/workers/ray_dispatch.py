@@ -35,6 +35,7 @@ class RayDispatch(Generic[Result]):
         self._cluster, self._jobs = cluster, jobs
         self._waiting = deque(range(len(jobs)))
         self._tries: Counter[int] = Counter()
+        self._unreached: Counter[int] = Counter()  # tries that could not reach a server
         # By the reference of what will be returned. A worker that starts has no job yet.
         self._running: dict[Any, tuple[Any, int | None]] = {}
         self._failed_starts = 0  # one after the other
@@ -73,7 +74,7 @@ class RayDispatch(Generic[Result]):
             self._cluster.idle.append(actor)
             return
         index = self._waiting.popleft()
-        pause = min(math.expm1(self._tries[index]), 15.0)  # 0, 1.7, 6.4 seconds
+        pause = math.expm1(self._unreached[index])  # 0, 1.7, 6.4 seconds
         self._tries[index] += 1
         self._running[actor.run.remote(self._jobs[index], index, pause)] = (actor, index)
 
@@ -121,7 +122,10 @@ class RayDispatch(Generic[Result]):
             )
             return None if again else Finished(index, error=problem)
         finished: Finished[Result] = outcome
-        return None if again and isinstance(finished.error, UnreachableError) else finished
+        if not again or not isinstance(finished.error, UnreachableError):
+            return finished
+        self._unreached[index] += 1
+        return None
 
     def _count_failed_start(self, error: Exception) -> None:
         """Raise if workers cannot start: if one after the other dies before it has run anything."""

@@ -14,7 +14,7 @@ from scripts.verification.ray_chaos import PASSWORD, compared, leaked, planned_b
 from taskbank.bank.open import create_bank
 from tests.helpers.adapters import new_adapter
 
-SMALL = ("--tasks", "6", "--worker-kills", "3", "--driver-kills", "1", "--database-restarts", "1")
+SMALL = ("--tasks", "8", "--worker-kills", "2", "--driver-kills", "1", "--database-restarts", "1")
 
 
 @pytest.mark.slow
