@@ -75,6 +75,7 @@ NO_FILE = {
     "pages/sign_in": "serve/http/test_pages.py signs in",
     "pipeline/init": "cli/test_main.py makes its bank with it",
     "pipeline/train_and_store": "pipeline/test_add_task.py and test_suite.py train and store",
+    "pipeline/training_job": "pipeline/test_suite.py and test_train_on_workers.py run such jobs",
     "runtime/clock": "one call of the standard library",
     "serve/http/openapi_schemas": "serve/http/test_openapi.py makes requests of them",
     "training/defaults": "scripts/test_paper.py measures them; training/test_plan.py uses them",

@@ -22,7 +22,8 @@ from taskbank.errors import InputError
 from taskbank.pipeline.opening import open_if_exists, resolve_backbone
 from taskbank.pipeline.suite_file import Entry, Problem, raise_problems, valid_entries
 from taskbank.pipeline.train_and_store import train_and_store
-from taskbank.specs import BackboneIdentity, TaskSpec
+from taskbank.pipeline.training_job import TrainingJob
+from taskbank.specs import TaskSpec
 from taskbank.training.plan import TaskPlan, plan_task
 from taskbank.training.start import read_starts
 from taskbank.training.trial import trial_from_record
@@ -173,32 +174,16 @@ def add_tasks(
 
 
 @dataclass(frozen=True)
-class TrainTask:
+class TrainTask(TrainingJob):
     """Trains a task of a suite and stores it: a job.
 
     Attributes:
-        plan: the planned task, with its data.
-        backbone: the backbone to train on.
-        device: the device to train on.
         new_version: whether to add a version if the task already exists.
         progress: whether to show progress bars if stderr is a terminal.
     """
 
-    plan: TaskPlan
-    backbone: BackboneIdentity
-    device: str
     new_version: bool
     progress: bool
-
-    @property
-    def name(self) -> str:
-        """The task's name."""
-        return self.plan.name
-
-    @property
-    def size(self) -> int:
-        """One task."""
-        return 1
 
     def run(self, worker: Worker) -> Outcome:
         """Train the task and store it, unless another process has meanwhile; see `Job.run`."""

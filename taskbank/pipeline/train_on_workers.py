@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from taskbank.pipeline.storage import known_trials, trial_recorder
 from taskbank.pipeline.train_and_store import Added, train_and_store
+from taskbank.pipeline.training_job import TrainingJob
 from taskbank.specs import BackboneIdentity
 from taskbank.training.checkpoint import Checkpoint
 from taskbank.training.plan import TaskPlan
@@ -64,32 +65,16 @@ def train_on_workers(
 
 
 @dataclass(frozen=True)
-class TrainTrial:
+class TrainTrial(TrainingJob):
     """Trains one setting of a task's search, and records the trial: a job.
 
     Attributes:
-        plan: the planned task, with its data.
-        backbone: the backbone to train on.
-        device: the device to train on.
         setting: the setting.
         resume: whether to use the trials and checkpoints of an interrupted run.
     """
 
-    plan: TaskPlan
-    backbone: BackboneIdentity
-    device: str
     setting: Setting
     resume: bool
-
-    @property
-    def name(self) -> str:
-        """The task's name."""
-        return self.plan.name
-
-    @property
-    def size(self) -> int:
-        """One trial."""
-        return 1
 
     def run(self, worker: Worker) -> Trial:
         """Return the trial; see `Job.run`."""
@@ -109,34 +94,18 @@ class TrainTrial:
 
 
 @dataclass(frozen=True)
-class FinishTask:
+class FinishTask(TrainingJob):
     """Trains what is left of a task, and stores the best trial: a job.
 
     Attributes:
-        plan: the planned task, with its data.
-        backbone: the backbone to train on.
-        device: the device to train on.
         trials: the trials that other jobs have trained.
         new_version: whether to add a version if the task already exists.
         resume: whether to use the trials and checkpoints of an interrupted run.
     """
 
-    plan: TaskPlan
-    backbone: BackboneIdentity
-    device: str
     trials: tuple[Trial, ...]
     new_version: bool
     resume: bool
-
-    @property
-    def name(self) -> str:
-        """The task's name."""
-        return self.plan.name
-
-    @property
-    def size(self) -> int:
-        """One task."""
-        return 1
 
     def run(self, worker: Worker) -> Added:
         """Return the task as it was stored; see `Job.run`."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from taskbank.backbone.load import absolute_spec
 from taskbank.bank.bank import Bank
-from taskbank.bank.records import AdapterRecord
+from taskbank.bank.records import AdapterRecord, Observation
 from taskbank.errors import ResourceError
 from taskbank.model.load import check_backbone, confirm_backbone
 from taskbank.specs import BackboneIdentity
@@ -27,6 +28,9 @@ from taskbank.workers.executor import run_one
 
 if TYPE_CHECKING:
     from taskbank.workers.job import Executor
+
+
+Earlier = dict[tuple[int, str], tuple[Observation, ...]]  # as in `Journal.earlier`
 
 
 @dataclass
@@ -102,27 +106,7 @@ def gather_evidence(
         executor: where to predict.
         progress: whether to show a progress bar if the error stream is a terminal.
     """
-    by_backbone: dict[str, list[AdapterRecord]] = defaultdict(list)
-    for record in records:
-        by_backbone[record.backbone].append(record)
-    jobs: list[PredictAdapters] = []
-    for fingerprint, own in by_backbone.items():
-        identity = _identity(bank, given, fingerprint, conditions)
-        groups = tuple(into_groups(own))
-        # One job keeps what the versions of a task share.
-        for part in [groups] if executor.in_process else [(group,) for group in groups]:
-            ids = {record.id for group in part for record in group}
-            jobs.append(
-                PredictAdapters(
-                    part,
-                    identity,
-                    level,
-                    replace(conditions, backbone=None),
-                    journal.run,
-                    {key: found for key, found in journal.earlier.items() if key[0] in ids},
-                    standard,
-                )
-            )
+    jobs = _jobs(bank, records, level, conditions, given, journal, standard, executor)
     gathered = Gathered()
     by_job: dict[int, Predicted] = {}
     for finished in executor.run(jobs, caption="verifying", unit="adapter", progress=progress):
@@ -140,11 +124,43 @@ def gather_evidence(
         found = by_job[index]
         gathered.evidence += found.evidence
         if found.backbone is not None:
-            own = [record for group in jobs[index].groups for record in group]
+            own = list(chain.from_iterable(jobs[index].groups))
             gathered.evidence += [Evidence(record, backbone_failed=True) for record in own]
             failed[found.backbone] += own
     gathered.findings += [_backbone_finding(own, problem) for problem, own in failed.items()]
     return gathered
+
+
+def _jobs(
+    bank: Bank,
+    records: Sequence[AdapterRecord],
+    level: Level,
+    conditions: Conditions,
+    given: BackboneIdentity | None,
+    journal: Journal,
+    standard: Standard,
+    executor: Executor,
+) -> list[PredictAdapters]:
+    by_backbone: dict[str, list[AdapterRecord]] = defaultdict(list)
+    for record in records:
+        by_backbone[record.backbone].append(record)
+    earlier: dict[int, Earlier] = defaultdict(dict)  # by the adapter's row id
+    for key, observations in journal.earlier.items():
+        earlier[key[0]][key] = observations
+    shipped = replace(conditions, backbone=None)  # workers load it by its identity
+    jobs = []
+    for fingerprint, own in by_backbone.items():
+        identity = _identity(bank, given, fingerprint, conditions)
+        groups = tuple(into_groups(own))
+        # In this process one job has all groups, so that it keeps what versions of a task share.
+        for part in [groups] if executor.in_process else [(group,) for group in groups]:
+            known: Earlier = {}
+            for record in chain.from_iterable(part):
+                known |= earlier.get(record.id, {})
+            jobs.append(
+                PredictAdapters(part, identity, level, shipped, journal.run, known, standard)
+            )
+    return jobs
 
 
 def _identity(

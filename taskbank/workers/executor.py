@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from taskbank.backbone.backbone import Backbone
     from taskbank.bank.bank import Bank
 
-MISSING = "Ray is not installed: run pip install 'taskbank[ray]', or leave out --on"
-
 
 def check_place(where: str | None) -> None:
-    """Raise unless a place to run jobs is one, so that nothing is done before in vain.
+    """Raise unless jobs can be run at a place, before any other work is done.
 
     Args:
         where: `ray` or `ray://HOST:PORT`; None means this process.
@@ -34,14 +32,16 @@ def check_place(where: str | None) -> None:
         return
     RayAddress.parse(where)
     if find_spec("ray") is None:
-        raise MissingExtraError(MISSING)
+        raise MissingExtraError(
+            "Ray is not installed: run pip install 'taskbank[ray]', or leave out --on"
+        )
 
 
 @contextmanager
 def executor_for(
     where: str | None, bank: Bank, *, device: str | None = None, backbone: Backbone | None = None
 ) -> Iterator[Executor]:
-    """Return what runs jobs, for the time of a `with` block.
+    """Give the executor for a place, for the duration of a `with` block.
 
     Args:
         where: `ray` or `ray://HOST:PORT`; None means this process.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tqdm import tqdm
-
 from taskbank.runtime.device import pick_device
-from taskbank.workers.job import Finished, Job, Result, run_job
+from taskbank.workers.job import Finished, Job, Result, job_bar, run_job
 from taskbank.workers.worker import Worker
 
 
@@ -31,12 +29,7 @@ class InProcess:
         self, jobs: Sequence[Job[Result]], *, caption: str, unit: str, progress: bool
     ) -> Iterator[Finished[Result]]:
         """Run jobs in order; see `Executor.run`."""
-        with tqdm(
-            total=sum(job.size for job in jobs),
-            desc=caption,
-            unit=unit,
-            disable=None if progress else True,
-        ) as bar:
+        with job_bar(jobs, caption=caption, unit=unit, progress=progress) as bar:
             self._worker.advance = bar.update
             for index, job in enumerate(jobs):
                 yield run_job(job, index, self._worker)

@@ -7,7 +7,9 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar, cast
+
+from tqdm import tqdm
 
 from taskbank.errors import TaskbankError
 from taskbank.runtime.resources import resource_error
@@ -75,9 +77,9 @@ class Finished(Generic[Result]):
     @property
     def problem(self) -> str:
         """Why the job failed, in one line."""
-        if self.traceback and not isinstance(self.error, TaskbankError):
-            return _describe(self.error)
-        return str(self.error)
+        if isinstance(self.error, TaskbankError):
+            return str(self.error)
+        return _describe(self.error)
 
     def tell(self, job: Job[Result]) -> None:
         """Show the job's warnings, if there are any.
@@ -117,6 +119,18 @@ class Executor(Protocol):
             unit: what the progress bar counts, such as `adapter`.
             progress: whether to show a progress bar if stderr is a terminal.
         """
+
+
+def job_bar(
+    jobs: Sequence[Job[Result]], *, caption: str, unit: str, progress: bool
+) -> tqdm[NoReturn]:
+    """Return the progress bar of an executor; see `Executor.run`."""
+    return tqdm(
+        total=sum(job.size for job in jobs),
+        desc=caption,
+        unit=unit,
+        disable=None if progress else True,
+    )
 
 
 def run_job(job: Job[Result], index: int, worker: Worker) -> Finished[Result]:

@@ -11,14 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from tqdm import tqdm
-
 from taskbank.bank.url import parse_url
 from taskbank.errors import InputError
 from taskbank.runtime.threads import WAITING
 from taskbank.version import __version__
 from taskbank.workers.address import RayAddress
-from taskbank.workers.job import Finished, Job, Result
+from taskbank.workers.job import Finished, Job, Result, job_bar
 from taskbank.workers.ray_connection import RayConnection
 from taskbank.workers.ray_dispatch import RayDispatch
 
@@ -97,12 +95,7 @@ class RayCluster:
         self, jobs: Sequence[Job[Result]], *, caption: str, unit: str, progress: bool
     ) -> Iterator[Finished[Result]]:
         """Run jobs on the workers; see `Executor.run`."""
-        with tqdm(
-            total=sum(job.size for job in jobs),
-            desc=caption,
-            unit=unit,
-            disable=None if progress else True,
-        ) as bar:
+        with job_bar(jobs, caption=caption, unit=unit, progress=progress) as bar:
             for finished in RayDispatch(self, jobs).run():
                 finished.tell(jobs[finished.index])
                 yield finished

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TypeVar, cast
 
 from taskbank.backbone.backbone import Backbone
@@ -95,8 +94,3 @@ class Worker:
         """Release the backbone, and all that was made with it: two may not fit into memory."""
         self._kept.clear()
         self._loaded = None
-
-    def close(self) -> None:
-        """Close the bank."""
-        with suppress(TaskbankError):
-            self.bank.close()
