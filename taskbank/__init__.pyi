@@ -26,7 +26,7 @@ from taskbank.errors import TrainingError as TrainingError
 from taskbank.errors import UnreachableError as UnreachableError
 from taskbank.history.matrix import Matrix as Matrix
 from taskbank.history.matrix import score_matrix as score_matrix
-from taskbank.interchange.export_folder import export_adapter as export_adapter
+from taskbank.interchange.export import export_adapter as export_adapter
 from taskbank.interchange.export_folder import import_adapter as import_adapter
 from taskbank.pipeline.add_task import add_task as add_task
 from taskbank.pipeline.init import init as init

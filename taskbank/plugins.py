@@ -1,4 +1,4 @@
-"""Maps names to kinds, methods and architectures, both built-in and from plugins.
+"""Maps names to kinds, methods, architectures and exporters, both built-in and from plugins.
 
 This is the only dynamic import of the project. A name is looked up in the built-in table first,
 then among the installed entry points of the group `taskbank.<group>`, so an installed package can
@@ -43,6 +43,9 @@ TABLES: dict[str, dict[str, str]] = {
         "distilbert": "taskbank.backbone.architectures:DISTILBERT",
         "modernbert": "taskbank.backbone.architectures:MODERNBERT",
     },
+    "exporters": {
+        "taskbank": "taskbank.interchange.export_folder:export_files",
+    },
 }
 
 
@@ -56,7 +59,7 @@ def load(group: str, name: str) -> Any:
     """Return the object that a name refers to.
 
     Args:
-        group: `kinds`, `methods` or `architectures`.
+        group: `kinds`, `methods`, `architectures` or `exporters`.
         name: a built-in name or the name of an entry point.
 
     Raises:

@@ -18,7 +18,8 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.cli.main import run
 from taskbank.errors import DataError
-from taskbank.interchange.export_folder import export_adapter, import_adapter
+from taskbank.interchange.export import export_adapter
+from taskbank.interchange.export_folder import import_adapter
 from taskbank.kinds.kind import Kind, input_fields
 from taskbank.pipeline.add_task import add_task
 from taskbank.verify.compare import compare

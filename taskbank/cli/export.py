@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from taskbank import plugins
 from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 
@@ -13,16 +15,23 @@ from taskbank.cli.settings import Settings, complete_task, data_options
 @click.command()
 @click.argument("ref", metavar="NAME", shell_complete=complete_task)
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to create.")
+@click.option(
+    "--format",
+    type=click.Choice(plugins.names("exporters")),
+    default="taskbank",
+    show_default=True,
+    help="Format of the folder; only taskbank has the evidence that verifies the adapter.",
+)
 @click.option("--key", type=click.Path(path_type=Path), help="SSH key to sign the export with.")
 @data_options
 @click.pass_obj
-def export(settings: Settings, ref: str, output: Path, key: Path | None) -> None:
-    """Write an adapter, with the evidence that verifies it, as safetensors and JSON."""
+def export(settings: Settings, /, ref: str, output: Path, **options: Any) -> None:
+    """Write an adapter to a folder of open formats."""
     from taskbank.bank.open import open_bank
-    from taskbank.interchange.export_folder import export_adapter
+    from taskbank.interchange.export import export_adapter
 
     with open_bank(settings.bank) as bank:
-        record = export_adapter(bank, ref, output, key=key)
+        record = export_adapter(bank, ref, output, **options)
     if settings.json:
         print_json(record.summary() | {"folder": str(output)})
     else:

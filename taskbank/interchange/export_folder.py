@@ -34,15 +34,12 @@ from taskbank.interchange.untrusted import (
     DESCRIPTION,
     FORMAT,
     ROW_DIGESTS,
-    SIGNATURE,
     WEIGHTS,
     exported,
     parse_adapter,
     read_description,
 )
 from taskbank.kinds.canaries import choose_canaries
-from taskbank.runtime.files import unwritable, write_folder
-from taskbank.runtime.signatures import sign
 from taskbank.specs import FOLDS
 from taskbank.verify.compare import metric_disagreements
 from taskbank.verify.contents import bytes_damage, split_cache
@@ -51,25 +48,16 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
 
-def export_adapter(
-    bank: Bank, ref: str, folder: str | Path, *, key: str | Path | None = None
-) -> AdapterRecord:
-    """Write one adapter, with the evidence to verify it, into a new folder.
+def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
+    """Return the files of an adapter's export, with the evidence to verify it.
 
     Args:
         bank: an open bank.
-        ref: `NAME`, `NAME@VERSION` or `NAME@ALIAS`.
-        folder: the target folder, which must be empty or not exist yet.
-        key: the file of an SSH key to sign the description with, which has the digests of all
-            other files; None means no signature.
+        record: the adapter.
 
     Raises:
-        NotFoundError: if the adapter does not exist.
         DamagedError: if stored rows or bytes differ from what was recorded.
-        InputError: if the folder is not empty or not writable, or the key cannot sign.
     """
-    record = bank[ref]
-    target = Path(folder)
     files: dict[str, bytes] = {WEIGHTS: bank.weights(record)}
     for split in record.splits:
         files[f"{split.name}.jsonl"] = bank.blob(split.digest)
@@ -80,18 +68,8 @@ def export_adapter(
     description = record.to_json() | {"format": FORMAT, "backbone": asdict(identity)}
     # The description is last, because a folder without it is not a valid export.
     text = json.dumps(exported(description), indent=2, ensure_ascii=False)
-    described = (text + "\n").encode()
-    if key is not None:
-        files[SIGNATURE] = sign(described, Path(key))
-    files[DESCRIPTION] = described
-    try:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise InputError(f"{target} is not empty: give a folder that does not exist yet")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_folder(target, files)
-    except OSError as error:
-        raise unwritable(target, error) from None
-    return record
+    files[DESCRIPTION] = (text + "\n").encode()
+    return files
 
 
 def import_adapter(
@@ -110,7 +88,7 @@ def import_adapter(
 
     Args:
         bank: an open bank.
-        folder: a folder that `export_adapter` wrote.
+        folder: a folder in the format `taskbank`.
         name: the task's new name; None means the exported name.
         new_version: whether to add a version to an existing task.
         backbone: where to load the backbone from; needed if the bank does not know it.

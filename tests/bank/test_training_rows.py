@@ -13,7 +13,7 @@ from taskbank.data.examples import Examples
 from taskbank.data.row_digests import HEADER, RowDigests, digests_of
 from taskbank.digests import digest_bytes
 from taskbank.errors import DamagedError, InputError, NotFoundError
-from taskbank.interchange.export_folder import export_adapter
+from taskbank.interchange.export import export_adapter
 from taskbank.interchange.untrusted import ROW_DIGESTS, parse_adapter, read_description
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import as_new, new_adapter, training_rows

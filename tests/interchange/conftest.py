@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from taskbank.bank.bank import Bank
-from taskbank.interchange.export_folder import export_adapter
+from taskbank.interchange.export import export_adapter
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import taskbank
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.errors import ConflictError, InputError
-from taskbank.interchange.export_folder import export_adapter, import_adapter
+from taskbank.interchange.export import export_adapter
+from taskbank.interchange.export_folder import import_adapter
 
 WHERE = ("validation", "accuracy")
 

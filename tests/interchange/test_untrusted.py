@@ -19,7 +19,8 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.digests import digest_bytes
 from taskbank.errors import InputError
-from taskbank.interchange.export_folder import export_adapter, import_adapter
+from taskbank.interchange.export import export_adapter
+from taskbank.interchange.export_folder import import_adapter
 from taskbank.pipeline.add_task import add_task
 from tests.helpers.rows import ROWS, write_jsonl
 

@@ -9,7 +9,7 @@ import pytest
 
 from taskbank.bank.bank import Bank
 from taskbank.errors import InputError
-from taskbank.interchange.export_folder import export_adapter
+from taskbank.interchange.export import export_adapter
 from taskbank.interchange.untrusted import read_description
 from tests.helpers.adapters import new_adapter
 from tests.helpers.terminal import Terminal
