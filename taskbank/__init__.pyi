@@ -28,6 +28,8 @@ from taskbank.history.matrix import Matrix as Matrix
 from taskbank.history.matrix import score_matrix as score_matrix
 from taskbank.interchange.export import export_adapter as export_adapter
 from taskbank.interchange.export_folder import import_adapter as import_adapter
+from taskbank.interchange.hub import Pushed as Pushed
+from taskbank.interchange.hub import push_adapter as push_adapter
 from taskbank.pipeline.add_task import add_task as add_task
 from taskbank.pipeline.init import init as init
 from taskbank.pipeline.score import Scored as Scored

@@ -17,6 +17,7 @@ from taskbank.digests import Json, digest_json
 from taskbank.errors import InputError
 
 FOLDS = "folds"  # the split of a score that a cross-validation gave
+COMMIT = re.compile("@[0-9a-f]{40}")  # of a model on the hub, behind its name
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class BackboneIdentity:
     """The identity of a backbone: its source, its size and the digests of its parts.
 
     Attributes:
-        spec: the source it was loaded from: a hub id, a folder, or `package:NAME/FOLDER`.
+        spec: the source it was loaded from: a hub id with its commit, a folder, or
+            `package:NAME/FOLDER`.
         model_type: the architecture's name in transformers, such as `bert`.
         pooling: how token vectors are reduced to one vector: `pooler`, `first` or `mean`.
         parameters: number of parameters, all frozen.
@@ -55,6 +57,14 @@ class BackboneIdentity:
         """One digest of weights, configuration, tokenizer and pooling."""
         parts = (self.weights, self.config, self.tokenizer, self.pooling)
         return digest_json(list(parts))
+
+    def is_from(self, spec: str) -> bool:
+        """Return whether a specification names this backbone's source, with or without its commit.
+
+        Args:
+            spec: a hub id, a folder or a package's folder.
+        """
+        return self.spec == spec or COMMIT.fullmatch(self.spec.removeprefix(spec)) is not None
 
     def differing_settings(self, recorded: Mapping[str, Json] | None) -> list[str]:
         """Return a description of every setting that differs; none if one side is not known.

@@ -15,10 +15,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import RemoteEntryNotFoundError
 from torch.overrides import TorchFunctionMode
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
-from transformers.utils import cached_file, logging
+from transformers.utils import (
+    CONFIG_NAME,
+    SAFE_WEIGHTS_INDEX_NAME,
+    SAFE_WEIGHTS_NAME,
+    cached_file,
+    logging,
+)
+from transformers.utils.hub import extract_commit_hash
 
 from taskbank.backbone.architectures import Architecture, architecture_of
 from taskbank.backbone.backbone import Backbone
@@ -31,6 +40,7 @@ from taskbank.backbone.fingerprint import (
 )
 from taskbank.digests import digest_json
 from taskbank.errors import InputError, ResourceError
+from taskbank.runtime.hub_errors import hub_reason
 from taskbank.runtime.resources import lacking
 from taskbank.specs import BackboneIdentity
 
@@ -50,9 +60,9 @@ def load_backbone(spec: str | os.PathLike[str], device: str = "cpu") -> Backbone
             safetensors, or its architecture is unknown.
     """
     spec = os.fspath(spec)
-    location, revision, shown = _locate(spec)
-    source = {"pretrained_model_name_or_path": location, "revision": revision}
     with _quiet(), _explained(spec):
+        location, revision, shown = _locate(spec)
+        source = {"pretrained_model_name_or_path": location, "revision": revision}
         saved, _ = PreTrainedConfig.get_config_dict(**source)
         architecture = architecture_of(str(saved.get("model_type")))
         config = AutoConfig.from_pretrained(**source, trust_remote_code=False)
@@ -123,7 +133,11 @@ def absolute_spec(spec: str) -> str:
 
 
 def _locate(spec: str) -> tuple[str, str | None, str]:
-    """Return where to load from, the revision, and the specification to record."""
+    """Return where to load from, the revision, and the specification to record.
+
+    A branch of the hub may move, and would take all tasks of the bank with it: the specification
+    to record names the commit.
+    """
     if spec.startswith(PACKAGE):
         return str(_package_folder(spec)), None, spec
     path = Path(spec).expanduser()
@@ -135,7 +149,27 @@ def _locate(spec: str) -> tuple[str, str | None, str]:
             f"backbone {spec!r} is neither a folder nor a hub id: write OWNER/NAME or "
             "OWNER/NAME@REVISION, a folder, or package:NAME/FOLDER"
         )
-    return match["name"], match["revision"], spec
+    commit = _hub_commit(spec, match["name"], match["revision"])
+    return match["name"], commit, f"{match['name']}@{commit}"
+
+
+def _hub_commit(spec: str, name: str, revision: str | None) -> str:
+    """Return the commit of a model on the hub, after checking that it has what is needed."""
+    try:
+        config = hf_hub_download(name, CONFIG_NAME, revision=revision)
+    except RemoteEntryNotFoundError:
+        raise InputError(f"backbone {spec!r} holds no model, as it has no {CONFIG_NAME}") from None
+    commit = str(extract_commit_hash(config, None))
+    weights = (
+        cached_file(name, file, revision=commit, _raise_exceptions_for_missing_entries=False)
+        for file in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
+    )
+    if not any(weights):
+        raise InputError(
+            f"backbone {spec!r} has no weights in safetensors, and taskbank reads no pickle: load "
+            "it with transformers, save it with save_pretrained, and give that folder"
+        )
+    return commit
 
 
 def _package_folder(spec: str) -> Path:
@@ -192,10 +226,13 @@ def _explained(spec: str) -> Iterator[None]:
         lack = lacking(error)
         if lack is not None:
             raise ResourceError(f"backbone {spec!r} cannot be loaded: {lack}") from error
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = hub_reason(error)
+        if reason is not None:
+            raise InputError(f"backbone {spec!r} cannot be loaded: {reason}") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise InputError(
-            f"backbone {spec!r} cannot be loaded: {reason}. Check the name, that its weights are "
-            "safetensors and whole and, for a hub id, the network"
+            f"backbone {spec!r} cannot be loaded: {reason}. Check that its files are whole; a "
+            "damaged copy of one from the hub goes with hf cache rm model/NAME"
         ) from error
 
 

@@ -29,6 +29,7 @@ from taskbank.cli.list import list_
 from taskbank.cli.open import open_
 from taskbank.cli.pages import pages
 from taskbank.cli.predict import predict
+from taskbank.cli.push import push
 from taskbank.cli.query import query
 from taskbank.cli.remove import remove
 from taskbank.cli.score import score
@@ -90,6 +91,7 @@ for command in (
     gc,
     cache,
     export,
+    push,
     import_,
     backup,
     db,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from taskbank import plugins
+from taskbank.cli.format_option import format_option
 from taskbank.cli.output import print_json
 from taskbank.cli.settings import Settings, complete_task, data_options
 
@@ -15,13 +15,7 @@ from taskbank.cli.settings import Settings, complete_task, data_options
 @click.command()
 @click.argument("ref", metavar="NAME", shell_complete=complete_task)
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to create.")
-@click.option(
-    "--format",
-    type=click.Choice(plugins.names("exporters")),
-    default="taskbank",
-    show_default=True,
-    help="Format of the folder; only taskbank has the evidence that verifies the adapter.",
-)
+@format_option
 @click.option("--key", type=click.Path(path_type=Path), help="SSH key to sign the export with.")
 @data_options
 @click.pass_obj

@@ -13,7 +13,7 @@ from taskbank.cli.settings import Settings, data_options
 
 
 @click.command("import")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("source", metavar="FOLDER|hf:OWNER/REPO[@REVISION]")
 @click.option("--name", help="New name of the task.  [default: the exported name]")
 @click.option("--new-version", is_flag=True, help="Add a version to an existing task.")
 @click.option(
@@ -28,13 +28,13 @@ from taskbank.cli.settings import Settings, data_options
 )
 @data_options
 @click.pass_obj
-def import_(settings: Settings, /, folder: Path, **options: Any) -> None:
-    """Add an exported adapter to the bank after checking every byte."""
+def import_(settings: Settings, /, source: str, **options: Any) -> None:
+    """Add an exported adapter, from a folder or the Hugging Face Hub, after checking every byte."""
     from taskbank.bank.open import open_bank
     from taskbank.interchange.export_folder import import_adapter
 
     with open_bank(settings.bank) as bank:
-        record = import_adapter(bank, folder, **options)
+        record = import_adapter(bank, source, **options)
     if settings.json:
         print_json(record.summary() | {"head": current_head(settings)})
     else:

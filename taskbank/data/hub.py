@@ -10,6 +10,7 @@ from typing import Any
 from taskbank.data.memory import table_of_dataset
 from taskbank.data.table import Table, reason_of
 from taskbank.errors import DataError
+from taskbank.runtime.hub_errors import hub_reason
 
 HUB = "hf:"
 
@@ -67,6 +68,7 @@ def read_hub(source: str) -> Table:
     """
     import datasets
 
+    datasets.disable_progress_bars()  # they are shown without a terminal, too
     name, _, split = source.removeprefix(HUB).partition(":")
     parts = name.split("/")
     if not 1 <= len(parts) <= 3 or not all([*parts, split]):
@@ -82,7 +84,8 @@ def read_hub(source: str) -> Table:
         try:
             loaded = datasets.load_dataset(path, config, split=split)
         except Exception as error:  # datasets raises many types: no network, no such name, …
-            problems.append(f"{path}{f' with {config}' if config else ''}: {reason_of(error)}")
+            reason = hub_reason(error) or reason_of(error).rstrip(".")
+            problems.append(f"{path}{f' with {config}' if config else ''}: {reason}")
         else:
             return table_of_dataset(source, loaded)
     raise DataError(

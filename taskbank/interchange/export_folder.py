@@ -30,6 +30,7 @@ from taskbank.data.examples import Examples
 from taskbank.digests import Json, digest_bytes
 from taskbank.errors import ConflictError, DamagedError, InputError
 from taskbank.interchange.fit import backbone_for, check_fit
+from taskbank.interchange.hub import local_folder
 from taskbank.interchange.untrusted import (
     DESCRIPTION,
     FORMAT,
@@ -88,7 +89,7 @@ def import_adapter(
 
     Args:
         bank: an open bank.
-        folder: a folder in the format `taskbank`.
+        folder: a folder in the format `taskbank`, or `hf:OWNER/NAME[@REVISION]`.
         name: the task's new name; None means the exported name.
         new_version: whether to add a version to an existing task.
         backbone: where to load the backbone from; needed if the bank does not know it.
@@ -102,18 +103,20 @@ def import_adapter(
         ConflictError: if the task exists and `new_version` is false, or if the task is of another
             kind.
     """
-    source = Path(folder)
-    description = read_description(source / DESCRIPTION, None if signer is None else Path(signer))
-    try:
-        new = parse_adapter(source, description, name)
-        bank.check_can_add(new.task, new.kind, new_version=new_version)
-        _check_contents(new, plugins.load("kinds", new.kind))
-        loaded = backbone_for(bank, new.backbone, backbone)
-        check_fit(new, loaded)
-    except ConflictError:
-        raise
-    except (InputError, DamagedError) as error:
-        raise InputError(f"{source} cannot be imported: {error}") from None
+    with local_folder(folder) as (source, shown):
+        description = read_description(
+            source / DESCRIPTION, None if signer is None else Path(signer)
+        )
+        try:
+            new = parse_adapter(source, description, name)
+            bank.check_can_add(new.task, new.kind, new_version=new_version)
+            _check_contents(new, plugins.load("kinds", new.kind))
+            loaded = backbone_for(bank, new.backbone, backbone)
+            check_fit(new, loaded)
+        except ConflictError:
+            raise
+        except (InputError, DamagedError) as error:
+            raise InputError(f"{shown} cannot be imported: {error}") from None
     # For a backbone that the bank knows, its own record of the place and the sizes counts.
     new = replace(new, backbone=loaded.identity)
     return bank.put(with_canaries(new), new_version=new_version)

@@ -45,8 +45,10 @@ def load_recorded_backbone(
         InputError: if the backbone cannot be loaded.
         BackboneMismatchError: if the loaded backbone is not the recorded one.
     """
-    backbone = load_backbone(spec or recorded.identity.spec, pick_device(device))
-    confirm_backbone(bank, backbone.identity, recorded.identity)
+    own = recorded.identity
+    source = own.spec if spec is None or own.is_from(spec) else spec
+    backbone = load_backbone(source, pick_device(device))
+    confirm_backbone(bank, backbone.identity, own)
     return backbone
 
 

@@ -49,9 +49,11 @@ def resolve_backbone(
             not have exactly one backbone.
         BackboneMismatchError: if the bank's backbone differs from the recorded one.
     """
-    if spec is not None:
-        return load_backbone(spec, pick_device(device))
     records = bank.backbones() if bank is not None else ()
+    if spec is not None:
+        # A hub id without a commit means the commit that the bank has recorded, if any.
+        recorded = [one.identity.spec for one in records if one.identity.is_from(os.fspath(spec))]
+        return load_backbone(recorded[-1] if recorded else spec, pick_device(device))
     if bank is not None and len(records) == 1:
         return load_recorded_backbone(bank, records[0], device=device)
     if not records:

@@ -257,9 +257,13 @@ def plan_entry(entry: Entry, bank: Bank | None = None, **changes: Any) -> TaskPl
 
 def _fingerprint(bank: Bank | None, backbone: str | None) -> str | None:
     """Return the fingerprint of the requested backbone if the bank has exactly one match."""
-    sources = {backbone, backbone and str(Path(backbone).resolve())}
+    sources = [] if backbone is None else [backbone, str(Path(backbone).resolve())]
     records = bank.backbones() if bank is not None else ()
-    matching = [record for record in records if backbone is None or record.identity.spec in sources]
+    matching = [
+        record
+        for record in records
+        if backbone is None or any(map(record.identity.is_from, sources))
+    ]
     return matching[0].fingerprint if len(matching) == 1 else None
 
 

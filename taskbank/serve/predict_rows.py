@@ -135,7 +135,7 @@ def _jobs(
     jobs = []
     for fingerprint, refs in by_backbone.items():
         identity = bank.backbone(fingerprint).identity
-        if backbone is not None:
+        if backbone is not None and not identity.is_from(backbone):
             identity = replace(identity, spec=absolute_spec(backbone))
         for task in range(0, len(refs), tasks):
             own = tuple(refs[task : task + tasks])

@@ -27,9 +27,10 @@ class ForkServer:
 
     Args:
         folder: where its socket and the program go; it must exist.
+        settings: environment variables that libraries read when they are imported.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self._socket = folder / "socket"
         self.programs = folder / "programs"
         self.programs.mkdir()
@@ -41,7 +42,7 @@ class ForkServer:
         self._process = subprocess.Popen(
             [sys.executable, __file__, "serve", str(self._socket)],
             stdout=subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | settings,
             text=True,
         )
         assert self._process.stdout is not None

@@ -413,7 +413,9 @@ def chosen_backbone(bank: Bank, options: ServeOptions) -> BackboneRecord:
     in_use = [one for one in backbones if len(bank.adapters(backbone=one.fingerprint, newest=1))]
     if len(in_use) == 1:
         return in_use[0]
-    named = [one for one in backbones if one.identity.spec == options.backbone]
+    named = [
+        one for one in backbones if options.backbone and one.identity.is_from(options.backbone)
+    ]
     if named:
         return named[-1]
     specs = ", ".join(one.identity.spec for one in in_use or backbones)
