@@ -61,6 +61,11 @@ def adapt(
     return adaptation
 
 
+def merge(adaptation: Adaptation) -> dict[str, torch.Tensor]:
+    """Return the biases; see `Method.merge`."""
+    return adaptation.modules["bias"].state_dict()
+
+
 def _replace_bias(original: torch.Tensor, copy: Bias) -> OutputChange:
     """Return an output change that replaces a module's bias without recomputing its product."""
     return lambda _states, output: output + (copy.bias - original)
@@ -72,4 +77,5 @@ BITFIT = Method(
     options={"layers": layers()},
     adapt=adapt,
     rate=3e-3,
+    merge=merge,
 )

@@ -41,6 +41,11 @@ def adapt(
     return adaptation
 
 
+def merge(adaptation: Adaptation) -> dict[str, torch.Tensor]:
+    """Return the copied layers and modules; see `Method.merge`."""
+    return adaptation.modules["model"].state_dict()
+
+
 FULL = Method(
     name="full",
     summary="a copy of everything: a baseline",
@@ -48,6 +53,7 @@ FULL = Method(
     adapt=adapt,
     rate=1e-4,
     stored=False,
+    merge=merge,
 )
 TOP_K = Method(
     name="top-k",
@@ -55,4 +61,5 @@ TOP_K = Method(
     options={"layers": layers_option("top:1")},
     adapt=adapt,
     rate=3e-4,
+    merge=merge,
 )

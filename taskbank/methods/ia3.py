@@ -65,6 +65,22 @@ def adapt(
     return adaptation
 
 
+def merge(adaptation: Adaptation) -> dict[str, torch.Tensor]:
+    """Return the projections with their inputs or outputs scaled; see `Method.merge`."""
+    backbone, weights = adaptation.backbone, {}
+    for name, module in adaptation.modules["ia3"].named_modules():
+        if isinstance(module, Scale):
+            path, scale = f"{backbone.architecture.layers}.{name}", module.scale.double()
+            projection: Any = backbone.module(path)
+            weight, bias = projection.weight, projection.bias
+            of_input = name.partition(".")[2] == backbone.architecture.projections["down"]
+            scaled = weight.double() * (scale if of_input else scale[:, None])
+            weights[f"{path}.weight"] = scaled.to(weight.dtype)
+            if bias is not None and not of_input:
+                weights[f"{path}.bias"] = (bias.double() * scale).to(bias.dtype)
+    return weights
+
+
 def _apply_to_output(scale: torch.nn.Module) -> OutputChange:
     return lambda _states, output: scale(output)
 
@@ -75,4 +91,5 @@ IA3 = Method(
     options={"layers": layers()},
     adapt=adapt,
     rate=1e-2,
+    merge=merge,
 )

@@ -26,10 +26,16 @@ def adapt(
     return adaptation
 
 
+def merge(adaptation: Adaptation) -> dict[str, torch.Tensor]:
+    """Return the LayerNorms; see `Method.merge`."""
+    return adaptation.modules["layernorm"].state_dict()
+
+
 LAYERNORM = Method(
     name="layernorm",
     summary="the LayerNorms",
     options={"layers": layers()},
     adapt=adapt,
     rate=3e-3,
+    merge=merge,
 )

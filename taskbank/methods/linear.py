@@ -23,10 +23,16 @@ def adapt(
     return Adaptation(backbone)
 
 
+def merge(adaptation: Adaptation) -> dict[str, torch.Tensor]:
+    """Return nothing, as the backbone stays as it is; see `Method.merge`."""
+    return {}
+
+
 LINEAR = Method(
     name="linear",
     summary="nothing, only the head",
     options={},
     adapt=adapt,
     rate=1e-2,
+    merge=merge,
 )

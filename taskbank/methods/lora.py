@@ -74,6 +74,18 @@ def adapt(
     return adaptation
 
 
+def merge(adaptation: Adaptation) -> dict[str, torch.Tensor]:
+    """Return the projections with their updates added; see `Method.merge`."""
+    backbone, weights = adaptation.backbone, {}
+    for name, update in adaptation.modules["lora"].named_modules():
+        if isinstance(update, LowRank):
+            path = f"{backbone.architecture.layers}.{name}"
+            weight: Any = backbone.module(path).weight
+            added = (update.up.double() @ update.down.double()) * update.scale
+            weights[f"{path}.weight"] = (weight.double() + added).to(weight.dtype)
+    return weights
+
+
 def _add_update(update: torch.nn.Module) -> OutputChange:
     return lambda states, output: output + update(states)
 
@@ -92,4 +104,5 @@ LORA = Method(
     },
     adapt=adapt,
     rate=3e-3,
+    merge=merge,
 )

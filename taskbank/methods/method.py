@@ -14,6 +14,7 @@ from taskbank.errors import InputError
 from taskbank.methods.options import Option
 
 Adapt = Callable[[Backbone, Mapping[str, Json], torch.Generator | None], Adaptation]
+Merge = Callable[[Adaptation], dict[str, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Method:
             stored values will replace the initial ones. It raises `InputError` if the backbone
             lacks the modules to adapt.
         stored: whether the bank stores the trained weights by default.
+        merge: returns the weights of the backbone's model, by name and without those that stay as
+            they are, with which it computes what the adaptation computes, up to rounding; products
+            are computed in float64. None if no weights do.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Method:
     adapt: Adapt
     rate: float = 1e-3
     stored: bool = True
+    merge: Merge | None = None
 
     def complete(self, given: Mapping[str, Json]) -> dict[str, Json]:
         """Return every option with its checked value, defaults filled in.
