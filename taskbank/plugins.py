@@ -45,6 +45,9 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "exporters": {
         "taskbank": "taskbank.interchange.export_folder:export_files",
+        "transformers": "taskbank.interchange.transformers_folder:export_files",
+        "sentence-transformers": "taskbank.interchange.sentence_transformers_folder:export_files",
+        "onnx": "taskbank.interchange.onnx_folder:export_files",
     },
 }
 

@@ -54,6 +54,8 @@ NO_FILE = {
     "data/formats/typed": "data/formats/test_parquet.py and test_arrow.py read typed columns",
     "data/remarks": "data/formats/test_tsv_quotes.py and test_dialect.py hear remarks",
     "data/words": "kinds/test_words.py finds the words of texts",
+    "interchange/usage": "interchange/test_onnx_folder.py and the tests of the other formats run "
+    "the code for every kind",
     "kinds/pair": "an instance of kinds/classification.py",
     "kinds/resampling": "the tests of four kinds compare its errors with a plain bootstrap",
     "kinds/single": "an instance of kinds/classification.py",

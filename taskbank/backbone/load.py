@@ -60,7 +60,7 @@ def load_backbone(spec: str | os.PathLike[str], device: str = "cpu") -> Backbone
             safetensors, or its architecture is unknown.
     """
     spec = os.fspath(spec)
-    with _quiet(), _explained(spec):
+    with quiet(), _explained(spec):
         location, revision, shown = _locate(spec)
         source = {"pretrained_model_name_or_path": location, "revision": revision}
         saved, _ = PreTrainedConfig.get_config_dict(**source)
@@ -202,8 +202,8 @@ def _model_folder(spec: str, folder: Path) -> Path:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    # taskbank checks the loading itself; the messages of transformers are noise to the user.
+def quiet() -> Iterator[None]:
+    """Silence transformers: taskbank checks what it loads, and messages about it are noise."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()

@@ -20,7 +20,7 @@ from taskbank.cli.settings import Settings, complete_task, data_options
 @data_options
 @click.pass_obj
 def export(settings: Settings, /, ref: str, output: Path, **options: Any) -> None:
-    """Write an adapter to a folder of open formats."""
+    """Write an adapter to a folder of open formats, or a model that other libraries run."""
     from taskbank.bank.open import open_bank
     from taskbank.interchange.export import export_adapter
 
@@ -28,5 +28,7 @@ def export(settings: Settings, /, ref: str, output: Path, **options: Any) -> Non
         record = export_adapter(bank, ref, output, **options)
     if settings.json:
         print_json(record.summary() | {"folder": str(output)})
-    else:
+    elif options["format"] == "taskbank":
         settings.say(f"exported {record.ref} to {output}; taskbank import {output} imports it")
+    else:
+        settings.say(f"exported {record.ref} to {output}; its README.md has the code that runs it")

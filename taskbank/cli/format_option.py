@@ -13,5 +13,5 @@ format_option = click.option(
     default="taskbank",
     show_default=True,
     help=f"Format of the files: {', '.join(TABLES['exporters'])}. Only the format taskbank has the "
-    "evidence that verifies the adapter.",
+    "evidence that verifies the adapter; the others run without taskbank.",
 )

@@ -30,14 +30,17 @@ def export_adapter(
         bank: an open bank.
         ref: `NAME`, `NAME@VERSION` or `NAME@ALIAS`.
         folder: the target folder, which must be empty or not exist yet.
-        format: the format of the folder. Only `taskbank` has the evidence to verify the adapter.
+        format: the format of the folder. Only `taskbank` has the evidence to verify the adapter;
+            `transformers`, `sentence-transformers` and `onnx` are models that run without taskbank.
         key: the file of an SSH key to sign the format `taskbank` with; None means no signature.
 
     Raises:
         NotFoundError: if the adapter does not exist.
         DamagedError: if stored rows or bytes differ from what was recorded.
-        InputError: if the format is unknown or cannot hold the adapter, if the folder is not empty
-            or not writable, or if the key cannot sign.
+        InputError: if the format is unknown or cannot hold the adapter, if an exported model does
+            not give the recorded predictions, if the folder is not empty or not writable, or if
+            the key cannot sign.
+        MissingExtraError: if the format needs a package that is not installed.
     """
     files_of: Exporter = plugins.load("exporters", format)
     if key is not None and format != "taskbank":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskbank import plugins
@@ -37,6 +38,7 @@ PIPELINES = {
     "span": "question-answering",
 }
 SHOWN_LABELS = 100
+LONGEST = 1000  # characters of a value; the settings of many labels are long
 MARKS = re.compile(r"[\\`*_\[\]#~$!@:]")
 # What starts a list, a rule or a heading at the start of a line; and a link in some renderers.
 START, LINK = re.compile(r"^(\d*)([-+.)=])(?=[-=\s]|$)"), re.compile(r"(?i)(?<=www)\.")
@@ -132,9 +134,9 @@ def _hub_datasets(record: AdapterRecord) -> list[str]:
 
 
 def _encoder(identity: BackboneIdentity) -> str:
-    name = _hub_id(identity.spec.partition("@")[0])
-    where = f"{escaped(identity.spec)}" if name else escaped(_without_folders(identity.spec))
-    return f"{where} ({identity.model_type}, {counted(identity.parameters, 'parameter')})"
+    place = Path(identity.spec)
+    name = escaped(place.name if place.is_absolute() else identity.spec)
+    return f"{name} ({identity.model_type}, {counted(identity.parameters, 'parameter')})"
 
 
 def _without_folders(text: str) -> str:
@@ -164,7 +166,8 @@ def _values(values: Mapping[str, Json]) -> str:
 
 
 def _shown(value: Json) -> str:
-    return escaped(value if isinstance(value, str) else canonical_json(value))
+    text = value if isinstance(value, str) else canonical_json(value)
+    return escaped(text if len(text) <= LONGEST else f"{text[:LONGEST]} …")
 
 
 def _labels(record: AdapterRecord) -> list[str]:

@@ -136,15 +136,15 @@ class Span:
         """Tokenise every example in as many windows as it needs; see `Objective.encode`."""
         from taskbank.data.tokenization import encode_windows, truncate
 
-        room = max(max_length - tokenizer.num_special_tokens_to_add(pair=True), 2)
-        tokens = min(MAX_QUESTION, room // 2)
-        questions = truncate(tokenizer, columns["question"], tokens)
+        questions = truncate(
+            tokenizer, columns["question"], self.question_room(tokenizer, max_length)
+        )
         truncated = [
             row
             for row, (question, kept) in enumerate(zip(columns["question"], questions, strict=True))
             if len(kept) < len(question)
         ]
-        overlap = min(OVERLAP, (room - tokens) // 2)
+        overlap = self.overlap(tokenizer, max_length)
         encoded, windows = encode_windows(
             tokenizer, columns["context"], max_length, overlap, questions
         )
@@ -160,6 +160,15 @@ class Span:
             token_targets={"allowed": allowed},
             truncated=np.array(truncated, dtype=np.int64),
         )
+
+    def overlap(self, tokenizer: Any, max_length: int) -> int:
+        """Return the number of tokens that neighbouring windows share."""
+        context = _room(tokenizer, max_length) - self.question_room(tokenizer, max_length)
+        return min(OVERLAP, context // 2)
+
+    def question_room(self, tokenizer: Any, max_length: int) -> int:
+        """Return the number of tokens that are read of a question, at most."""
+        return min(MAX_QUESTION, _room(tokenizer, max_length) // 2)
 
     def loss(
         self,
@@ -378,6 +387,11 @@ class Span:
                 }
             )
         return answers
+
+
+def _room(tokenizer: Any, max_length: int) -> int:
+    """Return the number of tokens of a question and a context in one window."""
+    return max(max_length - int(tokenizer.num_special_tokens_to_add(pair=True)), 2)
 
 
 def _check_positions(columns: Columns, origin: str) -> None:

@@ -162,9 +162,9 @@ class Tagging:
         """Tokenise every example in as many windows as it needs; see `Objective.encode`."""
         from taskbank.data.tokenization import encode_windows
 
-        room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
         texts = [" ".join(words) for words in columns["words"]]
-        encoded, windows = encode_windows(tokenizer, texts, max_length, max(room, 0) // OVERLAP)
+        overlap = self.overlap(tokenizer, max_length)
+        encoded, windows = encode_windows(tokenizer, texts, max_length, overlap)
         tokens = first_tokens(columns["words"], texts, windows, encoded.offsets)
         targets = {}
         if labelled:
@@ -174,8 +174,18 @@ class Tagging:
             classes[tokens[tokens >= 0]] = 1 + positions[tokens >= 0]
             targets = {"targets": classes}
         return replace(
-            encoded, token_targets=targets, alignment=Words(tokens, _outside(definition))
+            encoded, token_targets=targets, alignment=Words(tokens, self.outside(definition))
         )
+
+    def outside(self, definition: Definition) -> int:
+        """Return the position of the label for words outside of entities; if none, the first."""
+        names = seqeval_names(definition)
+        return next((i for i, label in enumerate(definition.labels) if names[label] == "O"), 0)
+
+    def overlap(self, tokenizer: Any, max_length: int) -> int:
+        """Return the number of tokens that neighbouring windows share."""
+        room = max_length - tokenizer.num_special_tokens_to_add(pair=False)
+        return int(max(room, 0)) // OVERLAP
 
     def loss(
         self,
@@ -496,12 +506,6 @@ def _warn_of_irregular_rows(
             "type changes",
             stacklevel=2,
         )
-
-
-def _outside(definition: Definition) -> int:
-    """Return the position of the label for words outside of entities; without one, the first."""
-    names = seqeval_names(definition)
-    return next((i for i, label in enumerate(definition.labels) if names[label] == "O"), 0)
 
 
 def _positions(columns: Columns, definition: Definition) -> np.ndarray:

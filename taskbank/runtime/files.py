@@ -90,30 +90,38 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
 
     Args:
         path: the folder; it may exist if it is empty, and then gets the files one by one.
-        files: the content of each file, by name, in the order of writing.
+        files: the content of each file, by its path in the folder, in the order of writing.
 
     Raises:
         OSError: if a file cannot be written.
     """
     if path.exists():
         try:
-            for name, data in files.items():
-                with unfinished_file(path / name) as file:
-                    file.write(data)
+            _write_files(path, files)
         except BaseException:
-            for name in files:
-                (path / name).unlink(missing_ok=True)
+            for name in files:  # the folder was empty
+                first = path / Path(name).parts[0]
+                if first.is_dir():
+                    rmtree(first, ignore_errors=True)
+                else:
+                    first.unlink(missing_ok=True)
             raise
         return
     unfinished = unfinished_place(path)
     try:
         unfinished.mkdir()
-        for name, data in files.items():
-            with unfinished_file(unfinished / name) as file:
-                file.write(data)
+        _write_files(unfinished, files)
         unfinished.rename(path)
     finally:
         rmtree(unfinished, ignore_errors=True)
+
+
+def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished_file(place) as file:
+            file.write(data)
 
 
 def is_special(path: Path) -> bool:

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 import taskbank
+from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.errors import InputError
+from tests.helpers.exports import put_task
+from tests.helpers.terminal import Terminal
 
 
 def test_an_unknown_format_is_refused_with_those_that_are_known(mood: Bank, tmp_path: Path) -> None:
@@ -25,3 +28,19 @@ def test_a_folder_with_files_is_refused_before_anything_is_computed(
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty"):
         taskbank.export_adapter(mood, "no-such-task", tmp_path)
+
+
+def test_the_command_says_what_to_do_with_a_model(
+    own: Bank, pooled: Backbone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of another library is run as its card says, and cannot be signed or imported."""
+    record = put_task(own, pooled, "single", "linear")
+    terminal, out = Terminal(own.url, capsys), str(tmp_path / "out")
+    terminal("export", record.ref, "--output", out, "--format", "transformers")
+    assert (
+        terminal.err == f"exported {record.ref} to {out}; its README.md has the code that runs it\n"
+    )
+    terminal("export", record.ref, "--output", f"{out}2", "--format", "onnx", "--key", "k", code=2)
+    assert "an export to onnx cannot be signed" in terminal.err
+    terminal("import", out, code=2)
+    assert "adapter.json cannot be read" in terminal.err

@@ -102,7 +102,7 @@ def test_a_folder_has_all_of_its_files_or_none(
 ) -> None:
     """A failure at the last file leaves no folder, or the empty folder that was there."""
     place = tmp_path / "export"
-    files = {"weights": b"1", "description": b"2"}
+    files = {"part/weights": b"1", "description": b"2"}
     if exists:
         place.mkdir()
     with monkeypatch.context() as patch:
@@ -119,4 +119,5 @@ def test_a_folder_has_all_of_its_files_or_none(
     assert entries(tmp_path) == ({"export"} if exists else set())
     write_folder(place, files)
     assert entries(tmp_path) == {"export"}
-    assert {path.name: path.read_bytes() for path in place.iterdir()} == files
+    assert {name: (place / name).read_bytes() for name in files} == files
+    assert entries(place) == {"part", "description"}
