@@ -76,7 +76,8 @@ def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         """The part of onnxruntime's session that cards use."""
 
         def __init__(self, _path: object, **_options: object) -> None:
-            types = models[-1].encoder.config.model_type == "bert"
+            encoder: Any = models[-1].encoder
+            types = encoder.config.model_type == "bert"
             self.names = ["input_ids", "attention_mask", *(["token_type_ids"] if types else [])]
 
         def get_inputs(self) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def runner(
     model = StandaloneModel(load_model(bank, record, backbone), record.method)
 
     @torch.no_grad()
-    def run(inputs: dict[str, np.ndarray]) -> np.ndarray:
+    def run(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         tensors = {name: torch.from_numpy(values) for name, values in inputs.items()}
         return change(model(**tensors).numpy())
 
