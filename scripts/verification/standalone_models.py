@@ -52,9 +52,6 @@ FORMATS = ("transformers", "sentence-transformers", "onnx")
 BOUNDS = {"transformers": 1e-5, "sentence-transformers": 1e-5, "onnx": 1e-4}
 ABSTAIN = {"single": "coverage=0.7", "multilabel": "coverage=0.7", "pair": "alpha=0.3"}
 ABSTAIN |= {"tagging": "coverage=0.7", "span": "coverage=0.7"}
-# What differs between graphs of ONNX: adapters or merged weights, one vector or every token.
-SOME = [("single", method) for method in ("houlsby", "parallel", "lora")]
-SOME += [("tagging", "houlsby"), ("span", "lora")]
 LENGTHS, SIZES = (3, 7, LENGTH), (1, 32)
 
 
@@ -78,7 +75,7 @@ def main() -> None:
     parser.add_argument("--backbone", metavar="SPEC", help="encoder, in place of tiny ones")
     parser.add_argument("--architectures", default="", help="names of tiny ones (default: all)")
     parser.add_argument(
-        "--every", action="store_true", help="every method and kind to onnx on every encoder"
+        "--every", action="store_true", help="every method and kind to ONNX on every encoder"
     )
     parser.add_argument(
         "--python", type=Path, default=Path(sys.executable), help="of the environment to run in"
@@ -89,8 +86,8 @@ def main() -> None:
     failed = False
     for name, spec in encoders(arguments).items():
         folder = arguments.output / name
-        every = arguments.every or name in ("bert", "encoder")
-        for format, own in measure(spec, folder, every, arguments.python).items():
+        to_onnx = chosen_for_onnx("bert" if arguments.every else name)
+        for format, own in measure(spec, folder, to_onnx, arguments.python).items():
             figures[name, format] = own
             failed |= own.flips > 0 or own.outputs > BOUNDS[format] or own.answers > 1e-4
             print(row(name, format, own), flush=True)
@@ -141,7 +138,24 @@ def tiny_encoder(folder: Path, name: str) -> Path:
     return place
 
 
-def measure(spec: str, folder: Path, every: bool, python: Path) -> dict[str, Figures]:
+def chosen_for_onnx(name: str) -> set[tuple[str, str]]:
+    """Return the kinds and methods that are exported to ONNX, as each takes seconds.
+
+    They are all for the first tiny encoder; all methods and all kinds for a given encoder; and what
+    differs between graphs for the others: adapters or merged weights, one vector or every token.
+    """
+    every = {(kind, method) for kind in ROWS for method in plugins.names("methods")}
+    if name == "bert":
+        return every
+    if name == "encoder":
+        return {one for one in every if one[0] == "single" or one[1] in ("houlsby", "lora")}
+    single = {("single", method) for method in ("houlsby", "parallel", "lora")}
+    return single | {("tagging", "houlsby"), ("span", "lora")}
+
+
+def measure(
+    spec: str, folder: Path, to_onnx: set[tuple[str, str]], python: Path
+) -> dict[str, Figures]:
     """Return the figures of one encoder by format."""
     figures = {format: Figures() for format in FORMATS}
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +167,7 @@ def measure(spec: str, folder: Path, every: bool, python: Path) -> dict[str, Fig
             for method in plugins.names("methods"):
                 abstain = ABSTAIN.get(kind)
                 record = put_task(bank, backbone, kind, method, abstain=abstain, noise=noise)
-                for format in FORMATS if every or (kind, method) in SOME else FORMATS[:2]:
+                for format in FORMATS if (kind, method) in to_onnx else FORMATS[:2]:
                     job = export(bank, record, backbone, format, folder, figures[format])
                     jobs += [] if job is None else [job]
         for job, answers in zip(jobs, run(jobs, folder, python), strict=True):

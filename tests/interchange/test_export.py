@@ -36,10 +36,8 @@ def test_the_command_says_what_to_do_with_a_model(
     """A model of another library is run as its card says, and cannot be signed or imported."""
     record = put_task(own, pooled, "single", "linear")
     terminal, out = Terminal(own.url, capsys), str(tmp_path / "out")
-    terminal("export", record.ref, "--output", out, "--format", "transformers")
-    assert (
-        terminal.err == f"exported {record.ref} to {out}; its README.md has the code that runs it\n"
-    )
+    said = terminal("export", record.ref, "--output", out, "--format", "transformers")
+    assert said == f"exported {record.ref} to {out}; its README.md has the code that runs it\n"
     terminal("export", record.ref, "--output", f"{out}2", "--format", "onnx", "--key", "k", code=2)
     assert "an export to onnx cannot be signed" in terminal.err
     terminal("import", out, code=2)

@@ -59,6 +59,13 @@ def test_a_card_has_the_digests_and_no_row_and_no_folder(mood: Bank) -> None:
     assert not any(text in card for text in mood.examples(record, "test").columns["text"])
 
 
+def test_an_imported_adapter_has_a_card_without_a_training(mood: Bank) -> None:
+    """What an import does not bring is left out."""
+    card = card_of(mood, replace(mood["mood"], course={}, request=None, row_digests=None))
+    assert "| train |" not in card
+    assert "| seconds |" not in card
+
+
 def test_what_the_hub_has_is_named_by_its_id(mood: Bank) -> None:
     """Data sets and the encoder are links to the Hub if they are from there."""
     record = mood["mood"]
