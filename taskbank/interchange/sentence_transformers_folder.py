@@ -79,7 +79,10 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
     files["config.json"] = config.to_json_string().encode()
     files["model.safetensors"] = save(tensors, metadata={"format": "pt"})
     files["2_Dense/model.safetensors"] = save({"linear.weight": weight, "linear.bias": bias})
-    files |= {name: _json(value) for name, value in _settings(record, recorded.identity).items()}
+    settings = _settings(record, recorded.identity)
+    if hasattr(backbone.model, "pooler"):  # which would get random values, unused, and a warning
+        settings["sentence_bert_config.json"]["model_args"] = {"add_pooling_layer": False}
+    files |= {name: _json(value) for name, value in settings.items()}
     usage = sentence_transformers_usage(record)
     card = model_card(bank, record, library="sentence-transformers", usage=usage)
     return files | {"README.md": card.encode()}
