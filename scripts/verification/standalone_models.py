@@ -52,7 +52,7 @@ FORMATS = ("transformers", "sentence-transformers", "onnx")
 BOUNDS = {"transformers": 1e-5, "sentence-transformers": 1e-5, "onnx": 1e-4}
 ABSTAIN = {"single": "coverage=0.7", "multilabel": "coverage=0.7", "pair": "alpha=0.3"}
 ABSTAIN |= {"tagging": "coverage=0.7", "span": "coverage=0.7"}
-LENGTHS, SIZES = (3, 7, LENGTH), (1, 32)
+LENGTHS, SIZES = (3, LENGTH, 60), (1, 32)
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Figures:
 
 
 def main() -> None:
-    """Train, export, run and compare, and print the table."""
+    """Make tasks, export, run and compare them, and print the table."""
     parser = script_parser(__doc__)
     parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="results")
     parser.add_argument("--backbone", metavar="SPEC", help="encoder, in place of tiny ones")
@@ -89,7 +89,7 @@ def main() -> None:
         to_onnx = chosen_for_onnx("bert" if arguments.every else name)
         for format, own in measure(spec, folder, to_onnx, arguments.python).items():
             figures[name, format] = own
-            failed |= own.flips > 0 or own.outputs > BOUNDS[format] or own.answers > 1e-4
+            failed |= own.flips > 0 or max(own.outputs, own.answers) > BOUNDS[format]
             print(row(name, format, own), flush=True)
     print(markdown([HEADING, *(row(*key, own) for key, own in figures.items())]))
     raise SystemExit(failed)
