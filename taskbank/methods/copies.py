@@ -6,12 +6,17 @@ The originals stay in the backbone, which is never modified.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
 from taskbank.backbone.adaptation import Adaptation
 from taskbank.backbone.backbone import Backbone
+from taskbank.digests import Json
+from taskbank.methods.layers import select_layers
+from taskbank.methods.options import Option, one_of
+
+TRAINED, FROZEN = "trained", "frozen"
 
 
 def layernorm_paths(backbone: Backbone, layers: Sequence[int]) -> list[str]:
@@ -40,6 +45,26 @@ def layernorm_paths(backbone: Backbone, layers: Sequence[int]) -> list[str]:
         if path.startswith(adapted)
         or (not path.startswith(inside) and path in backbone.architecture.top)
     ]
+
+
+def layernorms(default: str) -> Option:
+    """Return the option that says whether the LayerNorms are trained as well."""
+    return Option(default, one_of((TRAINED, FROZEN)), f"{TRAINED} or {FROZEN}", later=True)
+
+
+def replace_layernorms(adaptation: Adaptation, options: Mapping[str, Json], default: str) -> None:
+    """Replace the LayerNorms of the adapted layers by trainable copies if the options ask for it.
+
+    Args:
+        adaptation: the task's adaptation.
+        options: complete options, with `layers` and, if it is not the default, `layernorms`.
+        default: the method's default of `layernorms`.
+    """
+    if options.get("layernorms", default) == TRAINED:
+        backbone = adaptation.backbone
+        chosen = select_layers(options["layers"], backbone.identity.layers)
+        paths = layernorm_paths(backbone, chosen)
+        adaptation.add("layernorm", replace_modules(adaptation, paths))
 
 
 def replace_modules(adaptation: Adaptation, paths: Iterable[str]) -> torch.nn.Module:

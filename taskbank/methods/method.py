@@ -50,6 +50,8 @@ class Method:
     def complete(self, given: Mapping[str, Json]) -> dict[str, Json]:
         """Return every option with its checked value, defaults filled in.
 
+        The default of an option that earlier versions did not have is left out; see `Option`.
+
         Args:
             given: the options that differ from their defaults.
 
@@ -62,7 +64,12 @@ class Method:
                 f"method {self.name} has no option {unknown[0]!r}: it has "
                 f"{', '.join(self.options) or 'none'}"
             )
-        return {
+        complete = {
             name: option.check(name, given.get(name, option.default))
             for name, option in self.options.items()
+        }
+        return {
+            name: value
+            for name, value in complete.items()
+            if not self.options[name].later or value != self.options[name].default
         }

@@ -20,11 +20,14 @@ class Option:
         check: takes the option's name and a value, and returns the value in its stored form, or
             raises `InputError`.
         summary: a short description.
+        later: whether earlier versions did not have the option. Its default, which is what they
+            did, is then left out of complete options, so that a method keeps its digest.
     """
 
     default: Json
     check: Callable[[str, Json], Json]
     summary: str
+    later: bool = False
 
 
 def whole(least: int, most: int, hint: str = "") -> Callable[[str, Json], Json]:

@@ -2,7 +2,7 @@
 
 The scaled parallel adapter of He et al. 2022, Towards a Unified View of Parameter-Efficient
 Transfer Learning (arXiv 2110.04366), section 3.3: `ffn(x) + scale · up(relu(down(x)))`, where
-`x` is the sublayer's input.
+`x` is the sublayer's input. The LayerNorms stay frozen, unless `layernorms=trained`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from taskbank.backbone.adaptation import Adaptation, InputChange, OutputChange
 from taskbank.backbone.backbone import Backbone
 from taskbank.digests import Json
 from taskbank.methods.bottleneck import Bottleneck, bottleneck_options
+from taskbank.methods.copies import FROZEN, layernorms, replace_layernorms
 from taskbank.methods.layers import select_layers
 from taskbank.methods.method import Method
 from taskbank.methods.options import Option, number
@@ -39,6 +40,7 @@ def adapt(
         adaptation.change_output(f"{layer}.{last_path}", add_adapter)
         adapters[str(layer_number)] = adapter
     adaptation.add("adapter", adapters)
+    replace_layernorms(adaptation, options, default=FROZEN)
     return adaptation
 
 
@@ -62,7 +64,10 @@ PARALLEL = Method(
     name="parallel",
     summary="an adapter beside the feed-forward sublayer",
     options=bottleneck_options(size=64, activation="relu")
-    | {"scale": Option(4.0, number(0, 1000), "factor of the adapter's output; 4 in the paper")},
+    | {
+        "scale": Option(4.0, number(0, 1000), "factor of the adapter's output; 4 in the paper"),
+        "layernorms": layernorms(FROZEN),
+    },
     adapt=adapt,
     rate=1e-3,
 )

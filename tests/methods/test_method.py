@@ -12,7 +12,7 @@ from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.forward import run_backbone
 from taskbank.backbone.hooks import Part
-from taskbank.errors import DamagedError
+from taskbank.errors import DamagedError, InputError
 from taskbank.kinds.single import SINGLE
 from taskbank.kinds.tagging import TAGGING
 from taskbank.methods.houlsby import HOULSBY
@@ -174,3 +174,31 @@ def test_heads_of_different_sizes_come_and_go_on_one_backbone(backbone: Backbone
         model = task_model(backbone, SINGLE, classes(labels), "houlsby", options, seed=0)
         shapes.append(model.outputs(inputs).shape[1])
     assert shapes == [2, 7, 2]
+
+
+LAYERNORMS = {"houlsby": "trained", "pfeiffer": "frozen", "parallel": "frozen"}
+
+
+@pytest.mark.parametrize("name", LAYERNORMS)
+def test_layernorms_are_trained_or_frozen_and_the_default_changes_no_digest(
+    backbone: Backbone, name: str
+) -> None:
+    """The option adds the LayerNorms or leaves them out; its default, which is what versions
+    without the option did, is not among the complete options, so their digests stay the same."""
+    known = plugins.load("methods", name)
+    trained = {}
+    for choice in ("trained", "frozen"):
+        options = known.complete({"size": 4, "layers": "1", "layernorms": choice})
+        assert ("layernorms" in options) == (choice != LAYERNORMS[name])
+        model = task_model(backbone, SINGLE, classes(2), name, options, seed=0)
+        trained[choice] = model.trained_tensors()
+    default = task_model(backbone, SINGLE, classes(2), name, {"size": 4, "layers": "1"}, seed=0)
+    assert default.trained_tensors().keys() == trained[LAYERNORMS[name]].keys()
+    norms = trained["trained"].keys() - trained["frozen"].keys()
+    assert norms == {
+        f"layernorm.encoder.layer.1.{place}.LayerNorm.{leaf}"
+        for place in ("attention.output", "output")
+        for leaf in ("weight", "bias")
+    }
+    with pytest.raises(InputError, match="layernorms is 'both'"):
+        known.complete({"layernorms": "both"})
