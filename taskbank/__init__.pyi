@@ -27,10 +27,10 @@ from taskbank.errors import UnreachableError as UnreachableError
 from taskbank.history.matrix import Matrix as Matrix
 from taskbank.history.matrix import score_matrix as score_matrix
 from taskbank.interchange.export import export_adapter as export_adapter
-from taskbank.interchange.export_folder import import_adapter as import_adapter
 from taskbank.interchange.hub import Pushed as Pushed
 from taskbank.interchange.hub import push_adapter as push_adapter
 from taskbank.pipeline.add_task import add_task as add_task
+from taskbank.pipeline.import_adapter import import_adapter as import_adapter
 from taskbank.pipeline.init import init as init
 from taskbank.pipeline.score import Scored as Scored
 from taskbank.pipeline.score import score as score

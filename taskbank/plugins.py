@@ -1,4 +1,4 @@
-"""Maps names to kinds, methods, architectures and exporters, both built-in and from plugins.
+"""Maps names to kinds, methods, architectures and formats, both built-in and from plugins.
 
 This is the only dynamic import of the project. A name is looked up in the built-in table first,
 then among the installed entry points of the group `taskbank.<group>`, so an installed package can
@@ -48,6 +48,11 @@ TABLES: dict[str, dict[str, str]] = {
         "transformers": "taskbank.interchange.transformers_folder:export_files",
         "sentence-transformers": "taskbank.interchange.sentence_transformers_folder:export_files",
         "onnx": "taskbank.interchange.onnx_folder:export_files",
+        "peft": "taskbank.interchange.peft_export:export_files",
+    },
+    "importers": {
+        "taskbank": "taskbank.interchange.export_folder:read_folder",
+        "peft": "taskbank.interchange.peft_import:read_checkpoint",
     },
 }
 
@@ -62,7 +67,7 @@ def load(group: str, name: str) -> Any:
     """Return the object that a name refers to.
 
     Args:
-        group: `kinds`, `methods`, `architectures` or `exporters`.
+        group: `kinds`, `methods`, `architectures`, `exporters` or `importers`.
         name: a built-in name or the name of an entry point.
 
     Raises:

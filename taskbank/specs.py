@@ -206,6 +206,39 @@ class TrainingSpec:
         return digest_json(self.to_json())
 
 
+@dataclass(frozen=True)
+class ForeignTraining:
+    """What is known of a training that another library did: how inputs are read.
+
+    Attributes:
+        max_length: maximum number of tokens per input, or per window of a long input.
+    """
+
+    max_length: int
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what is known as a plain dictionary, without the other fields of a training."""
+        return asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """Digest of every field."""
+        return digest_json(self.to_json())
+
+
+def training_of(fields: Mapping[str, Json]) -> TrainingSpec | ForeignTraining:
+    """Return the training that the fields of a record describe.
+
+    Args:
+        fields: the fields of a `TrainingSpec`, or only the maximum length.
+
+    Raises:
+        InputError: if a value is out of range.
+    """
+    training = TrainingSpec(**fields)
+    return ForeignTraining(training.max_length) if fields.keys() == {"max_length"} else training
+
+
 # Keys that stand for others, with their own command-line option and suite key.
 SHORTCUTS: Mapping[str, str] = {
     "size": "width of the bottleneck",

@@ -19,9 +19,9 @@ from taskbank.bank.open import create_bank
 from taskbank.cli.main import run
 from taskbank.errors import DataError
 from taskbank.interchange.export import export_adapter
-from taskbank.interchange.export_folder import import_adapter
 from taskbank.kinds.kind import Kind, input_fields
 from taskbank.pipeline.add_task import add_task
+from taskbank.pipeline.import_adapter import import_adapter
 from taskbank.verify.compare import compare
 from taskbank.verify.verdict import Evidence, Standard, judge
 from tests.helpers.rows import ROWS, write_jsonl

@@ -10,7 +10,7 @@ from taskbank.checks import check_name
 from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.kinds.definition import Definition
-from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
+from taskbank.specs import BackboneIdentity, ForeignTraining, MethodSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from taskbank.bank.records import FindingRecord, MetricRecord
@@ -82,7 +82,7 @@ class NewAdapter:
     kind: str
     backbone: BackboneIdentity
     method: MethodSpec
-    training: TrainingSpec
+    training: TrainingSpec | ForeignTraining
     definition: Definition
     metric: str
     split: str

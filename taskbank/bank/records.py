@@ -204,8 +204,9 @@ class AdapterRecord:
             `folds` with the rows and scores of each, `chance`, the probability of the score if the
             predictions had nothing to do with the labels, `parents`, the stored versions that it
             started from or is an update of, if any, `update`, how it was updated, and `suggested`,
-            what was found for the start `auto` (see `taskbank.pipeline.suggest.Suggestions`). Of
-            the course, an imported adapter has its parents only.
+            what was found for the start `auto` (see `taskbank.pipeline.suggest.Suggestions`).
+            `imported` tells which format of another library it came in, and from which base and
+            bytes. Of the course, an imported adapter has `parents` and `imported` only.
         request: digest of the request; an equal request need not be trained again. None for an
             imported adapter.
         row_digests: digest of the stored digests of its training rows; None for an adapter that was

@@ -5,8 +5,9 @@ Every field of `TaskSpec` and `TrainingSpec` becomes an option, described by its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
+from functools import partial
 from typing import Any
 
 import click
@@ -34,6 +35,7 @@ METAVARS: Mapping[str, str] = {
 FLAGS: Mapping[str, str] = {"options": "--option", "search": "--search", "tags": "--tag"}
 FROM = "--from"  # of the field `start`: in Python, `from` is a keyword
 # Fields whose values or default columns depend on the installed kinds and methods.
+LABEL_NAMES = "Names of the classes, in order, if the data has whole numbers from 0 for them"
 STYLE_FIELDS = ("format", "delimiter", "quote", "encoding", "columns")
 PLUGIN_HELP: Mapping[str, Callable[[], str]] = {
     "kind": lambda: f" ({', '.join(plugins.names('kinds'))})",
@@ -74,29 +76,37 @@ def spec_options(command: Command) -> Command:
     return command
 
 
-def style_options(command: Command) -> Command:
-    """Add the options that say how files of data are written; see `Style`."""
+def style_options(command: Command, names: Sequence[str] = STYLE_FIELDS) -> Command:
+    """Add options that say how files of data are written; see `Style`."""
     described = descriptions(TaskSpec)
     for field in reversed(fields(TaskSpec)):
-        if field.name in STYLE_FIELDS:
+        if field.name in names:
             command = _option(field, described)(command)
     return command
 
 
-def reading_options(command: Command) -> Command:
-    """Add the options that say how labelled data of an existing task is read."""
+def reading_options(
+    command: Command, style: Sequence[str] = STYLE_FIELDS, label_names: str = LABEL_NAMES
+) -> Command:
+    """Add the options that say how labelled data of an existing task is read.
+
+    Args:
+        command: the command.
+        style: the names of the options that say how files are written.
+        label_names: what the help says of `--label-names`.
+    """
     options = (
         click.option("--text", metavar="COL", help="Column of the texts.  [default: by kind]"),
         click.option(
             "--text-pair", metavar="COL", help="Column of the second texts.  [default: by kind]"
         ),
         click.option("--label", metavar="COL", help="Column of the labels.  [default: by kind]"),
-        style_options,
+        partial(style_options, names=style),
         click.option(
             "--label-names",
             metavar="NAMES",
-            help="Names of the classes, in order, if the data has whole numbers from 0 for them: "
-            "names with commas between them, or a text file with one name per line.",
+            help=f"{label_names}: names with commas between them, or a text file with one name per "
+            "line.",
         ),
         click.option(
             "--merge-labels",

@@ -28,9 +28,9 @@ from taskbank.bank.new_records import NewAdapter, NewSplit
 from taskbank.bank.records import AdapterRecord
 from taskbank.data.examples import Examples
 from taskbank.digests import Json, digest_bytes
-from taskbank.errors import ConflictError, DamagedError, InputError
+from taskbank.errors import InputError
 from taskbank.interchange.fit import backbone_for, check_fit
-from taskbank.interchange.hub import local_folder
+from taskbank.interchange.import_options import ImportOptions
 from taskbank.interchange.untrusted import (
     DESCRIPTION,
     FORMAT,
@@ -73,53 +73,37 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
     return files
 
 
-def import_adapter(
-    bank: Bank,
-    folder: str | Path,
-    *,
-    name: str | None = None,
-    new_version: bool = False,
-    backbone: str | None = None,
-    signer: str | Path | None = None,
-) -> AdapterRecord:
-    """Add an exported adapter to a bank.
+def read_folder(bank: Bank, folder: Path, options: ImportOptions) -> NewAdapter:
+    """Return an exported adapter, complete with its evidence.
 
     An export has the digests of its backbone, never the weights. The backbone is loaded from where
-    the bank has recorded it, or from `backbone`; the place that the export names is not used.
+    the bank has recorded it, or from where the options say; the place that the export names is not
+    used.
 
     Args:
         bank: an open bank.
-        folder: a folder in the format `taskbank`, or `hf:OWNER/NAME[@REVISION]`.
-        name: the task's new name; None means the exported name.
-        new_version: whether to add a version to an existing task.
-        backbone: where to load the backbone from; needed if the bank does not know it.
-        signer: the file of the public SSH key whose owner must have signed the export; None means
-            that no signature is needed.
+        folder: a folder in the format `taskbank`.
+        options: what the import is asked for; `backbone` is needed if the bank does not know it.
 
     Raises:
         InputError: if the folder is not an export, its contents are inconsistent, or the bank does
             not know the backbone and none is given.
         BackboneMismatchError: if the loaded backbone is not that of the adapter.
-        ConflictError: if the task exists and `new_version` is false, or if the task is of another
+        ConflictError: if the task exists and no new version is asked for, or if it is of another
             kind.
     """
-    with local_folder(folder) as (source, shown):
-        description = read_description(
-            source / DESCRIPTION, None if signer is None else Path(signer)
-        )
-        try:
-            new = parse_adapter(source, description, name)
-            bank.check_can_add(new.task, new.kind, new_version=new_version)
-            _check_contents(new, plugins.load("kinds", new.kind))
-            loaded = backbone_for(bank, new.backbone, backbone)
-            check_fit(new, loaded)
-        except ConflictError:
-            raise
-        except (InputError, DamagedError) as error:
-            raise InputError(f"{shown} cannot be imported: {error}") from None
+    options.refuse_others(
+        ("name", "new_version", "backbone", "signer"), "taskbank", "the folder has it all"
+    )
+    signer = None if options.signer is None else Path(options.signer)
+    description = read_description(folder / DESCRIPTION, signer)
+    new = parse_adapter(folder, description, options.name)
+    bank.check_can_add(new.task, new.kind, new_version=options.new_version)
+    _check_contents(new, plugins.load("kinds", new.kind))
+    loaded = backbone_for(bank, new.backbone, options.backbone)
+    check_fit(new, loaded)
     # For a backbone that the bank knows, its own record of the place and the sizes counts.
-    new = replace(new, backbone=loaded.identity)
-    return bank.put(with_canaries(new), new_version=new_version)
+    return with_canaries(replace(new, backbone=loaded.identity))
 
 
 def with_canaries(new: NewAdapter) -> NewAdapter:

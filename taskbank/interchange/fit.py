@@ -12,11 +12,12 @@ from safetensors.torch import load
 
 from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.load import load_backbone
+from taskbank.backbone.load import absolute_spec, load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewAdapter
 from taskbank.data.fields import preview
 from taskbank.errors import DamagedError, InputError
+from taskbank.interchange.base_names import names_backbone
 from taskbank.model.load import check_backbone, check_backbone_source, load_recorded_backbone
 from taskbank.model.task_model import task_model
 from taskbank.specs import BackboneIdentity
@@ -78,3 +79,40 @@ def check_fit(new: NewAdapter, backbone: Backbone) -> None:
         model.adopt_tensors(load(new.weights))
     except DamagedError as error:
         raise InputError(str(error)) from None
+
+
+def named_backbone(
+    bank: Bank, base: str | None, revision: str | None, spec: str | None
+) -> Backbone:
+    """Load the backbone that a checkpoint of another library names.
+
+    Other libraries store a name and no digest. It must be the name of one of the bank's backbones,
+    or the user says which backbone is meant.
+
+    Args:
+        bank: an open bank.
+        base: the name or folder of the base in the checkpoint; None if it has none.
+        revision: its revision; None if it is not known.
+        spec: the backbone that the user says it is; None means the bank's of that name.
+
+    Raises:
+        InputError: if the bank has no backbone of that name and the user names none, or if it
+            cannot be loaded.
+        BackboneMismatchError: if the backbone there is another one than the bank has recorded.
+    """
+    if spec is not None:
+        backbone = load_backbone(spec, "cpu")
+        check_backbone_source(bank, backbone)
+        return backbone
+    known = bank.backbones()
+    names = None if base is None else absolute_spec(base)
+    for recorded in known:
+        if names is not None and names_backbone(recorded.identity.spec, names, revision):
+            return load_recorded_backbone(bank, recorded, None, "cpu")
+    told = "names no base model" if base is None else f"is for the base model {preview(base)}"
+    at = "" if revision is None else f" at revision {preview(revision)}"
+    listed = ", ".join(recorded.identity.spec for recorded in known) or "none"
+    raise InputError(
+        f"it {told}{at}, and the bank's backbones are {listed}: if one of them, or another that "
+        "you have, is that model, name it with --backbone SPEC"
+    )

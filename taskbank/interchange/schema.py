@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
@@ -16,6 +18,41 @@ Check = Callable[[str, Json], None]  # raises InputError if the value at a place
 MAX_TEXT = 100_000  # characters
 MAX_DEPTH = 20  # of values in values
 LARGEST = 2**63 - 1  # the largest integer of every database
+
+
+def parse_json(data: bytes) -> Json:
+    """Return the value of JSON from outside.
+
+    Raises:
+        ValueError: if it is not JSON, a key appears twice in an object, or a number is not finite.
+        RecursionError: if values are nested too deeply.
+    """
+    return json.loads(
+        data,
+        parse_constant=_reject_constant,
+        parse_float=_finite,
+        object_pairs_hook=_without_repeats,
+    )
+
+
+def _without_repeats(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} appears twice in one object")
+        found[key] = value
+    return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large for a number")
+    return value
+
+
+def _reject_constant(name: str) -> Json:
+    raise ValueError(f"{name} is not JSON")
 
 
 def refuse(place: str, value: Json, requirement: str) -> InputError:

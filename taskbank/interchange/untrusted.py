@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import MISSING, fields
@@ -27,7 +26,7 @@ from taskbank.interchange.schema import Check
 from taskbank.kinds.definition import Definition
 from taskbank.runtime.regular_file import read_regular
 from taskbank.runtime.signatures import LARGEST, check_signature
-from taskbank.specs import FOLDS, TRAINING_FIELDS, BackboneIdentity, MethodSpec, TrainingSpec
+from taskbank.specs import FOLDS, TRAINING_FIELDS, BackboneIdentity, MethodSpec, training_of
 
 FORMAT = "taskbank-adapter/1"
 DESCRIPTION, WEIGHTS = "adapter.json", "weights.safetensors"
@@ -58,16 +57,28 @@ def _full_name(place: str, value: Json) -> None:
 
 
 def _course(place: str, value: Json) -> None:
-    """Check the course of a training, of which only the parents are imported."""
+    """Check the course of a training, of which `KEPT_COURSE` is imported."""
     schema.plain(place, value)
-    if type(value) is dict and "parents" in value:
-        schema.items(schema.record(PARENT, PARENT_OPTIONAL), least=1, most=MAX_PARENTS)(
-            f"{place}.parents", value["parents"]
-        )
+    if type(value) is dict:
+        for key, check in KEPT_COURSE.items():
+            if key in value:
+                check(f"{place}.{key}", value[key])
 
 
 PARENT: dict[str, Check] = {"ref": _full_name, "digest": schema.digest}
 PARENT_OPTIONAL: dict[str, Check] = {"weight": schema.number(0)}
+# Where a checkpoint of another library came from; see `taskbank.interchange.checkpoint`.
+IMPORTED: dict[str, Check] = {
+    "format": schema.name,
+    "versions": schema.table(schema.name, schema.text(1000)),
+    "base": schema.or_null(schema.text(10_000)),
+    "revision": schema.or_null(schema.text(1000)),
+    "digest": schema.digest,
+}
+KEPT_COURSE: dict[str, Check] = {
+    "parents": schema.items(schema.record(PARENT, PARENT_OPTIONAL), least=1, most=MAX_PARENTS),
+    "imported": schema.record(IMPORTED),
+}
 METRIC: dict[str, Check] = {
     "split": schema.name,
     "name": schema.name,
@@ -166,16 +177,11 @@ def read_description(path: Path, signer: Path | None = None) -> dict[str, Any]:
         InputError: if the file cannot be read, is too large, or is not JSON of the known format,
             or the signature is missing or not the signer's.
     """
-    data = _read(path, MAX_DESCRIPTION_BYTES)
+    data = read_file(path, MAX_DESCRIPTION_BYTES)
     if signer is not None:
-        check_signature(data, _read(path.with_name(SIGNATURE), LARGEST), signer, str(path))
+        check_signature(data, read_file(path.with_name(SIGNATURE), LARGEST), signer, str(path))
     try:
-        description = json.loads(
-            data,
-            parse_constant=_reject_constant,
-            parse_float=_finite,
-            object_pairs_hook=_without_repeats,
-        )
+        description = schema.parse_json(data)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
@@ -209,7 +215,7 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
         kind=plugins.load("kinds", description["kind"]).name,
         backbone=BackboneIdentity(**description["backbone"]),
         method=MethodSpec(method, plugins.load("methods", method).complete(description["options"])),
-        training=TrainingSpec(**description["training"]),
+        training=training_of(description["training"]),
         definition=Definition(tuple(description["labels"]), description.get("settings", {})),
         metric=description["metric"],
         split=description["split"],
@@ -225,7 +231,7 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
         parameters=description["parameters"],
         weights=_read_checked(source / WEIGHTS, description["digest"], description["bytes"]),
         environment=description["environment"],
-        course=_parents(description),
+        course=_kept_course(description),
         description=description["description"],
         tags=description["tags"],
         row_digests=None
@@ -236,9 +242,11 @@ def parse_adapter(source: Path, description: dict[str, Any], name: str | None) -
     return new
 
 
-def _parents(description: dict[str, Any]) -> dict[str, Json]:
+def _kept_course(description: dict[str, Any]) -> dict[str, Json]:
     course = description.get("course")
-    return {"parents": course["parents"]} if type(course) is dict and "parents" in course else {}
+    if type(course) is not dict:
+        return {}
+    return {key: course[key] for key in KEPT_COURSE if key in course}
 
 
 def _check_consistent(new: NewAdapter, description: dict[str, Any]) -> None:
@@ -287,7 +295,7 @@ def _identity_checks() -> tuple[dict[str, Check], dict[str, Check]]:
 
 
 def _read_checked(path: Path, digest: str, limit: int) -> bytes:
-    data = _read(path, limit)
+    data = read_file(path, limit)
     found = digest_bytes(data)
     if found != digest:
         raise InputError(
@@ -297,31 +305,19 @@ def _read_checked(path: Path, digest: str, limit: int) -> bytes:
     return data
 
 
-def _read(path: Path, limit: int) -> bytes:
+def read_file(path: Path, limit: int, first: int | None = None) -> bytes:
+    """Return the content of a regular file from outside.
+
+    Args:
+        path: the file.
+        limit: the largest accepted size in bytes.
+        first: the number of bytes to read; None means all.
+
+    Raises:
+        InputError: if there is no regular file, it is too large, or it cannot be read.
+    """
     try:
-        return read_regular(path, limit)
+        return read_regular(path, limit, first)
     except (OSError, ValueError) as error:  # a path with a NUL is a ValueError
         reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{path} cannot be read ({reason}): give a folder that taskbank export wrote"
-        ) from None
-
-
-def _without_repeats(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found: dict[str, Json] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key {key!r} appears twice in one object")
-        found[key] = value
-    return found
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is too large for a number")
-    return value
-
-
-def _reject_constant(name: str) -> Json:
-    raise ValueError(f"{name} is not JSON")
+        raise InputError(f"{path} cannot be read ({reason})") from None

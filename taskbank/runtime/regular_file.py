@@ -8,12 +8,13 @@ import stat
 from pathlib import Path
 
 
-def read_regular(path: Path, limit: int | None = None) -> bytes:
+def read_regular(path: Path, limit: int | None = None, first: int | None = None) -> bytes:
     """Return the content of a regular file; never wait for a pipe, and never read a device.
 
     Args:
         path: the file; a link to a regular file counts as one.
         limit: the largest accepted size in bytes; None means any.
+        first: the number of bytes to read; None means all.
 
     Raises:
         OSError: if there is no regular file, it is too large, or it cannot be read.
@@ -28,4 +29,5 @@ def read_regular(path: Path, limit: int | None = None) -> bytes:
         if limit is not None and status.st_size > limit:
             message = f"its {status.st_size:,} bytes are more than the maximum of {limit:,}"
             raise OSError(errno.EFBIG, message, str(path))
-        return file.read() if limit is None else file.read(limit)
+        wanted = limit if first is None else first
+        return file.read() if wanted is None else file.read(wanted)

@@ -91,7 +91,7 @@ def test_an_export_has_the_digests_and_not_the_rows(bank: Bank, tmp_path: Path) 
 
 def test_hostile_digests_are_not_imported(bank: Bank, tmp_path: Path) -> None:
     """A file whose digest fits, and whose content is in another form, is refused."""
-    from taskbank.interchange.export_folder import import_adapter
+    from taskbank.pipeline.import_adapter import import_adapter
 
     bank.put(new_adapter(**WITH_ROWS))
     folder = tmp_path / "out"

@@ -11,7 +11,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.errors import ConflictError, InputError
 from taskbank.interchange.export import export_adapter
-from taskbank.interchange.export_folder import import_adapter
+from taskbank.pipeline.import_adapter import import_adapter
 
 WHERE = ("validation", "accuracy")
 

@@ -16,7 +16,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.digests import digest_bytes
 from taskbank.errors import BackboneMismatchError, InputError
-from taskbank.interchange.export_folder import import_adapter
+from taskbank.pipeline.import_adapter import import_adapter
 from taskbank.pipeline.init import init
 from tests.helpers.backbones import make_backbone
 

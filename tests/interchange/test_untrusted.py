@@ -20,8 +20,8 @@ from taskbank.bank.open import create_bank
 from taskbank.digests import digest_bytes
 from taskbank.errors import InputError
 from taskbank.interchange.export import export_adapter
-from taskbank.interchange.export_folder import import_adapter
 from taskbank.pipeline.add_task import add_task
+from taskbank.pipeline.import_adapter import import_adapter
 from tests.helpers.rows import ROWS, write_jsonl
 
 WHERE = ("validation", "accuracy")

@@ -12,7 +12,7 @@ from taskbank.data.remarks import Remark
 from taskbank.errors import ConflictError, DataError, InputError
 from taskbank.history.events import task_events
 from taskbank.interchange.export import export_adapter
-from taskbank.interchange.export_folder import import_adapter
+from taskbank.pipeline.import_adapter import import_adapter
 from taskbank.pipeline.score import score
 from taskbank.verify.verify import verify_all
 from tests.helpers.rows import sentences, write_jsonl

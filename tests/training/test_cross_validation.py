@@ -13,7 +13,7 @@ from taskbank.bank.bank import Bank
 from taskbank.errors import InputError
 from taskbank.history.matrix import score_matrix
 from taskbank.interchange.export import export_adapter
-from taskbank.interchange.export_folder import import_adapter
+from taskbank.pipeline.import_adapter import import_adapter
 from taskbank.pipeline.train_and_store import Added
 from taskbank.promotion.diff import diff
 from taskbank.specs import TaskSpec

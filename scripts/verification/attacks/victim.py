@@ -13,6 +13,7 @@ from taskbank.bank.open import create_bank
 from taskbank.bank.records import AdapterRecord, FindingRecord
 from taskbank.digests import digest_bytes
 from taskbank.runtime.clock import now
+from taskbank.specs import TrainingSpec
 
 TASKS = ("one", "two", "three")
 
@@ -52,7 +53,7 @@ def _trial(number: int, task: str) -> NewTrial:
         backbone=new.backbone,
         specification=digest_bytes(f"{task} {number}".encode()),
         method=new.method,
-        training=new.training,
+        training=TrainingSpec(),
         data={"train": {"origin": "made", "rows": 90, "digest": digest_bytes(task.encode())}},
         definition=new.definition,
         status="complete",
