@@ -49,10 +49,12 @@ TABLES: dict[str, dict[str, str]] = {
         "sentence-transformers": "taskbank.interchange.sentence_transformers_folder:export_files",
         "onnx": "taskbank.interchange.onnx_folder:export_files",
         "peft": "taskbank.interchange.peft_export:export_files",
+        "adapterhub": "taskbank.interchange.adapterhub_export:export_files",
     },
     "importers": {
         "taskbank": "taskbank.interchange.export_folder:read_folder",
         "peft": "taskbank.interchange.peft_import:read_checkpoint",
+        "adapterhub": "taskbank.interchange.adapterhub_import:read_checkpoint",
     },
 }
 

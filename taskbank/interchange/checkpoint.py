@@ -20,11 +20,16 @@ from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.interchange.import_options import ImportOptions
 from taskbank.interchange.task_file import read_task_file
+from taskbank.interchange.tensors import read_tensors
+from taskbank.kinds.definition import Definition
 from taskbank.methods.layers import select_layers
+from taskbank.model.task_model import task_model
 from taskbank.specs import MethodSpec
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
+
+HEAD = "head.safetensors"  # a head that the other library has no place for
 
 
 @dataclass(frozen=True)
@@ -91,25 +96,49 @@ def check_single(folder: Path, config: str) -> None:
         )
 
 
-def task_of(folder: Path, options: ImportOptions, told: str | None = None) -> dict[str, Any]:
-    """Return what is known of the task of a checkpoint: `task.json`, with its kind for certain.
+def weights_file(folder: Path, name: str, pickle: str) -> Path:
+    """Return the path of a file of tensors.
 
     Args:
         folder: the checkpoint.
-        options: what the import is asked for; it goes before the file.
-        told: the kind that other files of the checkpoint tell.
+        name: the name of the file.
+        pickle: the name of the pickle that the other library may have written in its place.
+
+    Raises:
+        InputError: if there is only the pickle.
+    """
+    path = folder / name
+    if not path.exists() and (folder / pickle).exists():
+        raise InputError(
+            f"its tensors are in the pickle {pickle}, and a pickle can run any code: where you "
+            f"trust it, load it with the library that wrote it and save it as safetensors ({name})"
+        )
+    return path
+
+
+def task_of(
+    folder: Path, options: ImportOptions, kind: str | None = None, name: str | None = None
+) -> dict[str, Any]:
+    """Return what is known of the task of a checkpoint: `task.json`, with a kind and a name.
+
+    Args:
+        folder: the checkpoint.
+        options: what the import is asked for; it goes before the files.
+        kind: the kind that other files of the checkpoint tell.
+        name: the name that they tell.
 
     Raises:
         InputError: if the kind or the name is not known, or no kind of that name is.
     """
     task = read_task_file(folder)
-    kind = options.kind or task.get("kind") or told
+    kind = options.kind or task.get("kind") or kind
+    name = options.name or task.get("task") or name
     if kind is None:
         raise InputError(
             f"the files do not tell the kind of the task: give it with --kind "
             f"({', '.join(plugins.names('kinds'))})"
         )
-    if options.name is None and "task" not in task:
+    if name is None:
         raise InputError("the files do not tell a name for the task: give one with --name")
     loaded: Kind = plugins.load("kinds", kind)
     if task and task["kind"] != loaded.name:
@@ -117,7 +146,7 @@ def task_of(folder: Path, options: ImportOptions, told: str | None = None) -> di
             f"the kind is {loaded.name!r}, but {folder / 'task.json'} has {task['kind']!r}: leave "
             "--kind out, or remove the file if it is wrong"
         )
-    return task | {"kind": loaded.name}
+    return task | {"kind": loaded.name, "task": name}
 
 
 def layers_option(numbers: set[int], count: int) -> str:
@@ -129,6 +158,24 @@ def layers_option(numbers: set[int], count: int) -> str:
     """
     chosen = tuple(sorted(numbers))
     return "all" if chosen == select_layers("all", count) else ",".join(map(str, chosen))
+
+
+def expected_tensors(method: MethodSpec, kind: Kind, backbone: Backbone) -> dict[str, torch.Tensor]:
+    """Return the tensors that a method has on a backbone by stored name, without values.
+
+    Args:
+        method: the method, with complete options.
+        kind: the task's kind.
+        backbone: the backbone.
+    """
+    # The head is that of any task: none of it is returned.
+    definition = Definition(("first", "second"))
+    model = task_model(backbone, kind, definition, method.name, method.options, seed=None)
+    return {
+        name: tensor
+        for name, tensor in model.trained_tensors().items()
+        if not name.startswith("head.")
+    }
 
 
 def as_stored(
@@ -172,3 +219,50 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "") or (
         "none"
     )
+
+
+def file_head(folder: Path, backbone: Backbone) -> dict[str, torch.Tensor]:
+    """Return the head that stands beside an adapter in a file of taskbank's own.
+
+    Args:
+        folder: the folder of the adapter.
+        backbone: its backbone.
+
+    Raises:
+        InputError: if there is none, or it is no linear layer.
+    """
+    path = folder / HEAD
+    if not path.exists():
+        raise InputError(
+            "it has no head, and taskbank guesses none: save the head with the adapter, or put it "
+            f"beside it as {HEAD}, with the tensors weight "
+            f"[outputs, {backbone.identity.hidden_size}] and bias [outputs]"
+        )
+    return linear_head(read_tensors(path)[0], {"weight": "head.weight", "bias": "head.bias"})
+
+
+def linear_head(
+    tensors: Mapping[str, torch.Tensor], names: Mapping[str, str]
+) -> dict[str, torch.Tensor]:
+    """Return the tensors of a head of one linear layer by stored name.
+
+    Args:
+        tensors: the head's tensors by the checkpoint's names.
+        names: the stored name of each that it must have.
+
+    Raises:
+        InputError: if there are others, or they are no linear layer.
+    """
+    if tensors.keys() != names.keys():
+        raise InputError(
+            f"the head has the tensors {', '.join(sorted(tensors)) or 'none'}: it must have "
+            f"{' and '.join(names)}"
+        )
+    found = {stored: tensors[name] for name, stored in names.items()}
+    weight, bias = found["head.weight"], found["head.bias"]
+    if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+        raise InputError(
+            f"the head's weight has the shape {list(weight.shape)} and its bias "
+            f"{list(bias.shape)}: they must be [outputs, hidden size] and [outputs]"
+        )
+    return found

@@ -25,9 +25,9 @@ from taskbank.bank.records import AdapterRecord
 from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.interchange.base_names import base_of
+from taskbank.interchange.checkpoint import HEAD
 from taskbank.interchange.peft_names import (
     CONFIG,
-    HEAD,
     METHODS,
     PREFIX,
     WEIGHTS,

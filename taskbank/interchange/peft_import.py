@@ -27,14 +27,17 @@ from taskbank.interchange.checkpoint import (
     as_stored,
     check_options,
     check_single,
+    expected_tensors,
+    file_head,
     layers_option,
+    linear_head,
     task_of,
+    weights_file,
 )
 from taskbank.interchange.fit import named_backbone
 from taskbank.interchange.import_options import ImportOptions
 from taskbank.interchange.peft_names import (
     CONFIG,
-    HEAD,
     LEAVES,
     MAX_CONFIG_BYTES,
     METHODS,
@@ -45,11 +48,10 @@ from taskbank.interchange.peft_names import (
     module_and_leaf,
 )
 from taskbank.interchange.peft_targets import target_modules
+from taskbank.interchange.schema import off, only
 from taskbank.interchange.stock_heads import ENCODERS, stock_head
 from taskbank.interchange.task_file import read_json_file
 from taskbank.interchange.tensors import read_tensors
-from taskbank.kinds.definition import Definition
-from taskbank.model.task_model import task_model
 from taskbank.specs import MethodSpec
 
 if TYPE_CHECKING:
@@ -67,26 +69,6 @@ def _targets(place: str, value: Json) -> None:
     (schema.text() if isinstance(value, str) else _names)(place, value)
 
 
-def _off(reason: str) -> schema.Check:
-    """Return a check that an option of peft is off."""
-
-    def check(place: str, value: Json) -> None:
-        if value not in (None, False, {}, []) or type(value) in (int, float):
-            raise InputError(f"{place} is {preview(value)}: {reason}")
-
-    return check
-
-
-def _only(*values: Json, reason: str) -> schema.Check:
-    """Return a check that an option of peft has one of some values."""
-
-    def check(place: str, value: Json) -> None:
-        if not any(type(value) is type(one) and value == one for one in values):
-            raise InputError(f"{place} is {preview(value)}: {reason}")
-
-    return check
-
-
 NOT_SAME = "taskbank has nothing that computes the same"
 COMMON: dict[str, schema.Check] = {
     "peft_type": schema.one_of(tuple(METHODS)),
@@ -95,7 +77,7 @@ COMMON: dict[str, schema.Check] = {
 COMMON_OPTIONAL: dict[str, schema.Check] = {
     "auto_mapping": schema.plain,  # which classes were wrapped; the tensors tell
     "base_model_name_or_path": schema.or_null(schema.text(10_000)),
-    "exclude_modules": _off("write a pattern in target_modules that leaves them out"),
+    "exclude_modules": off("write a pattern in target_modules that leaves them out"),
     "inference_mode": schema.boolean,
     "modules_to_save": schema.or_null(_names),
     "peft_version": schema.text(100),
@@ -105,16 +87,16 @@ COMMON_OPTIONAL: dict[str, schema.Check] = {
 ANY = schema.plain  # has no effect on what a trained adapter computes
 OWN: Mapping[str, dict[str, schema.Check]] = {
     "LORA": {
-        "alora_invocation_tokens": _off(f"of aLoRA, {NOT_SAME}"),
-        "alpha_pattern": _off("the modules of a task have one alpha"),
-        "arrow_config": _off(f"of Arrow, {NOT_SAME}"),
-        "bias": _only("none", reason="biases are trained too, which lora does not do"),
-        "corda_config": _off("CorDA changes the base model's weights"),
-        "ensure_weight_tying": _off("tied embeddings are not adapted"),
+        "alora_invocation_tokens": off(f"of aLoRA, {NOT_SAME}"),
+        "alpha_pattern": off("the modules of a task have one alpha"),
+        "arrow_config": off(f"of Arrow, {NOT_SAME}"),
+        "bias": only("none", reason="biases are trained too, which lora does not do"),
+        "corda_config": off("CorDA changes the base model's weights"),
+        "ensure_weight_tying": off("tied embeddings are not adapted"),
         "eva_config": ANY,
         "exclude_modules": COMMON_OPTIONAL["exclude_modules"],
-        "fan_in_fan_out": _off("the weights of the base are stored transposed"),
-        "init_lora_weights": _only(
+        "fan_in_fan_out": off("the weights of the base are stored transposed"),
+        "init_lora_weights": only(
             True,
             False,
             "gaussian",
@@ -124,32 +106,32 @@ OWN: Mapping[str, dict[str, schema.Check]] = {
             "not what was trained; convert it to plain LoRA with "
             "path_initial_model_for_weight_conversion of peft",
         ),
-        "kasa_config": _off(f"of KaSA, {NOT_SAME}"),
-        "layer_replication": _off("layers of the base are repeated"),
-        "layers_pattern": _off("write a pattern in target_modules"),
-        "layers_to_transform": _off("write a pattern in target_modules that has the layers"),
-        "loftq_config": _off("LoftQ changes the base model's weights"),
+        "kasa_config": off(f"of KaSA, {NOT_SAME}"),
+        "layer_replication": off("layers of the base are repeated"),
+        "layers_pattern": off("write a pattern in target_modules"),
+        "layers_to_transform": off("write a pattern in target_modules that has the layers"),
+        "loftq_config": off("LoftQ changes the base model's weights"),
         "lora_alpha": schema.number(0),
-        "lora_bias": _off("the updates have biases, which those of lora do not have"),
+        "lora_bias": off("the updates have biases, which those of lora do not have"),
         "lora_dropout": schema.number(0),
-        "lora_ga_config": _off("LoRA-GA changes the base model's weights"),
-        "megatron_config": _off("the base is split over processes"),
+        "lora_ga_config": off("LoRA-GA changes the base model's weights"),
+        "megatron_config": off("the base is split over processes"),
         "megatron_core": ANY,
-        "monteclora_config": _off(f"of MonteCLoRA, {NOT_SAME}"),
+        "monteclora_config": off(f"of MonteCLoRA, {NOT_SAME}"),
         "qalora_group_size": ANY,
         "r": schema.whole(1, 4096),
-        "rank_pattern": _off("the modules of a task have one rank"),
+        "rank_pattern": off("the modules of a task have one rank"),
         "runtime_config": ANY,
-        "target_parameters": _off("parameters that are no modules are not adapted"),
-        "trainable_token_indices": _off("embeddings of tokens are trained too"),
-        "use_bdlora": _off(f"of BD-LoRA, {NOT_SAME}"),
-        "use_dora": _off("DoRA also scales the columns of the weights, which lora does not do"),
-        "use_qalora": _off(f"of QALoRA, {NOT_SAME}"),
+        "target_parameters": off("parameters that are no modules are not adapted"),
+        "trainable_token_indices": off("embeddings of tokens are trained too"),
+        "use_bdlora": off(f"of BD-LoRA, {NOT_SAME}"),
+        "use_dora": off("DoRA also scales the columns of the weights, which lora does not do"),
+        "use_qalora": off(f"of QALoRA, {NOT_SAME}"),
         "use_rslora": schema.boolean,
-        "velora_config": _off(f"of VeLoRA, {NOT_SAME}"),
+        "velora_config": off(f"of VeLoRA, {NOT_SAME}"),
     },
     "IA3": {
-        "fan_in_fan_out": _off("the weights of the base are stored transposed"),
+        "fan_in_fan_out": off("the weights of the base are stored transposed"),
         "feedforward_modules": _targets,
         "init_ia3_weights": schema.boolean,
     },
@@ -191,7 +173,7 @@ def read_checkpoint(bank: Bank, folder: Path, options: ImportOptions) -> Checkpo
     config = _configuration(folder)
     task = task_of(folder, options)
     kind: Kind = plugins.load("kinds", task["kind"])
-    tensors, digest = read_tensors(_weights(folder))
+    tensors, digest = read_tensors(weights_file(folder, WEIGHTS, PICKLE))
     base, revision = config.get("base_model_name_or_path"), config.get("revision")
     backbone = named_backbone(bank, base or None, revision, options.backbone)
     places = _find(tensors, config, backbone)
@@ -199,7 +181,8 @@ def read_checkpoint(bank: Bank, folder: Path, options: ImportOptions) -> Checkpo
     method = _method(config, places, backbone)
     head = _head(folder, places, tensors, kind, config, backbone)
     own = {name: tensor for name, tensor in tensors.items() if name not in _head_names(places)}
-    stored = _stored(own, places, method, kind, backbone)
+    expected = expected_tensors(method, kind, backbone)
+    stored = _stored(expected, places, own, method.name, backbone)
     versions = {"peft": config["peft_version"]} if "peft_version" in config else {}
     return Checkpoint(
         kind=kind.name,
@@ -232,17 +215,6 @@ def _configuration(folder: Path) -> dict[str, Any]:
     required = COMMON | {name: OWN[kind][name] for name in REQUIRED_OWN[kind]}
     schema.record(required, COMMON_OPTIONAL | OWN[kind])(place, config)
     return config
-
-
-def _weights(folder: Path) -> Path:
-    path = folder / WEIGHTS
-    if not path.exists() and (folder / PICKLE).exists():
-        raise InputError(
-            f"its weights are the pickle {PICKLE}, and a pickle can run any code: where you trust "
-            "it, load the model with peft and save it again with save_pretrained(FOLDER), which "
-            f"writes {WEIGHTS}"
-        )
-    return path
 
 
 def _find(
@@ -380,37 +352,20 @@ def _head(
             f"{CONFIG}.modules_to_save names {', '.join(saved)}, and there are no tensors of them"
         )
     if places.head is None:
-        if not (folder / HEAD).exists():
-            raise InputError(
-                "it has no head, and taskbank guesses none: train it with "
-                'modules_to_save=["classifier"], or put the head beside it as '
-                f"{HEAD}, with the tensors weight [outputs, {backbone.identity.hidden_size}] and "
-                "bias [outputs]"
-            )
         if config.get("task_type") not in (None, "FEATURE_EXTRACTION"):
             raise InputError(
                 f"{CONFIG}.task_type is {config['task_type']!r}, whose head should be in {WEIGHTS}"
             )
-        return _linear(
-            read_tensors(folder / HEAD)[0], {"weight": "head.weight", "bias": "head.bias"}
-        )
+        return file_head(folder, backbone)
     if places.head not in saved:
         raise InputError(
             f"it has tensors of {places.head!r}, which {CONFIG}.modules_to_save does not name"
         )
-    own = stock_head(kind, backbone.identity)
-    if (
-        own is None
-        or own.module != places.head
-        or config.get("task_type")
-        not in (
-            None,
-            own.task_type,
-        )
-    ):
+    own, task_type = stock_head(kind, backbone.identity), config.get("task_type")
+    if own is None or own.module != places.head or task_type not in (None, own.task_type):
         identity = backbone.identity
         raise InputError(
-            f"it has the head {places.head!r} of the task type {config.get('task_type')}, and for "
+            f"it has the head {places.head!r} of the task type {task_type}, and for "
             f"kind {kind.name!r} on {identity.model_type} with the pooling {identity.pooling!r} "
             + (
                 "no head of transformers is the single linear layer that taskbank has"
@@ -430,50 +385,23 @@ def _head(
     )
     if extra is not None:
         raise InputError(f"the head has {extra!r}: it must be one linear layer")
-    return _linear(found, names)
-
-
-def _linear(
-    tensors: Mapping[str, torch.Tensor], names: Mapping[str, str]
-) -> dict[str, torch.Tensor]:
-    """Return a linear layer's tensors by stored name."""
-    if tensors.keys() != names.keys():
-        raise InputError(
-            f"the head has the tensors {', '.join(sorted(tensors)) or 'none'}: it must have "
-            f"{' and '.join(names)}"
-        )
-    found = {stored: tensors[name] for name, stored in names.items()}
-    weight, bias = found["head.weight"], found["head.bias"]
-    if weight.ndim != 2 or bias.shape != weight.shape[:1]:
-        raise InputError(
-            f"the head's weight has the shape {list(weight.shape)} and its bias "
-            f"{list(bias.shape)}: they must be [outputs, hidden size] and [outputs]"
-        )
-    return found
+    return linear_head(found, names)
 
 
 def _stored(
-    tensors: Mapping[str, torch.Tensor],
+    expected: Mapping[str, torch.Tensor],
     places: _Places,
-    method: MethodSpec,
-    kind: Kind,
+    tensors: Mapping[str, torch.Tensor],
+    method: str,
     backbone: Backbone,
 ) -> dict[str, torch.Tensor]:
     """Return the adapter's tensors by stored name."""
-    # Its head, of which nothing is used here, is that of any task.
-    definition = Definition(("first", "second"))
-    model = task_model(backbone, kind, definition, method.name, method.options, seed=None)
-    architecture = backbone.architecture
-    expected = {
-        name: tensor
-        for name, tensor in model.trained_tensors().items()
-        if not name.startswith("head.")
-    }
     names, shapes = {}, {}
     for name, tensor in expected.items():
-        module, leaf = module_and_leaf(method.name, name, architecture)
+        module, leaf = module_and_leaf(method, name, backbone.architecture)
         names[name] = f"{PREFIX}{places.encoder}{module}.{leaf}"
-        if method.name == "ia3":
+        if method == "ia3":
             size = tensor.numel()
-            shapes[name] = (1, size) if is_feed_forward(module, architecture) else (size, 1)
+            forward = is_feed_forward(module, backbone.architecture)
+            shapes[name] = (1, size) if forward else (size, 1)
     return as_stored(expected, names, tensors, shapes)

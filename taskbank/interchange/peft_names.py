@@ -12,7 +12,6 @@ CONFIG, WEIGHTS, PICKLE = (
     "adapter_model.bin",
 )
 MAX_CONFIG_BYTES = 2**20
-HEAD = "head.safetensors"  # taskbank's own: a head that no model class of transformers has
 PREFIX = "base_model.model."
 METHODS: Mapping[str, str] = {"LORA": "lora", "IA3": "ia3", "LN_TUNING": "layernorm"}
 # The last part of a tensor's name in peft, by the last part of its stored name.

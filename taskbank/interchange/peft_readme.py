@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskbank.bank.records import AdapterRecord
 from taskbank.interchange.base_names import base_of
-from taskbank.interchange.peft_names import HEAD
+from taskbank.interchange.checkpoint import HEAD
 from taskbank.interchange.stock_heads import StockHead
 from taskbank.specs import BackboneIdentity
 

@@ -138,6 +138,35 @@ def one_of(choices: Collection[str]) -> Check:
     return check
 
 
+def off(reason: str) -> Check:
+    """Return a check that an option is off: null, false or empty.
+
+    Args:
+        reason: why it must be, for the error.
+    """
+
+    def check(place: str, value: Json) -> None:
+        if value not in (None, False, {}, []) or type(value) in (int, float):
+            raise InputError(f"{place} is {preview(value)}: {reason}")
+
+    return check
+
+
+def only(*values: Json, reason: str) -> Check:
+    """Return a check that an option has one of some values, of their types.
+
+    Args:
+        values: the values.
+        reason: why it must have one, for the error.
+    """
+
+    def check(place: str, value: Json) -> None:
+        if not any(type(value) is type(one) and value == one for one in values):
+            raise InputError(f"{place} is {preview(value)}: {reason}")
+
+    return check
+
+
 def or_null(other: Check) -> Check:
     """Return a check for null or what another check accepts."""
 

@@ -130,7 +130,7 @@ def _scored(bank: Bank, checkpoint: Checkpoint, options: ImportOptions) -> NewAd
     """Return a checkpoint with its scores and predictions on data."""
     kind: Kind = plugins.load("kinds", checkpoint.kind)
     task, identity = checkpoint.task, checkpoint.backbone.identity
-    name = check_name(options.name or task["task"], "task name")
+    name = check_name(task["task"], "task name")
     bank.check_can_add(name, kind.name, new_version=options.new_version)
     description = options.description or task.get("description", "")
     tags = task.get("tags", {}) | dict(options.tags)

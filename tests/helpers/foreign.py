@@ -68,6 +68,66 @@ def write_peft(folder: Path, base: str, *, rank: int = 4) -> Path:
     return folder
 
 
+def write_adapterhub(folder: Path, base: str) -> Path:
+    """Write a Houlsby adapter of BERT with a head for whole texts, as adapters 1.3 does."""
+    chance = np.random.default_rng(0)
+    tensors: Tensors = {}
+    for layer in range(2):
+        for holder in ("attention.output", "output"):
+            module = f"bert.encoder.layer.{layer}.{holder}.adapters.mood"
+            tensors[f"{module}.adapter_down.0.weight"] = _some(chance, 4, 32)
+            tensors[f"{module}.adapter_down.0.bias"] = _some(chance, 4)
+            tensors[f"{module}.adapter_up.weight"] = _some(chance, 32, 4)
+            tensors[f"{module}.adapter_up.bias"] = _some(chance, 32)
+    head = {"heads.mood.1.weight": _some(chance, 2, 32), "heads.mood.1.bias": _some(chance, 2)}
+    config = {
+        "adapter_residual_before_ln": False,
+        "cross_adapter": False,
+        "dropout": 0.0,
+        "init_weights": "bert",
+        "inv_adapter": None,
+        "is_parallel": False,
+        "leave_out": [],
+        "ln_after": False,
+        "ln_before": False,
+        "mh_adapter": True,
+        "non_linearity": "gelu_new",
+        "original_ln_after": True,
+        "original_ln_before": False,
+        "output_adapter": True,
+        "phm_layer": False,
+        "reduction_factor": 8,
+        "residual_before_ln": True,
+        "scaling": 1.0,
+        "stochastic_depth": 0.0,
+        "use_gating": False,
+    }
+    head_config = {
+        "activation_function": "tanh",
+        "bias": True,
+        "dropout_prob": None,
+        "head_type": "classification",
+        "label2id": {"good": 1, "bad": 0},
+        "layers": 1,
+        "num_labels": 2,
+        "use_pooler": True,
+    }
+    common = {
+        "hidden_size": 32,
+        "model_class": "BertAdapterModel",
+        "model_name": base,
+        "model_type": "bert",
+        "name": "mood",
+        "version": "adapters.1.3.0",
+    }
+    folder.mkdir(parents=True)
+    for name, options in (("adapter_config.json", config), ("head_config.json", head_config)):
+        (folder / name).write_text(json.dumps({"config": options, **common}))
+    (folder / "adapter.safetensors").write_bytes(save(tensors))
+    (folder / "model_head.safetensors").write_bytes(save(head))
+    return folder
+
+
 def _some(chance: np.random.Generator, *shape: int) -> np.ndarray:
     return chance.normal(0, 0.2, shape).astype(np.float32)
 
