@@ -13,6 +13,7 @@ UNSAFE = {"eval", "exec", "compile", "torch.load", "numpy.load", "np.load", "os.
 COMMAND = "a thin command: cli/test_main.py runs it, and the function it calls has its own tests"
 METHOD = "methods/test_method.py holds every method to one contract"
 RECORDS = "plain data: bank/test_bank.py puts and gets every field"
+CHECKPOINTS = "interchange/test_peft_import.py and test_adapterhub_import.py, right and hostile"
 
 # Modules without a test file of their name, and what proves them instead.
 NO_FILE = {
@@ -56,6 +57,15 @@ NO_FILE = {
     "data/words": "kinds/test_words.py finds the words of texts",
     "interchange/usage": "interchange/test_onnx_folder.py and the tests of the other formats run "
     "the code for every kind",
+    "interchange/adapterhub_names": "interchange/test_adapterhub_export.py compares every name",
+    "interchange/adapterhub_readme": "interchange/test_adapterhub_export.py reads it",
+    "interchange/checkpoint": CHECKPOINTS,
+    "interchange/import_options": "interchange/test_import_.py gives options that do not apply",
+    "interchange/peft_names": "interchange/test_peft_export.py loads every name with peft",
+    "interchange/peft_readme": "interchange/test_peft_export.py runs what it says",
+    "interchange/stock_heads": "interchange/test_peft_export.py compares every head",
+    "interchange/task_file": CHECKPOINTS,
+    "interchange/tensors": CHECKPOINTS,
     "kinds/pair": "an instance of kinds/classification.py",
     "kinds/resampling": "the tests of four kinds compare its errors with a plain bootstrap",
     "kinds/single": "an instance of kinds/classification.py",
@@ -77,6 +87,7 @@ NO_FILE = {
     "pages/verdict": "pages/test_verification.py reads verdicts of every sort",
     "pages/verifications": "pages/test_verification.py turns its pages",
     "pages/sign_in": "serve/http/test_pages.py signs in",
+    "pipeline/import_adapter": CHECKPOINTS,
     "pipeline/init": "cli/test_main.py makes its bank with it",
     "pipeline/train_and_store": "pipeline/test_add_task.py and test_suite.py train and store",
     "pipeline/training_job": "pipeline/test_suite.py and test_train_on_workers.py run such jobs",

@@ -410,8 +410,8 @@ class Bank:
         if record.row_digests is None:
             raise NotFoundError(
                 f"the bank has no digests of the rows that {record.ref} was trained on, as an "
-                "earlier taskbank recorded it: add a version with taskbank add-task --new-version, "
-                "which records them"
+                "earlier taskbank recorded it or another library trained it: add a version with "
+                "taskbank add-task --new-version, which records them"
             )
         return RowDigests.from_bytes(self._blobs.get(record.row_digests))
 

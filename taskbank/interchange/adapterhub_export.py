@@ -86,6 +86,7 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
             "place: train it with --option layernorms=frozen, or use the format taskbank"
         )
     architecture = architecture_of(identity.model_type)
+    encoder = f"{ENCODERS[identity.model_type]}."
     name = record.task.replace(".", "_")  # the library's names are names of modules
     base, _ = base_of(identity.spec)
     common = {
@@ -111,7 +112,7 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
     return files | {
         WEIGHTS: save(
             {
-                tensor_name(record.method, one, name, identity.model_type, architecture): array
+                tensor_name(record.method, one, name, encoder, architecture): array
                 for one, array in own.items()
             }
         ),

@@ -184,9 +184,12 @@ def read_checkpoint(bank: Bank, folder: Path, options: ImportOptions) -> Checkpo
             _check_backbone(place, found, backbone)
     method = _method(config["config"], backbone)
     head, labels = _head(folder, head_config, kind, backbone)
+    # A model without a head has no name for its encoder.
+    encoder = f"{ENCODERS[config['model_type']]}."
+    encoder = encoder if any(one.startswith(encoder) for one in tensors) else ""
     expected, architecture = expected_tensors(method, kind, backbone), backbone.architecture
     names = {
-        one: tensor_name(method.name, one, config["name"], config["model_type"], architecture)
+        one: tensor_name(method.name, one, config["name"], encoder, architecture)
         for one in expected
     }
     return Checkpoint(

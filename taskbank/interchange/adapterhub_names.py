@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from taskbank.backbone.architectures import Architecture
-from taskbank.interchange.stock_heads import ENCODERS
+from taskbank.backbone.architectures import DISTILBERT, Architecture
 from taskbank.specs import BackboneIdentity
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter.safetensors", "pytorch_adapter.bin"
@@ -34,7 +33,7 @@ HEAD_TYPES: Mapping[str, str] = {
 
 
 def tensor_name(
-    method: str, name: str, adapter: str, model_type: str, architecture: Architecture
+    method: str, name: str, adapter: str, encoder: str, architecture: Architecture
 ) -> str:
     """Return the library's name for a stored tensor.
 
@@ -42,17 +41,17 @@ def tensor_name(
         method: the task's method.
         name: the stored name of a tensor, not one of the head.
         adapter: the name of the adapter in the library.
-        model_type: the architecture's name in transformers, a key of `ENCODERS`.
-        architecture: the places of modules in it.
+        encoder: what stands before the encoder's paths, such as `bert.`.
+        architecture: the backbone's architecture.
     """
-    layers = f"{ENCODERS[model_type]}.{architecture.layers}"
+    layers = f"{encoder}{architecture.layers}"
     if method == "lora":
         path, _, leaf = name.removeprefix("lora.").rpartition(".")
         return f"{layers}.{path}.loras.{adapter}.{LORA_LEAVES[leaf]}"
     parts = name.removeprefix("adapter.").split(".")
     number, (linear, leaf) = parts[0], parts[-2:]
     place = parts[1] if len(parts) == 4 else "feed_forward"  # `parallel` has one place
-    holders = DISTILBERT_HOLDERS if model_type == "distilbert" else HOLDERS
+    holders = DISTILBERT_HOLDERS if architecture == DISTILBERT else HOLDERS
     return (
         f"{layers}.{number}.{holders[place]}.adapters.{adapter}.{BOTTLENECK_LEAVES[linear]}.{leaf}"
     )

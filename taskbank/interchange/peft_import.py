@@ -94,7 +94,6 @@ OWN: Mapping[str, dict[str, schema.Check]] = {
         "corda_config": off("CorDA changes the base model's weights"),
         "ensure_weight_tying": off("tied embeddings are not adapted"),
         "eva_config": ANY,
-        "exclude_modules": COMMON_OPTIONAL["exclude_modules"],
         "fan_in_fan_out": off("the weights of the base are stored transposed"),
         "init_lora_weights": only(
             True,
@@ -352,11 +351,12 @@ def _head(
             f"{CONFIG}.modules_to_save names {', '.join(saved)}, and there are no tensors of them"
         )
     if places.head is None:
+        head = file_head(folder, backbone)
         if config.get("task_type") not in (None, "FEATURE_EXTRACTION"):
             raise InputError(
                 f"{CONFIG}.task_type is {config['task_type']!r}, whose head should be in {WEIGHTS}"
             )
-        return file_head(folder, backbone)
+        return head
     if places.head not in saved:
         raise InputError(
             f"it has tensors of {places.head!r}, which {CONFIG}.modules_to_save does not name"

@@ -142,7 +142,10 @@ HOSTILE: dict[str, tuple[Spoil, str]] = hostile_files(WEIGHTS, CONFIG, "pytorch_
     "sizes by layer": (option(reduction_factor={"0": 8}), "reduction_factor is"),
     "a reduction by nought": (option(reduction_factor=0), "gives the size 0"),
     "a reduction to nothing": (option(reduction_factor=64), "gives the size 0"),
-    "another size than the tensors": (option(reduction_factor=4), r"\[4, 32\].*must have \[8, 32\]"),
+    "another size than the tensors": (
+        option(reduction_factor=4),
+        r"\[4, 32\].*must have \[8, 32\]",
+    ),
     "every layer left out": (option(leave_out=[0, 1]), "one must be adapted"),
     "a layer that there is not": (option(leave_out=[7]), "leave_out is .*layers 0 to 1"),
     "a layer left out that has tensors": (option(leave_out=[0]), "unexpected bert.encoder.layer.0"),
@@ -247,3 +250,18 @@ def test_classes_without_names_are_asked_for(own: Bank, checkpoint: Path, place:
         take(own, checkpoint, place, backbone=str(place / "bert"))
     names = {"label_names": ["bad", "good"], "backbone": str(place / "bert")}
     assert take(own, checkpoint, place, **names).labels == ("bad", "good")
+
+
+def test_a_model_without_a_head_has_no_name_for_its_encoder(
+    own: Bank, checkpoint: Path, place: Path
+) -> None:
+    """Where the library adapted the bare encoder, the names of the tensors start in it, and the
+    head is a file beside them."""
+    tensors(_rename("bert.", ""))(checkpoint)
+    head_tensors = load((checkpoint / HEAD).read_bytes())
+    _no_head(checkpoint)
+    plain = {leaf: head_tensors[f"heads.mood.1.{leaf}"] for leaf in ("weight", "bias")}
+    (checkpoint / "head.safetensors").write_bytes(save(plain))
+    names = {"label_names": ["bad", "good"], "backbone": str(place / "bert")}
+    stored = load(own.weights(take(own, checkpoint, place, **names)))
+    assert np.array_equal(stored["head.weight"], plain["weight"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,32 @@ def test_a_head_that_transformers_does_not_have_is_a_file_of_its_own(
     back = taskbank.import_adapter(own, folder, name="back", test=data)
     assert back.digest == record.digest
     assert (own.reference(back, "test") == own.reference(record, "test")).all()
+
+
+@pytest.mark.parametrize("pooling", ["pooler", "mean"])
+def test_the_code_in_the_readme_runs(
+    own: Bank,
+    pooled: Backbone,
+    backbone: Backbone,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pooling: str,
+) -> None:
+    """In the folder of the export, it prints the outputs of the task for one text."""
+    data = write_jsonl(tmp_path / "data.jsonl", ROWS["single"](16, seed=2))
+    used = pooled if pooling == "pooler" else backbone
+    record, model = put_moved(own, used, data, "single", "lora")
+    folder = tmp_path / "out"
+    taskbank.export_adapter(own, record.ref, folder, format="peft")
+    code = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    (tmp_path / "code.py").write_text(code)
+    monkeypatch.chdir(folder)
+    runpy.run_path(str(tmp_path / "code.py"))
+    with torch.no_grad():
+        expected = model(**used.tokenizer(["A text."], return_tensors="pt"))[0].tolist()
+    printed = re.findall(r"-?\d+\.\d+", capsys.readouterr().out)
+    assert [float(one) for one in printed[:2]] == pytest.approx(expected, abs=2e-4)
 
 
 def test_two_exports_of_an_adapter_have_the_same_bytes(

@@ -60,7 +60,8 @@ def make(job: Job) -> Run:
     if job["task_type"] == "FEATURE_EXTRACTION":
         model = AutoModel.from_pretrained(job["base"])
         adapters.init(model)
-        model.add_adapter(NAME, config=config, set_active=True)
+        model.add_adapter(NAME, config=config)
+        model.train_adapter(NAME)  # freezes the encoder
         move(model.eval())
         model.save_adapter(str(folder), NAME, use_safetensors=True)
         width, outputs = model.config.hidden_size, job["outputs"]
@@ -68,7 +69,7 @@ def make(job: Job) -> Run:
         save_file(head, folder / "head.safetensors")
         return outputs_of(job, _with_head(model, job, head))
     model = AutoAdapterModel.from_pretrained(job["base"])
-    model.add_adapter(NAME, config=config, set_active=True)
+    model.add_adapter(NAME, config=config)
     if job["task_type"] == "TOKEN_CLS":
         model.add_tagging_head(NAME, num_labels=job["outputs"], layers=1, id2label=labels)
     else:
@@ -76,6 +77,7 @@ def make(job: Job) -> Run:
             NAME, num_labels=job["outputs"], layers=1, use_pooler=True, id2label=labels
         )
     model.active_head = NAME
+    model.train_adapter(NAME)  # freezes the encoder
     move(model.eval())
     model.save_adapter(str(folder), NAME, use_safetensors=True)
     return outputs_of(job, lambda **inputs: model(**inputs).logits)
