@@ -104,6 +104,17 @@ def describe_parents(parents: Sequence[Parent]) -> str:
     return ", ".join(f"{parent.ref} ({parent.weight:g})" for parent in parents)
 
 
+def describe_imported(imported: Mapping[str, Json]) -> str:
+    """Return where an adapter of another library came from, for people.
+
+    Args:
+        imported: what the course of a version records as `imported`.
+    """
+    versions = ", ".join(f"{name} {version}" for name, version in imported["versions"].items())
+    base = imported["base"] or "no named base"
+    return f"{versions or imported['format']}, for {base}, {imported['digest']}"
+
+
 def describe_suggested(found: Mapping[str, Json]) -> str:
     """Return which versions the start `auto` tried.
 

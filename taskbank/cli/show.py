@@ -49,7 +49,7 @@ def show(settings: Settings, ref: str, server: str | None) -> None:
         return
     from taskbank import plugins
     from taskbank.bank.open import open_bank
-    from taskbank.bank.records import describe_suggested, origin_of, parents_of
+    from taskbank.bank.records import describe_imported, describe_suggested, origin_of, parents_of
     from taskbank.digests import canonical_json
     from taskbank.errors import TaskbankError
 
@@ -89,6 +89,8 @@ def show(settings: Settings, ref: str, server: str | None) -> None:
     for parent in parents_of(record.course):
         share = "" if parent.weight == 1 else f", weight {parent.weight:g}"
         fields[f"{origin_of(record.course)} {parent.ref}"] = f"{parent.digest}{share}"
+    if "imported" in record.course:
+        fields["imported from"] = describe_imported(record.course["imported"])
     if "suggested" in record.course:
         fields["starts tried"] = describe_suggested(record.course["suggested"])
     for split in record.splits:

@@ -50,7 +50,8 @@ base_model: {base}
 # {ref}
 
 {description}The method `{method}` on `{base}`, exported by taskbank. `task.json` has the kind
-(`{kind}`), the labels in the order of the outputs, and settings such as thresholds.
+(`{kind}`), the labels in the order of the outputs, and settings: thresholds, the temperature of
+probabilities, or the mean and the deviation that turn an output into a number.
 
 The weights are safetensors, and there is no pickle: `load_adapter` needs `use_safetensors=True`.
 

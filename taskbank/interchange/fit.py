@@ -12,7 +12,7 @@ from safetensors.torch import load
 
 from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
-from taskbank.backbone.load import absolute_spec, load_backbone
+from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewAdapter
 from taskbank.data.fields import preview
@@ -105,9 +105,8 @@ def named_backbone(
         check_backbone_source(bank, backbone)
         return backbone
     known = bank.backbones()
-    names = None if base is None else absolute_spec(base)
     for recorded in known:
-        if names is not None and names_backbone(recorded.identity.spec, names, revision):
+        if base is not None and names_backbone(recorded.identity.spec, base, revision):
             return load_recorded_backbone(bank, recorded, None, "cpu")
     told = "names no base model" if base is None else f"is for the base model {preview(base)}"
     at = "" if revision is None else f" at revision {preview(revision)}"

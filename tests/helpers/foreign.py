@@ -280,6 +280,22 @@ def hostile_files(weights: str, config: str, pickle: str) -> dict[str, tuple[Spo
     }
 
 
+def put_task(**changes: Any) -> Spoil:
+    """Return a function that puts a `task.json` into a folder, with changes."""
+    content = {
+        "format": "taskbank-task/1",
+        "task": "mood",
+        "kind": "single",
+        "labels": ["bad", "good"],
+        "settings": {"positive": "good"},
+        "metric": "accuracy",
+        "max_length": 32,
+        "description": "",
+        "tags": {},
+    }
+    return lambda folder: (folder / "task.json").write_text(json.dumps(content | changes))
+
+
 def _second(folder: Path, config: str) -> None:
     (folder / "other").mkdir()
     (folder / "other" / config).write_text((folder / config).read_text())

@@ -20,6 +20,7 @@ from tests.helpers.foreign import (
     edit_json,
     edit_tensors,
     hostile_files,
+    put_task,
     write_adapterhub,
 )
 from tests.helpers.rows import sentences, write_jsonl
@@ -158,6 +159,19 @@ HOSTILE: dict[str, tuple[Spoil, str]] = hostile_files(WEIGHTS, CONFIG, "pytorch_
     "LoRA of nothing": (lora(selfattn_lora=False), "updates no projection"),
     "LoRA with the tensors of another": (lora(), "missing .*lora_A"),
     "half precision": (lora(dtype="float16"), "dtype is 'float16'"),
+    "a base in somebody's home": (
+        edit_json(CONFIG, {"model_name": "~nobody-there/bert"}),
+        "'~nobody-there/bert'",
+    ),
+    "a base of 9,000 characters": (
+        edit_json(CONFIG, {"model_name": "bert" * 2250}),
+        "base model 'bertbert",
+    ),
+    "a class twice": (put_task(labels=["good", "good"]), "there twice"),
+    "a class of spaces": (put_task(labels=["good", " "]), "is blank"),
+    "an unknown kind": (put_task(kind="essay"), "essay"),
+    "a setting that the kind does not have": (put_task(settings={"x": 1}), "setting 'x'"),
+    "a length that is too long": (put_task(max_length=65), "max_length is 65"),
     "another base": (edit_json(CONFIG, {"model_name": "other/bert"}), "'other/bert'"),
     "another architecture of the base": (edit_json(CONFIG, {"model_type": "t5"}), "model_type"),
     "another width": (edit_json(CONFIG, {"hidden_size": 64}), "hidden_size is 64"),

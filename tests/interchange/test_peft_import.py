@@ -22,6 +22,7 @@ from tests.helpers.foreign import (
     edit_json,
     edit_tensors,
     hostile_files,
+    put_task,
     write_peft,
 )
 from tests.helpers.rows import sentences, write_jsonl
@@ -126,6 +127,17 @@ HOSTILE: dict[str, tuple[Spoil, str]] = hostile_files(WEIGHTS, CONFIG, "adapter_
     "an alpha below nought": (config(lora_alpha=-8), "lora_alpha is -8"),
     "an alpha that is a text": (config(lora_alpha="8"), "lora_alpha is '8'"),
     "dropout of everything": (config(lora_dropout=1), "dropout is 1"),
+    "a base in somebody's home": (
+        config(base_model_name_or_path="~nobody-there/bert"),
+        "'~nobody-there/bert'",
+    ),
+    "a base of 9,000 characters": (
+        config(base_model_name_or_path="bert" * 2250),
+        "base model 'bertbert",
+    ),
+    "an unknown kind": (put_task(kind="essay"), "essay"),
+    "a setting that the kind does not have": (put_task(settings={"x": 1}), "setting 'x'"),
+    "a length that is too long": (put_task(max_length=65), "max_length is 65"),
     "another base": (config(base_model_name_or_path="other/bert"), "'other/bert'"),
     "a base out of the folder": (config(base_model_name_or_path="../../bert"), "base model"),
     "no base": (config(base_model_name_or_path=None), "names no base model"),
