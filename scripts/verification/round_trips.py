@@ -67,6 +67,11 @@ class Case:
         return "-".join(vars(self).values())
 
     @property
+    def label(self) -> str | None:
+        """The column of its labels; None if it has the name of its kind."""
+        return "topic" if self.kind == "single" else None
+
+    @property
     def task_type(self) -> str:
         """What peft calls the task."""
         if self.kind == "tagging":
@@ -153,10 +158,12 @@ def round_trips(arguments: argparse.Namespace) -> Iterator[Found]:
                     "of sentence-transformers with mean pooling and a trained pooler"
                 )
             for format, (_, _, methods) in PEERS.items():
-                for kind in ("single", "tagging"):
-                    for method in methods:
-                        case = Case(format, pooling, kind, method)
-                        yield _round_trip(case, bank, folder, data[kind], arguments)
+                cases = [
+                    Case(format, pooling, kind, method)
+                    for kind in ("single", "tagging")
+                    for method in methods
+                ]
+                yield from _round_trips(cases, bank, folder, data, arguments)
 
 
 def _data(output: Path) -> dict[str, tuple[str, str]]:
@@ -177,15 +184,46 @@ def _data(output: Path) -> dict[str, tuple[str, str]]:
     return {"single": single, "tagging": tagging}
 
 
-def _round_trip(
-    case: Case, bank: Bank, base: Path, data: tuple[str, str], arguments: argparse.Namespace
-) -> Found:
-    peer, worker, _ = PEERS[case.format]
+def _round_trips(
+    cases: list[Case],
+    bank: Bank,
+    base: Path,
+    data: dict[str, tuple[str, str]],
+    arguments: argparse.Namespace,
+) -> Iterator[Found]:
+    """Yield what the cases of one format and one backbone gave."""
+    peer, worker, _ = PEERS[cases[0].format]
     python = peer_python(arguments.environments, peer)
-    place = arguments.output / case.name
-    shutil.rmtree(place, ignore_errors=True)
-    train, test = data
-    label = "topic" if case.kind == "single" else None
+    sent = {case: _send(case, bank, *data[case.kind], arguments.output) for case in cases}
+    jobs = [_job(case, bank, base, arguments.output) for case in cases]
+    place = arguments.output / f"{cases[0].format}-{cases[0].pooling}"
+    answers = run_worker(python, worker, {"cases": jobs, "threads": 1}, place)
+    for case in cases:
+        record, answer = bank[case.name], answers[case.name]
+        made = taskbank.import_adapter(
+            bank,
+            arguments.output / case.name / "made",
+            name=f"{case.name}-made",
+            kind=case.kind,
+            test=data[case.kind][1],
+            label=case.label,
+            label_names=record.labels,
+            max_length=MAX_LENGTH,
+        )
+        reference, back = bank.reference(record, "test"), sent[case]
+        yield Found(
+            case=case,
+            same_bytes=back.digest == record.digest and bank.weights(back) == bank.weights(record),
+            back=_difference(bank.reference(back, "test"), reference),
+            alone=_difference(answer["load"], reference),
+            made=_difference(answer["make"], bank.reference(made, "test")),
+            verified=taskbank.verify_all(bank, tasks=[back.task, made.task]).ok,
+        )
+
+
+def _send(case: Case, bank: Bank, train: str, test: str, output: Path) -> AdapterRecord:
+    """Train a task, export it, and return what was imported again."""
+    shutil.rmtree(output / case.name, ignore_errors=True)
     frozen = {"layernorms": "frozen"} if case.method == "houlsby" else {}
     sizes = {"size": 48} if case.method in ("houlsby", "pfeiffer", "parallel") else {}
     taskbank.add_task(
@@ -193,67 +231,43 @@ def _round_trip(
         case.name,
         train,
         test=test,
-        label=label,
+        label=case.label,
         kind=case.kind,
         method=case.method,
         options=sizes | frozen,
         training=TRAINING,
         verify="none",
     )
-    record = bank[case.name]
-    taskbank.export_adapter(bank, case.name, place / "out", format=case.format)
-    back = taskbank.import_adapter(
-        bank, place / "out", name=f"{case.name}-back", test=test, label=label
+    folder = output / case.name / "exported"
+    taskbank.export_adapter(bank, case.name, folder, format=case.format)
+    return taskbank.import_adapter(
+        bank, folder, name=f"{case.name}-back", test=test, label=case.label
     )
-    job: dict[str, Any] = {
-        "part": "load",
-        "folder": str(place / "out"),
+
+
+def _job(case: Case, bank: Bank, base: Path, output: Path) -> dict[str, Any]:
+    """Return what the other library is to do."""
+    record = bank[case.name]
+    columns = bank.examples(record, "test").columns
+    return {
+        "name": case.name,
+        "exported": str(output / case.name / "exported"),
+        "made": str(output / case.name / "made"),
         "base": str(base),
         "pooling": case.pooling,
-        "texts": _inputs(bank, record),
+        "texts": [list(one) for one in columns["words"]]
+        if case.kind == "tagging"
+        else columns["text"],
         "max_length": MAX_LENGTH,
         "outputs": len(record.labels),
         "labels": list(record.labels),
         "method": case.method,
         "task_type": case.task_type,
-        "threads": 1,
     }
-    alone = run_worker(python, worker, job, place / "load")["outputs"]
-    job |= {"part": "make", "folder": str(place / "made")}
-    outputs = run_worker(python, worker, job, place / "make")["outputs"]
-    made = taskbank.import_adapter(
-        bank,
-        place / "made",
-        name=f"{case.name}-made",
-        kind=case.kind,
-        test=test,
-        label=label,
-        label_names=record.labels,
-        max_length=MAX_LENGTH,
-    )
-    report = taskbank.verify_all(bank, tasks=[back.task, made.task])
-    reference = bank.reference(record, "test")
-    return Found(
-        case=case,
-        same_bytes=back.digest == record.digest and bank.weights(back) == bank.weights(record),
-        back=_difference(bank.reference(back, "test"), reference),
-        alone=_difference(np.array(alone, dtype=np.float32), reference),
-        made=_difference(np.array(outputs, dtype=np.float32), bank.reference(made, "test")),
-        verified=report.ok,
-    )
 
 
-def _inputs(bank: Bank, record: AdapterRecord) -> list[Any]:
-    columns = bank.examples(record, "test").columns
-    return [list(one) if record.kind == "tagging" else one for one in _texts(columns)]
-
-
-def _texts(columns: Any) -> Any:
-    return columns["words"] if "words" in columns else columns["text"]
-
-
-def _difference(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.abs(one - other).max())
+def _difference(one: Any, other: np.ndarray) -> float:
+    return float(np.abs(np.asarray(one, dtype=np.float32) - other).max())
 
 
 if __name__ == "__main__":

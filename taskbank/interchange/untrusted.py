@@ -190,7 +190,7 @@ def read_description(path: Path, signer: Path | None = None) -> dict[str, Any]:
     try:
         description_check()("adapter", description)
     except InputError as error:
-        raise InputError(f"{path} cannot be imported: {error}") from None
+        raise InputError(f"{path.name}: {error}") from None
     return description
 
 

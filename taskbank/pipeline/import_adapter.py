@@ -187,9 +187,10 @@ def _data(
     task = checkpoint.task
     labels = label_names_for(kind.name, kind.label, options.label_names)
     labels = labels or tuple(task.get("labels", ())) or checkpoint.labels
-    for label in labels or ():
-        if not label.strip() or labels.count(label) > 1:
-            raise InputError(f"the class {label!r} is blank or there twice: name each class once")
+    names = labels or ()
+    for name in names:
+        if not name.strip() or names.count(name) > 1:
+            raise InputError(f"the class {name!r} is blank or there twice: name each class once")
     examples = _read(kind, options, labels)
     if labels is None and kind.label.type in CLASS_TYPES:
         raise InputError(

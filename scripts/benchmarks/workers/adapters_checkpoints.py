@@ -1,6 +1,6 @@
 """Loads adapters that taskbank exported with the library adapters alone, and makes some for it.
 
-The parts are those of `peft_checkpoints.py`.
+The answer is that of `peft_checkpoints.py`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from adapters import AutoAdapterModel, BnConfig, DoubleSeqBnConfig, LoRAConfig, 
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
-from scripts.benchmarks.workers.outputs import move, outputs_of, pooled
-from scripts.benchmarks.workers.worker import Job, Run, answer_part
+from scripts.benchmarks.workers.outputs import Outputs, move, outputs_of, pooled
+from scripts.benchmarks.workers.worker import Job, Run, answer_with_torch
 
 NAME = "made"
 # The place of `pfeiffer`: after the feed-forward sublayer, before the residual is added.
@@ -31,9 +31,9 @@ PFEIFFER = {
 }
 
 
-def load(job: Job) -> Run:
+def load(job: Job) -> Outputs:
     """Load a folder as its README says, and compute the outputs."""
-    folder = Path(job["folder"])
+    folder = Path(job["exported"])
     if not (folder / "head.safetensors").exists():
         model = AutoAdapterModel.from_pretrained(job["base"])
         model.load_adapter(str(folder), use_safetensors=True, set_active=True)
@@ -45,7 +45,7 @@ def load(job: Job) -> Run:
     return outputs_of(job, _with_head(model.eval(), job, load_file(folder / "head.safetensors")))
 
 
-def make(job: Job) -> Run:
+def make(job: Job) -> Outputs:
     """Make and save an adapter."""
     torch.manual_seed(0)
     configs: dict[str, Any] = {
@@ -54,7 +54,7 @@ def make(job: Job) -> Run:
         "parallel": lambda: ParBnConfig(reduction_factor=8, scaling=4.0),
         "lora": lambda: LoRAConfig(r=4, alpha=8, attn_matrices=["q", "v"]),
     }
-    config, folder = configs[job["method"]](), Path(job["folder"])
+    config, folder = configs[job["method"]](), Path(job["made"])
     folder.mkdir(parents=True)
     labels = dict(enumerate(job["labels"]))
     if job["task_type"] == "FEATURE_EXTRACTION":
@@ -83,6 +83,11 @@ def make(job: Job) -> Run:
     return outputs_of(job, lambda **inputs: model(**inputs).logits)
 
 
+def load_and_make(job: Job) -> Run:
+    """Load and make an adapter for each of the job's cases."""
+    return {case["name"]: {"load": load(case), "make": make(case)} for case in job["cases"]}
+
+
 def _with_head(model: Any, job: Job, head: dict[str, torch.Tensor]) -> Any:
     def compute(**inputs: torch.Tensor) -> torch.Tensor:
         vectors = pooled(model(**inputs), inputs["attention_mask"], job["pooling"])
@@ -92,4 +97,4 @@ def _with_head(model: Any, job: Job, head: dict[str, torch.Tensor]) -> Any:
 
 
 if __name__ == "__main__":
-    answer_part({"load": load, "make": make})
+    answer_with_torch(load_and_make)

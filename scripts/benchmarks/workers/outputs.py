@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from scripts.benchmarks.workers.worker import Job, Run
+from scripts.benchmarks.workers.worker import Job
 
 Compute = Callable[..., torch.Tensor]  # from the tokenizer's tensors to the outputs of one text
+Outputs = list[list[float]]  # of each text, or of each word
 
 
-def outputs_of(job: Job, compute: Compute) -> Run:
+def outputs_of(job: Job, compute: Compute) -> Outputs:
     """Return the outputs for a job's texts, one row for each text or each word.
 
     Args:
@@ -21,7 +22,7 @@ def outputs_of(job: Job, compute: Compute) -> Run:
         compute: the model.
     """
     tokenizer = AutoTokenizer.from_pretrained(job["base"])
-    rows: list[list[float]] = []
+    rows: Outputs = []
     for text in job["texts"]:
         words = isinstance(text, list)
         inputs = tokenizer(
@@ -37,7 +38,7 @@ def outputs_of(job: Job, compute: Compute) -> Run:
             of_tokens = inputs.word_ids(0)
             outputs = outputs[[of_tokens.index(number) for number in range(len(text))]]
         rows += outputs.reshape(-1, outputs.shape[-1]).tolist()
-    return {"outputs": rows}
+    return rows
 
 
 def pooled(output: Any, mask: torch.Tensor, pooling: str) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Loads adapters that taskbank exported with peft alone, and makes adapters for it to import.
 
-Part `load` answers with the outputs for some texts. Part `make` saves an adapter whose every
-tensor is moved from its start, and answers with its outputs, too.
+For each case, the answer has the outputs of the loaded adapter for some texts, and those of a made
+one, whose every tensor is moved from its start.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
-from scripts.benchmarks.workers.outputs import move, outputs_of, pooled
-from scripts.benchmarks.workers.worker import Job, Run, answer_part
+from scripts.benchmarks.workers.outputs import Outputs, move, outputs_of, pooled
+from scripts.benchmarks.workers.worker import Job, Run, answer_with_torch
 
 CLASSES = {
     "SEQ_CLS": AutoModelForSequenceClassification,
@@ -29,9 +29,9 @@ CLASSES = {
 FORWARD = r".*layer\.\d+\.output\.dense"
 
 
-def load(job: Job) -> Run:
+def load(job: Job) -> Outputs:
     """Load a folder as its README says, and compute the outputs."""
-    folder = Path(job["folder"])
+    folder = Path(job["exported"])
     task_type = json.loads((folder / "adapter_config.json").read_text())["task_type"]
     if task_type == "FEATURE_EXTRACTION":
         model = PeftModel.from_pretrained(AutoModel.from_pretrained(job["base"]), folder).eval()
@@ -41,7 +41,7 @@ def load(job: Job) -> Run:
     return outputs_of(job, lambda **inputs: model(**inputs).logits)
 
 
-def make(job: Job) -> Run:
+def make(job: Job) -> Outputs:
     """Make and save an adapter."""
     torch.manual_seed(0)
     task_type = job["task_type"]
@@ -54,7 +54,7 @@ def make(job: Job) -> Run:
         ),
         "layernorm": lambda: LNTuningConfig(task_type=task_type, target_modules=["LayerNorm"]),
     }
-    config, folder = configs[job["method"]](), Path(job["folder"])
+    config, folder = configs[job["method"]](), Path(job["made"])
     if task_type == "FEATURE_EXTRACTION":
         model = get_peft_model(AutoModel.from_pretrained(job["base"]), config).eval()
         move(model)
@@ -73,6 +73,11 @@ def make(job: Job) -> Run:
     return outputs_of(job, lambda **inputs: model(**inputs).logits)
 
 
+def load_and_make(job: Job) -> Run:
+    """Load and make an adapter for each of the job's cases."""
+    return {case["name"]: {"load": load(case), "make": make(case)} for case in job["cases"]}
+
+
 def _with_head(model: Any, job: Job, head: dict[str, torch.Tensor]) -> Any:
     def compute(**inputs: torch.Tensor) -> torch.Tensor:
         vectors = pooled(model(**inputs), inputs["attention_mask"], job["pooling"])
@@ -82,4 +87,4 @@ def _with_head(model: Any, job: Job, head: dict[str, torch.Tensor]) -> Any:
 
 
 if __name__ == "__main__":
-    answer_part({"load": load, "make": make})
+    answer_with_torch(load_and_make)
