@@ -55,6 +55,7 @@ TABLES: dict[str, dict[str, str]] = {
         "taskbank": "taskbank.interchange.export_folder:read_folder",
         "peft": "taskbank.interchange.peft_import:read_checkpoint",
         "adapterhub": "taskbank.interchange.adapterhub_import:read_checkpoint",
+        "transformers": "taskbank.interchange.transformers_import:read_checkpoint",
     },
 }
 

@@ -112,7 +112,8 @@ def describe_imported(imported: Mapping[str, Json]) -> str:
     """
     versions = ", ".join(f"{name} {version}" for name, version in imported["versions"].items())
     base = imported["base"] or "no named base"
-    return f"{versions or imported['format']}, for {base}, {imported['digest']}"
+    place = f"{imported['from']}, " if "from" in imported else ""
+    return f"{place}{versions or imported['format']}, for {base}, {imported['digest']}"
 
 
 def describe_suggested(found: Mapping[str, Json]) -> str:

@@ -20,7 +20,7 @@ DATA_STYLE = tuple(name for name in STYLE_FIELDS if name != "format")
 
 
 @click.command("import")
-@click.argument("source", metavar="FOLDER|hf:OWNER/REPO[@REVISION]")
+@click.argument("source", metavar="FOLDER|hf:OWNER/REPO[@REVISION]|models:/NAME/VERSION")
 @click.option(
     "--format",
     metavar="NAME",
@@ -62,7 +62,7 @@ DATA_STYLE = tuple(name for name in STYLE_FIELDS if name != "format")
 @data_options
 @click.pass_obj
 def import_(settings: Settings, /, source: str, tags: tuple[str, ...], **options: Any) -> None:
-    """Add an adapter, from a folder or the Hugging Face Hub, after checking every byte.
+    """Add an adapter to the bank, after checking every byte of it.
 
     The folder is one that taskbank export wrote, or a checkpoint of peft or AdapterHub, which is
     scored on labelled data.

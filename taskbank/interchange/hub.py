@@ -108,11 +108,11 @@ def push_adapter(
 
 
 @contextmanager
-def local_folder(source: str | Path) -> Iterator[tuple[Path, str]]:
-    """Return a folder with an export, downloaded while the block runs if it is on the hub.
+def downloaded(source: str) -> Iterator[tuple[Path, str]]:
+    """Download what an import may read of a repository, while the block runs.
 
     Args:
-        source: a folder, or `hf:OWNER/NAME[@REVISION]`.
+        source: `hf:OWNER/NAME[@REVISION]`.
 
     Returns:
         the folder, and the source with the commit that was downloaded.
@@ -121,15 +121,12 @@ def local_folder(source: str | Path) -> Iterator[tuple[Path, str]]:
         InputError: if the repository's name is invalid, the hub refuses, or what it sent is
             not what it lists.
     """
-    if not str(source).startswith(HUB):
-        yield Path(source), str(source)
-        return
-    name, revision = _parts(str(source))
+    name, revision = _parts(source)
     from huggingface_hub import HfApi
 
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "download"
-        with _explained(str(source), "cannot be imported"):
+        with _explained(source, "cannot be imported"):
             commit = _download(HfApi(), name, revision, folder)
         yield folder, f"{HUB}{name}@{commit}"
 

@@ -75,9 +75,10 @@ IMPORTED: dict[str, Check] = {
     "revision": schema.or_null(schema.text(1000)),
     "digest": schema.digest,
 }
+IMPORTED_OPTIONAL: dict[str, Check] = {"from": schema.text(1000), "mlflow": schema.plain}
 KEPT_COURSE: dict[str, Check] = {
     "parents": schema.items(schema.record(PARENT, PARENT_OPTIONAL), least=1, most=MAX_PARENTS),
-    "imported": schema.record(IMPORTED),
+    "imported": schema.record(IMPORTED, IMPORTED_OPTIONAL),
 }
 METRIC: dict[str, Check] = {
     "split": schema.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save
@@ -23,6 +24,7 @@ from taskbank.errors import DamagedError, DataError, InputError
 from taskbank.interchange.checkpoint import Checkpoint
 from taskbank.interchange.import_ import read_adapter
 from taskbank.interchange.import_options import ImportOptions
+from taskbank.interchange.sources import opened
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import resolve_metric
 from taskbank.model.predict import predict_examples
@@ -69,9 +71,11 @@ def import_adapter(
 
     Args:
         bank: an open bank.
-        source: the folder, or `hf:OWNER/NAME[@REVISION]` on the Hugging Face Hub; nothing in it is
-            trusted, and no pickle is read.
-        format: `taskbank`, `peft` or `adapterhub`; None means that the files tell it.
+        source: a folder, `hf:OWNER/NAME[@REVISION]` on the Hugging Face Hub, or a registered model
+            of MLflow, `models:/NAME/VERSION` or `models:/NAME@ALIAS`; nothing in it is trusted, and
+            no pickle is read.
+        format: `taskbank`, `peft`, `adapterhub` or `transformers`; None means that the files tell
+            it.
         name: the task's name; None means the name in the folder, if it has one.
         new_version: whether to add a version to an existing task.
         backbone: where to load the backbone from. For format `taskbank` it is needed if the bank
@@ -121,7 +125,12 @@ def import_adapter(
         description=description,
         tags=tags or {},
     )
-    read = read_adapter(bank, os.fspath(source), format, options)
+    with opened(source) as found:
+        options = replace(options, name=options.name or found.name)
+        read = read_adapter(bank, found, format, options)
+    if isinstance(read, Checkpoint):
+        told = {**read.imported, **found.told}
+        read = replace(read, labels=read.labels or found.labels, imported=told)
     new = _scored(bank, read, options) if isinstance(read, Checkpoint) else read
     return bank.put(new, new_version=new_version)
 
