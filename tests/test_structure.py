@@ -63,6 +63,7 @@ NO_FILE = {
     "interchange/import_options": "interchange/test_import_.py gives options that do not apply",
     "interchange/peft_names": "interchange/test_peft_export.py loads every name with peft",
     "interchange/peft_readme": "interchange/test_peft_export.py runs what it says",
+    "interchange/sources": "interchange/test_hub.py and test_mlflow_model.py import from each",
     "interchange/stock_heads": "interchange/test_peft_export.py compares every head",
     "interchange/task_file": CHECKPOINTS,
     "interchange/tensors": CHECKPOINTS,

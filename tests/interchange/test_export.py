@@ -33,7 +33,7 @@ def test_a_folder_with_files_is_refused_before_anything_is_computed(
 def test_the_command_says_what_to_do_with_a_model(
     own: Bank, pooled: Backbone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A model of another library is run as its card says, and cannot be signed or imported."""
+    """A model of another library is run as its card says, cannot be signed, and needs data to be imported."""
     record = put_task(own, pooled, "single", "linear")
     terminal, out = Terminal(own.url, capsys), str(tmp_path / "out")
     said = terminal("export", record.ref, "--output", out, "--format", "transformers")
@@ -41,4 +41,4 @@ def test_the_command_says_what_to_do_with_a_model(
     terminal("export", record.ref, "--output", f"{out}2", "--format", "onnx", "--key", "k", code=2)
     assert "an export to onnx cannot be signed" in terminal.err
     terminal("import", out, code=2)
-    assert "adapter.json cannot be read" in terminal.err
+    assert "no evidence that the adapter could be verified by" in terminal.err

@@ -220,7 +220,7 @@ def test_nothing_is_pushed_to_a_public_repository_by_mistake(
         ("import hf:team/gated", "it is gated: ask for access on its page"),
         ("import hf:MODEL@nowhere", "it has no such revision"),
         ("import hf:team/pickle", "no weights in safetensors, and taskbank reads no pickle"),
-        ("import hf:MODEL", "is no export of taskbank|cannot be read|adapter.json"),
+        ("import hf:MODEL", "has no evidence that the adapter could be verified by"),
         ("import hf:team", "write hf:OWNER/NAME"),
         ("import hf:team/../etc", "write hf:OWNER/NAME"),
         ("import hf:team/a..b", "write hf:OWNER/NAME"),
@@ -243,8 +243,7 @@ def test_what_cannot_be_had_from_the_hub_is_said_plainly(
     before = len(mood.adapters()), len(mood.backbones())
     done = run("--bank", mood.url, *command.replace("MODEL", model).split())
     assert done.returncode in (2, 4)
-    error = done.stderr.removeprefix("error: ")
-    assert any(part in error for part in says.split("|")), done.stderr
+    assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert (len(mood.adapters()), len(mood.backbones())) == before
 
