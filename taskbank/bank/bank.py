@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from taskbank.bank.catalog.aliases import read_aliases, read_current_aliases, se
 from taskbank.bank.catalog.backbones import add_backbone, read_backbones
 from taskbank.bank.catalog.bank_row import read_bank_row
 from taskbank.bank.catalog.chain import read_head
+from taskbank.bank.catalog.chain_copies import read_copies
 from taskbank.bank.catalog.changed_tasks import changed_tasks
 from taskbank.bank.catalog.current_versions import Order, count_tasks, read_current
 from taskbank.bank.catalog.database import (
@@ -60,6 +61,8 @@ from taskbank.bank.records import (
     AdapterRecord,
     AliasRecord,
     BackboneRecord,
+    Copied,
+    CopyRecord,
     Garbage,
     Head,
     SplitRecord,
@@ -88,6 +91,8 @@ class Bank:
 
     Args:
         url: the bank's file, or its URL.
+        only_read: whether nothing may be written, as where a bank is copied from: a SQLite file
+            then stays as it is, down to the byte.
 
     Attributes:
         url: the bank's file or URL as given, with any password.
@@ -95,9 +100,9 @@ class Bank:
         verification_log: the record of the bank's verifications.
     """
 
-    def __init__(self, url: str | os.PathLike[str]) -> None:
+    def __init__(self, url: str | os.PathLike[str], *, only_read: bool = False) -> None:
         self.url = os.fspath(url)
-        self._engine = connect(url)
+        self._engine = connect(url, only_read=only_read)
         self._newest: tuple[object, int] | None = None  # entry of the chain, and its content mark
         try:
             check_revision(self._engine)
@@ -474,6 +479,54 @@ class Bank:
 
         with read_transaction(self._engine) as connection:
             yield RawRows(connection, self._blobs.get, tasks)
+
+    def copies(self) -> tuple[CopyRecord, ...]:
+        """Return what was copied into this bank from others, as the chain has it, oldest first."""
+        with read_transaction(self._engine) as connection:
+            return read_copies(connection)
+
+    def copy_to(
+        self,
+        other: Bank,
+        *,
+        task: str | None = None,
+        since: str | None = None,
+        rename: Mapping[str, str] = {},
+        progress: bool = False,
+    ) -> Copied:
+        """Copy versions with their evidence and history into another bank; nothing changes here.
+
+        Nothing that the other bank has is changed, and nothing is recorded twice. A copy that was
+        interrupted is completed by the next one.
+
+        Args:
+            other: the bank to copy into.
+            task: the tasks to copy, with `*`, `?` and `[…]` for many; None means everything in the
+                bank.
+            since: leave out versions and trials that were recorded before this time, ISO 8601 in
+                UTC.
+            rename: new names of tasks in the other bank, by name.
+            progress: whether to show a progress bar if the error stream is a terminal.
+
+        Returns:
+            what was copied, what was there, and what is damaged here and so was left out.
+
+        Raises:
+            ConflictError: before anything is written, naming every task that is another one there.
+            InputError: if no task matches, a name or the time is invalid, or both are one bank.
+            DamagedError: if a row differs from what was recorded.
+            NotWritableError: if the other bank is read-only.
+        """
+        from taskbank.bank.copy import Side, copy_rows
+
+        return copy_rows(
+            Side(self._engine, self._blobs),
+            Side(other._engine, other._blobs),
+            task=task,
+            since=since,
+            rename=rename,
+            progress=progress,
+        )
 
     # Writing
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from taskbank.bank.catalog.chain_copies import copied_rows
 from taskbank.bank.catalog.chain_walk import Walk
 from taskbank.bank.catalog.rows import Children, child_rows, chunks, family_of
 from taskbank.bank.catalog.seals import children_damage, family_seal
@@ -95,6 +96,11 @@ class RawRows:
         for row in self.tables["scored_splits"].values():
             rows[row.values.get("adapter_id")].append(row.values)
         return rows
+
+    @cached_property
+    def copied_adapters(self) -> frozenset[int]:
+        """The ids of the adapters that were copied from another bank."""
+        return copied_rows(self._connection, "adapters")
 
     def digest_of(self, ref: str) -> str | None:
         """Return the digest of a version's weights; None if no intact row has one.

@@ -624,6 +624,52 @@ class Head:
 
 
 @dataclass(frozen=True)
+class Copied:
+    """What a copy from one bank into another did.
+
+    Attributes:
+        bank: the uuid of the bank that was copied.
+        head: its head at that time.
+        copied: number of copied rows, by what they are: `versions`, `trials`, `verifications`, …
+        present: number of versions that were there already.
+        blobs: number of copied blobs.
+        bytes: their size.
+        kept: what stays as it was there although the copied bank has something else.
+        damaged: why something could not be copied, by its name.
+    """
+
+    bank: str
+    head: Head
+    copied: Mapping[str, int]
+    present: int
+    blobs: int
+    bytes: int
+    kept: tuple[str, ...]
+    damaged: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CopyRecord:
+    """What the chain of a bank says of a copy from another one, in one state of that.
+
+    Attributes:
+        bank: the uuid of the other bank.
+        head: its head at that time.
+        entries: number of the entries that its chain had.
+        started_at: when the first rows were recorded here, ISO 8601 in UTC.
+        finished_at: when the last ones were.
+        versions: number of copied versions.
+    """
+
+    bank: str
+    head: str
+    entries: int
+    started_at: str
+    finished_at: str
+    versions: int
+
+
+@dataclass(frozen=True)
 class Garbage:
     """What a garbage collection destroyed or would destroy, and what else is in the blob store.
 

@@ -316,10 +316,10 @@ def _adapter_damages(
 def _parents_damage(rows: RawRows, row: Mapping[str, Any]) -> Iterator[str]:
     """Yield what contradicts the parents of an adapter: a version of that name with other bytes.
 
-    A parent that was removed contradicts nothing, and an imported adapter, which has no request,
-    names the versions of another bank.
+    A parent that was removed contradicts nothing. An adapter that was imported, and so has no
+    request, or was copied names the versions of another bank.
     """
-    if row["request"] is None:
+    if row["request"] is None or row["id"] in rows.copied_adapters:
         return
     for parent in parents_of(row["course"] or {}):
         found = rows.digest_of(parent.ref)

@@ -109,7 +109,11 @@ class FileBlobs:
             self.stage(data)
         return digest
 
-    def get(self, digest: str) -> bytes:
+    def has(self, digest: str, connection: Connection) -> bool:
+        """Return whether there is a file of that name."""
+        return self.files.stat(file_name(digest)) is not None
+
+    def get(self, digest: str, connection: Connection | None = None) -> bytes:
         """Return the bytes with a given digest, after checking them against it."""
         name = file_name(digest)
         data = self.files.read(name)

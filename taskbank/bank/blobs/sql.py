@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import cache
 
 from sqlalchemy import (
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Executable,
     bindparam,
     delete,
+    func,
     insert,
     literal_column,
     select,
@@ -28,6 +30,14 @@ from taskbank.digests import digest_bytes
 SAME = select((BlobRow.data == bindparam("given")) & (BlobRow.size == bindparam("length"))).where(
     BlobRow.digest == bindparam("own")
 )
+
+# The digest of the bytes that are stored under one.
+DIGEST_OF = {
+    "sqlite": select(func.taskbank_digest(BlobRow.data)).where(BlobRow.digest == bindparam("own")),
+    "postgresql": select("sha256:" + func.encode(func.sha256(BlobRow.data), "hex")).where(
+        BlobRow.digest == bindparam("own")
+    ),
+}
 
 
 @cache
@@ -79,11 +89,16 @@ class CatalogBlobs:
             connection.execute(repair.values(size=len(data), data=data))
         return digest
 
-    def get(self, digest: str) -> bytes:
+    def has(self, digest: str, connection: Connection) -> bool:
+        """Return whether the catalog holds bytes of a digest, which the database computes."""
+        found = DIGEST_OF[connection.dialect.name]
+        return connection.execute(found, {"own": digest}).scalar() == digest
+
+    def get(self, digest: str, connection: Connection | None = None) -> bytes:
         """Return the bytes with a given digest, after checking them against it."""
-        with read_transaction(self.engine) as connection:
-            read = _read_file if connection.dialect.name == "sqlite" else _read_row
-            return check_blob(digest, read(connection, digest), "the catalog")
+        with nullcontext(connection) if connection else read_transaction(self.engine) as reading:
+            read = _read_file if reading.dialect.name == "sqlite" else _read_row
+            return check_blob(digest, read(reading, digest), "the catalog")
 
     def delete(self, digest: str, connection: Connection) -> None:
         """Delete a blob; the database refuses while a row refers to it."""

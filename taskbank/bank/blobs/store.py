@@ -61,8 +61,18 @@ class BlobStore(Protocol):
     def put(self, data: bytes, connection: Connection) -> str:
         """Store bytes, unless the store has exactly these; return their digest."""
 
-    def get(self, digest: str) -> bytes:
+    def has(self, digest: str, connection: Connection) -> bool:
+        """Return whether there is a blob, for a transaction that is about to record its digest.
+
+        A catalog computes the digest of what it holds. A file is only looked for.
+        """
+
+    def get(self, digest: str, connection: Connection | None = None) -> bytes:
         """Return the bytes with a given digest, after checking them against it.
+
+        Args:
+            digest: the digest.
+            connection: the transaction whose state of the catalog to read; None means the newest.
 
         Raises:
             DamagedError: if the bytes are missing or do not match the digest.

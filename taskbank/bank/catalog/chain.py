@@ -11,7 +11,7 @@ that the database releases with the commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, insert, select, text
 
 from taskbank.bank.catalog.tables import ChainRow
 from taskbank.bank.records import Head
-from taskbank.digests import canonical_json, digest_json
+from taskbank.digests import Json, canonical_json, digest_json
 from taskbank.runtime.clock import now
 
 LOCK = 0x7461736B6861696E  # PostgreSQL advisory lock of the newest entry; SQLite has one writer
@@ -35,10 +35,13 @@ class Changes:
     Attributes:
         inserted: the marks of the inserted rows, by table and id.
         deleted: the ids of the deleted rows, by table.
+        copied: the bank that the rows were copied from; see `chain_copies`. None if they were made
+            in this bank.
     """
 
     inserted: dict[str, dict[int, str]] = field(default_factory=dict)
     deleted: dict[str, list[int]] = field(default_factory=dict)
+    copied: Mapping[str, Json] | None = None
 
     def insert(self, table: str, row_id: int, mark: str) -> None:
         """Add an inserted row, or give it another mark."""
@@ -55,7 +58,8 @@ class Changes:
 
     def to_text(self) -> str:
         """Return the canonical JSON that an entry stores."""
-        return canonical_json({"inserted": self.inserted, "deleted": self.deleted})
+        changes: dict[str, Json] = {"inserted": self.inserted, "deleted": self.deleted}
+        return canonical_json(changes if self.copied is None else changes | {"copied": self.copied})
 
 
 def changes_of(connection: Connection) -> Changes:

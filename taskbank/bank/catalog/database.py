@@ -46,8 +46,12 @@ GC_LOCK = 0x7461736B62616E6B  # PostgreSQL advisory lock: shared by writers, exc
 FIND_DAMAGE = "run taskbank verify-all --level integrity to locate it"
 
 
-def connect(url: str | os.PathLike[str]) -> Engine:
+def connect(url: str | os.PathLike[str], *, only_read: bool = False) -> Engine:
     """Return an engine for a bank's URL without connecting yet.
+
+    Args:
+        url: the bank's URL.
+        only_read: whether nothing may be written, not even what others left in SQLite's log.
 
     Raises:
         InputError: if the URL is not a bank's URL.
@@ -55,7 +59,7 @@ def connect(url: str | os.PathLike[str]) -> Engine:
     """
     bank = parse_url(url)
     if bank.file is not None:
-        engine = sqlite_engine(bank, bank.file)
+        engine = sqlite_engine(bank, bank.file, only_read=only_read)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -65,7 +69,8 @@ def connect(url: str | os.PathLike[str]) -> Engine:
             json_serializer=canonical_json,
             pool_pre_ping=True,
             connect_args={"connect_timeout": 10},
-            execution_options={"bank": bank},
+            execution_options={"bank": bank, "only_read": only_read}
+            | ({"postgresql_readonly": True} if only_read else {}),
         )
     except ModuleNotFoundError:
         raise MissingExtraError(
@@ -267,10 +272,10 @@ def check_role(connection: Connection) -> None:
 
 
 def check_writable(engine: Engine) -> None:
-    """Raise if a bank is a file that cannot be written to.
+    """Raise if a bank is a file that cannot be written to, or was opened only to be read.
 
     Raises:
-        NotWritableError: if the file or its folder is read-only.
+        NotWritableError: if the file or its folder is read-only, or the bank was opened so.
     """
     url = url_of(engine)
     if url.file is not None and is_read_only(url.file):
@@ -278,6 +283,8 @@ def check_writable(engine: Engine) -> None:
             f"the bank {url.shown} is read-only: this user cannot write to the file or to its "
             f"folder {url.file.parent}; it can be listed, predicted from and verified"
         )
+    if engine.get_execution_options()["only_read"]:
+        raise NotWritableError(f"the bank {url.shown} was opened only to be read")
 
 
 @contextmanager

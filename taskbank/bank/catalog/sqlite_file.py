@@ -35,8 +35,13 @@ LOG, SHARED_INDEX = "-wal", "-shm"
 _IN_LOG_MODE = b"\x02"  # the file format's byte for the mode
 
 
-def sqlite_engine(bank: BankUrl, file: Path) -> Engine:
+def sqlite_engine(bank: BankUrl, file: Path, *, only_read: bool = False) -> Engine:
     """Return an engine for a SQLite bank without connecting yet; read-only if it has to be.
+
+    Args:
+        bank: the bank's URL.
+        file: its file.
+        only_read: whether to leave the file as it is, down to the byte, while others may write.
 
     Raises:
         InputError: if the environment sets an impossible time to wait for locks.
@@ -45,8 +50,9 @@ def sqlite_engine(bank: BankUrl, file: Path) -> Engine:
     read_only = is_read_only(file)
 
     def open_file() -> sqlite3.Connection:
-        name = f"file:{quote(os.fsencode(file))}?{_read_only_mode(file)}" if read_only else file
-        connection = sqlite3.connect(name, timeout, uri=read_only, check_same_thread=False)
+        mode = _read_only_mode(file) if read_only else "mode=ro" if only_read else None
+        name = f"file:{quote(os.fsencode(file))}?{mode}" if mode else file
+        connection = sqlite3.connect(name, timeout, uri=bool(mode), check_same_thread=False)
         if read_only and "vfs" in str(name):
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # keeps the log's index in memory
         return connection
@@ -58,7 +64,11 @@ def sqlite_engine(bank: BankUrl, file: Path) -> Engine:
         poolclass=NullPool if read_only else QueuePool,
         json_serializer=canonical_json,
         json_deserializer=read_json,
-        execution_options={"bank": bank, "read_only": read_only},
+        execution_options={
+            "bank": bank,
+            "read_only": read_only,
+            "only_read": only_read or read_only,
+        },
     )
 
 
@@ -117,7 +127,7 @@ def checkpoint(engine: Engine, file: Path) -> None:
     A reader of an earlier state keeps later records in the log; whoever closes the bank or writes
     to it next tries again.
     """
-    if engine.get_execution_options()["read_only"] or not _has_content(beside(file, LOG)):
+    if engine.get_execution_options()["only_read"] or not _has_content(beside(file, LOG)):
         return
     try:
         with (

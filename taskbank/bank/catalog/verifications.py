@@ -189,8 +189,10 @@ def read_confirmations(
                 ResultRow.recorded,
                 ResultRow.observed,
             )
+            .join(VerificationRow, VerificationRow.id == ResultRow.verification_id)
             .where(ResultRow.circumstances.in_(chunk))
-            .order_by(ResultRow.id)
+            # Verifications that were copied from another bank have later numbers than older ones.
+            .order_by(VerificationRow.finished_at, ResultRow.id)
         )
         for digest, verification, status, recorded, observed in connection.execute(query):
             if status in ("ok", "changed"):

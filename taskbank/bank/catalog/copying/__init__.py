@@ -1,0 +1,1 @@
+"""Copies the rows of one catalog into another."""
