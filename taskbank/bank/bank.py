@@ -74,7 +74,7 @@ from taskbank.bank.verification_log import VerificationLog, load_predictions
 from taskbank.checks import check_tolerance
 from taskbank.data.examples import Examples
 from taskbank.data.row_digests import RowDigests
-from taskbank.errors import DamagedError, NotFoundError
+from taskbank.errors import ConflictError, DamagedError, NotFoundError
 from taskbank.specs import BackboneIdentity
 
 if TYPE_CHECKING:
@@ -484,6 +484,22 @@ class Bank:
         """Return what was copied into this bank from others, as the chain has it, oldest first."""
         with read_transaction(self._engine) as connection:
             return read_copies(connection)
+
+    def check_copy_of(self, other: Bank) -> None:
+        """Raise unless every version of this bank was copied from another one.
+
+        Raises:
+            ConflictError: if a version was not.
+        """
+        with read_transaction(other._engine) as connection:
+            origin = str(read_bank_row(connection)["uuid"])
+        copied = sum(copy.versions for copy in self.copies() if copy.bank == origin)
+        if copied < len(self.adapters(retired=True)):
+            raise ConflictError(
+                f"the bank {redacted_url(self.url)} has versions that are not from "
+                f"{redacted_url(other.url)}: restore into an empty bank, or copy into this one "
+                "with taskbank copy"
+            )
 
     def copy_to(
         self,

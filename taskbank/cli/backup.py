@@ -16,14 +16,15 @@ from taskbank.counts import size
 @data_options
 @click.pass_obj
 def backup(settings: Settings, file: Path) -> None:
-    """Copy a SQLite bank into the new file FILE, also while others read and write it.
+    """Copy the bank into the new SQLite file FILE, also while others read and write it.
 
-    The copy holds one consistent state of the bank, whatever its schema. Weights and splits that
-    the bank stores outside of its file are not in the copy. FILE appears whole or not at all.
+    The copy holds one consistent state of the bank, with all weights and splits. FILE appears whole
+    or not at all. taskbank restore FILE --to URL brings everything into an empty bank; a SQLite
+    file can also be put in the place of the bank's.
     """
     from taskbank.bank.backup import back_up
 
-    copy = back_up(settings.bank, file)
+    copy = back_up(settings.bank, file, progress=settings.progress)
     if settings.json:
         print_json(vars(copy))
         return

@@ -15,6 +15,7 @@ from taskbank.cli.alias import alias
 from taskbank.cli.backup import backup
 from taskbank.cli.cache import cache
 from taskbank.cli.completion import completion
+from taskbank.cli.copy import copy
 from taskbank.cli.db import db
 from taskbank.cli.diff import diff
 from taskbank.cli.export import export
@@ -32,6 +33,7 @@ from taskbank.cli.predict import predict
 from taskbank.cli.push import push
 from taskbank.cli.query import query
 from taskbank.cli.remove import remove
+from taskbank.cli.restore import restore
 from taskbank.cli.score import score
 from taskbank.cli.serve import serve
 from taskbank.cli.settings import Settings, data_options
@@ -93,7 +95,9 @@ for command in (
     export,
     push,
     import_,
+    copy,
     backup,
+    restore,
     db,
     completion,
 ):

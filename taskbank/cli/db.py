@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from taskbank.cli.head import current_head, say_head
 from taskbank.cli.output import echo, print_json
 from taskbank.cli.settings import Settings, bank_options, data_options
+from taskbank.counts import counted
+
+if TYPE_CHECKING:
+    from taskbank.bank.records import CopyRecord
 
 FIRST_WITH_CHAIN = "0006"  # the first schema in which a bank has a chain
 
@@ -25,24 +30,32 @@ def current(settings: Settings) -> None:
     """Print the bank's schema, the schema that this taskbank reads, and the bank's head.
 
     The head is a digest that stands for everything recorded so far, and for its order. Keep it
-    elsewhere: taskbank verify-all --expect HEAD later proves that all of it is still there.
+    elsewhere: taskbank verify-all --expect HEAD later proves that all of it is still there. What
+    was copied from other banks is listed with their heads.
     """
     from taskbank.bank.open import SCHEMA_REVISION, open_bank, schema_of
 
     revision, head = schema_of(settings.bank), None
+    copies: tuple[CopyRecord, ...] = ()
     if revision == SCHEMA_REVISION:
         with open_bank(settings.bank) as bank:
-            head = bank.head()
+            head, copies = bank.head(), bank.copies()
     if settings.json:
         shown = {"bank": revision, "taskbank": SCHEMA_REVISION}
         print_json(
             shown
             | {"head": head.digest if head else None, "entries": head.entries if head else None}
+            | {"copies": [vars(copy) for copy in copies]}
         )
         return
     echo(f"the bank has schema {revision}, this taskbank reads {SCHEMA_REVISION}")
     if head is not None:
         echo(f"head {head.digest}, entry {head.entries:,} of {head.at[:19]}")
+    for copy in copies:
+        echo(
+            f"{counted(copy.versions, 'version')} copied until {copy.finished_at[:19]} from bank "
+            f"{copy.bank} with head {copy.head}, entry {copy.entries:,}"
+        )
 
 
 @db.command()
