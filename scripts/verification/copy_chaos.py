@@ -29,6 +29,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, make_url, text
@@ -36,10 +37,12 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from scripts.benchmarks.synthetic_bank import make_adapter
 from scripts.shared.arguments import script_parser
 from taskbank.bank.bank import Bank
+from taskbank.bank.new_records import NewScoredSplit
 from taskbank.bank.open import create_bank
 from taskbank.digests import digest_bytes
+from taskbank.verify.integrity import check_integrity
 from taskbank.verify.verify import verify_all
-from tests.helpers.adapters import new_scored_split, new_trial, record_finding
+from tests.helpers.adapters import new_trial, record_finding
 from tests.helpers.bank_content import content_of
 from tests.helpers.object_stores import new_place, s3_server
 from tests.helpers.servers import Server
@@ -123,7 +126,11 @@ def make_source(file: Path, tasks: int) -> None:
 
 def add_rest(bank: Bank, task: str, seed: int) -> None:
     """Give a task a further split, a retired version, a trial and a verification."""
-    bank.put_split(task, new_scored_split(seed=seed))
+    split = replace(make_adapter(seed, task).splits[0], name="june")
+    metrics = tuple(
+        replace(one, split="june") for one in bank[task].metrics if one.split == "validation"
+    )
+    bank.put_split(task, NewScoredSplit(split, metrics))
     bank.remove(f"{task}@1")
     bank.put_trial(new_trial(task, seed=seed))
     record_finding(bank, task)
@@ -190,9 +197,8 @@ def under_fire(
         code = process.wait()
         if code == -9:
             with Bank(target) as bank:
-                report = verify_all(bank, level="integrity")
-                found = [f for f in report.findings if f.check != "empty"]
-                yield from (f"after kill {number + 1}: {finding}" for finding in found)
+                for finding in check_integrity(bank).findings:
+                    yield f"after kill {number + 1}: {finding}"
                 print(f"  kill {number + 1}: {len(bank):,} versions in use", flush=True)
         elif code == 0 and not moments:
             break
@@ -232,8 +238,8 @@ def compared(source: Path, *others: str | Path) -> Iterator[str]:
                     yield f"{url} has {len(found[name])} {name} for {len(rows)}, or others"
             if [record.ref for record in bank] != order:
                 yield f"{url} has its versions in another order"
-            report = verify_all(bank, level="integrity")
-            yield from (f"{url}: {finding}" for finding in report.findings)
+            for finding in check_integrity(bank).findings:
+                yield f"{url}: {finding}"
 
 
 if __name__ == "__main__":
