@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, Connection, and_
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from taskbank.bank.blobs.garbage import GRACE, SortedBlobs, sort_blobs
 from taskbank.bank.blobs.owners import Owner
@@ -30,7 +30,7 @@ from taskbank.bank.catalog.aliases import read_aliases, read_current_aliases, se
 from taskbank.bank.catalog.backbones import add_backbone, read_backbones
 from taskbank.bank.catalog.bank_row import read_bank_row
 from taskbank.bank.catalog.chain import read_head
-from taskbank.bank.catalog.chain_copies import read_copies
+from taskbank.bank.catalog.chain_copies import copied_rows, read_copies
 from taskbank.bank.catalog.changed_tasks import changed_tasks
 from taskbank.bank.catalog.current_versions import Order, count_tasks, read_current
 from taskbank.bank.catalog.database import (
@@ -493,8 +493,10 @@ class Bank:
         """
         with read_transaction(other._engine) as connection:
             origin = str(read_bank_row(connection)["uuid"])
-        copied = sum(copy.versions for copy in self.copies() if copy.bank == origin)
-        if copied < len(self.adapters(retired=True)):
+        with read_transaction(self._engine) as connection:
+            copied = copied_rows(connection, AdapterRow.__tablename__, origin)
+            recorded = set(connection.execute(select(AdapterRow.id)).scalars())
+        if recorded - copied:
             raise ConflictError(
                 f"the bank {redacted_url(self.url)} has versions that are not from "
                 f"{redacted_url(other.url)}: restore into an empty bank, or copy into this one "

@@ -78,9 +78,7 @@ def copy_rows(
             check_role(there)
             other = read_bank_row(there)
             if (bank["uuid"], home(reading)) == (other["uuid"], home(there)):
-                raise InputError(
-                    "both URLs name the same bank: name another one to copy to with --to"
-                )
+                raise InputError("a bank cannot be copied into itself: name another one with --to")
             check_conflicts(reading, there, selection)
         target.blobs.claim()
         copy = _Copy(source, reading, target, selection, origin(bank["uuid"], head))
@@ -154,9 +152,10 @@ class _Copy:
 
     def run(self, *, progress: bool) -> None:
         """Copy everything, part by part."""
+        there: frozenset[Number] = frozenset()
         with tqdm(desc="copying", unit="row", disable=None if progress else True) as bar:
             for make in PARTS:
-                part = make(self.reading, self.selection, self._there())
+                part = make(self.reading, self.selection, there)
                 ids = part.ids()
                 bar.total = (bar.total or 0) + len(ids)
                 bar.refresh()
@@ -169,6 +168,7 @@ class _Copy:
                 self.kept |= part.kept
                 if isinstance(part, Versions):
                     self.present = len(ids) - copied - len(self.damaged)
+                    there = self._there()
 
     def _there(self) -> frozenset[Number]:
         """Return the versions that the target has by now, or that gc has destroyed here."""

@@ -32,7 +32,7 @@ def origin(bank: str, head: Head) -> dict[str, Any]:
 def read_copies(connection: Connection) -> tuple[CopyRecord, ...]:
     """Return what was copied into a bank, oldest first; entries from one state are one record."""
     found: dict[tuple[str, str], CopyRecord] = {}
-    for _, at, changes in _entries(connection):
+    for at, changes in _entries(connection):
         copied, rows = changes["copied"], changes["inserted"]
         key = copied["bank"], copied["head"]
         before = found.get(key)
@@ -47,26 +47,33 @@ def read_copies(connection: Connection) -> tuple[CopyRecord, ...]:
     return tuple(found.values())
 
 
-def copied_rows(connection: Connection, table: str) -> frozenset[int]:
-    """Return the ids of the rows of a table that were copied from another bank."""
+def copied_rows(connection: Connection, table: str, bank: str | None = None) -> frozenset[int]:
+    """Return the ids of the rows of a table that were copied from another bank.
+
+    Args:
+        connection: the transaction to read in.
+        table: the table's name.
+        bank: the uuid of the other bank; None means any.
+    """
     return frozenset(
         int(row_id)
-        for _, _, changes in _entries(connection)
+        for _, changes in _entries(connection)
+        if bank in (None, changes["copied"]["bank"])
         for row_id in changes["inserted"].get(table, ())
     )
 
 
-def _entries(connection: Connection) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
-    """Yield the number, the time and the changes of every readable entry of copied rows."""
+def _entries(connection: Connection) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the time and the changes of every readable entry of copied rows."""
     query = (
-        select(ChainRow.id, ChainRow.at, ChainRow.changes)
+        select(ChainRow.at, ChainRow.changes)
         .where(ChainRow.changes.startswith(FIRST_KEY, autoescape=True))
         .order_by(ChainRow.id)
     )
     try:
-        for number, at, text in connection.execute(query):
+        for at, text in connection.execute(query):
             changes = json.loads(text)
             if {"bank", "head", "entries"} <= changes["copied"].keys():
-                yield number, at, changes
+                yield at, changes
     except (*READ_ERRORS, AttributeError, KeyError, TypeError, RecursionError):
         return  # the integrity check says which entry cannot be read

@@ -39,6 +39,7 @@ from taskbank.bank.catalog.tables import (
     ToleranceRow,
     VerificationRow,
 )
+from taskbank.checks import check_alias
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,10 @@ class OfTasks(Histories):
         found: dict[tuple[str, str], list[Row]] = defaultdict(list)
         for event in self._events(self.source, TaskRow.id.in_(ids)):
             if event.get("version") is None or (event["task"], event["version"]) in self.there:
-                found[event["task"], event.get("name", "")].append(event)
+                about = event.get("name", "")
+                if about:
+                    check_alias(about)  # the bank may be another's
+                found[event["task"], about].append(event)
         return [StoredHistory((task, 0), about, rows) for (task, about), rows in found.items()]
 
     def _events(self, connection: Connection, condition: ColumnElement[bool]) -> list[Row]:
@@ -248,17 +252,20 @@ class Acceptances(Histories):
             number = self.renamed(item.version)
             if number not in adapters:  # gc has destroyed the version there
                 continue
-            events = [
-                {
-                    **event,
+            events = []
+            for event in item.events:
+                found = verifications.get(verification_key(event["verification_id"]))
+                if found is None:
+                    name = f"{number[0]}@{number[1]}"
+                    self.kept[f"an acceptance of {name} stays out: its verification is not there"] = None
+                    break
+                own = {
                     "adapter_id": adapters[number],
-                    "verification_id": _with_result(
-                        target, verifications[verification_key(event["verification_id"])], number
-                    ),
+                    "verification_id": _with_result(target, found, number),
                 }
-                for event in item.events
-            ]
-            ready.append(replace(item, events=events))
+                events.append({**event, **own})
+            if events:
+                ready.append(replace(item, events=events))
         return ready
 
     def digests(self, item: StoredHistory) -> Iterator[str]:
@@ -328,6 +335,9 @@ class Retirements(Part[StoredRetirement]):
         )
         there = {tuple(row) for row in target.execute(of_names.where(TaskRow.name.in_(names)))}
         lacking = [item for item in items if self.renamed(item.version) not in there]
+        if self.selection.since:  # a task of which nothing else is copied stays away as a whole
+            known = task_ids(target, names)
+            lacking = [item for item in lacking if self.renamed(item.version)[0] in known]
         aliases = read_current_aliases(target, list(names)) if lacking else {}
         ready = []
         for item in lacking:

@@ -43,6 +43,8 @@ from taskbank.bank.catalog.tables import (
     TrialRow,
 )
 from taskbank.bank.catalog.task_lock import lock_task
+from taskbank.bank.new_records import check_split_name
+from taskbank.checks import check_name
 from taskbank.errors import ConflictError
 
 
@@ -148,6 +150,9 @@ class Versions(Part[StoredVersion]):
         tasks = rows_by_id(self.source, TaskRow, {row["task_id"] for row in rows})
         backbones = rows_by_id(self.source, BackboneRow, {row["backbone_id"] for row in rows})
         splits = self._splits(children)
+        for predictions in children["predictions"].values():
+            for one in predictions:
+                check_name(one["split"], "split name")  # the bank may be another's
         retired = self._retirements(list(tasks))
         return [
             StoredVersion(
@@ -255,6 +260,8 @@ class ScoredSplits(Part[StoredScore]):
         """Return further splits."""
         rows = load_rows(self.source, ScoredSplitRow, ids)
         splits = splits_of(self.source, {row["split_digest"] for row in rows})
+        for row in rows:
+            check_split_name(row["split"])
         return [
             StoredScore(self.numbers[row["adapter_id"]], row, splits[row["split_digest"]])
             for row in rows
