@@ -12,6 +12,7 @@ UNSAFE = {"eval", "exec", "compile", "torch.load", "numpy.load", "np.load", "os.
 
 COMMAND = "a thin command: cli/test_main.py runs it, and the function it calls has its own tests"
 METHOD = "methods/test_method.py holds every method to one contract"
+COPIED = "bank/test_copy.py copies rows of every table"
 RECORDS = "plain data: bank/test_bank.py puts and gets every field"
 CHECKPOINTS = "interchange/test_peft_import.py and test_adapterhub_import.py, right and hostile"
 
@@ -25,6 +26,13 @@ NO_FILE = {
     "bank/catalog/acceptances": "bank/test_verification_log.py accepts; verify/test_verdict.py "
     "sets tolerances",
     "bank/catalog/bank_row": "bank/test_open.py reads it from a new bank",
+    "bank/catalog/chain_copies": "bank/test_copy.py reads where rows were copied from",
+    "bank/catalog/copying/decisions": COPIED,
+    "bank/catalog/copying/part": COPIED,
+    "bank/catalog/copying/parts": COPIED,
+    "bank/catalog/copying/selection": COPIED,
+    "bank/catalog/copying/verifications": COPIED,
+    "bank/catalog/copying/versions": COPIED,
     "bank/catalog/stored_rows": "verify/test_integrity.py damages every column that it reads",
     "bank/catalog/rows": "bank/test_bank.py writes and reads rows of every table",
     "bank/catalog/runs": "verify/test_journal.py interrupts and resumes runs",

@@ -182,24 +182,29 @@ def under_fire(
         folder: where to keep what the command prints.
     """
     with Bank(source, only_read=True) as bank:
-        whole = chain_rows(bank)
+        whole = counted_rows(bank)
     moments = sorted(chance.uniform(0, 0.98) for _ in range(kills))
     engine = create_engine(target)
+    killed = 0
     for number in range(kills + MORE_RUNS):
         said = folder / f"said-{number}.txt"
+        before = copied_rows(engine)
         process = start(source, target, said)
         while process.poll() is None:
-            if moments and copied_rows(engine) >= moments[0] * whole:
+            stored = copied_rows(engine)
+            if moments and before < stored >= moments[0] * whole:
                 moments.pop(0)
                 time.sleep(chance.uniform(0, DELAY))
                 process.kill()
+                break
             time.sleep(0.01)
         code = process.wait()
         if code == -9:
+            killed += 1
             with Bank(target) as bank:
                 for finding in check_integrity(bank).findings:
-                    yield f"after kill {number + 1}: {finding}"
-                print(f"  kill {number + 1}: {len(bank):,} versions in use", flush=True)
+                    yield f"after kill {killed}: {finding}"
+                print(f"  kill {killed}: {copied_rows(engine):,} of {whole:,} rows", flush=True)
         elif code == 0 and not moments:
             break
         else:
@@ -209,10 +214,12 @@ def under_fire(
     else:
         yield f"the copy was not done after {kills + MORE_RUNS} starts"
     engine.dispose()
+    if killed != kills:
+        yield f"{killed} copies were killed, and not {kills}: give more tasks"
 
 
-def chain_rows(bank: Bank) -> int:
-    """Return the number of rows that the chain of a bank lists, without the bank's own."""
+def counted_rows(bank: Bank) -> int:
+    """Return the number of rows of a bank by which the moments are chosen."""
     return sum(len(rows) for name, rows in content_of(bank).items() if name in COUNTED)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from taskbank.bank import copy as copy_module
 from taskbank.bank.bank import Bank
 from taskbank.bank.blobs.sql import CatalogBlobs
 from taskbank.bank.catalog import adapters
+from taskbank.bank.catalog.copying.parts import PARTS
 from taskbank.bank.catalog.database import read_transaction
 from taskbank.bank.catalog.tables import AdapterRow
 from taskbank.bank.new_records import NewResult, NewVerification
@@ -57,10 +59,28 @@ def assert_nothing_more(source: Bank, target: Bank) -> None:
     assert target.head() == head
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a bank with every kind of record, and more tasks than a transaction takes."""
+    file = tmp_path_factory.mktemp("made") / "bank.db"
+    with create_bank(file) as bank:
+        fill(bank)
+    return file
+
+
+@pytest.fixture
+def full(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bank]:
+    """A copy of the file, to be copied from with few rows in each transaction."""
+    for part in PARTS:
+        monkeypatch.setattr(part, "size", 2)
+    with Bank(shutil.copy(made, tmp_path / "full.db")) as bank:
+        yield bank
+
+
 def fill(bank: Bank) -> Bank:
-    """Fill a bank with every kind of record, and more tasks than one transaction takes."""
+    """Fill a bank with every kind of record, in tasks of every fate."""
     fill_every_table(bank)
-    for number in range(25):
+    for number in range(5):
         bank.put(new_adapter(f"task{number}", seed=number))
     bank.put(new_adapter("gone", seed=50))
     bank.put(new_adapter("gone", seed=51), new_version=True)
@@ -75,21 +95,21 @@ def fill(bank: Bank) -> Bank:
 
 
 def test_everything_arrives_in_every_store_and_returns(
-    own: Bank, stored: Bank, tmp_path: Path
+    full: Bank, stored: Bank, tmp_path: Path
 ) -> None:
     """A copy says what the bank says, record for record, and so does a copy of the copy."""
-    head = fill(own).head()
-    copied = own.copy_to(stored)
-    assert (copied.copied["versions"], copied.kept, copied.damaged) == (29, (), {})
-    assert_same(own, stored)
+    head = full.head()
+    copied = full.copy_to(stored)
+    assert (copied.copied["versions"], copied.kept, copied.damaged) == (9, (), {})
+    assert_same(full, stored)
     for record in stored:
-        assert stored.weights(record) == own.weights(record)
-    assert_nothing_more(own, stored)
+        assert stored.weights(record) == full.weights(record)
+    assert_nothing_more(full, stored)
     with create_bank(tmp_path / "back.db") as back:
         stored.copy_to(back)
-        assert_same(own, back)
-    assert_nothing_more(stored, own)
-    assert own.head() == head
+        assert_same(full, back)
+    assert_nothing_more(stored, full)
+    assert full.head() == head
 
 
 def test_the_chain_says_where_rows_were_copied_from(own: Bank, bank: Bank) -> None:
@@ -186,7 +206,7 @@ def test_conflicts_are_all_named_before_anything_is_written(own: Bank, bank: Ban
         record.digest for record in own.adapters(task="ways")
     ]
     assert not any(own.copy_to(bank, rename=names).copied.values())
-    assert check_integrity(bank).findings == ()
+    assert {finding.task for finding in check_integrity(bank).findings} == {"kind"}  # as made here
 
 
 def test_a_task_that_went_two_ways_is_a_conflict(own: Bank, bank: Bank) -> None:
@@ -310,7 +330,7 @@ def test_decisions_of_the_target_stay(own: Bank, bank: Bank) -> None:
     assert bank.resolve("mood@production") == ("mood", 3)
     assert bank.tolerances() == {"mood": 0.5}
     bank.alias("mood@2", "production")
-    bank.set_tolerance("mood", None)
+    own.alias("mood@3", "production")
     bank.put_split("mood@3", new_scored_split("july", seed=1))
     own.put_split("mood@3", new_scored_split("july", seed=2))
     own.alias("mood@2", "canary")
@@ -469,48 +489,48 @@ def test_a_verification_that_was_good_stays_good(mood: Bank, bank: Bank) -> None
 
 
 def _copy(source: str, target: str) -> None:
+    for part in PARTS:
+        part.size = 1
     with Bank(source, only_read=True) as bank, Bank(target) as other:
         bank.copy_to(other)
 
 
 @pytest.mark.process
-def test_two_copies_at_once_copy_everything_once(own: Bank, url: str) -> None:
+def test_two_copies_at_once_copy_everything_once(full: Bank, url: str) -> None:
     """Two processes that copy the same bank into another end well, and nothing is there twice."""
-    fill(own)
     create_bank(url).close()
-    running = [start(_copy, own.url, url) for _ in range(2)]
+    running = [start(_copy, full.url, url) for _ in range(2)]
     assert [ended(process) for process in running] == [0, 0]
     with Bank(url) as bank:
-        assert content_of(bank) == content_of(own)
+        assert content_of(bank) == content_of(full)
         assert check_integrity(bank).findings == ()
-        assert_nothing_more(own, bank)
+        assert_nothing_more(full, bank)
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("blobs", ["catalog", "folder"])
 def test_a_killed_copy_is_completed_by_the_next(
-    own: Bank, url: str, tmp_path: Path, blobs: str, monkeypatch: pytest.MonkeyPatch
+    full: Bank, url: str, tmp_path: Path, blobs: str
 ) -> None:
     """After kill -9 at random moments no row lacks its blob, and the next copy ends complete."""
-    fill(own)
     create_bank(url, str(tmp_path / "blobs") if blobs == "folder" else None).close()
     chance = random.Random(7)
     kills = 0
-    for _ in range(6):
-        process = start(_copy, own.url, url)
+    for _ in range(4):
+        process = start(_copy, full.url, url)
         with Bank(url) as bank:
             before = bank.head().entries
             while process.is_alive() and bank.head().entries == before:
                 time.sleep(0.002)
-            time.sleep(chance.uniform(0, 0.02))
+            time.sleep(chance.uniform(0, 0.05))
             process.kill()
             kills += ended(process) == -9
             assert check_integrity(bank).findings == ()
     assert kills > 1
     with Bank(url) as bank:
-        own.copy_to(bank)
-        assert_same(own, bank)
-        assert_nothing_more(own, bank)
+        full.copy_to(bank)
+        assert_same(full, bank)
+        assert_nothing_more(full, bank)
 
 
 def test_a_version_that_is_added_there_meanwhile_is_no_other(

@@ -257,7 +257,9 @@ class Acceptances(Histories):
                 found = verifications.get(verification_key(event["verification_id"]))
                 if found is None:
                     name = f"{number[0]}@{number[1]}"
-                    self.kept[f"an acceptance of {name} stays out: its verification is not there"] = None
+                    self.kept[
+                        f"an acceptance of {name} stays out: its verification is not there"
+                    ] = None
                     break
                 own = {
                     "adapter_id": adapters[number],
