@@ -49,7 +49,7 @@ from tests.helpers.servers import Server
 
 VERSIONS = 2  # of a task
 EVERY = 10  # one task in this many has further splits, trials, and what was observed of it
-DELAY = 0.3  # seconds that a kill comes later than its moment, at most
+DELAY = 0.1  # seconds that a kill comes later than its moment, at most
 MORE_RUNS = 5  # runs beyond the kills after which the copy is given up
 
 

@@ -111,11 +111,11 @@ def test_what_cannot_be_copied_is_refused(own: Bank, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*copy.db*"))
 
 
-def test_a_bank_of_any_database_and_blob_store_is_backed_up_whole(
-    stored: Bank, tmp_path: Path
+def test_a_bank_of_any_database_with_blobs_elsewhere_is_backed_up_whole(
+    url: str, tmp_path: Path
 ) -> None:
     """The file has every blob and says what the bank says; restored, it says the same again."""
-    fill_every_table(stored)
+    stored = fill_every_table(create_bank(url, "./blobs"))
     copied = back_up(stored.url, "copy.db")
     assert (copied.adapters, copied.blobs) == (2, "catalog")
     assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == ["copy.db"]

@@ -59,6 +59,13 @@ def assert_nothing_more(source: Bank, target: Bank) -> None:
     assert target.head() == head
 
 
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Bank]:
+    """A second empty SQLite bank."""
+    with create_bank(tmp_path / "other.db") as bank:
+        yield bank
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a bank with every kind of record, and more tasks than a transaction takes."""
@@ -169,7 +176,7 @@ def test_what_is_written_during_a_copy_is_left_for_the_next(
     assert_same(own, bank)
 
 
-def test_conflicts_are_all_named_before_anything_is_written(own: Bank, bank: Bank) -> None:
+def test_conflicts_are_all_named_before_anything_is_written(own: Bank, other: Bank) -> None:
     """Another kind, another version of a number, and a task that went another way are named with
     the way out, which works."""
     own.put(new_adapter("kind", seed=1))
@@ -177,17 +184,17 @@ def test_conflicts_are_all_named_before_anything_is_written(own: Bank, bank: Ban
     own.put(new_adapter("evidence", seed=3))
     own.put(new_adapter("ways", seed=4))
     own.put(new_adapter("fine", seed=5))
-    own.copy_to(bank, task="ways")
+    own.copy_to(other, task="ways")
     own.put(new_adapter("ways", seed=6), new_version=True)
     own.remove("ways@2")
     own.put(new_adapter("ways", seed=7), new_version=True)
-    bank.put(new_adapter("kind", seed=1, kind="pair"))
-    bank.put(new_adapter("weights", seed=9))
-    bank.put(new_adapter("evidence", seed=3, tags={"team": "other"}))
-    bank.put(new_adapter("ways", seed=10), new_version=True)
-    head = bank.head()
+    other.put(new_adapter("kind", seed=1, kind="pair"))
+    other.put(new_adapter("weights", seed=9))
+    other.put(new_adapter("evidence", seed=3, tags={"team": "other"}))
+    other.put(new_adapter("ways", seed=10), new_version=True)
+    head = other.head()
     with pytest.raises(ConflictError) as caught:
-        own.copy_to(bank)
+        own.copy_to(other)
     message = str(caught.value)
     assert message.startswith("4 conflicts with what is there:\n")
     for part in (
@@ -199,26 +206,26 @@ def test_conflicts_are_all_named_before_anything_is_written(own: Bank, bank: Ban
         "--rename kind=kind-2",
     ):
         assert part in message
-    assert bank.head() == head
+    assert other.head() == head
     names = {name: f"{name}-2" for name in ("kind", "weights", "evidence", "ways")}
-    own.copy_to(bank, rename=names)
-    assert [record.digest for record in bank.adapters(task="ways-2")] == [
+    own.copy_to(other, rename=names)
+    assert [record.digest for record in other.adapters(task="ways-2")] == [
         record.digest for record in own.adapters(task="ways")
     ]
-    assert not any(own.copy_to(bank, rename=names).copied.values())
-    assert {finding.task for finding in check_integrity(bank).findings} == {"kind"}  # as made here
+    assert not any(own.copy_to(other, rename=names).copied.values())
+    assert {finding.task for finding in check_integrity(other).findings} == {"kind"}  # as made here
 
 
-def test_a_task_that_went_two_ways_is_a_conflict(own: Bank, bank: Bank) -> None:
+def test_a_task_that_went_two_ways_is_a_conflict(own: Bank, other: Bank) -> None:
     """If each bank has versions that the other lacks, nothing is put between them."""
     for seed in range(3):
         own.put(new_adapter(seed=seed), new_version=True)
-    own.copy_to(bank)
+    own.copy_to(other)
     rewrite(own, "DELETE FROM adapters WHERE version = 2")  # as if it had never been there
     rewrite(own, "DELETE FROM chain WHERE id > 1")
     own.put(new_adapter(seed=4), new_version=True)
     with pytest.raises(ConflictError, match=r"mood has the versions 2 there, .* and lacks 4"):
-        own.copy_to(bank)
+        own.copy_to(other)
 
 
 def test_further_versions_are_added_in_order(own: Bank, bank: Bank) -> None:
@@ -235,37 +242,37 @@ def test_further_versions_are_added_in_order(own: Bank, bank: Bank) -> None:
     assert bank["mood@3"].created_at == own["mood@3"].created_at
 
 
-def test_what_gc_destroyed_stays_destroyed(own: Bank, bank: Bank) -> None:
+def test_what_gc_destroyed_stays_destroyed(own: Bank, other: Bank) -> None:
     """The number of a destroyed version is never used again in the copy, nor brought back."""
     own.put(new_adapter(seed=0))
-    own.copy_to(bank)
-    bank.remove("mood@1")
-    bank.gc(confirm=True)
-    assert own.copy_to(bank).copied["versions"] == 0
+    own.copy_to(other)
+    other.remove("mood@1")
+    other.gc(confirm=True)
+    assert own.copy_to(other).copied["versions"] == 0
     own.put(new_adapter("other", seed=1))
     own.remove("other@1")
     own.gc(confirm=True)
-    own.copy_to(bank)
-    assert bank.put(new_adapter("other", seed=2), new_version=True).version == 2
+    own.copy_to(other)
+    assert other.put(new_adapter("other", seed=2), new_version=True).version == 2
 
 
-def test_tasks_are_chosen_by_pattern_and_time(own: Bank, bank: Bank) -> None:
+def test_tasks_are_chosen_by_pattern_and_time(own: Bank, other: Bank) -> None:
     """A pattern leaves out other tasks with their trials; a time leaves out earlier versions."""
     for name in ("ticket-a", "ticket-b", "mail"):
         own.put(new_adapter(name, seed=len(name)))
         own.put_trial(new_trial(name))
-    own.copy_to(bank, task="ticket-*")
-    assert bank.tasks() == ("ticket-a", "ticket-b")
-    assert {trial.task for trial in bank.trials()} == {"ticket-a", "ticket-b"}
+    own.copy_to(other, task="ticket-*")
+    assert other.tasks() == ("ticket-a", "ticket-b")
+    assert {trial.task for trial in other.trials()} == {"ticket-a", "ticket-b"}
     moment = datetime.now(UTC)
     own.put(new_adapter("mail", seed=8), new_version=True)
     own.put_trial(new_trial("mail", seed=8))
     local = moment.astimezone().isoformat()
-    own.copy_to(bank, task="mail", since=local)
-    assert [record.ref for record in bank.adapters(task="mail")] == ["mail@2"]
-    assert len(bank.trials("mail")) == 1
-    own.copy_to(bank)
-    assert content_of(bank) == content_of(own)
+    own.copy_to(other, task="mail", since=local)
+    assert [record.ref for record in other.adapters(task="mail")] == ["mail@2"]
+    assert len(other.trials("mail")) == 1
+    own.copy_to(other)
+    assert content_of(other) == content_of(own)
 
 
 def test_a_verification_of_many_tasks_arrives_with_them(own: Bank, bank: Bank) -> None:
@@ -305,17 +312,17 @@ def record_results(bank: Bank, statuses: dict[str, str], at: str = "2026-11-01")
     return bank.verification_log.record(new)
 
 
-def test_an_older_result_that_arrives_later_is_not_trusted_more(own: Bank, bank: Bank) -> None:
+def test_an_older_result_that_arrives_later_is_not_trusted_more(own: Bank, other: Bank) -> None:
     """A newer result of the target still takes the trust in an older one that was copied."""
     own.put(new_adapter())
     record_results(own, {"mood": "ok"}, "2026-11-01")
     with create_bank("third.db") as third:
         own.copy_to(third)
         assert third.verification_log.confirmations([OTHER])[OTHER].status == "ok"
-    bank.put(new_adapter("mine", seed=3))
-    record_results(bank, {"mine": "unstable"}, "2026-11-02")
-    own.copy_to(bank)
-    assert bank.verification_log.confirmations([OTHER]) == {}
+    other.put(new_adapter("mine", seed=3))
+    record_results(other, {"mine": "unstable"}, "2026-11-02")
+    own.copy_to(other)
+    assert other.verification_log.confirmations([OTHER]) == {}
 
 
 def test_decisions_of_the_target_stay(own: Bank, bank: Bank) -> None:
@@ -352,27 +359,27 @@ def test_decisions_of_the_target_stay(own: Bank, bank: Bank) -> None:
     assert check_integrity(own).findings == check_integrity(bank).findings == ()
 
 
-def test_a_retirement_follows_unless_an_alias_points_at_the_version(own: Bank, bank: Bank) -> None:
+def test_a_retirement_follows_unless_an_alias_points_at_the_version(own: Bank, other: Bank) -> None:
     """A version is retired in the copy once no alias there points at it."""
     own.put(new_adapter(seed=0))
     own.alias("mood@1", "production")
-    own.copy_to(bank)
+    own.copy_to(other)
     own.put(new_adapter(seed=1), new_version=True)
     own.alias("mood@2", "production")
     own.remove("mood@1")
-    bank.alias("mood@1", "mine")
-    assert own.copy_to(bank).kept == (
+    other.alias("mood@1", "mine")
+    assert own.copy_to(other).kept == (
         "mood@1 is retired here; there, the alias 'mine' points at it",
     )
-    assert not bank["mood@1"].retired
-    bank.drop_alias("mood", "mine")
-    assert own.copy_to(bank).copied["retirements"] == 1
-    assert bank["mood@1"].retired
-    bank.put(new_adapter("other", seed=5))
-    bank.copy_to(own, task="other")
-    bank.remove("other@1")
+    assert not other["mood@1"].retired
+    other.drop_alias("mood", "mine")
+    assert own.copy_to(other).copied["retirements"] == 1
+    assert other["mood@1"].retired
+    other.put(new_adapter("other", seed=5))
+    other.copy_to(own, task="other")
+    other.remove("other@1")
     own.alias("other@1", "late")
-    assert "moved otherwise there" in own.copy_to(bank).kept[0]
+    assert "moved otherwise there" in own.copy_to(other).kept[0]
 
 
 def test_damaged_blobs_are_left_out_and_named(own: Bank, stored: Bank) -> None:
@@ -396,24 +403,24 @@ def test_damaged_blobs_are_left_out_and_named(own: Bank, stored: Bank) -> None:
     assert content_of(stored) == content_of(own)
 
 
-def test_a_damaged_blob_that_is_there_is_repaired_by_what_needs_it(own: Bank, bank: Bank) -> None:
+def test_a_damaged_blob_that_is_there_is_repaired_by_what_needs_it(own: Bank, other: Bank) -> None:
     """A blob that the target has with other bytes gets those of its digest."""
     own.put(new_adapter())
     data = own.weights(own["mood"])
-    blobs: Any = bank._blobs
+    blobs: Any = other._blobs
     assert isinstance(blobs, CatalogBlobs)
-    bank.put(new_adapter("mine", seed=1, weights=data))
-    if bank._engine.dialect.name == "sqlite":
-        rewrite(bank, "UPDATE blobs SET data = X'00' WHERE digest = ?", own["mood"].digest)
-    own.copy_to(bank)
-    assert bank.weights(bank["mood"]) == data
+    other.put(new_adapter("mine", seed=1, weights=data))
+    if other._engine.dialect.name == "sqlite":
+        rewrite(other, "UPDATE blobs SET data = X'00' WHERE digest = ?", own["mood"].digest)
+    own.copy_to(other)
+    assert other.weights(other["mood"]) == data
 
 
-def test_bad_requests_are_refused_before_anything_is_written(own: Bank, bank: Bank) -> None:
+def test_bad_requests_are_refused_before_anything_is_written(own: Bank, other: Bank) -> None:
     """Patterns, times and names that make no sense each get an error that says what to do."""
     own.put(new_adapter("one"))
     own.put(new_adapter("two", seed=1))
-    head = bank.head()
+    head = other.head()
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     cases: list[tuple[dict[str, Any], str]] = [
         ({"task": "x*"}, r"no task matches 'x\*': the bank has one, two"),
@@ -426,26 +433,26 @@ def test_bad_requests_are_refused_before_anything_is_written(own: Bank, bank: Ba
     ]
     for given, message in cases:
         with pytest.raises(InputError, match=message):
-            own.copy_to(bank, **given)
+            own.copy_to(other, **given)
     with (
         pytest.raises(InputError, match="a bank cannot be copied into itself"),
-        Bank(bank.url) as b,
+        Bank(other.url) as b,
     ):
-        bank.copy_to(b)
-    assert bank.head() == head
+        other.copy_to(b)
+    assert other.head() == head
 
 
 def test_names_of_another_bank_are_checked(
-    own: Bank, bank: Bank, monkeypatch: pytest.MonkeyPatch
+    own: Bank, other: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bank that names a task like a path cannot bring that name into another."""
     with monkeypatch.context() as patch:
         patch.setattr(adapters, "check_name", lambda name, _what: name)
         own.put(new_adapter("../evil"))
     with pytest.raises(InputError, match=r"task name '\.\./evil' is invalid"):
-        own.copy_to(bank)
-    own.copy_to(bank, rename={"../evil": "good"})
-    assert bank.tasks() == ("good",)
+        own.copy_to(other)
+    own.copy_to(other, rename={"../evil": "good"})
+    assert other.tasks() == ("good",)
 
 
 def test_a_target_of_another_schema_is_refused(own: Bank, tmp_path: Path) -> None:
@@ -458,18 +465,18 @@ def test_a_target_of_another_schema_is_refused(own: Bank, tmp_path: Path) -> Non
     assert old.read_bytes() == PREVIOUS.read_bytes()
 
 
-def test_parents_are_told_by_their_bytes(own: Bank, bank: Bank) -> None:
+def test_parents_are_told_by_their_bytes(own: Bank, other: Bank) -> None:
     """A version keeps the digest of its parent; another task of the parent's name in the target is
     not taken for it."""
     parent = own.put(new_adapter("parent"))
     course = {"seconds": 1.0, "parents": [{"ref": "parent@1", "digest": parent.digest}]}
     own.put(new_adapter("child", seed=1, course=course))
-    bank.put(new_adapter("parent", seed=5))
-    own.copy_to(bank, task="child")
-    assert bank["child"].course == own["child"].course
-    assert verify_all(bank, level="integrity").ok
-    bank.put(new_adapter("own-child", seed=2, course=course))
-    assert {f.task for f in check_integrity(bank).findings} == {"own-child"}
+    other.put(new_adapter("parent", seed=5))
+    own.copy_to(other, task="child")
+    assert other["child"].course == own["child"].course
+    assert verify_all(other, level="integrity").ok
+    other.put(new_adapter("own-child", seed=2, course=course))
+    assert {f.task for f in check_integrity(other).findings} == {"own-child"}
 
 
 @pytest.mark.slow
@@ -534,7 +541,7 @@ def test_a_killed_copy_is_completed_by_the_next(
 
 
 def test_a_version_that_is_added_there_meanwhile_is_no_other(
-    own: Bank, bank: Bank, monkeypatch: pytest.MonkeyPatch
+    own: Bank, other: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If somebody adds a version of the number that a copy brings, the copy ends with an error."""
     own.put(new_adapter("one"))
@@ -542,13 +549,13 @@ def test_a_version_that_is_added_there_meanwhile_is_no_other(
     run = copy_module._Copy.run
 
     def late(copy: Any, **given: bool) -> None:
-        bank.put(new_adapter("two", seed=9))
+        other.put(new_adapter("two", seed=9))
         run(copy, **given)
 
     monkeypatch.setattr(copy_module._Copy, "run", late)
     with pytest.raises(ConflictError, match="another two@1 was added there in the meantime"):
-        own.copy_to(bank)
-    assert bank.tasks() == ("two",)
+        own.copy_to(other)
+    assert other.tasks() == ("two",)
 
 
 def test_blobs_pass_one_at_a_time(own: Bank, stored: Bank, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,8 +42,9 @@ def test_a_copy_is_shown_as_a_table_with_the_head_there(source: Terminal, url: s
     assert "2 versions copied until 20" in shown
 
 
-def test_the_json_of_a_copy(source: Terminal, url: str) -> None:
+def test_the_json_of_a_copy(source: Terminal) -> None:
     """It has the source with its head, the counts, what stays and what is damaged."""
+    url = "there.db"
     create_bank(url).close()
     found = source.json("copy", "--to", url, "--task", "mo*", "--rename", "mood=deux")
     with Bank(source.bank) as bank, Bank(url) as other:
@@ -56,8 +57,9 @@ def test_the_json_of_a_copy(source: Terminal, url: str) -> None:
     assert copy["head"] == found["source"]["head"]
 
 
-def test_exit_codes_of_a_copy(source: Terminal, url: str, tmp_path: Path) -> None:
+def test_exit_codes_of_a_copy(source: Terminal, tmp_path: Path) -> None:
     """A missing target and a conflict exit with 2, a damaged blob with 3 and its name."""
+    url = "there.db"
     source("copy", "--to", "nowhere.db", code=2)
     assert "there is no bank at nowhere.db: create one with taskbank init" in source.err
     assert not (tmp_path / "nowhere.db").exists()
