@@ -5,6 +5,8 @@ from taskbank.bank.record_list import Records as Records
 from taskbank.bank.records import AdapterRecord as AdapterRecord
 from taskbank.bank.records import AliasRecord as AliasRecord
 from taskbank.bank.records import BackboneRecord as BackboneRecord
+from taskbank.bank.records import Copied as Copied
+from taskbank.bank.records import CopyRecord as CopyRecord
 from taskbank.bank.records import Garbage as Garbage
 from taskbank.bank.records import MetricRecord as MetricRecord
 from taskbank.bank.records import SplitRecord as SplitRecord

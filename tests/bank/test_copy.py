@@ -15,7 +15,6 @@ from sqlalchemy import select
 
 from taskbank.bank import copy as copy_module
 from taskbank.bank.bank import Bank
-from taskbank.bank.blobs.sql import CatalogBlobs
 from taskbank.bank.catalog import adapters
 from taskbank.bank.catalog.copying.parts import PARTS
 from taskbank.bank.catalog.database import read_transaction
@@ -281,7 +280,11 @@ def test_a_verification_of_many_tasks_arrives_with_them(own: Bank, bank: Bank) -
     for name in ("one", "two", "secret"):
         own.put(new_adapter(name, seed=len(name)))
     record_results(own, {"one": "ok", "two": "regressed", "secret": "ok"})
+    run = own.verification_log.start_run("full", ["one@1", "secret"], {"torch": "2.0"})
+    seen = {"test": (own.reference(own["one"], "test"), 1e-5)}
+    own.verification_log.observe(run, [(own["one"], OTHER, seen)])
     own.copy_to(bank, task="one")
+    assert [run.tasks for run in bank.verification_log.unfinished_runs()] == [("one@1",)]
     assert "secret" not in str(content_of(bank))
     own.copy_to(bank, task="t*", rename={"two": "deux"})
     for _ in range(2):
@@ -407,11 +410,8 @@ def test_a_damaged_blob_that_is_there_is_repaired_by_what_needs_it(own: Bank, ot
     """A blob that the target has with other bytes gets those of its digest."""
     own.put(new_adapter())
     data = own.weights(own["mood"])
-    blobs: Any = other._blobs
-    assert isinstance(blobs, CatalogBlobs)
     other.put(new_adapter("mine", seed=1, weights=data))
-    if other._engine.dialect.name == "sqlite":
-        rewrite(other, "UPDATE blobs SET data = X'00' WHERE digest = ?", own["mood"].digest)
+    rewrite(other, "UPDATE blobs SET data = X'00' WHERE digest = ?", own["mood"].digest)
     own.copy_to(other)
     assert other.weights(other["mood"]) == data
 

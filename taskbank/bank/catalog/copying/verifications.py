@@ -62,13 +62,16 @@ class Runs(Part[Row]):
     def load(self, ids: Sequence[int]) -> list[Row]:
         """Return runs."""
         return [
-            {**row, "tasks": [self._renamed_ref(ref) for ref in row["tasks"]]}
+            {**row, "tasks": [*self._copied(row["tasks"])]}
             for row in load_rows(self.source, RunRow, ids)
         ]
 
-    def _renamed_ref(self, ref: str) -> str:
-        name, at, which = ref.partition("@")
-        return f"{self.selection.names.get(name, name)}{at}{which}"
+    def _copied(self, refs: Sequence[str]) -> Iterator[str]:
+        """Yield the references to tasks that are copied, by their names in the target."""
+        for ref in refs:
+            name, at, which = ref.partition("@")
+            if self.selection.whole or name in self.selection.names:
+                yield f"{self.selection.names.get(name, name)}{at}{which}"
 
     def absent(self, target: Connection, items: Sequence[Row]) -> list[Row]:
         """Return those that are not there."""
