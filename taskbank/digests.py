@@ -8,7 +8,8 @@ import re
 from typing import Any
 
 Json = Any  # what json.loads returns: None, bool, int, float, str, list, dict
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+PREFIX = "sha256:"
+DIGEST = re.compile(PREFIX + "[0-9a-f]{64}")
 _ENCODER = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 )
@@ -25,7 +26,7 @@ def canonical_json(value: Json) -> str:
 
 def digest_bytes(data: bytes | memoryview) -> str:
     """Return the tagged SHA-256 of bytes: `sha256:` and 64 hex digits."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+    return PREFIX + hashlib.sha256(data).hexdigest()
 
 
 def digest_json(value: Json) -> str:

@@ -469,16 +469,19 @@ class Bank:
         return tensors
 
     @contextmanager
-    def raw_rows(self, tasks: Collection[str] = ()) -> Iterator[RawRows]:
+    def raw_rows(
+        self, tasks: Collection[str] = (), *, expect: str | None = None
+    ) -> Iterator[RawRows]:
         """Open one consistent view of all stored rows, including unreadable ones.
 
         Args:
             tasks: names of the tasks whose rows to include; empty means all rows.
+            expect: a head that the chain must contain, if all rows are included.
         """
         from taskbank.bank.raw_rows import RawRows
 
         with read_transaction(self._engine) as connection:
-            yield RawRows(connection, self._blobs.get, tasks)
+            yield RawRows(connection, self._blobs.get, tasks, expect)
 
     def copies(self) -> tuple[CopyRecord, ...]:
         """Return what was copied into this bank from others, as the chain has it, oldest first."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from taskbank.bank.catalog.chain_copies import copied_rows
 from taskbank.bank.catalog.chain_walk import Walk
-from taskbank.bank.catalog.rows import Children, child_rows, chunks, family_of
+from taskbank.bank.catalog.row_index import RowIndex
+from taskbank.bank.catalog.rows import CHUNK_SIZE, Children, child_rows, family_of, table_of
+from taskbank.bank.catalog.scored_splits import scored_rows
 from taskbank.bank.catalog.seals import children_damage, family_seal
 from taskbank.bank.catalog.stored_rows import (
     CANNOT_BE_READ,
@@ -22,39 +22,62 @@ from taskbank.bank.catalog.stored_rows import (
     stored_damage,
 )
 from taskbank.bank.catalog.structure import check_tables, structure_damages
-from taskbank.bank.catalog.tables import FAMILIES, SEALED_TABLES, Base
+from taskbank.bank.catalog.tables import (
+    FAMILIES,
+    SEALED_TABLES,
+    AdapterRow,
+    Base,
+    ScoredSplitRow,
+    TaskRow,
+)
 from taskbank.bank.catalog.triggers import trigger_damages
+
+MODELS = {model.__tablename__: model for model in SEALED_TABLES}
+# Parents in memory at a time: a verification may have a result for every adapter.
+PARENTS = {"adapters": CHUNK_SIZE, "verifications": 1}
+LONGEST_VERSION = 9  # digits; longer numbers overflow the databases' integers
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The rows that belong to another row.
+    """A row, and the rows that belong to it.
 
     Attributes:
-        id: the parent row's id.
+        row: the parent row.
         rows: the child rows, by table.
+        scored: the rows of further splits, if the parent is an adapter.
         damages: descriptions of damage to the child rows.
     """
 
-    id: int
+    row: Mapping[str, Any]
     rows: Mapping[str, Sequence[Mapping[str, Any]]]
+    scored: Sequence[Mapping[str, Any]]
     damages: tuple[str, ...]
 
 
+class TaskNames(NamedTuple):
+    """What the integrity check needs of a task's row; None for what cannot be read."""
+
+    name: str | None
+    kind: str | None
+
+
 class RawRows:
-    """One consistent view of all rows of a bank.
+    """One consistent view of all rows of a bank, of which few are in memory at a time.
 
     Args:
         connection: the transaction to read in.
         read_blob: returns the checked bytes of a digest.
         tasks: names of the tasks whose rows to include, along with the rows that belong to every
             task; empty means all rows.
+        expect: a head that the chain must contain, if all rows are included.
 
     Attributes:
-        tables: the rows of every sealed table, by table name and row id.
-        walk: the walk over the chain; None if rows of some tasks only are included.
         read_blob: returns the checked bytes of a digest.
+        tables: the index of every sealed table, by name.
         damages: descriptions of the damage to rows, by table name and row id.
+        tasks: the names of tasks, by row id.
+        walk: the walk over the chain; None if rows of some tasks only are included.
     """
 
     def __init__(
@@ -62,20 +85,34 @@ class RawRows:
         connection: Connection,
         read_blob: Callable[[str], bytes],
         tasks: Collection[str] = (),
+        expect: str | None = None,
     ) -> None:
         self._connection = connection
-        self._whole = not tasks
+        self._chosen = tasks
         self.read_blob = read_blob
-        if self._whole:
+        if not tasks:
             check_tables(connection)
-        self.tables = {
-            model.__tablename__: {
-                row.values["id"]: row for row in sealed_rows(connection, model, tasks)
-            }
-            for model in SEALED_TABLES
-        }
-        self.damages = {table: dict(_damages(table, rows)) for table, rows in self.tables.items()}
-        self.walk = Walk(connection, self.tables, self.damages) if self._whole else None
+        self.tables = {table: RowIndex() for table in MODELS}
+        self.damages: dict[str, dict[int, str]] = {table: {} for table in MODELS}
+        self.tasks: dict[int, TaskNames] = {}
+        for table in MODELS:
+            for row in self.rows(table):
+                self._add(table, row)
+        self.walk = None if tasks else Walk(connection, self.tables, self.damages, expect)
+
+    def _add(self, table: str, row: StoredRow) -> None:
+        row_id = row.values["id"]
+        seal = None if table in FAMILIES else row.values.get("seal")
+        self.tables[table].append(row_id, seal)
+        damage = stored_damage(table, row)
+        if damage is not None:
+            self.damages[table][row_id] = damage
+        if table == TaskRow.__tablename__:
+            self.tasks[row_id] = TaskNames(row.values.get("name"), row.values.get("kind"))
+
+    def rows(self, table: str) -> Iterator[StoredRow]:
+        """Yield the rows of a sealed table, in the order of their ids."""
+        return sealed_rows(self._connection, MODELS[table], self._chosen)
 
     def schema_damages(self) -> Iterator[tuple[str, str]]:
         """Yield what is wrong with the triggers, and for all rows with keys and indexes.
@@ -85,17 +122,28 @@ class RawRows:
         """
         for damage in trigger_damages(self._connection):
             yield "triggers", damage
-        if self._whole:
+        if not self._chosen:
             for damage in structure_damages(self._connection):
                 yield "schema", damage
 
-    @cached_property
-    def scored_splits(self) -> Mapping[int | None, Sequence[Mapping[str, Any]]]:
-        """The rows of further splits, by the id of their adapter."""
-        rows = defaultdict(list)
-        for row in self.tables["scored_splits"].values():
-            rows[row.values.get("adapter_id")].append(row.values)
-        return rows
+    def adapters_of(self, table: str, row_ids: Collection[int]) -> Iterator[int]:
+        """Yield the ids of the adapters that consist of or refer to the given rows of a table."""
+        columns = {
+            "adapters": (AdapterRow.id, AdapterRow.id),
+            "tasks": (AdapterRow.task_id, AdapterRow.id),
+            "backbones": (AdapterRow.backbone_id, AdapterRow.id),
+            "scored_splits": (ScoredSplitRow.id, ScoredSplitRow.adapter_id),
+        }
+        if table not in columns:
+            return
+        own, adapter = columns[table]
+        for row_id in row_ids:
+            try:
+                found = self._connection.execute(select(adapter).where(own == row_id)).scalars()
+                ids = list(found)
+            except READ_ERRORS:
+                continue
+            yield from ids
 
     @cached_property
     def copied_adapters(self) -> frozenset[int]:
@@ -108,58 +156,61 @@ class RawRows:
         Args:
             ref: its full name, such as `sst2@3`.
         """
-        return self._digests.get(ref)
-
-    @cached_property
-    def _digests(self) -> dict[str, str]:
-        """The digests of the weights of intact rows, by full name."""
-        names = {
-            row_id: row.values.get("name")
-            for row_id, row in self.tables["tasks"].items()
-            if row_id not in self.damages["tasks"]
-        }
-        intact = (
-            row.values
-            for row_id, row in self.tables["adapters"].items()
-            if row_id not in self.damages["adapters"]
+        name, _, version = ref.rpartition("@")
+        if not version.isdecimal() or len(version) > LONGEST_VERSION:
+            return None
+        query = (
+            select(AdapterRow.id, AdapterRow.task_id, AdapterRow.digest)
+            .join(TaskRow, TaskRow.id == AdapterRow.task_id)
+            .where(TaskRow.name == name, AdapterRow.version == int(version))
         )
-        return {
-            f"{names[row['task_id']]}@{row['version']}": row["digest"]
-            for row in intact
-            if row["task_id"] in names
-        }
+        for row_id, task, digest in self._connection.execute(query):
+            if self._is_intact("adapters", row_id) and self._is_intact("tasks", task):
+                return str(digest)
+        return None
+
+    def _is_intact(self, table: str, row_id: int) -> bool:
+        return row_id in self.tables[table] and row_id not in self.damages[table]
 
     def contents(self, table: str, ids: Sequence[int]) -> Iterator[Contents]:
-        """Yield the child rows of the given rows, with any damage to them.
+        """Yield the given rows with their child rows, and with any damage to those.
 
         Args:
             table: `adapters` or `verifications`.
             ids: ids of the parent rows.
         """
-        child_tables = FAMILIES[table]
-        for chunk in chunks(ids):
-            children_of_chunk = self._children(chunk, child_tables)
+        step = PARENTS[table]
+        for start in range(0, len(ids), step):
+            chunk = ids[start : start + step]
+            rows = self._parents(table, chunk)
+            children_of_chunk = self._children(chunk, FAMILIES[table])
+            scored = scored_rows(self._connection, chunk) if table == "adapters" else {}
             for row_id in chunk:
-                children = children_of_chunk or self._children([row_id], child_tables)
+                row = rows[row_id]
+                children = children_of_chunk or self._children([row_id], FAMILIES[table])
                 if children is None:
                     message = (
                         f"a value that belongs to row {row_id} of table {table!r} {CANNOT_BE_READ}"
                     )
-                    yield Contents(row_id, {}, (message,))
+                    yield Contents(row, {}, (), (message,))
                     continue
                 children_of_row = family_of(children, row_id)
-                row = self.tables[table][row_id].values
                 damages = tuple(children_damage(row, children)) or self._other_family(
                     table, row, children_of_row
                 )
-                yield Contents(row_id, children_of_row, damages)
+                yield Contents(row, children_of_row, scored.get(row_id, ()), damages)
+
+    def _parents(self, table: str, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+        own = table_of(MODELS[table])
+        found = self._connection.execute(select(own).where(own.c.id.in_(ids))).mappings()
+        return {row["id"]: dict(row) for row in found}
 
     def _other_family(
         self, table: str, row: Mapping[str, Any], children: Mapping[str, Any]
     ) -> tuple[str, ...]:
         """Return the damage to a row whose seal and contents fit, but not what the chain says."""
-        mark = self.walk.family_marks[table].get(row["id"]) if self.walk else None
-        if mark is None or mark == family_seal(row["seal"], children):
+        mark = self.tables[table].mark(row["id"]) if self.walk else None
+        if mark in (None, family_seal(row["seal"], children)):
             return ()
         names = ", ".join(children)
         return (
@@ -175,10 +226,3 @@ class RawRows:
             return child_rows(self._connection, ids, child_tables)
         except READ_ERRORS:
             return None
-
-
-def _damages(table: str, rows: Mapping[int, StoredRow]) -> Iterator[tuple[int, str]]:
-    for row_id, row in rows.items():
-        damage = stored_damage(table, row)
-        if damage is not None:
-            yield row_id, damage

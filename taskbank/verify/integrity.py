@@ -116,7 +116,8 @@ def check_integrity(
     unchecked: set[int] = set()
     interrupted = walk = None
     try:
-        with translate_lack(), bank.raw_rows({name for name, _ in chosen}) as rows:
+        names = {name for name, _ in chosen}
+        with translate_lack(), bank.raw_rows(names, expect=expect) as rows:
             adapters = _select_adapters(rows, chosen)
             unchecked = set(adapters)
             for damage in _shared_damages(rows, adapters, expect):
@@ -133,8 +134,9 @@ def check_integrity(
                 unit="adapter",
                 disable=None if progress else True,
             ):
-                damages += _adapter_damages(rows, adapters[contents.id], contents, splits)
-                unchecked.discard(contents.id)
+                row_id = contents.row["id"]
+                damages += _adapter_damages(rows, adapters[row_id], contents, splits)
+                unchecked.discard(row_id)
     except ResourceError as error:  # what was found so far counts, and nothing else is damaged
         interrupted = str(error)
     failed: dict[int, set[str]] = {}
@@ -153,7 +155,7 @@ def check_integrity(
         tuple(_findings(damages, adapters)),
         checked,
         walk.head if walk else None,
-        walk.number_of(expect) if walk and expect else None,
+        walk.expected if walk else None,
         interrupted,
     )
 
@@ -186,18 +188,17 @@ def _select_adapters(
 ) -> dict[int, AdapterIntegrity]:
     """Return the adapters to check, by row id."""
     retired = {
-        (row.values.get("task_id"), row.values.get("version"))
-        for row in rows.tables["retirements"].values()
+        (row.values.get("task_id"), row.values.get("version")) for row in rows.rows("retirements")
     }
     adapters = {}
-    for row_id, stored in rows.tables["adapters"].items():
+    for stored in rows.rows("adapters"):
         row = stored.values
         task_id, version, score = row.get("task_id"), row.get("version"), row.get("score")
-        task = rows.tables["tasks"].get(task_id) if task_id is not None else None
-        name = task.values.get("name") if task else None
+        task = rows.tasks.get(task_id) if task_id is not None else None
+        name = task.name if task else None
         name = f"(task {task_id})" if name is None else name
         if not chosen or (name, None) in chosen or (name, version) in chosen:
-            adapters[row_id] = AdapterIntegrity(
+            adapters[row["id"]] = AdapterIntegrity(
                 name,
                 UNREADABLE if version is None else version,
                 row.get("metric"),
@@ -220,7 +221,7 @@ def _chain_damages(
     for table, ids, damage in rows.walk.damages:
         concerned = _concerned(rows, adapters, table, ids)
         yield _Damage(concerned, "chain", f"{damage}: {FROM_COPY}")
-    if expect is not None and rows.walk.number_of(expect) is None:
+    if expect is not None and rows.walk.expected is None:
         message = (
             f"the chain has no entry with the expected head {expect}: entries were removed or "
             "rewritten since that head was printed, or it was printed for another bank"
@@ -242,21 +243,9 @@ def _concerned(
     row_ids: Collection[int],
 ) -> tuple[int, ...]:
     """Return the ids of the adapters that consist of or refer to the given rows of a table."""
-    if table == "scored_splits":
-        owners = {
-            rows.tables[table][row_id].values.get("adapter_id")
-            for row_id in row_ids
-            if row_id in rows.tables[table]
-        }
-        return tuple(adapter_id for adapter_id in adapters if adapter_id in owners)
-    columns = {"tasks": "task_id", "backbones": "backbone_id", "adapters": "id"}
-    if table not in columns or not row_ids:
+    if table is None or not row_ids:
         return ()
-    return tuple(
-        adapter_id
-        for adapter_id in adapters
-        if rows.tables["adapters"][adapter_id].values.get(columns[table]) in row_ids
-    )
+    return tuple(sorted(adapters.keys() & set(rows.adapters_of(table, row_ids))))
 
 
 def _verification_damages(rows: RawRows) -> Iterator[_Damage]:
@@ -270,13 +259,12 @@ def _verification_damages(rows: RawRows) -> Iterator[_Damage]:
 
 def _loose_blob_damages(rows: RawRows) -> Iterator[_Damage]:
     """Check the blobs of trials, observations and acceptances, which belong to no adapter."""
-    adapter_ids = set(rows.tables["adapters"])
     checked: set[str] = set()
     for table in ("trials", "observations", "acceptances"):
-        for row_id, row in rows.tables[table].items():
-            digest = row.values.get("digest")
+        for row in rows.rows(table):
+            digest, adapter = row.values.get("digest"), row.values.get("adapter_id")
             # When gc deleted an adapter, it also deleted these blobs.
-            collected = "adapter_id" in row.values and row.values["adapter_id"] not in adapter_ids
+            collected = "adapter_id" in row.values and adapter not in rows.tables["adapters"]
             if digest is None or digest in checked or collected:
                 continue
             checked.add(digest)
@@ -285,15 +273,17 @@ def _loose_blob_damages(rows: RawRows) -> Iterator[_Damage]:
             except ResourceError:
                 raise
             except TaskbankError as error:
-                message = f"the blob of row {row_id} of table {table!r} cannot be read: {error}"
+                message = (
+                    f"the blob of row {row.values['id']} of table {table!r} cannot be read: {error}"
+                )
                 yield _Damage((), "weights" if table == "trials" else "predictions", message)
 
 
 def _adapter_damages(
     rows: RawRows, adapter: AdapterIntegrity, contents: Contents, splits: SplitCache
 ) -> Iterator[_Damage]:
-    adapter_ids = (contents.id,)
-    row = rows.tables["adapters"][contents.id].values
+    row = contents.row
+    adapter_ids = (row["id"],)
     found = [
         _Damage(adapter_ids, "contents", f"{damage}: {RESTORE}") for damage in contents.damages
     ]
@@ -307,8 +297,8 @@ def _adapter_damages(
         return
     for message in _parents_damage(rows, row):
         yield _Damage(adapter_ids, "parents", f"{message}: {FROM_COPY}")
-    kind: Kind = plugins.load("kinds", rows.tables["tasks"][row["task_id"]].values["kind"])
-    predictions = [*contents.rows["predictions"], *rows.scored_splits[contents.id]]
+    kind: Kind = plugins.load("kinds", rows.tasks[row["task_id"]].kind or "")
+    predictions = [*contents.rows["predictions"], *contents.scored]
     for check, message in bytes_damage(rows.read_blob, row, predictions, kind, splits):
         yield _Damage(adapter_ids, check, f"{message}: {RESTORE}")
 

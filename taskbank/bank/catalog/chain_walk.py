@@ -7,21 +7,19 @@ rows: an earlier bank is a bank too. Only a head that was kept elsewhere shows i
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
 from taskbank.bank.catalog.chain import head_of
-from taskbank.bank.catalog.stored_rows import StoredRow, readable_rows, stored_damage
+from taskbank.bank.catalog.row_index import RowIndex
+from taskbank.bank.catalog.stored_rows import StoredRow, paged_rows, stored_damage
 from taskbank.bank.catalog.tables import FAMILIES, ChainRow
 from taskbank.bank.records import Head
+from taskbank.digests import DIGEST
 
-PAGE = 1000  # entries in memory at a time
 SHOWN = 5  # row ids in one message
-
-Tables = Mapping[str, Mapping[int, StoredRow]]
-Marks = dict[str, dict[int, str]]  # by table and row id
 
 
 class ChainDamage(NamedTuple):
@@ -37,36 +35,38 @@ class Walk:
 
     Args:
         connection: the transaction to read in.
-        tables: the rows of every sealed table, by table name and row id.
+        tables: the index of every sealed table, by name. Rows that have child rows get their marks
+            from the chain; those are yet to be compared.
         damaged: the ids of the rows that differ from their seals, by table.
+        expect: a head that the chain must contain.
 
     Attributes:
         head: the newest head; None if the chain is empty.
-        family_marks: the marks of rows that have child rows; they are yet to be compared.
+        expected: number of the entry with the expected head; None if there is none.
         damages: everything that is wrong.
     """
 
     def __init__(
-        self, connection: Connection, tables: Tables, damaged: Mapping[str, Collection[int]]
+        self,
+        connection: Connection,
+        tables: Mapping[str, RowIndex],
+        damaged: Mapping[str, Collection[int]],
+        expect: str | None = None,
     ) -> None:
         self.head: Head | None = None
-        self.family_marks: Marks = {name: {} for name in FAMILIES}
+        self.expected: int | None = None
         self.damages: list[ChainDamage] = []
-        self._numbers: dict[str, int] = {}  # of entries, by head
+        self._expect = expect
         self._tables = tables
         self._damaged = damaged
-        self._listed: dict[str, set[int]] = {name: set() for name in tables}
-        self._missing: dict[str, set[int]] = {name: set() for name in tables}
-        for row in _entries(connection):
+        self._absent: dict[str, set[int]] = {name: set() for name in tables}  # listed, not there
+        self._missing: dict[str, set[int]] = {name: set() for name in tables}  # and not deleted
+        for row in paged_rows(connection, select(ChainRow.__table__)):
             self._add(row)
         if self.head is None:
             self._note("the chain is empty: every entry was removed")
         else:
             self._compare_with_rows()
-
-    def number_of(self, head: str) -> int | None:
-        """Return the number of the entry with a given head; None if there is none."""
-        return self._numbers.get(head)
 
     def _note(self, message: str, table: str | None = None, *ids: int) -> None:
         self.damages.append(ChainDamage(table, ids, message))
@@ -89,7 +89,8 @@ class Walk:
                 f"is {found}, but the recorded head is {head}"
             )
         self.head = Head(number, head, at)
-        self._numbers[head] = number
+        if head == self._expect:
+            self.expected = number
         try:
             inserted, deleted = _parse(changes)
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
@@ -106,20 +107,21 @@ class Walk:
         if table not in self._tables:
             self._note(f"entry {number} of the chain lists a row of the unknown table {table!r}")
             return
-        if row_id in self._listed[table]:
+        rows = self._tables[table]
+        there = row_id in rows
+        if rows.list(row_id) or row_id in self._absent[table]:
             self._note(
                 f"row {row_id} of table {table!r} is listed again by entry {number}", table, row_id
             )
-        self._listed[table].add(row_id)
-        row = self._tables[table].get(row_id)
-        if row is None:
+        if not there:
+            self._absent[table].add(row_id)
             self._missing[table].add(row_id)
-        elif table in FAMILIES:
-            self.family_marks[table][row_id] = mark
-        elif row.values.get("seal") != mark and row_id not in self._damaged[table]:
+        elif table in FAMILIES and DIGEST.fullmatch(mark):
+            rows.replace(row_id, mark)
+        elif rows.mark(row_id) != mark and row_id not in self._damaged[table]:
             self._note(
                 f"row {row_id} of table {table!r} is not the row that entry {number} of the chain "
-                f"recorded: its seal is {row.values.get('seal')}, the recorded one is {mark}",
+                f"recorded: its seal is {rows.mark(row_id)}, the recorded one is {mark}",
                 table,
                 row_id,
             )
@@ -140,7 +142,7 @@ class Walk:
                     f"table {table!r} has lost rows that the chain lists and that gc did not "
                     f"delete: {_some(lost)}"
                 )
-            if added := sorted(rows.keys() - self._listed[table]):
+            if added := list(rows.unlisted()):
                 self._note(
                     f"table {table!r} has rows that no entry of the chain lists, because another "
                     f"program added them or their entries were removed: {_some(added)}",
@@ -149,23 +151,10 @@ class Walk:
                 )
 
 
-def _entries(connection: Connection) -> Iterator[StoredRow]:
-    newest = None
-    while True:
-        query = select(ChainRow.__table__).order_by(ChainRow.id).limit(PAGE)
-        if newest is not None:
-            query = query.where(ChainRow.id > newest)
-        page = list(readable_rows(connection, query))
-        yield from page
-        if len(page) < PAGE:
-            return
-        newest = page[-1].values["id"]
-
-
 def _parse(changes: str) -> tuple[Mapping[str, Mapping[int, str]], Mapping[str, list[int]]]:
     stored = json.loads(changes)
     inserted = {
-        table: {int(row_id): mark for row_id, mark in marks.items()}
+        table: {int(row_id): str(mark) for row_id, mark in marks.items()}
         for table, marks in stored["inserted"].items()
     }
     deleted = {table: [int(row_id) for row_id in ids] for table, ids in stored["deleted"].items()}

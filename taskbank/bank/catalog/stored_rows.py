@@ -31,6 +31,7 @@ from taskbank.bank.catalog.tables import (
 
 # The errors raised by reading a value that is not valid UTF-8, not JSON or of another type.
 READ_ERRORS = (ValueError, OperationalError)
+PAGE = 1000  # rows in memory at a time
 CANNOT_BE_READ = "cannot be read (not UTF-8, not JSON, or not of the column's type)"
 
 
@@ -59,22 +60,33 @@ def sealed_rows(
             task (the bank's own row and those of backbones); empty means all rows.
     """
     table = table_of(model)
-    query = select(table).order_by(table.c.id)
+    query = select(table)
     if tasks:
         conditions = _task_conditions(tasks)
         if model not in conditions:
             return
         query = query.where(conditions[model])
-    yield from readable_rows(connection, query)
+    yield from paged_rows(connection, query)
 
 
-def readable_rows(connection: Connection, query: Select[Any]) -> Iterator[StoredRow]:
-    """Yield the rows of a query without their unreadable columns.
+def paged_rows(connection: Connection, query: Select[Any]) -> Iterator[StoredRow]:
+    """Yield the rows of a query in the order of their ids, without their unreadable columns.
 
     Args:
         connection: the transaction to read in.
         query: selects columns of one table, `id` among them.
     """
+    own_id = query.selected_columns["id"]
+    query = query.order_by(own_id).limit(PAGE)
+    page = list(_readable_rows(connection, query))
+    while page:
+        yield from page
+        if len(page) < PAGE:
+            return
+        page = list(_readable_rows(connection, query.where(own_id > page[-1].values["id"])))
+
+
+def _readable_rows(connection: Connection, query: Select[Any]) -> Iterator[StoredRow]:
     try:
         rows = connection.execute(query).mappings().all()
     except READ_ERRORS:
