@@ -52,7 +52,7 @@ from taskbank.bank.catalog.retirement import (
 )
 from taskbank.bank.catalog.revision import check_revision
 from taskbank.bank.catalog.scored_splits import add_scored_split, check_can_score
-from taskbank.bank.catalog.tables import AdapterRow, BackboneRow, TaskRow
+from taskbank.bank.catalog.tables import AdapterRow, BackboneRow, ByteCheckRow, TaskRow
 from taskbank.bank.catalog.timeline import read_timeline
 from taskbank.bank.catalog.trials import add_trial, read_trials
 from taskbank.bank.new_records import NewAdapter, NewScoredSplit, NewTrial, check_split_name
@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from taskbank.bank.byte_checks import ByteChecks
     from taskbank.bank.raw_rows import RawRows
 
 GC_BATCH = 200  # blobs outside the catalog that gc deletes while it keeps writers waiting
@@ -548,6 +549,27 @@ class Bank:
             rename=rename,
             progress=progress,
         )
+
+    @contextmanager
+    def byte_checks(self, rows: RawRows, *, rely: bool, record: bool) -> Iterator[ByteChecks]:
+        """Give what earlier checks of bytes found, and record the new ones until the end.
+
+        Args:
+            rows: the raw rows; of some tasks only, nothing is known and nothing recorded.
+            rely: whether bytes that were checked need not be read while their store lists them as
+                it did then.
+            record: whether to record new checks.
+        """
+        from taskbank.bank.blobs.listing import Listing
+        from taskbank.bank.byte_checks import ByteChecks
+
+        listing = Listing(self._blobs.validators() if rows.walk else ())
+        damaged = rows.damages[ByteCheckRow.__tablename__]
+        checks = ByteChecks(self._engine, rows.connection, listing, damaged, rely, record)
+        try:
+            yield checks
+        finally:
+            checks.flush()
 
     # Writing
 

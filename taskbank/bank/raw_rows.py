@@ -54,6 +54,11 @@ class Contents:
     scored: Sequence[Mapping[str, Any]]
     damages: tuple[str, ...]
 
+    @property
+    def splits(self) -> Sequence[Mapping[str, Any]]:
+        """The rows of all splits, if the parent is an adapter."""
+        return (*self.rows["predictions"], *self.scored)
+
 
 class TaskNames(NamedTuple):
     """What the integrity check needs of a task's row; None for what cannot be read."""
@@ -87,7 +92,7 @@ class RawRows:
         tasks: Collection[str] = (),
         expect: str | None = None,
     ) -> None:
-        self._connection = connection
+        self.connection = connection
         self._chosen = tasks
         self.read_blob = read_blob
         if not tasks:
@@ -112,7 +117,7 @@ class RawRows:
 
     def rows(self, table: str) -> Iterator[StoredRow]:
         """Yield the rows of a sealed table, in the order of their ids."""
-        return sealed_rows(self._connection, MODELS[table], self._chosen)
+        return sealed_rows(self.connection, MODELS[table], self._chosen)
 
     def schema_damages(self) -> Iterator[tuple[str, str]]:
         """Yield what is wrong with the triggers, and for all rows with keys and indexes.
@@ -120,10 +125,10 @@ class RawRows:
         Yields:
             `triggers` or `schema`, and a description.
         """
-        for damage in trigger_damages(self._connection):
+        for damage in trigger_damages(self.connection):
             yield "triggers", damage
         if not self._chosen:
-            for damage in structure_damages(self._connection):
+            for damage in structure_damages(self.connection):
                 yield "schema", damage
 
     def adapters_of(self, table: str, row_ids: Collection[int]) -> Iterator[int]:
@@ -139,7 +144,7 @@ class RawRows:
         own, adapter = columns[table]
         for row_id in row_ids:
             try:
-                found = self._connection.execute(select(adapter).where(own == row_id)).scalars()
+                found = self.connection.execute(select(adapter).where(own == row_id)).scalars()
                 ids = list(found)
             except READ_ERRORS:
                 continue
@@ -164,7 +169,7 @@ class RawRows:
             .join(TaskRow, TaskRow.id == AdapterRow.task_id)
             .where(TaskRow.name == name, AdapterRow.version == int(version))
         )
-        for row_id, task, digest in self._connection.execute(query):
+        for row_id, task, digest in self.connection.execute(query):
             if self._is_intact("adapters", row_id) and self._is_intact("tasks", task):
                 return str(digest)
         return None
@@ -184,7 +189,7 @@ class RawRows:
             chunk = ids[start : start + step]
             rows = self._parents(table, chunk)
             children_of_chunk = self._children(chunk, FAMILIES[table])
-            scored = scored_rows(self._connection, chunk) if table == "adapters" else {}
+            scored = scored_rows(self.connection, chunk) if table == "adapters" else {}
             for row_id in chunk:
                 row = rows[row_id]
                 children = children_of_chunk or self._children([row_id], FAMILIES[table])
@@ -202,7 +207,7 @@ class RawRows:
 
     def _parents(self, table: str, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
         own = table_of(MODELS[table])
-        found = self._connection.execute(select(own).where(own.c.id.in_(ids))).mappings()
+        found = self.connection.execute(select(own).where(own.c.id.in_(ids))).mappings()
         return {row["id"]: dict(row) for row in found}
 
     def _other_family(
@@ -223,6 +228,6 @@ class RawRows:
     ) -> Children | None:
         """Return the child rows of the given rows; None if a value cannot be read."""
         try:
-            return child_rows(self._connection, ids, child_tables)
+            return child_rows(self.connection, ids, child_tables)
         except READ_ERRORS:
             return None

@@ -172,6 +172,11 @@ def _print(settings: Settings, report: Report) -> None:
             f"{report.confirmed} were not predicted again: nothing they depend on has changed "
             f"since verification {', '.join(map(str, numbers))}"
         )
+    if report.unread:
+        settings.say(
+            f"the bytes of {report.unread:,} were not read again: the blob store lists their files "
+            "as it did when they were found intact"
+        )
     if report.undetectable is not None:
         settings.say(
             "canaries detect every change that affects all outputs; a change that affects fewer "

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from taskbank import plugins
 from taskbank.bank.bank import Bank
+from taskbank.bank.byte_checks import ByteChecks
 from taskbank.bank.raw_rows import Contents, RawRows
 from taskbank.bank.records import Head, parents_of
 from taskbank.errors import ResourceError, TaskbankError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 FROM_COPY = "restore the bank from a copy"
 RESTORE = f"{FROM_COPY}, or remove the task and add it again"
+ADAPTERS = "adapters"
 UNREADABLE = -1  # stands for the version of an adapter whose version cannot be read
 
 
@@ -77,6 +79,7 @@ class Integrity:
         head: the newest head of the chain, if the whole bank was checked.
         expected: number of the chain's entry with the expected head, if there is one.
         interrupted: the failure of the database or the blob store that ended the check early.
+        unread: number of adapters whose bytes were not read, as their store lists them as before.
     """
 
     findings: tuple[Finding, ...]
@@ -84,6 +87,7 @@ class Integrity:
     head: Head | None = None
     expected: int | None = None
     interrupted: str | None = None
+    unread: int = 0
 
 
 class _Damage(NamedTuple):
@@ -99,6 +103,8 @@ def check_integrity(
     chosen: Collection[tuple[str, int | None]] = (),
     *,
     expect: str | None = None,
+    rely: bool = False,
+    record: bool = True,
     progress: bool = False,
 ) -> Integrity:
     """Check everything stored against what was recorded.
@@ -109,18 +115,26 @@ def check_integrity(
             of the task. Empty means the whole bank, including verifications and other rows that
             belong to no single task.
         expect: a head that the chain must contain; for the whole bank only.
+        rely: whether to leave out the bytes of files that an object store lists as it did when
+            their bytes were last read and found intact.
+        record: whether to record for that purpose which bytes are intact.
         progress: whether to show a progress bar if the error stream is a terminal.
     """
     adapters: dict[int, AdapterIntegrity] = {}
     damages: list[_Damage] = []
     unchecked: set[int] = set()
     interrupted = walk = None
+    unread = 0
     try:
         names = {name for name, _ in chosen}
-        with translate_lack(), bank.raw_rows(names, expect=expect) as rows:
+        with (
+            translate_lack(),
+            bank.raw_rows(names, expect=expect) as rows,
+            bank.byte_checks(rows, rely=rely, record=record) as checks,
+        ):
             adapters = _select_adapters(rows, chosen)
             unchecked = set(adapters)
-            for damage in _shared_damages(rows, adapters, expect):
+            for damage in _shared_damages(rows, adapters, expect, checks):
                 damages.append(damage)
             walk = rows.walk
             concerned = {row_id for damage in damages for row_id in damage.adapters}
@@ -128,15 +142,16 @@ def check_integrity(
             unchecked -= concerned
             splits = split_cache()
             for contents in tqdm(
-                rows.contents("adapters", sorted(unchecked)),
+                rows.contents(ADAPTERS, sorted(unchecked)),
                 total=len(unchecked),
                 desc="checking",
                 unit="adapter",
                 disable=None if progress else True,
             ):
                 row_id = contents.row["id"]
-                damages += _adapter_damages(rows, adapters[row_id], contents, splits)
+                damages += _adapter_damages(rows, adapters[row_id], contents, splits, checks)
                 unchecked.discard(row_id)
+            unread = checks.skipped[ADAPTERS]
     except ResourceError as error:  # what was found so far counts, and nothing else is damaged
         interrupted = str(error)
     failed: dict[int, set[str]] = {}
@@ -157,18 +172,22 @@ def check_integrity(
         walk.head if walk else None,
         walk.expected if walk else None,
         interrupted,
+        unread,
     )
 
 
 def _shared_damages(
-    rows: RawRows, adapters: Mapping[int, AdapterIntegrity], expect: str | None
+    rows: RawRows,
+    adapters: Mapping[int, AdapterIntegrity],
+    expect: str | None,
+    checks: ByteChecks,
 ) -> Iterator[_Damage]:
     """Yield the damage that is found without reading each adapter's bytes."""
     yield from _schema_damages(rows)
     yield from _row_damages(rows, adapters)
     yield from _chain_damages(rows, adapters, expect)
     yield from _verification_damages(rows)
-    yield from _loose_blob_damages(rows)
+    yield from _loose_blob_damages(rows, checks)
 
 
 def _findings(
@@ -191,7 +210,7 @@ def _select_adapters(
         (row.values.get("task_id"), row.values.get("version")) for row in rows.rows("retirements")
     }
     adapters = {}
-    for stored in rows.rows("adapters"):
+    for stored in rows.rows(ADAPTERS):
         row = stored.values
         task_id, version, score = row.get("task_id"), row.get("version"), row.get("score")
         task = rows.tasks.get(task_id) if task_id is not None else None
@@ -257,50 +276,73 @@ def _verification_damages(rows: RawRows) -> Iterator[_Damage]:
             yield _Damage((), "contents", f"{damage}: {RESTORE}")
 
 
-def _loose_blob_damages(rows: RawRows) -> Iterator[_Damage]:
+def _loose_blob_damages(rows: RawRows, checks: ByteChecks) -> Iterator[_Damage]:
     """Check the blobs of trials, observations and acceptances, which belong to no adapter."""
-    checked: set[str] = set()
+    read: dict[str, bool] = {}  # whether a blob is intact
     for table in ("trials", "observations", "acceptances"):
         for row in rows.rows(table):
-            digest, adapter = row.values.get("digest"), row.values.get("adapter_id")
+            row_id, digest = row.values["id"], row.values.get("digest")
+            adapter = row.values.get("adapter_id")
             # When gc deleted an adapter, it also deleted these blobs.
-            collected = "adapter_id" in row.values and adapter not in rows.tables["adapters"]
-            if digest is None or digest in checked or collected:
+            collected = "adapter_id" in row.values and adapter not in rows.tables[ADAPTERS]
+            if digest is None or collected:
                 continue
-            checked.add(digest)
-            try:
-                rows.read_blob(digest)
-            except ResourceError:
-                raise
-            except TaskbankError as error:
-                message = (
-                    f"the blob of row {row.values['id']} of table {table!r} cannot be read: {error}"
-                )
-                yield _Damage((), "weights" if table == "trials" else "predictions", message)
+            damaged = row_id in rows.damages[table]
+            state = None if damaged else checks.state([row.values["seal"]], [digest])
+            if digest not in read:
+                if checks.skips(table, row_id, state):
+                    continue
+                try:
+                    rows.read_blob(digest)
+                except ResourceError:
+                    raise
+                except TaskbankError as error:
+                    message = f"the blob of row {row_id} of table {table!r} cannot be read: {error}"
+                    yield _Damage((), "weights" if table == "trials" else "predictions", message)
+                    read[digest] = False
+                else:
+                    read[digest] = True
+            if read[digest]:
+                checks.record(table, row_id, state)
 
 
 def _adapter_damages(
-    rows: RawRows, adapter: AdapterIntegrity, contents: Contents, splits: SplitCache
+    rows: RawRows,
+    adapter: AdapterIntegrity,
+    contents: Contents,
+    splits: SplitCache,
+    checks: ByteChecks,
 ) -> Iterator[_Damage]:
     row = contents.row
-    adapter_ids = (row["id"],)
-    found = [
-        _Damage(adapter_ids, "contents", f"{damage}: {RESTORE}") for damage in contents.damages
-    ]
+    row_id = row["id"]
+    found = [_Damage((row_id,), "contents", f"{damage}: {RESTORE}") for damage in contents.damages]
     for parent, column in (("tasks", "task_id"), ("backbones", "backbone_id")):
         if row[column] not in rows.tables[parent]:
-            found.append(
-                _Damage(adapter_ids, "row", f"its row of table {parent!r} is missing: {RESTORE}")
-            )
+            message = f"its row of table {parent!r} is missing: {RESTORE}"
+            found.append(_Damage((row_id,), "row", message))
     yield from found
     if found or adapter.retired:
         return
     for message in _parents_damage(rows, row):
-        yield _Damage(adapter_ids, "parents", f"{message}: {FROM_COPY}")
+        yield _Damage((row_id,), "parents", f"{message}: {FROM_COPY}")
+    state = _state(contents, checks)
+    if checks.skips(ADAPTERS, row_id, state):
+        return
     kind: Kind = plugins.load("kinds", rows.tasks[row["task_id"]].kind or "")
-    predictions = [*contents.rows["predictions"], *contents.scored]
-    for check, message in bytes_damage(rows.read_blob, row, predictions, kind, splits):
-        yield _Damage(adapter_ids, check, f"{message}: {RESTORE}")
+    damages = list(bytes_damage(rows.read_blob, row, contents.splits, kind, splits))
+    for check, message in damages:
+        yield _Damage((row_id,), check, f"{message}: {RESTORE}")
+    if not damages:
+        checks.record(ADAPTERS, row_id, state)
+
+
+def _state(contents: Contents, checks: ByteChecks) -> str | None:
+    """Return the state of an adapter; None if the store says too little of its files."""
+    row = contents.row
+    digests = {row["digest"], row["row_digests"], row["kept_rows"]} - {None}
+    for split in contents.splits:
+        digests |= {split["split_digest"], split["digest"]}
+    return checks.state([row["seal"], *(split["seal"] for split in contents.scored)], digests)
 
 
 def _parents_damage(rows: RawRows, row: Mapping[str, Any]) -> Iterator[str]:

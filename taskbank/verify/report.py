@@ -149,6 +149,8 @@ class Report:
         expected: number of the chain's entry with the expected head, if there is one.
         interrupted: the failure of a server, a store, memory or a disk that ended the verification
             before it had checked everything; None if it checked everything.
+        unread: number of adapters whose bytes were not read, as the object store lists their files
+            as it did when they were last read and found intact.
     """
 
     level: Level
@@ -164,6 +166,7 @@ class Report:
     head: Head | None = None
     expected: int | None = None
     interrupted: str | None = None
+    unread: int = 0
 
     @property
     def confirmed(self) -> int:
@@ -219,4 +222,5 @@ class Report:
             "entries": self.head.entries if self.head else None,
             "expected_entry": self.expected,
             "interrupted": self.interrupted,
+            "unread": self.unread,
         }

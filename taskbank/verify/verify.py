@@ -51,8 +51,9 @@ def verify_all(
             that belongs to no single task.
         level: `integrity` checks rows and bytes without torch. `full` also predicts every stored
             split again. `changed` predicts only adapters whose result depends on something that
-            has changed since an earlier verification confirmed them. `canary` predicts a handful
-            of examples of each split, and all of them if one moved.
+            has changed since an earlier verification confirmed them, and does not read files again
+            that an object store lists as unchanged since they were found intact. `canary` predicts
+            a handful of examples of each split, and all of them if one moved.
         tolerance: largest metric drop to tolerate when it is not statistically significant, from
             0 to 1; 1 tolerates any such drop. A significant drop is never tolerated. The bank can
             store a separate tolerance for a task.
@@ -110,8 +111,20 @@ def verify_all(
         report = Report(
             level, (), (), tolerance, described, started_at, started_at, what_if=what_if or {}
         )
-        integrity = check_integrity(bank, chosen, expect=expect, progress=progress)
-        report = replace(report, head=integrity.head, expected=integrity.expected)
+        integrity = check_integrity(
+            bank,
+            chosen,
+            expect=expect,
+            rely=level == "changed",
+            record=not what_if,
+            progress=progress,
+        )
+        report = replace(
+            report,
+            head=integrity.head,
+            expected=integrity.expected,
+            unread=integrity.unread,
+        )
         findings = [*integrity.findings, *_find_empty(bank, integrity)]
         journal = Journal(bank.verification_log)
         predicted: list[TaskResult] = []

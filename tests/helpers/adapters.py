@@ -12,6 +12,9 @@ from safetensors.torch import save as save_tensors
 
 from taskbank import plugins
 from taskbank.bank.bank import Bank
+from taskbank.bank.catalog.database import write_transaction
+from taskbank.bank.catalog.rows import insert_row
+from taskbank.bank.catalog.tables import ByteCheckRow
 from taskbank.bank.new_records import (
     NewAdapter,
     NewResult,
@@ -198,19 +201,27 @@ def record_finding(bank: Bank, ref: str = "mood") -> int:
     return number
 
 
-def fill_every_table(bank: Bank, *, scored: bool = True) -> Bank:
+def record_byte_check(bank: Bank) -> None:
+    """Record that the bytes of an adapter were checked, as is done beside an object store."""
+    with write_transaction(bank._engine) as connection:
+        values = {"of_table": "adapters", "row_id": 1, "state": digest_bytes(b"state")}
+        insert_row(connection, ByteCheckRow, values | {"checked_at": now()})
+
+
+def fill_every_table(bank: Bank, *, newest: bool = True) -> Bank:
     """Give a bank at least one row in every table, and return it.
 
     Args:
         bank: an empty bank.
-        scored: whether to score a further split, which older schemas do not hold.
+        newest: whether to fill the tables that older schemas do not have.
     """
     bank.put(new_adapter("mood"))
     bank.put(new_adapter("mood", seed=1), new_version=True)
     bank.alias("mood@2", "production")
     bank.remove("mood@1")
-    if scored:
+    if newest:
         bank.put_split("mood@2", new_scored_split())
+        record_byte_check(bank)
     bank.put_trial(new_trial(seed=9))
     verify_all(bank, level="integrity")
     record_finding(bank)

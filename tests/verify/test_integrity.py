@@ -18,6 +18,7 @@ from tests.helpers.adapters import (
     new_adapter,
     new_scored_split,
     new_trial,
+    record_byte_check,
     record_finding,
     training_rows,
 )
@@ -89,6 +90,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bank.remove("gone@1")
         bank.put_trial(new_trial(seed=3))
         bank.put_split("one", new_scored_split())
+        record_byte_check(bank)
         assert verify_all(bank, level="integrity").ok
         record_finding(bank, "one")
     return place

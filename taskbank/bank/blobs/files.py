@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from taskbank.bank.blobs.owners import MARK, Owner, check_sole_owner, check_there, sign
 from taskbank.bank.blobs.store import Leftover, check_blob
-from taskbank.digests import DIGEST, digest_bytes
+from taskbank.digests import DIGEST, PREFIX, digest_bytes
 from taskbank.errors import BankError, DamagedError, ResourceError
 
 UNFINISHED = ".unfinished-"
@@ -61,6 +61,12 @@ class Files(Protocol):
 
     def walk(self) -> Iterator[StoredFile]:
         """Yield every file, ordered by name."""
+
+    def validators(self) -> Iterator[tuple[str, str]]:
+        """Yield the name of each file, in order, with a text that differs once it was written.
+
+        A place that has no such texts, or where whoever writes may set them, yields nothing.
+        """
 
     def is_empty(self) -> bool:
         """Return whether there is nothing, not even the place."""
@@ -133,7 +139,14 @@ class FileBlobs:
         for file in self.files.walk():
             match = BLOB.fullmatch(file.name)
             if match and file.size is not None:
-                yield f"sha256:{match[2]}", file.size
+                yield f"{PREFIX}{match[2]}", file.size
+
+    def validators(self) -> Iterator[tuple[str, str]]:
+        """Yield the digests of blobs, in order, with a text that differs once one was written."""
+        for name, validator in self.files.validators():
+            match = BLOB.fullmatch(name)
+            if match:
+                yield f"{PREFIX}{match[2]}", validator
 
     def age(self, digest: str) -> float:
         """Return the seconds since a blob was written; 0 if the store does not tell."""
@@ -169,5 +182,5 @@ def file_name(digest: str) -> str:
     """
     if not DIGEST.fullmatch(digest):
         raise DamagedError(f"{digest!r} is not a digest: the row that contains it is damaged")
-    hex_digits = digest.removeprefix("sha256:")
+    hex_digits = digest.removeprefix(PREFIX)
     return f"{hex_digits[:2]}/{hex_digits}"

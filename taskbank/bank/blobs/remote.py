@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from io import BytesIO
+from operator import itemgetter
 from typing import Any
 
 from taskbank.bank.blobs.files import StoredFile
@@ -31,6 +32,7 @@ UNSUPPORTED_ERRORS = (NotImplementedError, TypeError, ValueError)  # and drivers
 DENIED = (401, 403)
 SECRET = re.compile("secret|token|password|credential|key", re.IGNORECASE)  # in names of settings
 SHORTEST_SECRET = 8
+TAGS = ("ETag", "etag")
 # What the drivers call the time of the last write.
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 
@@ -123,12 +125,37 @@ class Remote:
 
     def walk(self) -> Iterator[StoredFile]:
         """Yield every file below the URL."""
+        for name, details in self._listing():
+            yield _stored(name, details)
+
+    def validators(self) -> Iterator[tuple[str, str]]:
+        """Yield the name of each file that has an ETag, with the ETag, its size and its time."""
+        for name, details in self._listing():
+            tag = next((details[key] for key in TAGS if details.get(key)), None)
+            if tag is not None:
+                moment = next((details[key] for key in TIMES if details.get(key)), None)
+                yield name, f"{tag} {details.get('size')} {moment}"
+
+    def _listing(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield every file below the URL, folder by folder, so that few are in memory at a time."""
+        for path, details in self._listed(self.system.ls, self.root):
+            if details.get("type") == "directory":
+                files = self._listed(self.system.find, path)
+            else:
+                files = [(path, details)]
+            for file, own in files:
+                yield file.removeprefix(self.root).lstrip("/"), own
+
+    def _listed(
+        self, operation: Callable[..., Any], path: str
+    ) -> list[tuple[str, Mapping[str, Any]]]:
         try:
-            listing = self._call("", "listed", lambda: self.system.find(self.root, detail=True))
+            found = self._call("", "listed", lambda: operation(path, detail=True))
         except FileNotFoundError:
-            return
-        for path, details in sorted(listing.items()):
-            yield _stored(path.removeprefix(self.root).lstrip("/"), details)
+            return []
+        entries = found.values() if isinstance(found, dict) else found
+        named = {str(details["name"]): details for details in entries}
+        return sorted((item for item in named.items() if item[0] != path), key=itemgetter(0))
 
     def is_empty(self) -> bool:
         """Return whether nothing is below the URL."""

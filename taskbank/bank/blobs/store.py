@@ -84,6 +84,12 @@ class BlobStore(Protocol):
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield the digest and the size in bytes of every blob."""
 
+    def validators(self) -> Iterator[tuple[str, str]]:
+        """Yield the digests of blobs, in order, with a text that differs once one was written.
+
+        A store that has no such texts, or where whoever writes may set them, yields nothing.
+        """
+
     def age(self, digest: str) -> float:
         """Return the seconds since a blob was written; 0 if the store does not tell."""
 

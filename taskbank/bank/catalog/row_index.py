@@ -1,4 +1,4 @@
-"""An index of a table's rows in 41 bytes a row, so that the check of a large bank fits in memory."""
+"""An index of a table's rows that takes 41 bytes a row, so that those of a large bank fit."""
 
 from __future__ import annotations
 

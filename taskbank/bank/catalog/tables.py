@@ -37,6 +37,7 @@ SCHEMA_REVISIONS = (
     "0009",
     "0010",
     "0011",
+    "0012",
 )
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
 
@@ -466,6 +467,20 @@ class TrialRow(Base):
     request: Mapped[str | None] = mapped_column(Digest)
 
 
+class ByteCheckRow(Base):
+    """A row whose blobs were read in full and found intact, and the state they were in then."""
+
+    __tablename__ = "byte_checks"
+    __table_args__ = (Index(None, "of_table", "row_id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    of_table: Mapped[str] = mapped_column(String(100))
+    row_id: Mapped[int]  # no foreign key: the row outlives the one of that id
+    state: Mapped[str] = mapped_column(Digest)  # of the row, and of what its store lists
+    checked_at: Mapped[str] = mapped_column(Moment)
+    seal: Mapped[str] = mapped_column(Digest)
+
+
 class BlobRow(Base):
     """A blob, in banks whose catalog is the blob store."""
 
@@ -512,6 +527,7 @@ SEALED_TABLES = (
     AcceptanceRow,
     ToleranceRow,
     TrialRow,
+    ByteCheckRow,
 )
 # By name of the child table: its model and the column that refers to the parent.
 CHILDREN: dict[str, tuple[type[Base], str]] = {

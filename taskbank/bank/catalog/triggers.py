@@ -67,6 +67,7 @@ LATER = (
     "chain",
     "tokenizer_settings",
     "scored_splits",
+    "byte_checks",
 )
 
 Definitions = dict[tuple[str, str], str]  # by table and name of the trigger

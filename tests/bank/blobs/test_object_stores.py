@@ -203,6 +203,22 @@ def test_what_is_there_is_not_overwritten(s3: S3, gs: None, tmp_path: Path, plac
     assert [file.name for file in files.walk()] == ["ab/one"]
 
 
+@pytest.mark.parametrize("place", ["folder", "s3", "gs", "memory"])
+def test_a_store_says_when_a_file_was_written(s3: S3, gs: None, tmp_path: Path, place: str) -> None:
+    """Of each file an object store says something that differs after it was written; a folder and
+    what has no ETag say nothing."""
+    files = places(tmp_path)[place]
+    for name in ("cd/two", "ab/one", "taskbank.json"):
+        files.write(name, b"some bytes")
+    before = dict(files.validators())
+    assert list(before) == (["ab/one", "cd/two", "taskbank.json"] if place in ("s3", "gs") else [])
+    assert [file.name for file in files.walk()] == ["ab/one", "cd/two", "taskbank.json"]
+    assert dict(files.validators()) == before
+    files.write("cd/two", b"same bytes")
+    changed = {name for name, text in files.validators() if text != before[name]}
+    assert changed == ({"cd/two"} if before else set())
+
+
 def test_a_store_that_knows_no_conditions_is_written_without(files: Remote, s3: S3) -> None:
     """A file's name says what its content is, so that overwriting it is safe."""
     with s3.failing("PUT", no_conditions, 2):

@@ -26,7 +26,7 @@ def test_the_chain_covers_all_that_an_old_bank_holds(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the upgrade the integrity check finds nothing; rows go into several entries."""
-    fill_every_table(bank, scored=False)
+    fill_every_table(bank, newest=False)
     with write_transaction(bank._engine) as connection:
         downgrade(connection, "0005")
     monkeypatch.setattr(rows, "CHUNK_SIZE", 2)
