@@ -23,6 +23,7 @@ from taskbank.kinds.kind import Kind, input_fields
 from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.import_adapter import import_adapter
 from taskbank.verify.compare import compare
+from taskbank.verify.subject import Subject
 from taskbank.verify.verdict import Evidence, Standard, judge
 from tests.helpers.rows import ROWS, write_jsonl
 
@@ -203,7 +204,7 @@ def test_other_predictions_are_a_regression_of_every_kind(
         assert found.real_flips > 0
         assert found.effects("worse") > 0
         assert "row" in found.describe()
-        findings, (result,) = judge([Evidence(record, (found,))], Standard(0))
+        findings, (result,) = judge([Evidence(Subject.of(record), (found,))], Standard(0))
         assert (result.status, findings[0].check) == ("regressed", "regression")
 
 

@@ -178,8 +178,8 @@ def fill(bank: Bank, count: int) -> None:
     for start in tqdm(range(present, count, BATCH), unit_scale=BATCH, disable=None):
         numbers = range(start, min(start + BATCH, count))
         with write_transaction(bank._engine) as connection:
-            _insert_tasks(bank, connection, numbers)
-    _analyze(bank)
+            _insert_tasks(connection, numbers)
+    analyze(bank)
 
 
 def verify(bank: Bank, count: int) -> None:
@@ -213,7 +213,7 @@ def verify(bank: Bank, count: int) -> None:
                 results=results, findings=findings,
             )
         )  # fmt: skip
-    _analyze(bank)
+    analyze(bank)
 
 
 def _result(number: int, verification: int) -> NewResult:
@@ -238,24 +238,35 @@ def _is_retired(number: int) -> bool:
     return number % (VERSIONS * RETIRED) == VERSIONS
 
 
-def _analyze(bank: Bank) -> None:
+def analyze(bank: Bank) -> None:
+    """Give PostgreSQL the statistics that autovacuum would soon give it."""
     if bank._engine.dialect.name == "postgresql":
         with bank._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE"))  # as autovacuum would before long
+            connection.execute(text("VACUUM ANALYZE"))
 
 
-def _insert_tasks(bank: Bank, connection: Connection, numbers: range) -> None:
-    """Insert whole tasks, one statement per table."""
-    made = [make_adapter(number) for number in numbers]
-    backbone = add_backbone(connection, BACKBONE)
+def insert_adapters(
+    connection: Connection, made: Sequence[NewAdapter], versions: Sequence[int]
+) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Insert the rows of adapters of new tasks, one statement per table, without their blobs.
+
+    Args:
+        connection: a write transaction.
+        made: the adapters, all of one backbone and kind.
+        versions: the version of each.
+
+    Returns:
+        the ids of the tasks by name, and the rows of the adapters.
+    """
+    backbone = add_backbone(connection, made[0].backbone)
     names = list(dict.fromkeys(new.task for new in made))
-    tasks = {"kind": "single", "created_at": now()}
+    tasks = {"kind": made[0].kind, "created_at": now()}
     task_ids = insert_rows(connection, TaskRow, [{"name": name} | tasks for name in names])
     ids = dict(zip(names, task_ids, strict=True))
     children = [children_of(new) for new in made]
     rows = [
-        adapter_values(new, ids[new.task], number % VERSIONS + 1, backbone, own)
-        for number, new, own in zip(numbers, made, children, strict=True)
+        adapter_values(new, ids[new.task], version, backbone, own)
+        for version, new, own in zip(versions, made, children, strict=True)
     ]
     adapters = insert_rows(connection, AdapterRow, rows)
     splits = {digest_bytes(s.examples): s for new in made for s in new.splits}
@@ -269,6 +280,14 @@ def _insert_tasks(bank: Bank, connection: Connection, numbers: range) -> None:
     )
     families = dict(zip(adapters, children, strict=True))
     insert_children(connection, AdapterRow, families, CHILDREN)
+    return ids, rows
+
+
+def _insert_tasks(connection: Connection, numbers: range) -> None:
+    """Insert whole tasks with their aliases, retirements and blobs."""
+    made = [make_adapter(number) for number in numbers]
+    versions = [number % VERSIONS + 1 for number in numbers]
+    ids, rows = insert_adapters(connection, made, versions)
     insert_rows(
         connection,
         AliasRow,

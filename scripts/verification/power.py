@@ -27,6 +27,7 @@ from scripts.shared.tables import markdown_header, markdown_row
 from taskbank.verify.compare import Comparison
 from taskbank.verify.significance import SIGNIFICANCE_LEVEL
 from taskbank.verify.statistics import mcnemar, paired_permutation
+from taskbank.verify.subject import Subject
 from taskbank.verify.verdict import Evidence, Standard, judge
 
 EXAMPLES = (100, 300, 1000, 3000)
@@ -60,18 +61,10 @@ def evidence(examples: int, drop: float, p_value: float) -> Evidence:
         p_value: of the drop.
     """
     split: Any = SimpleNamespace(name="test", rows=examples)
-    record: Any = SimpleNamespace(
-        task="task",
-        version=1,
-        metric="accuracy",
-        score=ACCURACY,
-        split="test",
-        verified_split="test",
-        ref="task@1",
-    )
+    subject = Subject(1, "task", 1, "", "accuracy", ACCURACY, "test", examples)
     metrics = {"accuracy": (ACCURACY, ACCURACY - drop)}
     own = Comparison(split, "accuracy", metrics, 1.0, 1e-5, None, 1, 0, (), p_value, ())
-    return Evidence(record, (own,))
+    return Evidence(subject, (own,))
 
 
 def regressed(found: Sequence[Evidence], tolerance: float = 1.0) -> np.ndarray:

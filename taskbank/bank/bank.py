@@ -175,6 +175,7 @@ class Bank:
         kind: str | None = None,
         method: str | None = None,
         backbone: str | None = None,
+        ids: Sequence[int] | None = None,
         retired: bool = False,
         newest: int | None = None,
     ) -> Records:
@@ -186,6 +187,7 @@ class Bank:
             kind: the task's kind, such as `single`.
             method: the adaptation method, such as `houlsby`.
             backbone: the backbone's fingerprint.
+            ids: the ids of their rows.
             retired: whether to include retired adapters.
             newest: return only this many of the most recent adapters; None means all.
         """
@@ -198,6 +200,8 @@ class Bank:
         conditions = [column == value for column, value in pairs if value is not None]
         if tasks is not None:
             conditions.append(TaskRow.name.in_(tasks))
+        if ids is not None:
+            conditions.append(AdapterRow.id.in_(ids))
         condition = and_(*conditions) if conditions else None
         with read_transaction(self._engine) as connection:
             return read_adapters(connection, condition, retired=retired, newest=newest)

@@ -6,16 +6,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
 from taskbank.bank.catalog.chain_copies import copied_rows
 from taskbank.bank.catalog.chain_walk import Walk
 from taskbank.bank.catalog.row_index import RowIndex
-from taskbank.bank.catalog.rows import CHUNK_SIZE, Children, child_rows, family_of, table_of
+from taskbank.bank.catalog.rows import Children, child_rows, chunks, family_of, table_of
 from taskbank.bank.catalog.scored_splits import scored_rows
 from taskbank.bank.catalog.seals import children_damage, family_seal
 from taskbank.bank.catalog.stored_rows import (
     CANNOT_BE_READ,
+    PAGE,
     READ_ERRORS,
     StoredRow,
     sealed_rows,
@@ -25,27 +26,27 @@ from taskbank.bank.catalog.structure import check_tables, structure_damages
 from taskbank.bank.catalog.tables import (
     FAMILIES,
     SEALED_TABLES,
+    VERIFICATION_CHILDREN,
     AdapterRow,
-    Base,
+    BackboneRow,
     ScoredSplitRow,
     TaskRow,
+    VerificationRow,
 )
 from taskbank.bank.catalog.triggers import trigger_damages
 
 MODELS = {model.__tablename__: model for model in SEALED_TABLES}
-# Parents in memory at a time: a verification may have a result for every adapter.
-PARENTS = {"adapters": CHUNK_SIZE, "verifications": 1}
 LONGEST_VERSION = 9  # digits; longer numbers overflow the databases' integers
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A row, and the rows that belong to it.
+    """The row of an adapter, and the rows that belong to it.
 
     Attributes:
-        row: the parent row.
+        row: the adapter's own row.
         rows: the child rows, by table.
-        scored: the rows of further splits, if the parent is an adapter.
+        scored: the rows of further splits.
         damages: descriptions of damage to the child rows.
     """
 
@@ -56,7 +57,7 @@ class Contents:
 
     @property
     def splits(self) -> Sequence[Mapping[str, Any]]:
-        """The rows of all splits, if the parent is an adapter."""
+        """The rows of all splits."""
         return (*self.rows["predictions"], *self.scored)
 
 
@@ -82,6 +83,7 @@ class RawRows:
         tables: the index of every sealed table, by name.
         damages: descriptions of the damage to rows, by table name and row id.
         tasks: the names of tasks, by row id.
+        fingerprints: of the backbones, by row id.
         walk: the walk over the chain; None if rows of some tasks only are included.
     """
 
@@ -100,6 +102,7 @@ class RawRows:
         self.tables = {table: RowIndex() for table in MODELS}
         self.damages: dict[str, dict[int, str]] = {table: {} for table in MODELS}
         self.tasks: dict[int, TaskNames] = {}
+        self.fingerprints: dict[int, str] = {}
         for table in MODELS:
             for row in self.rows(table):
                 self._add(table, row)
@@ -114,6 +117,8 @@ class RawRows:
             self.damages[table][row_id] = damage
         if table == TaskRow.__tablename__:
             self.tasks[row_id] = TaskNames(row.values.get("name"), row.values.get("kind"))
+        if table == BackboneRow.__tablename__:
+            self.fingerprints[row_id] = str(row.values.get("fingerprint"))
 
     def rows(self, table: str) -> Iterator[StoredRow]:
         """Yield the rows of a sealed table, in the order of their ids."""
@@ -177,27 +182,22 @@ class RawRows:
     def _is_intact(self, table: str, row_id: int) -> bool:
         return row_id in self.tables[table] and row_id not in self.damages[table]
 
-    def contents(self, table: str, ids: Sequence[int]) -> Iterator[Contents]:
-        """Yield the given rows with their child rows, and with any damage to those.
+    def contents(self, adapters: Sequence[int]) -> Iterator[Contents]:
+        """Yield the rows of adapters with their child rows, and with any damage to those.
 
         Args:
-            table: `adapters` or `verifications`.
-            ids: ids of the parent rows.
+            adapters: the ids of the rows.
         """
-        step = PARENTS[table]
-        for start in range(0, len(ids), step):
-            chunk = ids[start : start + step]
-            rows = self._parents(table, chunk)
-            children_of_chunk = self._children(chunk, FAMILIES[table])
-            scored = scored_rows(self.connection, chunk) if table == "adapters" else {}
+        table = AdapterRow.__tablename__
+        for chunk in chunks(adapters):
+            rows = self._parents(chunk)
+            children_of_chunk = self._children(chunk)
+            scored = scored_rows(self.connection, chunk)
             for row_id in chunk:
                 row = rows[row_id]
-                children = children_of_chunk or self._children([row_id], FAMILIES[table])
+                children = children_of_chunk or self._children([row_id])
                 if children is None:
-                    message = (
-                        f"a value that belongs to row {row_id} of table {table!r} {CANNOT_BE_READ}"
-                    )
-                    yield Contents(row, {}, (), (message,))
+                    yield Contents(row, {}, (), (_unreadable(table, row_id),))
                     continue
                 children_of_row = family_of(children, row_id)
                 damages = tuple(children_damage(row, children)) or self._other_family(
@@ -205,8 +205,38 @@ class RawRows:
                 )
                 yield Contents(row, children_of_row, scored.get(row_id, ()), damages)
 
-    def _parents(self, table: str, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-        own = table_of(MODELS[table])
+    def verification_damages(self) -> Iterator[str]:
+        """Yield the damage to the results and findings of verifications whose own row is intact.
+
+        There may be a result for every adapter, so they are read in pages, once for each digest.
+        """
+        table = VerificationRow.__tablename__
+        for stored in self.rows(table):
+            row, row_id = stored.values, stored.values["id"]
+            if row_id in self.damages[table]:
+                continue
+            try:
+                pages = {name: {row_id: rows} for name, rows in self._results(row_id).items()}
+                damages = tuple(children_damage(row, pages)) or self._other_family(
+                    table, row, self._results(row_id)
+                )
+            except READ_ERRORS:
+                damages = (_unreadable(table, row_id),)
+            yield from damages
+
+    def _results(self, verification: int) -> dict[str, Iterator[Mapping[str, Any]]]:
+        return {
+            name: self._paged_children(table_of(model), parent, verification)
+            for name, (model, parent) in VERIFICATION_CHILDREN.items()
+        }
+
+    def _paged_children(self, table: Table, parent: str, own: int) -> Iterator[Mapping[str, Any]]:
+        query = select(table).where(table.c[parent] == own).order_by(table.c.id)
+        with self.connection.execute(query.execution_options(yield_per=PAGE)) as found:
+            yield from map(dict, found.mappings())
+
+    def _parents(self, ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+        own = table_of(AdapterRow)
         found = self.connection.execute(select(own).where(own.c.id.in_(ids))).mappings()
         return {row["id"]: dict(row) for row in found}
 
@@ -223,11 +253,13 @@ class RawRows:
             "chain recorded under these ids",
         )
 
-    def _children(
-        self, ids: Sequence[int], child_tables: Mapping[str, tuple[type[Base], str]]
-    ) -> Children | None:
-        """Return the child rows of the given rows; None if a value cannot be read."""
+    def _children(self, adapters: Sequence[int]) -> Children | None:
+        """Return the child rows of adapters; None if a value cannot be read."""
         try:
-            return child_rows(self.connection, ids, child_tables)
+            return child_rows(self.connection, adapters)
         except READ_ERRORS:
             return None
+
+
+def _unreadable(table: str, row_id: int) -> str:
+    return f"a value that belongs to row {row_id} of table {table!r} {CANNOT_BE_READ}"

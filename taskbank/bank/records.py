@@ -181,6 +181,11 @@ class BackboneRecord:
     created_at: str
 
 
+def verified_split(scored: str) -> str:
+    """Return the stored split whose metric a verification compares; see `AdapterRecord`."""
+    return "train" if scored == FOLDS else scored
+
+
 @dataclass(frozen=True)
 class AdapterRecord:
     """One stored version of a task.
@@ -267,7 +272,7 @@ class AdapterRecord:
         It is the scored split. A score of a cross-validation has no stored split, as other
         trainings predicted its examples; then it is `train`, as the adapter itself predicts it.
         """
-        return "train" if self.split == FOLDS else self.split
+        return verified_split(self.split)
 
     @property
     def verified_score(self) -> float:
@@ -340,7 +345,7 @@ class Observation:
     predictions: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Confirmation:
     """An earlier result that still applies because nothing it depends on has changed.
 

@@ -17,11 +17,12 @@ from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.byte_checks import ByteChecks
 from taskbank.bank.raw_rows import Contents, RawRows
-from taskbank.bank.records import Head, parents_of
+from taskbank.bank.records import Head, parents_of, verified_split
 from taskbank.errors import ResourceError, TaskbankError
 from taskbank.runtime.resources import translate_lack
 from taskbank.verify.contents import SplitCache, bytes_damage, split_cache
 from taskbank.verify.report import Finding, Status
+from taskbank.verify.subject import Subject
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
@@ -32,7 +33,7 @@ ADAPTERS = "adapters"
 UNREADABLE = -1  # stands for the version of an adapter whose version cannot be read
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AdapterIntegrity:
     """The outcome of the integrity check for one adapter.
 
@@ -76,6 +77,7 @@ class Integrity:
     Attributes:
         findings: all findings, in order.
         adapters: all adapters to check.
+        subjects: the adapters in use that were checked and are intact.
         head: the newest head of the chain, if the whole bank was checked.
         expected: number of the chain's entry with the expected head, if there is one.
         interrupted: the failure of the database or the blob store that ended the check early.
@@ -84,6 +86,7 @@ class Integrity:
 
     findings: tuple[Finding, ...]
     adapters: tuple[AdapterIntegrity, ...]
+    subjects: tuple[Subject, ...] = ()
     head: Head | None = None
     expected: int | None = None
     interrupted: str | None = None
@@ -123,6 +126,7 @@ def check_integrity(
     adapters: dict[int, AdapterIntegrity] = {}
     damages: list[_Damage] = []
     unchecked: set[int] = set()
+    subjects: list[Subject] = []
     interrupted = walk = None
     unread = 0
     try:
@@ -142,15 +146,19 @@ def check_integrity(
             unchecked -= concerned
             splits = split_cache()
             for contents in tqdm(
-                rows.contents(ADAPTERS, sorted(unchecked)),
+                rows.contents(sorted(unchecked)),
                 total=len(unchecked),
                 desc="checking",
                 unit="adapter",
                 disable=None if progress else True,
             ):
                 row_id = contents.row["id"]
-                damages += _adapter_damages(rows, adapters[row_id], contents, splits, checks)
+                adapter = adapters[row_id]
+                found = list(_adapter_damages(rows, adapter, contents, splits, checks))
+                damages += found
                 unchecked.discard(row_id)
+                if not (found or adapter.retired):
+                    subjects.append(_subject(rows, adapter, contents))
             unread = checks.skipped[ADAPTERS]
     except ResourceError as error:  # what was found so far counts, and nothing else is damaged
         interrupted = str(error)
@@ -169,6 +177,7 @@ def check_integrity(
     return Integrity(
         tuple(_findings(damages, adapters)),
         checked,
+        tuple(subjects),
         walk.head if walk else None,
         walk.expected if walk else None,
         interrupted,
@@ -186,7 +195,8 @@ def _shared_damages(
     yield from _schema_damages(rows)
     yield from _row_damages(rows, adapters)
     yield from _chain_damages(rows, adapters, expect)
-    yield from _verification_damages(rows)
+    for damage in rows.verification_damages():
+        yield _Damage((), "contents", f"{damage}: {RESTORE}")
     yield from _loose_blob_damages(rows, checks)
 
 
@@ -267,15 +277,6 @@ def _concerned(
     return tuple(sorted(adapters.keys() & set(rows.adapters_of(table, row_ids))))
 
 
-def _verification_damages(rows: RawRows) -> Iterator[_Damage]:
-    # Damaged rows already have findings of their own.
-    damaged = rows.damages["verifications"]
-    intact_ids = [row_id for row_id in rows.tables["verifications"] if row_id not in damaged]
-    for contents in rows.contents("verifications", intact_ids):
-        for damage in contents.damages:
-            yield _Damage((), "contents", f"{damage}: {RESTORE}")
-
-
 def _loose_blob_damages(rows: RawRows, checks: ByteChecks) -> Iterator[_Damage]:
     """Check the blobs of trials, observations and acceptances, which belong to no adapter."""
     read: dict[str, bool] = {}  # whether a blob is intact
@@ -334,6 +335,20 @@ def _adapter_damages(
         yield _Damage((row_id,), check, f"{message}: {RESTORE}")
     if not damages:
         checks.record(ADAPTERS, row_id, state)
+
+
+def _subject(rows: RawRows, adapter: AdapterIntegrity, contents: Contents) -> Subject:
+    row = contents.row
+    return Subject(
+        row["id"],
+        adapter.task,
+        adapter.version,
+        rows.fingerprints[row["backbone_id"]],
+        row["metric"],
+        row["score"],
+        verified_split(row["split"]),
+        sum(split["rows"] for split in contents.splits),
+    )
 
 
 def _state(contents: Contents, checks: ByteChecks) -> str | None:

@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from taskbank.bank.records import AdapterRecord, Observation
+from taskbank.bank.records import Observation
 from taskbank.digests import Json
 from taskbank.errors import ResourceError, TaskbankError
 from taskbank.runtime.environment import environment
 from taskbank.runtime.resources import translate_lack
 from taskbank.specs import BackboneIdentity
-from taskbank.verify.conditions import Conditions
 from taskbank.verify.journal import Journal
 from taskbank.verify.observer import Observer
-from taskbank.verify.report import Level
-from taskbank.verify.verdict import Evidence, Standard
+from taskbank.verify.subject import Subject
+from taskbank.verify.terms import Terms
+from taskbank.verify.verdict import Evidence
 
 if TYPE_CHECKING:
     from taskbank.workers.worker import Worker
@@ -85,20 +85,14 @@ class PredictAdapters:
     Attributes:
         groups: the adapters, in groups.
         backbone: the backbone to predict with.
-        level: `changed`, `canary` or `full`.
-        conditions: the conditions of the verification.
-        run_number: the run that records the predictions; None if nothing is recorded.
+        terms: the terms of the verification.
         earlier: what the run recorded of these adapters before it was interrupted.
-        standard: what is asked of an earlier result.
     """
 
-    groups: tuple[Sequence[AdapterRecord], ...]
+    groups: tuple[Sequence[Subject], ...]
     backbone: BackboneIdentity
-    level: Level
-    conditions: Conditions
-    run_number: int | None
+    terms: Terms
     earlier: Mapping[tuple[int, str], tuple[Observation, ...]]
-    standard: Standard
 
     @property
     def name(self) -> str:
@@ -113,19 +107,17 @@ class PredictAdapters:
     def run(self, worker: Worker) -> Predicted:
         """Predict, and record the predictions; see `Job.run`."""
         try:
-            backbone = worker.backbone(self.backbone, self.conditions.device)
+            backbone = worker.backbone(self.backbone, self.terms.conditions.device)
         except ResourceError as error:
             return Predicted(interrupted=str(error))
         except TaskbankError as error:
             return Predicted(backbone=str(error))
-        journal = Journal(worker.bank.verification_log, self.run_number, self.earlier)
-        observer = Observer(
-            worker.bank, backbone, self.level, self.conditions, journal, self.standard
-        )
+        journal = Journal(worker.bank.verification_log, self.terms.run, self.earlier)
+        observer = Observer(worker.bank, backbone, self.terms, journal)
         evidence: list[Evidence] = []
         interrupted = None
         try:
-            with self.conditions.apply(), translate_lack():
+            with self.terms.conditions.apply(), translate_lack():
                 for item in observer.observe(self.groups):
                     evidence.append(item)
                     worker.advance(1)

@@ -27,12 +27,13 @@ from taskbank.model.trunk import add_trunk_states
 from taskbank.runtime.lru import LruCache
 from taskbank.runtime.prefetch import prefetch
 from taskbank.verify.compare import Comparison, compare
-from taskbank.verify.conditions import Conditions, digest_circumstances
+from taskbank.verify.conditions import digest_circumstances
 from taskbank.verify.journal import Journal, Observed
 from taskbank.verify.noise import measure_noise
-from taskbank.verify.report import Level
 from taskbank.verify.rounding import is_unstable, minimum_noise
-from taskbank.verify.verdict import Evidence, Standard
+from taskbank.verify.subject import Subject
+from taskbank.verify.terms import Terms
+from taskbank.verify.verdict import Evidence
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
@@ -55,7 +56,8 @@ class _Case:
     """An adapter under verification.
 
     Attributes:
-        record: the adapter.
+        subject: the adapter.
+        record: all that is recorded of it.
         key: digest of everything that the result depends on.
         evidence: the evidence, if it is known without predicting.
         observed: the predictions of its splits, of this process or of the same run before.
@@ -65,6 +67,7 @@ class _Case:
         outputs: outputs of its splits that were computed together with other tasks, by name.
     """
 
+    subject: Subject
     record: AdapterRecord
     key: str
     evidence: Evidence | None = None
@@ -82,13 +85,15 @@ class _Window:
     Attributes:
         cases: the adapters.
         begins_group: whether they are the first of their group.
+        lost: the evidence of adapters before them whose records cannot be read.
     """
 
     cases: list[_Case]
     begins_group: bool
+    lost: Sequence[Evidence] = ()
 
 
-def into_groups(records: Sequence[AdapterRecord]) -> Iterator[Sequence[AdapterRecord]]:
+def into_groups(subjects: Sequence[Subject]) -> Iterator[Sequence[Subject]]:
     """Split adapters of one backbone into groups that can be predicted apart from each other.
 
     Where the groups begin depends on the adapters alone, and no batch has adapters of two groups.
@@ -96,47 +101,35 @@ def into_groups(records: Sequence[AdapterRecord]) -> Iterator[Sequence[AdapterRe
     has a worker of its own.
 
     Args:
-        records: the adapters.
+        subjects: the adapters.
     """
     start, examples = 0, 0
-    for number, record in enumerate(records):
-        rows = _rows(record)
-        full = number - start == GROUP_TASKS or examples + rows > GROUP_EXAMPLES
+    for number, subject in enumerate(subjects):
+        full = number - start == GROUP_TASKS or examples + subject.rows > GROUP_EXAMPLES
         if number > start and full:
-            yield records[start:number]
+            yield subjects[start:number]
             start, examples = number, 0
-        examples += rows
-    if start < len(records):
-        yield records[start:]
-
-
-def _rows(record: AdapterRecord) -> int:
-    return sum(split.rows for split in record.splits)
+        examples += subject.rows
+    if start < len(subjects):
+        yield subjects[start:]
 
 
 class Observer:
     """Predicts with the adapters of one backbone, and collects the evidence."""
 
-    def __init__(
-        self,
-        bank: Bank,
-        backbone: Backbone,
-        level: Level,
-        conditions: Conditions,
-        journal: Journal,
-        standard: Standard,
-    ) -> None:
-        self.bank, self.backbone, self.level = bank, backbone, level
-        self.conditions, self.journal, self.standard = conditions, journal, standard
+    def __init__(self, bank: Bank, backbone: Backbone, terms: Terms, journal: Journal) -> None:
+        self.bank, self.backbone, self.journal = bank, backbone, journal
+        self.level, self.conditions, self.standard = terms.level, terms.conditions, terms.standard
         # The versions of a task share these.
         self.examples: LruCache[Examples] = LruCache(CACHED_EXAMPLES, len)
         self.encoded: LruCache[Encoded] = LruCache(CACHED_EXAMPLES, len)
         self.references: LruCache[np.ndarray] = LruCache(CACHED_EXAMPLES, len)
         self.has_measured = False
 
-    def observe(self, groups: Iterable[Sequence[AdapterRecord]]) -> Iterator[Evidence]:
+    def observe(self, groups: Iterable[Sequence[Subject]]) -> Iterator[Evidence]:
         """Yield the evidence of each adapter of some groups; see `into_groups`."""
         for window in prefetch(self._prepare, self._windows(groups)):
+            yield from window.lost
             self._predict_together(window.cases)
             # A machine that is broken the same way as when the adapters were added moves no
             # output. So the noise of the first adapter of a group is always measured.
@@ -163,24 +156,48 @@ class Observer:
             if interrupted is not None:
                 raise interrupted
 
-    def _windows(self, groups: Iterable[Sequence[AdapterRecord]]) -> Iterator[_Window]:
+    def _windows(self, groups: Iterable[Sequence[Subject]]) -> Iterator[_Window]:
         """Split the adapters into windows that are read, loaded and predicted together."""
-        for records in groups:
+        for subjects in groups:
+            records, lost = self._read(subjects)
+            if not records:
+                yield _Window([], begins_group=True, lost=lost)
             for number, cases in enumerate(self._split(records)):
-                yield _Window(cases, begins_group=number == 0)
+                yield _Window(cases, begins_group=number == 0, lost=() if number else lost)
 
-    def _split(self, records: Sequence[AdapterRecord]) -> Iterator[list[_Case]]:
+    def _read(
+        self, subjects: Sequence[Subject]
+    ) -> tuple[list[tuple[Subject, AdapterRecord]], list[Evidence]]:
+        """Return the records of a group, and the evidence of adapters that cannot be read."""
+        try:
+            ids = [subject.id for subject in subjects]
+            known = {record.id: record for record in self.bank.adapters(ids=ids, retired=True)}
+        except ResourceError:
+            raise
+        except TaskbankError:  # one unreadable adapter is enough to raise
+            known = {}
+        records, lost = [], []
+        for subject in subjects:
+            try:
+                records.append((subject, known.get(subject.id) or self.bank[subject.ref]))
+            except ResourceError:
+                raise
+            except TaskbankError as error:  # it was changed or removed in the meantime
+                lost.append(_failure(subject, error))
+        return records, lost
+
+    def _split(self, records: Sequence[tuple[Subject, AdapterRecord]]) -> Iterator[list[_Case]]:
         """Split a group into windows."""
         fingerprint, numerics = self.backbone.identity.fingerprint, self.conditions.numerics
-        keys = [digest_circumstances(record, fingerprint, numerics) for record in records]
+        keys = [digest_circumstances(record, fingerprint, numerics) for _, record in records]
         reusable = self.level == "changed" and not self.conditions.overrides
         earlier = self.bank.verification_log.confirmations(keys) if reusable else {}
         window: list[_Case] = []
         examples = 0
-        for record, key in zip(records, keys, strict=True):
-            case, rows = _Case(record, key), _rows(record)
+        for (subject, record), key in zip(records, keys, strict=True):
+            case, rows = _Case(subject, record, key), subject.rows
             if key in earlier and self.standard.met_by(earlier[key], record):
-                case.evidence = Evidence(record, circumstances=key, confirmation=earlier[key])
+                case.evidence = Evidence(subject, circumstances=key, confirmation=earlier[key])
                 rows = 0
             if window and (len(window) == WINDOW_TASKS or examples + rows > WINDOW_EXAMPLES):
                 yield window
@@ -204,7 +221,7 @@ class Observer:
             except ResourceError:
                 raise
             except TaskbankError as error:
-                case.evidence = _failure(case.record, error)
+                case.evidence = _failure(case.subject, error)
         return window
 
     def _predict_together(self, window: Sequence[_Case]) -> None:
@@ -216,7 +233,7 @@ class Observer:
             for name, encoded in case.encoded.items()
         ]
         # A reduced precision must apply to the whole model, not only to the layers above its trunk.
-        if len(window) == 1 or self.conditions.reduced_precision:
+        if len(window) < 2 or self.conditions.reduced_precision:
             return
         try:
             found = predict_mixed(self.backbone, [one for _, _, one in asked])
@@ -237,14 +254,16 @@ class Observer:
             if self.level == "canary":
                 canaries = self._count_unmoved_canaries(record, case.model)
                 if canaries:
-                    case.evidence = Evidence(record, circumstances=case.key, canaries=canaries)
+                    case.evidence = Evidence(
+                        case.subject, circumstances=case.key, canaries=canaries
+                    )
                     return
                 case.encoded = self._encode(record)
             case.observed, case.is_new = self._predict(case, case.model), True
         except ResourceError:
             raise
         except TaskbankError as error:
-            case.evidence = _failure(record, error)
+            case.evidence = _failure(case.subject, error)
 
     def _judge(self, case: _Case) -> Evidence:
         """Return the evidence of an adapter whose splits were predicted."""
@@ -254,8 +273,8 @@ class Observer:
         except ResourceError:
             raise
         except TaskbankError as error:
-            return _failure(case.record, error)
-        return Evidence(case.record, comparisons, circumstances=case.key)
+            return _failure(case.subject, error)
+        return Evidence(case.subject, comparisons, circumstances=case.key)
 
     def _predict(self, case: _Case, model: TaskModel) -> Observed:
         record = case.record
@@ -378,8 +397,8 @@ class Observer:
         return self.examples.get(split.digest, make)
 
 
-def _failure(record: AdapterRecord, error: TaskbankError) -> Evidence:
+def _failure(subject: Subject, error: TaskbankError) -> Evidence:
     if isinstance(error, DamagedError):
-        return Evidence(record, damage=str(error))
+        return Evidence(subject, damage=str(error))
     # Reading or predicting failed, which may be temporary.
-    return Evidence(record, failure=str(error))
+    return Evidence(subject, failure=str(error))

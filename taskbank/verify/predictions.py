@@ -7,14 +7,14 @@ the original data files are not needed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from taskbank.backbone.load import absolute_spec
 from taskbank.bank.bank import Bank
-from taskbank.bank.records import AdapterRecord, Observation
+from taskbank.bank.records import Observation
 from taskbank.errors import ResourceError
 from taskbank.model.load import check_backbone, confirm_backbone
 from taskbank.specs import BackboneIdentity
@@ -22,15 +22,18 @@ from taskbank.verify.conditions import Conditions
 from taskbank.verify.jobs import IdentifyBackbone, PredictAdapters, Predicted
 from taskbank.verify.journal import Journal
 from taskbank.verify.observer import into_groups
-from taskbank.verify.report import Finding, Level
-from taskbank.verify.verdict import Evidence, Standard
+from taskbank.verify.report import Finding
+from taskbank.verify.subject import Subject
+from taskbank.verify.terms import Terms
+from taskbank.verify.verdict import Evidence
 from taskbank.workers.executor import run_one
 
 if TYPE_CHECKING:
     from taskbank.workers.job import Executor
 
 
-Earlier = dict[tuple[int, str], tuple[Observation, ...]]  # as in `Journal.earlier`
+Key = tuple[int, str]
+Earlier = Mapping[Key, tuple[Observation, ...]]  # as in `Journal.earlier`
 
 
 @dataclass
@@ -80,12 +83,10 @@ def identify_given_backbone(
 
 def gather_evidence(
     bank: Bank,
-    records: Sequence[AdapterRecord],
-    level: Level,
-    conditions: Conditions,
+    subjects: Sequence[Subject],
+    terms: Terms,
     given: BackboneIdentity | None,
     journal: Journal,
-    standard: Standard,
     executor: Executor,
     *,
     progress: bool = False,
@@ -97,16 +98,14 @@ def gather_evidence(
 
     Args:
         bank: an open bank.
-        records: the adapters, whose integrity was checked.
-        level: `changed`, `canary` or `full`.
-        conditions: the conditions of the verification.
+        subjects: the adapters, whose integrity was checked.
+        terms: the terms of the verification.
         given: the given backbone; None means the recorded ones.
         journal: the journal that records the predictions.
-        standard: what is asked of an earlier result.
         executor: where to predict.
         progress: whether to show a progress bar if the error stream is a terminal.
     """
-    jobs = _jobs(bank, records, level, conditions, given, journal, standard, executor)
+    jobs = _jobs(bank, subjects, terms, given, journal.earlier, executor)
     gathered = Gathered()
     by_job: dict[int, Predicted] = {}
     for finished in executor.run(jobs, caption="verifying", unit="adapter", progress=progress):
@@ -119,13 +118,13 @@ def gather_evidence(
         if found.interrupted is not None:
             gathered.interrupted = found.interrupted
             break
-    failed: dict[str, list[AdapterRecord]] = defaultdict(list)
+    failed: dict[str, list[Subject]] = defaultdict(list)
     for index in sorted(by_job):
         found = by_job[index]
         gathered.evidence += found.evidence
         if found.backbone is not None:
             own = list(chain.from_iterable(jobs[index].groups))
-            gathered.evidence += [Evidence(record, backbone_failed=True) for record in own]
+            gathered.evidence += [Evidence(subject, backbone_failed=True) for subject in own]
             failed[found.backbone] += own
     gathered.findings += [_backbone_finding(own, problem) for problem, own in failed.items()]
     return gathered
@@ -133,33 +132,31 @@ def gather_evidence(
 
 def _jobs(
     bank: Bank,
-    records: Sequence[AdapterRecord],
-    level: Level,
-    conditions: Conditions,
+    subjects: Sequence[Subject],
+    terms: Terms,
     given: BackboneIdentity | None,
-    journal: Journal,
-    standard: Standard,
+    earlier: Earlier,
     executor: Executor,
 ) -> list[PredictAdapters]:
-    by_backbone: dict[str, list[AdapterRecord]] = defaultdict(list)
-    for record in records:
-        by_backbone[record.backbone].append(record)
-    earlier: dict[int, Earlier] = defaultdict(dict)  # by the adapter's row id
-    for key, observations in journal.earlier.items():
-        earlier[key[0]][key] = observations
-    shipped = replace(conditions, backbone=None)  # workers load it by its identity
+    by_backbone: dict[str, list[Subject]] = defaultdict(list)
+    for subject in subjects:
+        by_backbone[subject.backbone].append(subject)
+    by_adapter: dict[int, dict[Key, tuple[Observation, ...]]] = defaultdict(dict)
+    for key, observations in earlier.items():
+        by_adapter[key[0]][key] = observations
+    # Workers load the backbone by its identity.
+    shipped = replace(terms, conditions=replace(terms.conditions, backbone=None))
     jobs = []
     for fingerprint, own in by_backbone.items():
-        identity = _identity(bank, given, fingerprint, conditions)
+        identity = _identity(bank, given, fingerprint, terms.conditions)
         groups = tuple(into_groups(own))
         # In this process one job has all groups, so that it keeps what versions of a task share.
         for part in [groups] if executor.in_process else [(group,) for group in groups]:
-            known: Earlier = {}
-            for record in chain.from_iterable(part):
-                known |= earlier.get(record.id, {})
-            jobs.append(
-                PredictAdapters(part, identity, level, shipped, journal.run, known, standard)
-            )
+            known: dict[Key, tuple[Observation, ...]] = {}
+            if by_adapter:
+                for subject in chain.from_iterable(part):
+                    known |= by_adapter.get(subject.id, {})
+            jobs.append(PredictAdapters(part, identity, shipped, known))
     return jobs
 
 
@@ -174,6 +171,6 @@ def _identity(
     return bank.backbone(fingerprint).identity
 
 
-def _backbone_finding(group: Sequence[AdapterRecord], problem: str) -> Finding:
-    names = ", ".join(record.ref for record in group)
+def _backbone_finding(group: Sequence[Subject], problem: str) -> Finding:
+    names = ", ".join(subject.ref for subject in group)
     return Finding(None, None, "backbone", f"{problem} (affects {names})")

@@ -66,7 +66,7 @@ class Flip:
     within_noise: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TaskResult:
     """A verification's result for one adapter.
 

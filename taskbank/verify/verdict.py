@@ -19,6 +19,7 @@ from taskbank.verify.compare import Comparison
 from taskbank.verify.report import Finding, Status, TaskResult
 from taskbank.verify.significance import exceeds_tolerance, is_significant
 from taskbank.verify.statistics import holm
+from taskbank.verify.subject import Subject
 
 SHOWN_FLIPS = 20  # flips per split in a report
 NEXT_STEP = (
@@ -26,12 +27,12 @@ NEXT_STEP = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """The evidence about one adapter.
 
     Attributes:
-        record: the adapter.
+        subject: the adapter.
         comparisons: one comparison per stored split; empty if nothing was predicted.
         circumstances: digest of everything that the result depends on.
         confirmation: the earlier verification whose result still applies.
@@ -42,7 +43,7 @@ class Evidence:
             this for all affected adapters.
     """
 
-    record: AdapterRecord
+    subject: Subject
     comparisons: tuple[Comparison, ...] = ()
     circumstances: str | None = None
     confirmation: Confirmation | None = None
@@ -54,7 +55,7 @@ class Evidence:
     @property
     def main_comparison(self) -> Comparison:
         """The comparison of the adapter's scored split."""
-        return next(c for c in self.comparisons if c.split.name == self.record.verified_split)
+        return next(c for c in self.comparisons if c.split.name == self.subject.verified_split)
 
     @property
     def disagreements(self) -> tuple[str, ...]:
@@ -116,11 +117,11 @@ def judge(
 
 
 def _findings(evidence: Evidence, p_value: float, standard: Standard) -> Iterator[Finding]:
-    record = evidence.record
-    tolerance = standard.tolerance_of(record.task)
+    subject = evidence.subject
+    tolerance = standard.tolerance_of(subject.task)
 
     def finding(check: str, message: str) -> Finding:
-        return Finding(record.task, record.version, check, message)
+        return Finding(subject.task, subject.version, check, message)
 
     if evidence.damage is not None:
         yield finding("weights", evidence.damage)
@@ -162,16 +163,16 @@ def _findings(evidence: Evidence, p_value: float, standard: Standard) -> Iterato
 
 
 def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> TaskResult:
-    record, comparisons = evidence.record, evidence.comparisons
+    subject, comparisons = evidence.subject, evidence.comparisons
     status = _status(evidence, {finding.check for finding in found})
     if not comparisons:
         earlier = evidence.confirmation
         return TaskResult(
-            record.task,
-            record.version,
+            subject.task,
+            subject.version,
             status,
-            record.metric,
-            record.score if earlier is None else earlier.recorded,
+            subject.metric,
+            subject.score if earlier is None else earlier.recorded,
             earlier.observed if earlier else None,
             circumstances=evidence.circumstances,
             confirmed_by=earlier.verification if earlier else None,
@@ -180,10 +181,10 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
     main = evidence.main_comparison
     shift = max(comparison.shift for comparison in comparisons)
     return TaskResult(
-        record.task,
-        record.version,
+        subject.task,
+        subject.version,
         status,
-        record.metric,
+        subject.metric,
         main.recorded,
         main.observed,
         sum(len(comparison.flips) for comparison in comparisons),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewResult, NewVerification
 from taskbank.bank.patience import store_patiently
-from taskbank.bank.records import AdapterRecord, FindingRecord
+from taskbank.bank.records import FindingRecord
 from taskbank.bank.url import redacted_url
 from taskbank.checks import ANY_DROP, check_tolerance
 from taskbank.digests import DIGEST
@@ -131,25 +131,18 @@ def verify_all(
         interrupted = integrity.interrupted
         if workers is not None and conditions is not None and interrupted is None:
             from taskbank.verify.predictions import gather_evidence, identify_given_backbone
+            from taskbank.verify.terms import Terms
 
             try:
-                records, read_findings = _read_records(bank, integrity)
                 given = identify_given_backbone(bank, conditions, workers)
                 journal, report = _open_journal(bank, report, sorted(tasks), resume=resume)
                 standard = Standard(tolerance, bank.tolerances(), strict)
+                terms = Terms(level, conditions, standard, journal.run)
                 gathered = gather_evidence(
-                    bank,
-                    records,
-                    level,
-                    conditions,
-                    given,
-                    journal,
-                    standard,
-                    workers,
-                    progress=progress,
+                    bank, integrity.subjects, terms, given, journal, workers, progress=progress
                 )
                 judged, predicted = judge(gathered.evidence, standard)
-                findings += [*read_findings, *gathered.findings, *judged]
+                findings += [*gathered.findings, *judged]
                 interrupted = gathered.interrupted
             except ResourceError as error:  # before anything was predicted
                 interrupted = str(error)
@@ -241,28 +234,6 @@ def _results(
         for adapter in integrity.adapters
         if not adapter.retired
     )
-
-
-def _read_records(bank: Bank, integrity: Integrity) -> tuple[list[AdapterRecord], list[Finding]]:
-    """Return the records of the intact adapters, and findings for records that cannot be read."""
-    try:
-        known = {(record.task, record.version): record for record in bank.adapters()}
-    except ResourceError:
-        raise
-    except TaskbankError:  # one unreadable adapter is enough to raise
-        known = {}
-    records, findings = [], []
-    for adapter in integrity.adapters:
-        if not adapter.intact:
-            continue
-        try:
-            found = known.get((adapter.task, adapter.version))
-            records.append(found or bank[f"{adapter.task}@{adapter.version}"])
-        except ResourceError:
-            raise
-        except TaskbankError as error:  # it was changed or removed in the meantime
-            findings.append(Finding(adapter.task, adapter.version, "row", str(error)))
-    return records, findings
 
 
 def _open_journal(

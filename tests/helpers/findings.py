@@ -8,6 +8,7 @@ from taskbank.bank.records import AdapterRecord
 from taskbank.checks import ANY_DROP
 from taskbank.verify.compare import Comparison
 from taskbank.verify.report import Report, TaskResult
+from taskbank.verify.subject import Subject
 from taskbank.verify.verdict import Evidence, Standard, judge
 
 
@@ -19,5 +20,5 @@ def messages(report: Report) -> str:
 def judged(record: AdapterRecord, found: Comparison, tolerance: float = ANY_DROP) -> TaskResult:
     """Return what is said of one adapter that is verified alone."""
     # The references are made up here and so have not the recorded metrics.
-    evidence = [Evidence(record, (replace(found, disagreements=()),))]
+    evidence = [Evidence(Subject.of(record), (replace(found, disagreements=()),))]
     return judge(evidence, Standard(tolerance))[1][0]

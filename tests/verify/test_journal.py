@@ -49,7 +49,7 @@ def test_a_verification_that_was_interrupted_goes_on_where_it_was(
     report = verify_all(mood, resume=True)
     assert len(calls) == 9 + 2 * 2
     assert mood.verification_log.unfinished_runs() == ()
-    assert [vars(task) for task in report.tasks] == [vars(task) for task in whole.tasks]
+    assert report.tasks == whole.tasks
     assert verify_all(mood, resume=True).ok  # with nothing to resume it is a new one
     assert verify_all(mood, level="integrity").ok
 

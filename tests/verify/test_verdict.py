@@ -14,6 +14,7 @@ from taskbank.errors import (
 )
 from taskbank.kinds.single import SINGLE
 from taskbank.verify.compare import compare
+from taskbank.verify.subject import Subject
 from taskbank.verify.verdict import Evidence, Standard, judge
 from taskbank.verify.verify import verify_all
 from tests.helpers.findings import judged, messages
@@ -149,7 +150,9 @@ def test_strict_and_tolerance_look_at_every_flip(mood: Bank) -> None:
         (1.0, True, ["strict"]),
         (0.5 / len(examples), False, ["regression"]),
     ):
-        findings, _ = judge([Evidence(record, (found,))], Standard(tolerance, strict=strict))
+        findings, _ = judge(
+            [Evidence(Subject.of(record), (found,))], Standard(tolerance, strict=strict)
+        )
         assert [finding.check for finding in findings] == checks
 
 
@@ -162,5 +165,7 @@ def test_rounding_alone_exceeds_no_tolerance(mood: Bank) -> None:
     found = compare(record, split, mood.examples(record, "test"), reference, now, 1e-4)
     assert found.recorded != found.observed
     assert (found.differs, found.p_value) == (False, 1.0)
-    findings, _ = judge([Evidence(record, (replace(found, disagreements=()),))], Standard(0.0))
+    findings, _ = judge(
+        [Evidence(Subject.of(record), (replace(found, disagreements=()),))], Standard(0.0)
+    )
     assert findings == []

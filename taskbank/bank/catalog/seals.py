@@ -8,11 +8,12 @@ changed, removed or added. Neither covers the ids of rows: the chain does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 
 from taskbank.bank.catalog.tables import ADDED_COLUMNS, CHILDREN, VERIFICATION_CHILDREN
-from taskbank.digests import canonical_json, digest_bytes, digest_json
+from taskbank.digests import PREFIX, canonical_json, digest_json
 
 
 def seal(values: Mapping[str, Any]) -> str:
@@ -28,22 +29,37 @@ def contents(rows: Iterable[Mapping[str, Any]], parent: str) -> str:
         parent: the column that refers to the parent; like `id`, the digest does not cover it.
     """
     texts = sorted(canonical_json(_sealed_columns(row, parent)) for row in rows)
-    return digest_bytes("\n".join(texts).encode())
+    digest = sha256()
+    for number, text in enumerate(texts):
+        digest.update(("\n" * (number > 0) + text).encode())
+    return PREFIX + digest.hexdigest()
 
 
 def family_seal(own: str, children: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
     """Return the digest of a row's seal and of all its child rows with their ids.
 
+    It is the digest of the canonical JSON of `[seal, {table: [[id, columns], …], …}]`, written
+    piece by piece, as a verification may have a result for every adapter of a large bank.
+
     Args:
         own: the row's seal.
         children: its child rows by table, each with all columns by name, in the order of the ids.
+            They are read once.
     """
-    rows = {
-        name: [[row["id"], _sealed_columns(row)] for row in children_of_table]
-        for name, children_of_table in children.items()
-    }
-    # A table without rows is left out, so that digests outlive the addition of a child table.
-    return digest_json([own, {name: own_rows for name, own_rows in rows.items() if own_rows}])
+    digest = sha256(f"[{canonical_json(own)},{{".encode())
+    is_first = True
+    for name in sorted(children):
+        is_open = False
+        for row in children[name]:
+            if not is_open:
+                digest.update(("," * (not is_first) + f"{canonical_json(name)}:[").encode())
+            columns = canonical_json([row["id"], _sealed_columns(row)])
+            digest.update(("," * is_open + columns).encode())
+            is_open, is_first = True, False
+        # A table without rows is left out, so that digests outlive the addition of a child table.
+        digest.update(b"]" * is_open)
+    digest.update(b"}]")
+    return PREFIX + digest.hexdigest()
 
 
 def _sealed_columns(values: Mapping[str, Any], *without: str) -> dict[str, Any]:
@@ -80,7 +96,7 @@ def row_damage(table: str, row: Mapping[Any, Any]) -> str | None:
 
 
 def children_damage(
-    row: Mapping[Any, Any], children: Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]]
+    row: Mapping[Any, Any], children: Mapping[str, Mapping[int, Iterable[Mapping[str, Any]]]]
 ) -> Iterator[str]:
     """Yield descriptions of the damage to the child rows of a parent row.
 

@@ -12,7 +12,9 @@ from sqlalchemy import select
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.chain import head_of
 from taskbank.bank.catalog.database import write_transaction
+from taskbank.bank.catalog.seals import family_seal
 from taskbank.bank.catalog.tables import FAMILIES, SEALED_TABLES, ChainRow
+from taskbank.digests import digest_json
 from taskbank.errors import ConflictError, DamagedError
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import fill_every_table, new_adapter
@@ -134,3 +136,19 @@ def test_a_bank_without_its_chain_has_no_head(own: Bank) -> None:
     rewrite(own, "DELETE FROM chain")
     with pytest.raises(DamagedError, match="chain is empty"):
         own.head()
+
+
+@pytest.mark.parametrize("tables", [{}, {"tags": 0, "metrics": 0}, {"a": 2, "b": 0, "c": 1}])
+def test_the_digest_of_a_family_is_that_of_its_canonical_json(tables: dict[str, int]) -> None:
+    """It is written piece by piece, and has the same bytes as if it were written at once."""
+    rows = {
+        name: [{"id": 7 - number, "key": f'"{number}', "none": None} for number in range(count)]
+        for name, count in tables.items()
+    }
+    whole = {
+        name: [[row["id"], {"key": row["key"], "none": None}] for row in own]
+        for name, own in rows.items()
+        if own
+    }
+    streams = {name: iter(own) for name, own in reversed(rows.items())}
+    assert family_seal('s"', streams) == digest_json(['s"', whole])
