@@ -18,23 +18,27 @@ if TYPE_CHECKING:
     from taskbank.bank.bank import Bank
 
 
-def check_place(where: str | None) -> None:
-    """Raise unless jobs can be run at a place, before any other work is done.
+def check_place(where: str | None) -> RayAddress | None:
+    """Return the cluster that a place is, before any other work is done.
 
     Args:
         where: `ray` or `ray://HOST:PORT`; None means this process.
+
+    Returns:
+        the address of the cluster; None for this process.
 
     Raises:
         InputError: if there is no such place.
         MissingExtraError: if Ray is not installed.
     """
     if where is None:
-        return
-    RayAddress.parse(where)
+        return None
+    address = RayAddress.parse(where)
     if find_spec("ray") is None:
         raise MissingExtraError(
             "Ray is not installed: run pip install 'taskbank[ray]', or leave out --on"
         )
+    return address
 
 
 @contextmanager
@@ -54,17 +58,17 @@ def executor_for(
         MissingExtraError: if Ray is not installed.
         UnreachableError: if the cluster cannot be reached.
     """
-    if where is None:
+    address = check_place(where)
+    if address is None:
         yield InProcess(Worker(bank, backbone))
         return
-    check_place(where)
     from taskbank.workers.ray_cluster import RayCluster
 
     identities = [record.identity for record in bank.backbones()]
     if backbone is not None:
         identities.append(backbone.identity)
     largest = max((identity.parameters for identity in identities), default=0)
-    with RayCluster(RayAddress.parse(where), bank.url, largest, device) as cluster:
+    with RayCluster(address, bank.url, largest, device) as cluster:
         yield cluster
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from taskbank.errors import InputError, TaskbankError
+from taskbank.errors import InputError, TaskbankError, UnreachableError
 from taskbank.version import __version__
 from taskbank.workers.job import Finished, Job, Result, run_job_apart
 
@@ -57,9 +57,12 @@ class RayWorker:
         time.sleep(pause)
         try:
             worker = self._open()
+        except TaskbankError as error:
+            # The command has reached the bank by the same URL: the server is away.
+            away = error.__cause__
+            return Finished(index, error=away if isinstance(away, UnreachableError) else error)
         except Exception as error:
-            known = error if isinstance(error, TaskbankError) else None
-            return Finished(index, error=known or TaskbankError(f"{type(error).__name__}: {error}"))
+            return Finished(index, error=TaskbankError(f"{type(error).__name__}: {error}"))
         return run_job_apart(job, index, worker)
 
     def _open(self) -> Worker:

@@ -1,7 +1,8 @@
 """Hands jobs to the workers of a Ray cluster until all of them have ended.
 
-A job whose worker dies goes to another worker, and one that cannot reach a server is tried again,
-both a few times at most. That nothing is in the bank twice is up to the jobs and the bank.
+A job whose worker dies goes to another worker, a few times at most, as it may be what kills them. A
+job that cannot reach a server is not to blame: it is tried again until the server was away for too
+long. That nothing is in the bank twice is up to the jobs and the bank.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic
 
+from taskbank.bank.patience import LONGEST_WAIT
+from taskbank.bank.patience import PATIENCE as OUTAGE
 from taskbank.errors import InputError, ResourceError, UnreachableError
 from taskbank.workers.job import Finished, Job, Result
 
 if TYPE_CHECKING:
     from taskbank.workers.ray_cluster import RayCluster
 
-TRIES = 3  # times that a job is started if its worker dies, or a server cannot be reached
+TRIES = 3  # times that a job is started if its worker dies
 PATIENCE = 30.0  # seconds without a worker after which the user hears what is waited for
 
 
@@ -36,6 +39,8 @@ class RayDispatch(Generic[Result]):
         self._waiting = deque(range(len(jobs)))
         self._tries: Counter[int] = Counter()
         self._unreached: Counter[int] = Counter()  # tries that could not reach a server
+        self._lost: dict[int, float] = {}  # when a job could not reach a server for the first time
+        self._away: float | None = None  # since when no job has reached the server
         # By the reference of what will be returned. A worker that starts has no job yet.
         self._running: dict[Any, tuple[Any, int | None]] = {}
         self._failed_starts = 0  # one after the other
@@ -74,9 +79,15 @@ class RayDispatch(Generic[Result]):
             self._cluster.idle.append(actor)
             return
         index = self._waiting.popleft()
-        pause = math.expm1(self._unreached[index])  # 0, 1.7, 6.4 seconds
         self._tries[index] += 1
-        self._running[actor.run.remote(self._jobs[index], index, pause)] = (actor, index)
+        answer = actor.run.remote(self._jobs[index], index, self._pause(index))
+        self._running[answer] = (actor, index)
+
+    def _pause(self, index: int) -> float:
+        """Return the seconds that a worker waits before it tries a job."""
+        if self._away is not None and time.monotonic() - self._away >= OUTAGE:
+            return 0.0  # the server was given up
+        return min(math.expm1(self._unreached[index]), LONGEST_WAIT)  # 0, 1.7, 6.4, 15, 15, …
 
     def _wait(self) -> list[Any]:
         """Return the references of what has ended."""
@@ -115,17 +126,27 @@ class RayDispatch(Generic[Result]):
 
     def _judge(self, index: int, outcome: Any) -> Finished[Result] | None:
         """Return a job that has ended; None if it is to be run again."""
-        again = self._tries[index] < TRIES
         if isinstance(outcome, Exception):
             problem = ResourceError(
                 f"the worker that ran it ended unexpectedly, {TRIES} times: {_reason(outcome)}"
             )
-            return None if again else Finished(index, error=problem)
+            return None if self._tries[index] < TRIES else Finished(index, error=problem)
         finished: Finished[Result] = outcome
-        if not again or not isinstance(finished.error, UnreachableError):
+        if not isinstance(finished.error, UnreachableError):
+            self._away = None
             return finished
+        self._tries[index] -= 1
         self._unreached[index] += 1
-        return None
+        return None if self._waits_for_server(index, finished.error) else finished
+
+    def _waits_for_server(self, index: int, error: UnreachableError) -> bool:
+        """Return whether to try a job again that could not reach a server."""
+        now = time.monotonic()
+        if self._away is None:
+            self._away = now
+            warnings.warn(f"{error}; trying again for {OUTAGE:.0f} seconds", stacklevel=2)
+        # Another job may have reached it in the meantime, or lost it before.
+        return now - min(self._away, self._lost.setdefault(index, now)) < OUTAGE
 
     def _count_failed_start(self, error: Exception) -> None:
         """Raise if workers cannot start: if one after the other dies before it has run anything."""

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from taskbank.bank.bank import Bank
-from taskbank.errors import InputError, NotFoundError
+from taskbank.errors import InputError, NotFoundError, UnreachableError
 from taskbank.version import __version__
 from taskbank.workers.ray_actor import RayWorker
 from tests.helpers.jobs import Count, Job
@@ -35,6 +35,14 @@ def test_a_worker_without_a_bank_fails_its_jobs(tmp_path: Path) -> None:
     """It lives on, and says why."""
     finished = RayWorker(f"{tmp_path}/none.db", 1, __version__).run(Job(), 0, 0.0)
     with pytest.raises(NotFoundError, match=r"none\.db"):
+        finished.get()
+
+
+def test_a_worker_that_finds_the_bank_away_blames_no_job(mood: Bank) -> None:
+    """The command has reached it by the same URL, so the server is away and the URL not wrong."""
+    url = "postgresql+psycopg://nobody@127.0.0.1:1/none"
+    finished = RayWorker(url, 1, __version__).run(Job(), 0, 0.0)
+    with pytest.raises(UnreachableError, match="cannot be reached"):
         finished.get()
 
 

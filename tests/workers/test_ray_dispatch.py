@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from taskbank.errors import ResourceError
+from taskbank.errors import ResourceError, UnreachableError
+from taskbank.workers import ray_dispatch
 from taskbank.workers.job import Finished
 from taskbank.workers.ray_dispatch import RayDispatch
 from tests.helpers.jobs import Job
 
 
 class Fates:
-    """Workers that live (`.`) or die (`x`) in turn, whatever they do.
+    """Workers that live (`.`), die (`x`) or do not reach the bank (`-`) in turn, whatever they do.
 
     Args:
         fates: what happens at each turn.
@@ -25,6 +26,11 @@ class Fates:
         self.idle: list[Any] = []
         self.alive: list[int] = []  # how many workers start or have a job at each turn
         self.indices: dict[object, int | None] = {}
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        """Return the time: it passes while workers wait, and a second with each job."""
+        return self.now
 
     def start(self) -> tuple[Any, object]:
         """Start a worker."""
@@ -35,8 +41,9 @@ class Fates:
         """What a worker runs jobs with."""
         return self
 
-    def remote(self, _job: Job, index: int, _pause: float) -> object:
+    def remote(self, _job: Job, index: int, pause: float) -> object:
         """Give a worker a job."""
+        self.now += pause + 1
         return self._reference(index)
 
     def wait(self, references: list[object]) -> list[object]:
@@ -47,8 +54,11 @@ class Fates:
     def outcome(self, reference: object) -> Any:
         """Decide."""
         index = self.indices[reference]
-        if next(self.turns) == "x":
+        turn = next(self.turns)
+        if turn == "x":
             return RuntimeError("it died")
+        if turn == "-":
+            return Finished(index or 0, error=UnreachableError("the bank is away"))
         return None if index is None else Finished(index, index)
 
     def kill(self, actors: list[Any]) -> None:
@@ -94,3 +104,34 @@ def test_idle_workers_are_used_again() -> None:
     assert len(fates.idle) == 2
     assert sorted(results(fates, 2)) == [0, 1]
     assert len(fates.indices) == 6  # two answers of new workers, and four jobs
+
+
+def test_an_outage_of_the_bank_uses_up_no_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a job cannot reach the bank for a minute, its worker may still die twice."""
+    fates = Fates(".---x.--x.-.")
+    monkeypatch.setattr(ray_dispatch, "time", fates)
+    with pytest.warns(UserWarning, match="the bank is away; trying again for 120 seconds") as told:
+        assert results(fates, 1) == [0]
+    assert len(told) == 1
+    assert fates.now > 60
+
+
+def test_a_bank_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After two minutes every job ends at its next try, however many there are."""
+    fates = Fates("." + "-" * 99)
+    monkeypatch.setattr(ray_dispatch, "time", fates)
+    dispatch: RayDispatch[int] = RayDispatch(fates, [Job(n) for n in range(20)])  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="the bank is away"):
+        ended = list(dispatch.run())
+    assert all(isinstance(one.error, UnreachableError) for one in ended)
+    assert 120 < fates.now < 200
+
+
+def test_one_job_that_never_reaches_a_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the others do, which shows that it is its own."""
+    fates = Fates("." + "-." * 30)
+    monkeypatch.setattr(ray_dispatch, "time", fates)
+    dispatch: RayDispatch[int] = RayDispatch(fates, [Job(n) for n in range(25)])  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match="the bank is away"):
+        ended = {one.index: one.error for one in dispatch.run()}
+    assert len(ended) == 25

@@ -23,7 +23,8 @@ def revision_of(engine: Engine) -> str | None:
     """Return the schema revision of an engine's bank; None if there is no bank yet.
 
     Raises:
-        InputError: if the file or the database is not a bank, or cannot be reached.
+        InputError: if the file or the database is not a bank, or cannot be reached; then the
+            `UnreachableError` is its cause.
     """
     name = url_of(engine).shown
     path = url_of(engine).file
@@ -36,7 +37,7 @@ def revision_of(engine: Engine) -> str | None:
     try:
         return _stored_revision(engine)
     except UnreachableError as error:  # nothing has worked yet, so that the URL may be wrong
-        raise InputError(str(error)) from None
+        raise InputError(str(error)) from error
 
 
 def _stored_revision(engine: Engine) -> str | None:
