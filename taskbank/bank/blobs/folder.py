@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -35,7 +36,13 @@ class Folder:
         if self.stat(name) is None:
             return None
         with _explained(path, "read"):
-            return read_regular(path)
+            try:
+                return read_regular(path)
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+                # Another machine has replaced the file on a network file system.
+                return read_regular(path)
 
     def stat(self, name: str) -> StoredFile | None:
         """Return the size and the age of a file; None if there is no regular file."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from taskbank.bank.blobs import folder
 from taskbank.bank.blobs.files import UNFINISHED, FileBlobs, file_name
 from taskbank.bank.blobs.folder import Folder
 from taskbank.bank.open import create_bank
 from taskbank.digests import digest_bytes
 from taskbank.errors import BankError, DamagedError, ResourceError
+from taskbank.runtime.regular_file import read_regular
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import new_adapter
 
@@ -87,6 +90,28 @@ def test_unreadable_files_are_one_clear_error(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are those of POSIX")
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO])
+def test_a_file_that_was_replaced_over_the_network_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Once; a disk that fails is an error at once, as trying again does not mend it."""
+    store = FileBlobs(Folder(tmp_path))
+    store.stage(b"some bytes")
+    failures = [code]
+
+    def read(path: Path) -> bytes:
+        if failures:
+            raise OSError(failures[0], os.strerror(failures.pop()), str(path))
+        return read_regular(path)
+
+    monkeypatch.setattr(folder, "read_regular", read)
+    if code == errno.ESTALE:
+        assert store.get(digest_bytes(b"some bytes")) == b"some bytes"
+    else:
+        with pytest.raises(ResourceError, match="could not be read: Input/output error"):
+            store.get(digest_bytes(b"some bytes"))
+
+
 def test_blobs_are_as_readable_as_the_umask_allows(tmp_path: Path) -> None:
     """Where a group shares a folder, it can read the blobs and the bank's mark there."""
     before = os.umask(0o027)
