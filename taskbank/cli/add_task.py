@@ -10,22 +10,13 @@ from taskbank import plugins
 from taskbank.cli.head import current_head, say_head
 from taskbank.cli.metric_fields import evidence_fields, metric_fields, metrics_json
 from taskbank.cli.output import echo, print_fields, print_findings, print_json
-from taskbank.cli.settings import (
-    Settings,
-    data_options,
-    executor_option,
-    literal,
-    pairs,
-    verify_option,
-)
-from taskbank.cli.spec_options import spec_options
+from taskbank.cli.settings import Settings, data_options, executor_option, verify_option
+from taskbank.cli.spec_options import given_spec, spec_options
 from taskbank.counts import counted, size
 from taskbank.data.repeat_remarks import contradictions_remark, describe_split
-from taskbank.errors import InputError
 from taskbank.kinds.entities import describe_scoring
 from taskbank.kinds.withheld import describe_abstention
 from taskbank.runtime.startup import collection_paused
-from taskbank.specs import SHORTCUTS, TaskSpec
 
 if TYPE_CHECKING:
     from taskbank.pipeline.train_and_store import Added
@@ -74,7 +65,7 @@ def add_task(
     With --search, every setting is tried, or as many settings as --trials samples. The best by
     validation score is recorded; taskbank trials shows all of them.
     """
-    spec = _spec(values)
+    spec = given_spec(values)
     with collection_paused():
         from taskbank.pipeline.add_task import add_task as add
 
@@ -116,27 +107,6 @@ def add_task(
         )
         return 1
     return 0 if added.verification is None else added.verification.exit_code
-
-
-def _spec(values: dict[str, Any]) -> TaskSpec:
-    """Return the specification that the command's options describe."""
-    fields = {key: value for key, value in values.items() if value is not None}
-    options = {key: literal(text) for key, text in pairs(fields.pop("options"), "--option").items()}
-    for key in SHORTCUTS:
-        if key in fields and key in options:
-            raise InputError(f"{key} is given twice, with --{key} and with --option: leave one out")
-    search = {
-        key.replace("-", "_"): _values(text)
-        for key, text in pairs(fields.pop("search"), "--search").items()
-    }
-    tags = pairs(fields.pop("tags"), "--tag")
-    return TaskSpec.of({**fields, "options": options, "search": search, "tags": tags})
-
-
-def _values(text: str) -> list[Any]:
-    """Return the values of a search from a JSON list or from a comma-separated list."""
-    parsed = literal(text)
-    return parsed if isinstance(parsed, list) else [literal(value) for value in text.split(",")]
 
 
 def as_json(added: Added) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from typing import Any
 import click
 
 from taskbank import plugins
-from taskbank.cli.settings import Command
+from taskbank.cli.settings import Command, literal, pairs
 from taskbank.data.style import FORMATS
+from taskbank.errors import InputError
 from taskbank.specs import SHORTCUTS, TaskSpec, TrainingSpec, descriptions
 
 TYPES: Mapping[str, Any] = {"int": int, "float": float, "str": str}
@@ -74,6 +75,35 @@ def spec_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def given_spec(values: Mapping[str, Any]) -> TaskSpec:
+    """Return the specification that a command's options describe.
+
+    Args:
+        values: the values of the options, and of the argument `name`, maybe among others.
+
+    Raises:
+        InputError: if they contradict each other, or one is invalid.
+    """
+    known = {field.name for field in (*fields(TaskSpec), *fields(TrainingSpec))} | SHORTCUTS.keys()
+    given = {key: values[key] for key in known & values.keys() if values[key] is not None}
+    options = {key: literal(text) for key, text in pairs(given.pop("options"), "--option").items()}
+    for key in SHORTCUTS:
+        if key in given and key in options:
+            raise InputError(f"{key} is given twice, with --{key} and with --option: leave one out")
+    search = {
+        key.replace("-", "_"): _searched(text)
+        for key, text in pairs(given.pop("search"), "--search").items()
+    }
+    tags = pairs(given.pop("tags"), "--tag")
+    return TaskSpec.of({**given, "options": options, "search": search, "tags": tags})
+
+
+def _searched(text: str) -> list[Any]:
+    """Return the values of a search from a JSON list or from a comma-separated list."""
+    parsed = literal(text)
+    return parsed if isinstance(parsed, list) else [literal(value) for value in text.split(",")]
 
 
 def style_options(command: Command, names: Sequence[str] = STYLE_FIELDS) -> Command:

@@ -37,7 +37,7 @@ LOST = 5  # the exit code if Ray could not run it, as of every server that faile
 def submit(context: click.Context, /, address: str, follow: bool, words: tuple[str, ...]) -> int:
     """Run COMMAND, one that takes --on, on a Ray cluster that goes on when this shell has ended.
 
-    The suite and the data files that it names by relative paths are sent along. Nothing else of
+    The suite and the data files that are named by relative paths are sent along. Nothing else of
     this machine is: the bank must be on PostgreSQL, and its password known to the cluster.
     taskbank jobs shows how far the command is.
     """
@@ -81,7 +81,7 @@ class Plan:
     Attributes:
         words: the command for the cluster, word by word.
         submission: what is known of it.
-        package: the suite and the files that go with it; None if there is no suite.
+        package: the suite or the task with its files; None if there is none.
     """
 
     words: tuple[str, ...]
@@ -102,7 +102,8 @@ def _plan(settings: Settings, context: click.Context, name: str, *words: str) ->
     known = group.commands if isinstance(group, click.Group) else {}
     if name not in PLANNERS:
         what = "cannot be submitted" if name in known else "is no command of taskbank"
-        raise InputError(f"{name} {what}: taskbank submit takes {' and '.join(PLANNERS)}")
+        *others, last = PLANNERS
+        raise InputError(f"{name} {what}: taskbank submit takes {', '.join(others)} and {last}")
     given = known[name].make_context(name, list(words), parent=context.find_root())
     place = RayAddress.parse(given.params["executor"] or "ray")
     if place.server is not None:
@@ -137,6 +138,22 @@ def _check_bank(bank: str) -> None:
 
 
 Planned = tuple[Mapping[str, object], "Submission", "SuitePackage | None"]
+
+
+def _plan_add_task(settings: Settings, params: Mapping[str, Any]) -> Planned:
+    from taskbank.bank.open import bank_exists, open_bank
+    from taskbank.cli.spec_options import given_spec
+    from taskbank.pipeline.suite_package import plan_task_package
+    from taskbank.workers.submission import Submission
+
+    given_spec(params)
+    name, again, before = params["name"], params["new_version"], 0
+    package, packed = plan_task_package(name, params, Path())
+    if params["backbone"] is None or bank_exists(settings.bank):  # else the command creates it
+        with open_bank(settings.bank) as bank:
+            before = int(not again and name in bank.tasks())
+    submission = Submission("add-task", settings.bank, (name,), 1, before, again)
+    return packed, submission, package
 
 
 def _plan_add_tasks(settings: Settings, params: Mapping[str, Any]) -> Planned:
@@ -181,6 +198,7 @@ def _plan_verify_all(settings: Settings, params: Mapping[str, Any]) -> Planned:
 
 
 PLANNERS: Mapping[str, Callable[[Settings, Mapping[str, Any]], Planned]] = {
+    "add-task": _plan_add_task,
     "add-tasks": _plan_add_tasks,
     "verify-all": _plan_verify_all,
 }

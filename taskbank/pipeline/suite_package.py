@@ -1,7 +1,7 @@
-"""Packs a suite and the data files that it names, and nothing else, for another machine.
+"""Packs a suite or a task with the data files that it names, and nothing else, for another machine.
 
-    suite.toml
-    data/…        what the suite names by a relative path
+    suite.toml    unless it is one task
+    data/…        what is named by a relative path
 
 An absolute path is taken to be one of the other machine: what it names is not packed.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskbank.counts import size
+from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.pipeline.suite_file import path_keys, raise_problems, valid_entries
 
@@ -28,12 +29,12 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class SuitePackage:
-    """A suite, and the files that go with it.
+    """A suite or a task, and the files that go with it.
 
     Attributes:
         tasks: the names of its tasks, in order.
         files: every file that is packed, by its name in the package.
-        elsewhere: the absolute paths of the suite, which the other machine must have.
+        elsewhere: the absolute paths that it names, which the other machine must have.
     """
 
     tasks: tuple[str, ...]
@@ -81,12 +82,46 @@ def plan_package(suite: Path, folder: Path) -> SuitePackage:
                 elsewhere[str(path)] = None
                 continue
             try:
-                for found in _files(path.relative_to(DATA), folder, splits=key != "label_names"):
-                    files[(DATA / found).as_posix()] = folder / found
+                files |= _packed(path.relative_to(DATA), folder, key)
             except InputError as error:
                 problems.append((entry.line, f"task {entry.name!r}: {key}: {error}"))
     raise_problems(suite, problems)
     return SuitePackage(tuple(entry.name for entry in entries), files, tuple(elsewhere))
+
+
+def plan_task_package(
+    name: str, values: Mapping[str, Json], folder: Path
+) -> tuple[SuitePackage, dict[str, str]]:
+    """Return what to pack of a task, and the paths that its files then have; nothing is read.
+
+    Args:
+        name: the task's name.
+        values: its values, as in a suite.
+        folder: the folder that relative paths refer to.
+
+    Raises:
+        InputError: if a file is missing or outside the folder.
+    """
+    files: dict[str, Path] = {}
+    elsewhere: dict[str, None] = {}
+    packed: dict[str, str] = {}
+    for key in path_keys(values):
+        path = Path(values[key])
+        if path.is_absolute():
+            elsewhere[str(path)] = None
+            continue
+        try:
+            files |= _packed(path, folder, key)
+        except InputError as error:
+            raise InputError(f"--{key.replace('_', '-')}: {error}") from None
+        packed[key] = (DATA / path).as_posix()
+    return SuitePackage((name,), files, tuple(elsewhere)), packed
+
+
+def _packed(path: Path, folder: Path, key: str) -> dict[str, Path]:
+    """Return the files that a relative path stands for, by their names in the package."""
+    found = _files(path, folder, splits=key != "label_names")
+    return {(DATA / file).as_posix(): folder / file for file in found}
 
 
 def _files(path: Path, folder: Path, *, splits: bool) -> Iterator[Path]:
@@ -105,8 +140,8 @@ def _files(path: Path, folder: Path, *, splits: bool) -> Iterator[Path]:
         raise InputError(f"there is no {place}")
     if ".." in path.parts or not place.resolve().is_relative_to(folder.resolve()):
         raise InputError(
-            f"{place} leads out of the folder {folder}, of which nothing else is sent: copy it "
-            "into the folder, or name another folder with --data"
+            f"{place} leads out of the folder {folder}, and nothing from elsewhere is sent: copy "
+            "it into the folder"
         )
     if place.is_file():
         yield path
@@ -128,7 +163,7 @@ def _exists(path: Path) -> bool:
 def _check_size(package: Path) -> None:
     if package.stat().st_size > MAX_PACKED:
         raise InputError(
-            f"the suite's files have more than {size(MAX_PACKED)} when they are packed, and Ray "
+            f"the files have more than {size(MAX_PACKED)} when they are packed, and Ray "
             "does not take more: put large files where the cluster's machines have them and write "
             "their absolute paths, or use data of the hub"
         )

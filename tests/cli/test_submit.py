@@ -86,7 +86,12 @@ PG = "postgresql+psycopg://me@127.0.0.1:1/tasks"
 @pytest.mark.parametrize(
     ("bank", "words", "problem"),
     [
-        (PG, ["list"], "list cannot be submitted: taskbank submit takes add-tasks"),
+        (PG, ["list"], "list cannot be submitted: taskbank submit takes add-task, add-tasks and"),
+        (PG, ["predict", "one"], "predict cannot be submitted"),
+        (PG, ["add-task", "one", "--train", "gone.csv"], "--train: there is no gone.csv"),
+        (PG, ["add-task", "one", "--train", "../x.csv"], "--train: there is no ../x.csv"),
+        (PG, ["add-task", "one", "--train", "a.csv", "--search", "epochs"], "is not KEY=VALUE"),
+        (PG, ["add-task", "a b", "--train", "a.csv"], "'a b'"),
         (PG, ["nonsense"], "nonsense is no command of taskbank"),
         (PG, ["add-tasks"], "Missing argument 'SUITE'"),
         (PG, ["add-tasks", "my suite.toml", "--epochs"], "No such option"),
@@ -147,6 +152,35 @@ def test_a_suite_is_sent_with_its_data(
     assert (submission.tasks, submission.total, submission.before) == (("one",), 1, 1)
     terminal("submit", "add-tasks", suite.name, "--new-version")
     assert Submission.from_metadata(server.sent[1][1]).before == 0
+
+
+def test_a_task_is_sent_with_its_data(
+    server: Server, suite: Path, postgres: tuple[Bank, Terminal]
+) -> None:
+    """Files of this folder go along and are named as they are there; other places stay as given."""
+    bank, terminal = postgres
+    (suite.parent / "label names.txt").write_text("no\nyes\n")
+    found = terminal.json(
+        "submit", "add-task", "--train=a.csv", "--test", "/data/b.csv", "--validation=hf:trec",
+        "--label-names", "label names.txt", "--search=learning_rate=1e-3,3e-3", "--seeds=3", "one",
+    )  # fmt: skip
+    words, metadata, package = server.sent[0]
+    assert words[4:5] + words[-2:] == ("add-task", "--", "one")
+    assert set(words[5:-2]) == {
+        "--train=data/a.csv",
+        "--test=/data/b.csv",
+        "--validation=hf:trec",
+        "--label-names=data/label names.txt",
+        "--search=learning_rate=1e-3,3e-3",
+        "--seeds=3",
+        "--on=ray",
+    }
+    assert found["files"] == ["data/a.csv", "data/label names.txt"]
+    assert found["bytes"] == len(package)
+    submission = Submission.from_metadata(metadata)
+    assert (submission.tasks, submission.total, submission.before) == (("one",), 1, 0)
+    assert not submission.new_version
+    assert bank.tasks() == ()
 
 
 def test_a_verification_is_sent_as_it_was_given(
