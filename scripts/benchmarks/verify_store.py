@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def main() -> None:
                 if count <= arguments.read:
                     measure(bank, store, "integrity", "everything read")
                 else:
-                    with mock.patch.object(Remote, "read", store.read):
+                    with mock.patch.object(Remote, "read", store.reader()):
                         check_integrity(bank)
                 measure(bank, store, "changed", "nothing changed")
                 fill(bank, store, probes, count + count // 100)
@@ -191,11 +191,15 @@ class Store:
             self._backend.put_object(BUCKET, f"{root}/{file_name(digest_bytes(data))}", data)
             self.files += 1
 
-    def read(self, remote: Remote, name: str) -> bytes | None:
-        """Read a file from the memory of the server, in place of `Remote.read`."""
-        key = f"{remote.root}/{name}".removeprefix(f"{BUCKET}/")
-        found = self._backend.get_object(BUCKET, key)
-        return None if found is None else bytes(found.value)
+    def reader(self) -> Callable[[Remote, str], bytes | None]:
+        """Return what reads files from the memory of the server, in place of `Remote.read`."""
+
+        def read(remote: Remote, name: str) -> bytes | None:
+            key = f"{remote.root}/{name}".removeprefix(f"{BUCKET}/")
+            found = self._backend.get_object(BUCKET, key)
+            return None if found is None else bytes(found.value)
+
+        return read
 
 
 def fill(bank: Bank, store: Store, probes: Probes, count: int) -> None:
