@@ -57,7 +57,8 @@ def test_jobs_come_back_whatever_they_do(workers: RayCluster) -> None:
 def test_a_job_whose_worker_died_runs_again(workers: RayCluster, tmp_path: Path) -> None:
     """On another worker; the jobs beside it come to their end."""
     jobs = [Job(1), Die(2, place=tmp_path / "a"), Job(3), Lose(4, place=tmp_path / "b")]
-    assert results(workers, jobs) == [1, 2, 3, 2]
+    with pytest.warns(UserWarning, match="the server is away; trying again for 120 seconds"):
+        assert results(workers, jobs) == [1, 2, 3, 2]
 
 
 def test_a_job_that_kills_every_worker_is_given_up(workers: RayCluster, tmp_path: Path) -> None:
