@@ -108,8 +108,9 @@ WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = {
     "patience": (1, 1_000_000),
     "batch_tokens": (1, 1_000_000_000),
     "contrastive": (1, 1_000_000),
+    "ensemble": (1, 100),
 }
-LATER_FIELDS = ("contrastive",)
+LATER_FIELDS = ("contrastive", "ensemble")
 OPTIONAL_NUMBERS = ("patience", "batch_tokens", "contrastive")  # which may be None
 
 
@@ -156,6 +157,8 @@ class TrainingSpec:
         contrastive: number of steps that bring the vectors of a class together, after which the
             head is fitted to them, in place of epochs; by default 100 if classes have 8 training
             rows or fewer on average and neither epochs nor patience are given, else none.
+        ensemble: number of trainings from different seeds whose probabilities are averaged; they
+            are one version, and cost as many times the training, the storage and the predictions.
     """
 
     epochs: int = 10
@@ -171,6 +174,7 @@ class TrainingSpec:
     precision: str | None = None
     batch_tokens: int | None = None
     contrastive: int | None = None
+    ensemble: int = 1
 
     def __post_init__(self) -> None:
         for name, (least, most) in WHOLE_NUMBERS.items():
@@ -198,7 +202,10 @@ class TrainingSpec:
         specification keeps its digest.
         """
         values = asdict(self)
-        return {k: v for k, v in values.items() if k not in LATER_FIELDS or v is not None}
+        for name in LATER_FIELDS:
+            if values[name] == self.__dataclass_fields__[name].default:
+                del values[name]
+        return values
 
     @property
     def digest(self) -> str:

@@ -20,6 +20,7 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.forward import BackboneOutput
 from taskbank.data.packed import Batch
 from taskbank.model.load import load_model
+from taskbank.model.stored_model import StoredModel
 from taskbank.model.task_model import TaskModel
 
 ATTENTION = "taskbank.backbone.attention"
@@ -301,7 +302,7 @@ def drop_head_bias(_backbone: Backbone) -> Iterator[None]:
 def skip_adapter(_backbone: Backbone) -> Iterator[None]:
     """The adapter of one sublayer is left out."""
 
-    def without_one(*given: Any) -> TaskModel:
+    def without_one(*given: Any) -> StoredModel:
         model = load_model(*given)
         changes = model.adaptation.changes
         path = next(path for path, change in changes.items() if change.output is not None)

@@ -25,7 +25,7 @@ from taskbank.data.encoded import Encoded
 from taskbank.kinds.changes import output_scale
 from taskbank.model.load import encode_for, load_model
 from taskbank.model.predict import predict_examples
-from taskbank.model.task_model import TaskModel
+from taskbank.model.stored_model import StoredModel
 from taskbank.runtime.device import pick_device
 from taskbank.verify.noise import use_threads
 
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def differences(
-    model: TaskModel, kind: str, encoded: Encoded, dtype: torch.dtype
+    model: StoredModel, kind: str, encoded: Encoded, dtype: torch.dtype
 ) -> dict[int, float]:
     """Return the largest relative difference of a task's predictions, by number of threads."""
 

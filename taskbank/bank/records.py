@@ -130,6 +130,24 @@ def describe_suggested(found: Mapping[str, Json]) -> str:
     return f"{', '.join(one['ref'] for one in found['versions'])}, of {compared}"
 
 
+def describe_ensemble(
+    training: Mapping[str, Json], course: Mapping[str, Json], metric: str
+) -> str | None:
+    """Return what the trainings of an ensemble reached on validation; None of a single training.
+
+    Args:
+        training: the hyperparameters of a training.
+        course: its course, which has no members if it was imported or has folds.
+        metric: the name of the task's metric.
+    """
+    count = training.get("ensemble", 1)
+    if count == 1:
+        return None
+    members = course.get("members", [])
+    scores = ", ".join(f"{one['score']:.4f} (seed {one['seed']})" for one in members)
+    return f"{counted(count, 'training')}" + (f", validation {metric} {scores}" if members else "")
+
+
 @dataclass(frozen=True)
 class TrialRecord:
     """A recorded training of a task; the other attributes are those of `NewTrial`.
@@ -221,7 +239,8 @@ class AdapterRecord:
             `folds` with the rows and scores of each, `chance`, the probability of the score if the
             predictions had nothing to do with the labels, `parents`, the stored versions that it
             started from or is an update of, if any, `update`, how it was updated, and `suggested`,
-            what was found for the start `auto` (see `taskbank.pipeline.suggest.Suggestions`).
+            what was found for the start `auto` (see `taskbank.pipeline.suggest.Suggestions`), and
+            of an ensemble `members`, its trainings with seed, score and loss on validation.
             `imported` tells which format of another library it came in, and from which base and
             bytes. Of the course, an imported adapter has `parents` and `imported` only.
         request: digest of the request; an equal request need not be trained again. None for an
@@ -264,6 +283,11 @@ class AdapterRecord:
     def ref(self) -> str:
         """The adapter's full name: `sst2@3`."""
         return f"{self.task}@{self.version}"
+
+    @property
+    def ensemble(self) -> int:
+        """Number of trainings whose predictions it combines."""
+        return int(self.training.get("ensemble", 1))
 
     @property
     def verified_split(self) -> str:

@@ -123,7 +123,12 @@ def as_json(added: Added) -> dict[str, Any]:
 
 
 def _print(added: Added) -> None:
-    from taskbank.bank.records import describe_parents, describe_suggested, parents_of
+    from taskbank.bank.records import (
+        describe_ensemble,
+        describe_parents,
+        describe_suggested,
+        parents_of,
+    )
     from taskbank.cli.trials import print_spread, print_trials
 
     trial, best = added.trial, added.training.best
@@ -164,7 +169,10 @@ def _print(added: Added) -> None:
     if parents:
         fields["started from"] = describe_parents(parents)
     steps = trial.training.get("contrastive")
-    if steps is not None:
+    ensemble = describe_ensemble(trial.training, trial.course, trial.metric)
+    if ensemble is not None:
+        fields["ensemble"] = ensemble
+    elif steps is not None:
         fields["contrastive"] = f"{counted(steps, 'step')}, then the head was fitted"
     else:
         fields["kept epoch" if trial.course.get("folds") else "best epoch"] = (

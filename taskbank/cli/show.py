@@ -49,7 +49,13 @@ def show(settings: Settings, ref: str, server: str | None) -> None:
         return
     from taskbank import plugins
     from taskbank.bank.open import open_bank
-    from taskbank.bank.records import describe_imported, describe_suggested, origin_of, parents_of
+    from taskbank.bank.records import (
+        describe_ensemble,
+        describe_imported,
+        describe_suggested,
+        origin_of,
+        parents_of,
+    )
     from taskbank.digests import canonical_json
     from taskbank.errors import TaskbankError
 
@@ -86,6 +92,9 @@ def show(settings: Settings, ref: str, server: str | None) -> None:
     }
     if record.description:
         fields["description"] = record.description
+    ensemble = describe_ensemble(record.training, record.course, record.metric)
+    if ensemble is not None:
+        fields["ensemble"] = ensemble
     for parent in parents_of(record.course):
         share = "" if parent.weight == 1 else f", weight {parent.weight:g}"
         fields[f"{origin_of(record.course)} {parent.ref}"] = f"{parent.digest}{share}"

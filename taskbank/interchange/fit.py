@@ -18,6 +18,7 @@ from taskbank.bank.new_records import NewAdapter
 from taskbank.data.fields import preview
 from taskbank.errors import DamagedError, InputError
 from taskbank.interchange.base_names import names_backbone
+from taskbank.model.ensemble import split_tensors
 from taskbank.model.load import check_backbone, check_backbone_source, load_recorded_backbone
 from taskbank.model.task_model import task_model
 from taskbank.specs import BackboneIdentity
@@ -76,7 +77,8 @@ def check_fit(new: NewAdapter, backbone: Backbone) -> None:
         backbone, kind, new.definition, new.method.name, new.method.options, seed=None
     )
     try:
-        model.adopt_tensors(load(new.weights))
+        for own in split_tensors(load(new.weights), new.training.ensemble):
+            model.adopt_tensors(own)  # the members have equal shapes
     except DamagedError as error:
         raise InputError(str(error)) from None
 

@@ -37,7 +37,7 @@ from taskbank.kinds.confusion import count_classes, resample_classes
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.labels import MAX_LISTED_LABELS, label_space
-from taskbank.kinds.logits import class_changes, cross_entropies, margins, softmax
+from taskbank.kinds.logits import class_changes, cross_entropies, log_mean_softmax, margins, softmax
 from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import standard_error_of_mean, standard_error_of_share
 from taskbank.kinds.text import TextKind
@@ -147,6 +147,10 @@ class Classification(TextKind):
 
         targets = supervision["targets"]
         return torch.nn.functional.cross_entropy(outputs.float(), targets, weights)
+
+    def combine(self, outputs: Sequence[np.ndarray], encoded: Encoded) -> np.ndarray:
+        """Return the logits of the mean probabilities."""
+        return log_mean_softmax(outputs)
 
     def balance(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return one weight per class, inverse to its share: 1 for a class of mean size."""

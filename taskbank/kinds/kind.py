@@ -119,6 +119,17 @@ class Objective(Protocol):
             weights: one weight per class, as `balance` returns them. None means equal weights.
         """
 
+    def combine(self, outputs: Sequence[np.ndarray], encoded: Encoded) -> np.ndarray:
+        """Return the outputs that stand for the mean of the answers of several models.
+
+        For probabilities, they give the mean of the models' probabilities.
+
+        Args:
+            outputs: at least two arrays of shape [inputs, outputs], or [all tokens, outputs] if per
+                token; where all are equal, the result is the same up to rounding.
+            encoded: the inputs.
+        """
+
     def balance(self, columns: Columns, definition: Definition) -> np.ndarray | None:
         """Return weights that give every class the same influence; None without classes."""
 

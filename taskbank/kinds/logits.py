@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import numpy as np
-
-if TYPE_CHECKING:
-    pass
 
 
 def class_changes(reference: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -41,6 +38,63 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     exponentials = np.exp(shifted)
     shares: np.ndarray = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return shares
+
+
+def log_mean_softmax(logits: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the logits whose softmax is the mean of several softmaxes over the last axis.
+
+    Logits are known up to a number added to all of a row. Here it makes the result equal to the
+    logits where all of them are equal.
+
+    Args:
+        logits: arrays of the same shape.
+    """
+    return shifted_log_mean(logits, lambda one: np.logaddexp.reduce(one, axis=-1, keepdims=True))
+
+
+def shifted_log_mean(
+    logits: Sequence[np.ndarray], total: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return the logarithm of the mean of several softmaxes, plus the mean of their totals.
+
+    Args:
+        logits: arrays of the same shape.
+        total: returns the logarithm of the sum of the exponentials that a softmax divides by, in
+            float64 and in a shape that can be subtracted from the logits.
+
+    Returns:
+        float32 of the shape of the logits; NaN where one of them is NaN or infinite.
+    """
+    wide = [one.astype(np.float64) for one in logits]
+    with np.errstate(invalid="ignore"):
+        totals = [total(one) for one in wide]
+        logarithms = np.stack([one - own for one, own in zip(wide, totals, strict=True)])
+        mean = np.logaddexp.reduce(logarithms, axis=0) - np.log(len(wide))
+        return _if_finite(logits, mean + np.mean(totals, axis=0))
+
+
+def logit_of_mean(logits: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the logits whose sigmoid is the mean of several sigmoids.
+
+    Args:
+        logits: arrays of the same shape.
+
+    Returns:
+        float32 of that shape; NaN where one of them is NaN or infinite.
+    """
+    wide = np.stack(logits).astype(np.float64)
+    # The logarithm of a sigmoid of x is -log(1 + exp(-x)), of its complement -log(1 + exp(x)).
+    with np.errstate(invalid="ignore"):
+        positive, negative = (
+            np.logaddexp.reduce(-np.logaddexp(0, side), axis=0) for side in (-wide, wide)
+        )
+        return _if_finite(logits, positive - negative)
+
+
+def _if_finite(logits: Sequence[np.ndarray], combined: np.ndarray) -> np.ndarray:
+    """Return combined logits in float32, with NaN where a mean would hide a broken logit."""
+    finite = np.isfinite(logits).all(axis=0)
+    return np.where(finite, combined, np.nan).astype(np.float32)
 
 
 def cross_entropies(

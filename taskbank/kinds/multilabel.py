@@ -39,6 +39,7 @@ from taskbank.kinds.class_report import ClassReport, report_labels
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.labels import check_distinct, rarest
+from taskbank.kinds.logits import logit_of_mean
 from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import bootstrap_error
 from taskbank.kinds.text import ONE_TEXT, TWO_TEXTS, TextKind, input_names, inputs_check
@@ -137,6 +138,10 @@ class Multilabel(TextKind):
         return torch.nn.functional.binary_cross_entropy_with_logits(
             outputs.float(), supervision["targets"], pos_weight=weights
         )
+
+    def combine(self, outputs: Sequence[np.ndarray], encoded: Encoded) -> np.ndarray:
+        """Return the logits of the mean probability of each label."""
+        return logit_of_mean(outputs)
 
     def balance(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return for each label the ratio of examples without it to examples with it."""

@@ -118,6 +118,10 @@ class Regression(TextKind):
 
         return torch.nn.functional.mse_loss(outputs.float().squeeze(-1), supervision["targets"])
 
+    def combine(self, outputs: Sequence[np.ndarray], encoded: Encoded) -> np.ndarray:
+        """Return the mean number."""
+        return np.asarray(np.mean(outputs, axis=0, dtype=np.float64), dtype=np.float32)
+
     def balance(self, columns: Columns, definition: Definition) -> None:
         """Return None: there are no classes."""
 

@@ -39,7 +39,7 @@ from taskbank.kinds.calibration import (
 from taskbank.kinds.changes import Changes, output_scale
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
-from taskbank.kinds.logits import softmax
+from taskbank.kinds.logits import shifted_log_mean, softmax
 from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import standard_error_of_mean
 from taskbank.kinds.squad import normalised_words, words_f1
@@ -186,6 +186,22 @@ class Span:
             for logits, name in ((first, "first"), (last, "last"))
         )
         return sum(losses, torch.zeros((), device=outputs.device)) / 2
+
+    def combine(self, outputs: Sequence[np.ndarray], encoded: Encoded) -> np.ndarray:
+        """Return the logits of the mean probabilities of first and last tokens.
+
+        The windows of an example share one softmax, as their answers compete with each other.
+        """
+        allowed = encoded.token_targets["allowed"][:, None]
+        examples = np.array([window.example for window in encoded.alignment])
+        tokens = np.repeat(examples, encoded.lengths)
+        starts = np.flatnonzero(np.diff(tokens, prepend=-1))
+
+        def total(logits: np.ndarray) -> np.ndarray:
+            kept = np.where(allowed, logits, -np.inf)
+            return np.asarray(np.logaddexp.reduceat(kept, starts, axis=0)[tokens])
+
+        return shifted_log_mean(outputs, total)
 
     def balance(self, columns: Columns, definition: Definition) -> None:
         """Return None: there are no classes."""

@@ -51,7 +51,7 @@ from taskbank.kinds.entities import (
 )
 from taskbank.kinds.kind import Columns
 from taskbank.kinds.labels import MAX_LISTED_LABELS, WHOLE, check_distinct, rarest
-from taskbank.kinds.logits import class_changes, cross_entropies, margins, softmax
+from taskbank.kinds.logits import class_changes, cross_entropies, log_mean_softmax, margins, softmax
 from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import bootstrap_error, standard_error_of_mean
 from taskbank.kinds.schemes import Scheme, find_form, find_scheme, irregular_rows, split
@@ -203,6 +203,10 @@ class Tagging:
         words = targets >= 0
         count = words.sum() if weights is None else (weights[targets.clamp(min=0)] * words).sum()
         return total / count.clamp(min=1)  # a window may have no words of its own
+
+    def combine(self, outputs: Sequence[np.ndarray], encoded: Encoded) -> np.ndarray:
+        """Return the logits of each token's mean probabilities."""
+        return log_mean_softmax(outputs)
 
     def balance(self, columns: Columns, definition: Definition) -> np.ndarray:
         """Return one weight per label, inverse to its share: 1 for a label of mean size."""

@@ -20,7 +20,9 @@ from taskbank.errors import (
     DamagedError,
     NotWritableError,
 )
-from taskbank.model.task_model import TaskModel, task_model
+from taskbank.model.ensemble import joined
+from taskbank.model.stored_model import StoredModel
+from taskbank.model.task_model import task_model
 from taskbank.runtime.device import pick_device
 from taskbank.specs import BackboneIdentity
 
@@ -129,8 +131,8 @@ def encode_for(record: AdapterRecord, backbone: Backbone, columns: Columns) -> E
 
 
 def load_model(
-    bank: Bank, record: AdapterRecord, backbone: Backbone, unused: TaskModel | None = None
-) -> TaskModel:
+    bank: Bank, record: AdapterRecord, backbone: Backbone, unused: StoredModel | None = None
+) -> StoredModel:
     """Load the model of a stored adapter, in evaluation mode.
 
     Args:
@@ -154,7 +156,11 @@ def load_model(
         return unused
     kind: Kind = plugins.load("kinds", record.kind)
     options = dict(record.options)
-    model = task_model(backbone, kind, record.definition, record.method, options, seed=None)
+    members = [
+        task_model(backbone, kind, record.definition, record.method, options, seed=None)
+        for _ in range(record.ensemble)
+    ]
+    model = joined(members, kind)
     model.adopt_tensors(tensors)
     model.eval()
     return model
@@ -163,5 +169,12 @@ def load_model(
 def model_shape(record: AdapterRecord) -> str:
     """Return a text that is equal for adapters whose models differ in their tensors only."""
     kind: Kind = plugins.load("kinds", record.kind)
-    outputs = kind.outputs(record.definition)
-    return canonical_json([record.method, dict(record.options), kind.per_token, outputs])
+    return canonical_json(
+        [
+            record.method,
+            dict(record.options),
+            kind.per_token,
+            kind.outputs(record.definition),
+            record.ensemble,
+        ]
+    )

@@ -19,6 +19,7 @@ from taskbank.backbone.hooks import Part
 from taskbank.data.batches import split_into_batches
 from taskbank.data.encoded import Encoded, concatenate
 from taskbank.model.predict import predict_outputs
+from taskbank.model.stored_model import StoredModel
 from taskbank.model.task_model import TaskModel
 from taskbank.model.trunk import advance
 
@@ -35,6 +36,14 @@ class PredictionRequest:
         model: the task's model.
         encoded: the inputs.
     """
+
+    model: StoredModel
+    encoded: Encoded
+
+
+@dataclass(frozen=True)
+class _MemberRequest:
+    """The part of a request that one member of its model answers."""
 
     model: TaskModel
     encoded: Encoded
@@ -53,6 +62,18 @@ def predict_mixed(backbone: Backbone, requests: Sequence[PredictionRequest]) -> 
     Returns:
         float32 outputs per request, as `taskbank.model.predict.predict_outputs` returns them.
     """
+    # An ensemble is as many tasks over the same texts as it has members.
+    parts = [
+        _MemberRequest(member, one.encoded) for one in requests for member in one.model.members
+    ]
+    outputs = iter(_predict_members(backbone, parts))
+    return [
+        one.model.combine([next(outputs) for _ in one.model.members], one.encoded)
+        for one in requests
+    ]
+
+
+def _predict_members(backbone: Backbone, requests: Sequence[_MemberRequest]) -> list[np.ndarray]:
     if len(requests) == 1:  # the usual case of serving, and no reason to ask what mixes
         return [predict_outputs(requests[0].model, requests[0].encoded)]
     outputs_of: dict[int, np.ndarray] = {}
@@ -68,9 +89,7 @@ def predict_mixed(backbone: Backbone, requests: Sequence[PredictionRequest]) -> 
     ]
 
 
-def _predict_together(
-    backbone: Backbone, requests: Sequence[PredictionRequest]
-) -> list[np.ndarray]:
+def _predict_together(backbone: Backbone, requests: Sequence[_MemberRequest]) -> list[np.ndarray]:
     distinct = {request.encoded.digest: request.encoded for request in requests}
     texts = concatenate(list(distinct.values()))
     ends = np.cumsum([len(encoded) for encoded in distinct.values()])
@@ -100,7 +119,7 @@ def _predict_together(
     return [np.concatenate(parts) for parts in outputs_by_request]
 
 
-def _by_model(requests: Sequence[PredictionRequest], numbers: np.ndarray) -> list[int]:
+def _by_model(requests: Sequence[_MemberRequest], numbers: np.ndarray) -> list[int]:
     """Return the numbers of requests with those of the same model next to each other."""
     groups: dict[int, list[int]] = {}
     for number in numbers.tolist():

@@ -6,15 +6,17 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from taskbank.backbone.forward import trunk_states
 from taskbank.data.batches import evaluation_batches
 from taskbank.data.encoded import Encoded
-from taskbank.model.task_model import TaskModel
+from taskbank.data.packed import Batch
+from taskbank.model.stored_model import StoredModel
 from taskbank.runtime.out_of_memory import compute_in_halves
 
 if TYPE_CHECKING:
@@ -22,11 +24,10 @@ if TYPE_CHECKING:
 
 EVALUATION_BATCH = 64
 EVALUATION_TOKENS = 1 << 16  # maximum per batch: batches of very long texts have fewer inputs
-Loss = Callable[[torch.Tensor, dict[str, torch.Tensor]], torch.Tensor]
 
 
 def predict_examples(
-    model: TaskModel, kind: Kind, encoded: Encoded, batch_size: int | None = None
+    model: StoredModel, kind: Kind, encoded: Encoded, batch_size: int | None = None
 ) -> np.ndarray:
     """Return the predictions of a task's model.
 
@@ -42,8 +43,9 @@ def predict_examples(
     return kind.predictions(predict_outputs(model, encoded, batch_size), encoded)
 
 
+@torch.inference_mode()
 def predict_outputs(
-    model: TaskModel, encoded: Encoded, batch_size: int | None = None
+    model: StoredModel, encoded: Encoded, batch_size: int | None = None
 ) -> np.ndarray:
     """Return the outputs of a task's model.
 
@@ -56,11 +58,42 @@ def predict_outputs(
         float32 outputs in the order of the inputs, an array of shape [inputs, outputs], or
         [all tokens, outputs] if the head reads tokens.
     """
-    return _run(model, encoded, None, batch_size)[0]
+    training = model.training
+    if training:  # changing the mode visits every module of the encoder
+        model.eval()
+    flat: list[np.ndarray] = []  # the outputs of each member
+
+    def compute(rows: np.ndarray) -> list[np.ndarray]:
+        batch = _shared(model, encoded.batch(rows).to(model.backbone.device))
+        # One member after another: a batch needs no more memory than that of one member.
+        return [member.outputs(batch).float().cpu().numpy() for member in model.members]
+
+    for batch_rows in prediction_batches(encoded.lengths, batch_size):
+        for rows, parts in compute_in_halves(batch_rows, compute):
+            if not flat:
+                count = int(encoded.offsets[-1]) if model.per_token else len(encoded)
+                flat = [np.empty((count, part.shape[1]), dtype=np.float32) for part in parts]
+            places = encoded.token_index(rows) if model.per_token else rows
+            for whole, part in zip(flat, parts, strict=True):
+                whole[places] = part
+    if training:
+        model.train()
+    return model.combine(flat, encoded)
+
+
+def _shared(model: StoredModel, batch: Batch) -> Batch:
+    """Return a batch with what all members of a model begin with, if that is worth computing.
+
+    A reduced precision applies to all layers, while the trunk is computed in full precision.
+    """
+    reduced = torch.is_autocast_enabled(batch.input_ids.device.type)
+    if len(model.members) == 1 or batch.states is not None or not model.has_trunk or reduced:
+        return batch
+    return replace(batch, states=trunk_states(model.backbone, batch, model.adaptation.lowest_layer))
 
 
 def outputs_and_loss(
-    model: TaskModel, kind: Kind, encoded: Encoded, weights: torch.Tensor | None
+    model: StoredModel, kind: Kind, encoded: Encoded, weights: torch.Tensor | None
 ) -> tuple[np.ndarray, float]:
     """Return the outputs, as `predict_outputs` does, and the mean loss over inputs.
 
@@ -70,40 +103,17 @@ def outputs_and_loss(
         encoded: the inputs, with targets.
         weights: one weight per class, or None.
     """
-    return _run(model, encoded, lambda outputs, targets: kind.loss(outputs, targets, weights))
-
-
-@torch.inference_mode()
-def _run(
-    model: TaskModel, encoded: Encoded, loss: Loss | None, batch_size: int | None = None
-) -> tuple[np.ndarray, float]:
-    training = model.training
-    if training:  # changing the mode visits every module of the encoder
-        model.eval()
-    device = next(model.parameters()).device
-    flat: np.ndarray | None = None
+    outputs, device = predict_outputs(model, encoded), model.backbone.device
     total = 0.0
-
-    def compute(rows: np.ndarray) -> tuple[np.ndarray, float]:
-        batch = encoded.batch(rows).to(device)
-        outputs = model.outputs(batch).float()
-        batch_loss = 0.0
-        if loss is not None:
-            targets = targets_of(encoded, rows, device)
-            batch_loss = float(loss(model.shape_for_loss(outputs, batch), targets)) * len(rows)
-        return outputs.cpu().numpy(), batch_loss
-
-    for batch_rows in prediction_batches(encoded.lengths, batch_size):
-        for rows, (outputs, batch_loss) in compute_in_halves(batch_rows, compute):
-            total += batch_loss
-            if flat is None:
-                count = int(encoded.offsets[-1]) if model.per_token else len(encoded)
-                flat = np.empty((count, outputs.shape[1]), dtype=np.float32)
-            flat[encoded.token_index(rows) if model.per_token else rows] = outputs
-    if training:
-        model.train()
-    assert flat is not None  # noqa: S101 - every kind encodes to at least one input
-    return flat, total / len(encoded)
+    for rows in prediction_batches(encoded.lengths):
+        values = outputs[rows]
+        if model.per_token:
+            index, inside = encoded.padded_index(rows)
+            values = np.where(inside[..., None], outputs[index], np.float32(0))
+        targets = targets_of(encoded, rows, device)
+        loss = kind.loss(torch.from_numpy(values).to(device), targets, weights)
+        total += float(loss) * len(rows)
+    return outputs, total / len(encoded)
 
 
 def prediction_batches(lengths: np.ndarray, batch_size: int | None = None) -> list[np.ndarray]:

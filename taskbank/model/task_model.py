@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -17,10 +16,13 @@ from taskbank.backbone.hooks import Part
 from taskbank.backbone.linear import unfilled_linear
 from taskbank.data.packed import Batch
 from taskbank.digests import Json
-from taskbank.errors import DamagedError
 from taskbank.kinds.definition import Definition
+from taskbank.model.stored_model import StoredModel
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from taskbank.data.encoded import Encoded
     from taskbank.kinds.kind import Kind
     from taskbank.methods.method import Method
 
@@ -29,7 +31,7 @@ HEAD_DROPOUT = 0.1
 HEAD_STD = 0.02
 
 
-class TaskModel(torch.nn.Module):
+class TaskModel(StoredModel):
     """Maps texts to outputs: backbone, adaptation and head. `task_model` creates it.
 
     Args:
@@ -47,29 +49,20 @@ class TaskModel(torch.nn.Module):
         *,
         per_token: bool = False,
     ) -> None:
-        super().__init__()
-        self.backbone, self.adaptation = backbone, adaptation
+        super().__init__(backbone, adaptation, per_token=per_token)
         self.encoder = backbone.model
         self.adapted = adaptation.modules
         self.dropout = torch.nn.Dropout(HEAD_DROPOUT)
         self.head = head
-        self.per_token = per_token
 
     @property
-    def has_trunk(self) -> bool:
-        """Whether the task leaves the lowest layers, or the whole backbone, unchanged."""
-        lowest, layers = self.adaptation.lowest_layer, self.backbone.identity.layers
-        return 0 < lowest < layers or not self.adaptation.changes
+    def members(self) -> tuple[TaskModel]:
+        """The model itself."""
+        return (self,)
 
-    @property
-    def supports_mixing(self) -> bool:
-        """Whether inputs of other tasks may share a batch with this task's inputs."""
-        adaptation = self.adaptation
-        return (
-            self.backbone.supports_packing
-            and adaptation.supports_mixing
-            and (self.has_trunk or adaptation.lowest_layer == 0)
-        )
+    def combine(self, outputs: Sequence[np.ndarray], encoded: Encoded) -> np.ndarray:
+        """Return the outputs as they are; see `StoredModel.combine`."""
+        return outputs[0]
 
     def outputs(self, batch: Batch) -> torch.Tensor:
         """Return the outputs of a batch.
@@ -122,77 +115,11 @@ class TaskModel(torch.nn.Module):
         padded_outputs = outputs.new_zeros(*input_ids.shape, outputs.shape[1])
         return padded_outputs.index_put((attention_mask.bool(),), outputs)
 
-    @cached_property
-    def trained_bytes(self) -> int:
-        """The size of all trained tensors in bytes."""
-        return sum(tensor.nbytes for tensor in self._tensors.values())
-
-    def trained_tensors(self) -> dict[str, torch.Tensor]:
-        """Return all trained and stored tensors by stored name."""
-        return {name: tensor.detach() for name, tensor in self._tensors.items()}
-
-    @cached_property
-    def _tensors(self) -> dict[str, torch.Tensor]:
-        """The trained tensors themselves by stored name."""
+    def named_tensors(self) -> dict[str, torch.Tensor]:
+        """Return those of adaptation and head; see `StoredModel.named_tensors`."""
         tensors: dict[str, torch.Tensor] = self.adapted.state_dict(keep_vars=True)
         self.head.state_dict(destination=tensors, prefix="head.", keep_vars=True)
         return tensors
-
-    @cached_property
-    def _shapes(self) -> dict[str, tuple[Any, ...]]:
-        """The type and the shape of each trained tensor, also after `release_tensors`."""
-        return {name: (tensor.dtype, *tensor.shape) for name, tensor in self._tensors.items()}
-
-    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Copy values into the model's tensors.
-
-        Args:
-            tensors: the values by stored name, with exactly the names of `trained_tensors`.
-
-        Raises:
-            DamagedError: naming tensors that are missing, unexpected, or of another shape or type.
-        """
-        current = self._matching_tensors(tensors)
-        with torch.no_grad():
-            for name, tensor in tensors.items():
-                current[name].copy_(tensor)
-
-    def adopt_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Use stored tensors as the model's own, without a copy if they are on its device.
-
-        Args:
-            tensors: the values by stored name, with exactly the names of `trained_tensors`.
-
-        Raises:
-            DamagedError: naming tensors that are missing, unexpected, or of another shape or type.
-        """
-        own, device = self._matching_tensors(tensors), self.backbone.device
-        for name, tensor in tensors.items():
-            own[name].data = tensor if tensor.device == device else tensor.to(device)
-
-    def release_tensors(self) -> None:
-        """Free the memory of the model's tensors; it can be used again after `adopt_tensors`."""
-        shapes = self._shapes  # which the tensors tell only as long as they have values
-        nothing = torch.empty(0, device=self.backbone.device)
-        for name, tensor in self._tensors.items():
-            tensor.data = nothing if shapes[name][0] == nothing.dtype else nothing.to(tensor.dtype)
-
-    def _matching_tensors(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return the model's tensors if others match them in name, shape and type."""
-        current, shapes = self._tensors, self._shapes
-        missing, unexpected = sorted(current.keys() - tensors), sorted(tensors.keys() - current)
-        if missing or unexpected:
-            raise DamagedError(
-                f"the stored tensors do not fit the model: missing {missing or 'none'}, "
-                f"unexpected {unexpected or 'none'}"
-            )
-        for name, tensor in tensors.items():
-            given = (tensor.dtype, *tensor.shape)
-            if given != shapes[name]:
-                raise DamagedError(
-                    f"stored tensor {name!r} is {given}, the model has {shapes[name]}"
-                )
-        return current
 
 
 def task_model(

@@ -25,10 +25,10 @@ from taskbank.runtime import disk_cache as cache
 from taskbank.runtime.environment import numerics
 
 if TYPE_CHECKING:
-    from taskbank.model.task_model import TaskModel
+    from taskbank.model.stored_model import StoredModel
 
 
-def add_trunk_states(model: TaskModel, encoded: Encoded, *, stored: bool = True) -> Encoded:
+def add_trunk_states(model: StoredModel, encoded: Encoded, *, stored: bool = True) -> Encoded:
     """Add the trunk's states to inputs, if the task has a trunk and they can be stored.
 
     If the task changes nothing and reads one vector of each input, the result has one token for

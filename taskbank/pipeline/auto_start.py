@@ -72,7 +72,9 @@ def _candidates(bank: Bank, backbone: Backbone, plan: TaskPlan) -> list[AdapterR
     newest = {
         record.task: record
         for record in bank.adapters(method=wanted.name, backbone=backbone.identity.fingerprint)
-        if record.task != plan.name and method.complete(record.options) == wanted.options
+        if record.task != plan.name
+        and record.ensemble == 1  # of several adapters, no training starts
+        and method.complete(record.options) == wanted.options
     }
     distinct: dict[str, AdapterRecord] = {}  # of copies, the oldest
     for record in newest.values():

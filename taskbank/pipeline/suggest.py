@@ -145,7 +145,8 @@ def suggest(
     candidates = [
         record
         for name, record in newest.items()
-        if fnmatchcase(name, task) and record.method != LINEAR.name  # which has no adapter
+        # A linear probe has no adapter, and an ensemble several: no training starts from either.
+        if fnmatchcase(name, task) and record.method != LINEAR.name and record.ensemble == 1
     ]
     return compare(bank, loaded, loaded_kind, data, candidates, top)
 

@@ -195,6 +195,11 @@ def update(
             f"anchor is {anchor:g}, and {parent.ref} is trained contrastively, by comparing rows "
             "instead of outputs: leave --anchor out"
         )
+    if mode == "continue" and parent.ensemble > 1:
+        raise InputError(
+            f"mode is {mode!r}, and {parent.ref} is an ensemble of {parent.ensemble} trainings, "
+            "which is trained anew: give --mode retrain or auto"
+        )
     bank.check_can_add(parent.task, parent.kind, new_version=True)
     after = max(one.version for one in bank.adapters(task=parent.task, retired=True))
     kind: Kind = plugins.load("kinds", parent.kind)

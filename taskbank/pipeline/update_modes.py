@@ -3,7 +3,7 @@
 - `retrain` starts untrained, as if the task were added with all rows.
 - `continue` starts from the parent's adapter and head, and trains fewer epochs on the same rows.
 - `auto` continues, and trains anew as well if that made the validation score of the old or of the
-  new rows drop.
+  new rows drop. An ensemble is trained anew.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class UpdateTraining:
             TrainingError: if training produced no usable adapter.
             DamagedError: if stored rows or bytes differ from what was recorded.
         """
-        if mode == "auto":
+        if mode == "auto" and self.parent.ensemble == 1:
             return self._as_good()
         return self._train(continued(self.bank, self.parent) if mode == "continue" else None)
 

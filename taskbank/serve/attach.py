@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from taskbank.errors import InputError
 from taskbank.model.load import load_model, load_recorded_backbone
 
 if TYPE_CHECKING:
@@ -33,9 +34,15 @@ def attach(
 
     Raises:
         NotFoundError: if the bank has no such adapter.
+        InputError: if it is an ensemble, which has several adapters and heads.
         BackboneMismatchError: if the backbone differs from the recorded one.
         DamagedError: if stored rows or bytes differ from what was recorded.
     """
     record = bank[ref]
+    if record.ensemble > 1:
+        raise InputError(
+            f"{record.ref} is an ensemble of {record.ensemble} trainings, and a module has one "
+            "adapter and head: predict with it, or attach a version of one training"
+        )
     loaded = load_recorded_backbone(bank, bank.backbone(record.backbone), backbone, device)
     yield load_model(bank, record, loaded)

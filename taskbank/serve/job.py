@@ -21,7 +21,7 @@ from taskbank.serve.prediction import Prediction
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Columns, Kind
-    from taskbank.model.task_model import TaskModel
+    from taskbank.model.stored_model import StoredModel
 
 # Rows of one request that are tokenised in one turn, and about how many tokens they may have.
 TURN_ROWS, TURN_TOKENS = 16, 512
@@ -184,13 +184,13 @@ class Prepared:
 
     piece: Piece
     encoded: Encoded
-    model: TaskModel
+    model: StoredModel
     shadow: Prepared | None = None
 
     @property
     def tokens(self) -> int:
-        """Number of tokens, without those of the shadow."""
-        return int(self.encoded.offsets[-1])
+        """Number of tokens that are computed: each once per member, without those of the shadow."""
+        return int(self.encoded.offsets[-1]) * len(self.model.members)
 
     @property
     def parts(self) -> Sequence[Prepared]:

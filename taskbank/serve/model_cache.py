@@ -12,7 +12,7 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.model.load import load_model, model_shape
-from taskbank.model.task_model import TaskModel
+from taskbank.model.stored_model import StoredModel
 from taskbank.runtime.lru import LruCache
 
 Key = tuple[int, str]
@@ -37,7 +37,7 @@ class ModelCache:
 
     def __init__(self, bank: Bank, backbone: Backbone, memory: int = MEMORY) -> None:
         self.bank, self.backbone, self.memory = bank, backbone, memory
-        self._models: LruCache[TaskModel] = LruCache(
+        self._models: LruCache[StoredModel] = LruCache(
             memory, lambda model: model.trained_bytes, self._evicted
         )
         # What is known of a model, by its id, while it is cached or borrowed.
@@ -45,8 +45,8 @@ class ModelCache:
         self._borrowed: Counter[int] = Counter()
         self._left: set[int] = set()  # evicted while they were borrowed
         self._wanted: Counter[Key] = Counter()  # adapters that are about to be borrowed
-        self._given: WeakSet[TaskModel] = WeakSet()  # to somebody who may hold them for ever
-        self._unused: dict[str, list[TaskModel]] = defaultdict(list)
+        self._given: WeakSet[StoredModel] = WeakSet()  # to somebody who may hold them for ever
+        self._unused: dict[str, list[StoredModel]] = defaultdict(list)
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class ModelCache:
         """Return whether the model of an adapter is cached, so that it need not be loaded."""
         return self._models.find((record.id, record.digest)) is not None
 
-    def model(self, record: AdapterRecord) -> TaskModel:
+    def model(self, record: AdapterRecord) -> StoredModel:
         """Return the model of an adapter, loading it if it is not cached.
 
         Args:
@@ -74,7 +74,7 @@ class ModelCache:
             self._given.add(model)
             return model
 
-    def borrow(self, record: AdapterRecord) -> TaskModel:
+    def borrow(self, record: AdapterRecord) -> StoredModel:
         """Return the model of an adapter to somebody who will give it back.
 
         Args:
@@ -87,7 +87,7 @@ class ModelCache:
             self._borrowed[id(model)] += 1
             return model
 
-    def give_back(self, model: TaskModel) -> None:
+    def give_back(self, model: StoredModel) -> None:
         """Take back a borrowed model: neither it nor any part of it may be used any more."""
         with self._lock:
             self._borrowed[id(model)] -= 1
@@ -98,7 +98,7 @@ class ModelCache:
                     self._keep_unused(model)
 
     @contextmanager
-    def _found(self, record: AdapterRecord) -> Iterator[TaskModel]:
+    def _found(self, record: AdapterRecord) -> Iterator[StoredModel]:
         """Yield the model of an adapter under the lock, which is not held while it is loaded."""
         key = record.id, record.digest
         with self._lock:
@@ -119,7 +119,7 @@ class ModelCache:
                 if not self._wanted[key]:
                     del self._wanted[key]
 
-    def _load(self, record: AdapterRecord, key: Key) -> TaskModel:
+    def _load(self, record: AdapterRecord, key: Key) -> StoredModel:
         shape = model_shape(record)
         with self._lock:
             unused = self._unused[shape].pop() if self._unused[shape] else None
@@ -128,7 +128,7 @@ class ModelCache:
             self._about[id(model)] = key, shape
         return model
 
-    def _evicted(self, model: TaskModel) -> None:
+    def _evicted(self, model: StoredModel) -> None:
         with self._lock:
             if self._borrowed[id(model)]:
                 self._left.add(id(model))
@@ -139,7 +139,7 @@ class ModelCache:
             else:
                 self._keep_unused(model)
 
-    def _keep_unused(self, model: TaskModel) -> None:
+    def _keep_unused(self, model: StoredModel) -> None:
         _, shape = self._about.pop(id(model))
         if model not in self._given and len(self._unused[shape]) < UNUSED:
             model.release_tensors()

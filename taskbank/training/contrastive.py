@@ -16,13 +16,12 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from taskbank.errors import TrainingError
 from taskbank.kinds.definition import Definition
-from taskbank.model.predict import outputs_and_loss, predict_outputs, targets_of
+from taskbank.model.predict import predict_outputs, targets_of
 from taskbank.model.task_model import TaskModel
 from taskbank.model.trunk import add_trunk_states
 from taskbank.specs import TrainingSpec
-from taskbank.training.loop import Epoch, Training
+from taskbank.training.loop import Training, without_epochs
 from taskbank.training.optimizer import Optimizer, class_weights, seeded, step_bar
 
 if TYPE_CHECKING:
@@ -74,18 +73,9 @@ def train_contrastive(
     headless = TaskModel(model.backbone, model.adaptation, torch.nn.Identity())
     loss = _bring_together(headless, encoded, spec, progress, caption)
     _fit_head(model.head, headless, kind, encoded, weights)
-    unseen = add_trunk_states(model, validation.encoded)
-    outputs, validation_loss = outputs_and_loss(model, kind, unseen, weights)
-    if not (math.isfinite(loss) and math.isfinite(validation_loss)):
-        raise TrainingError(
-            f"training diverged: the contrastive loss is {loss}, the loss on validation "
-            f"{validation_loss}; try a smaller --learning-rate. Nothing was recorded"
-        )
-    predictions = kind.predictions(outputs, unseen)
-    tuned = kind.tune(predictions, validation.columns, definition)
-    score = kind.scores(predictions, validation.columns, tuned)[metric]
-    only = Epoch(1, loss, score, validation_loss)
-    return Training((only,), only, time.perf_counter() - started, tuned, predictions)
+    return without_epochs(
+        model, kind, definition, validation, weights, metric, loss=loss, started=started
+    )
 
 
 def contrastive_loss(vectors: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

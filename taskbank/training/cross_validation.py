@@ -82,15 +82,17 @@ class CrossValidation:
         if specification in self.known:
             return self.known[specification]
         trials: list[Trial] = []
+        checkpoints: list[str] = []
         for number, trainer in enumerate(self._fold_trainers(), start=1):
             fold = f"fold {number}/{self.plan.data.folds}"
             trials.append(trainer.run(setting, None, f"{caption}, {fold}" if caption else fold))
+            checkpoints += trainer.checkpoints(trials[-1])
             if trials[-1].status == "diverged":
                 break
         trial = replace(self._combine(trials), specification=specification)
         self.record(trial)
-        for one in trials:  # recorded, so no longer needed to resume
-            Checkpoint(one.specification, resume=False).remove()
+        for one in checkpoints:  # recorded, so no longer needed to resume
+            Checkpoint(one, resume=False).remove()
         self.known[specification] = trial
         return trial
 
@@ -135,7 +137,7 @@ class CrossValidation:
 
     def checkpoints(self, trial: Trial) -> tuple[str, ...]:
         """Return the specifications of the trainings that a trial needs until it is stored."""
-        return (self._all.specification(trial.setting),)
+        return self._all.checkpoints(trial)
 
     def _specification(self, setting: Setting) -> str:
         fold_of = list(self.plan.data.fold_of or ())

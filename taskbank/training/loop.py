@@ -31,6 +31,7 @@ from taskbank.training.optimizer import Optimizer, class_weights, seeded, step_b
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
+    from taskbank.model.stored_model import StoredModel
     from taskbank.model.task_model import TaskModel
     from taskbank.training.prepared import PreparedSplit
 
@@ -134,6 +135,46 @@ def train(
                 checkpoint.save(run.state())
             pruned = should_prune is not None and should_prune(epoch)
     return run.finish(pruned=pruned)
+
+
+def without_epochs(
+    model: StoredModel,
+    kind: Kind,
+    definition: Definition,
+    validation: PreparedSplit,
+    weights: torch.Tensor | None,
+    metric: str,
+    *,
+    loss: float,
+    started: float,
+) -> Training:
+    """Return a finished training that had no epochs to choose from, with one that stands for it.
+
+    Args:
+        model: the trained model.
+        kind: the task's kind.
+        definition: the task's definition.
+        validation: the validation split, on which the model is scored.
+        weights: one weight per class, or None.
+        metric: the name of the task's metric.
+        loss: the training loss.
+        started: the time of `time.perf_counter` when the training began.
+
+    Raises:
+        TrainingError: if a loss is not a finite number.
+    """
+    encoded = add_trunk_states(model, validation.encoded)
+    outputs, validation_loss = outputs_and_loss(model, kind, encoded, weights)
+    if not (math.isfinite(loss) and math.isfinite(validation_loss)):
+        raise TrainingError(
+            f"training diverged: the loss is {loss}, the loss on validation {validation_loss}; try "
+            "a smaller --learning-rate. Nothing was recorded"
+        )
+    predictions = kind.predictions(outputs, encoded)
+    tuned = kind.tune(predictions, validation.columns, definition)
+    score = kind.scores(predictions, validation.columns, tuned)[metric]
+    only = Epoch(1, loss, score, validation_loss)
+    return Training((only,), only, time.perf_counter() - started, tuned, predictions)
 
 
 class _Run:

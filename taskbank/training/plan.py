@@ -9,6 +9,7 @@ from taskbank import plugins
 from taskbank.digests import Json, digest_json
 from taskbank.errors import InputError
 from taskbank.kinds.kind import resolve_metric
+from taskbank.methods.linear import LINEAR
 from taskbank.specs import MethodSpec, TaskSpec, TrainingSpec
 from taskbank.training.anchor import Anchor
 from taskbank.training.defaults import contrastive_hyperparameters, default_hyperparameters
@@ -136,6 +137,13 @@ def plan_task(
     training = TrainingSpec(**(defaults | dict(spec.training)))
     base = Setting(method_spec, training, continued.parents if continued else ())
     check_values(base, search)
+    ensembles = (training.ensemble, *search.values.get("ensemble", ()))
+    if method.name == LINEAR.name and max(ensembles) > 1:
+        raise InputError(
+            f"ensemble is {max(ensembles)} and the method is {method.name!r}: it trains a head "
+            "alone on vectors that no seed changes, so the trainings would hardly differ; leave "
+            "one of them out"
+        )
     weighted = base.training.class_weight or any(search.values.get("class_weight", ()))
     if weighted and kind.balance(data.train.columns, data.definition) is None:
         raise InputError(

@@ -35,6 +35,21 @@ class Setting:
         """Return the same setting with another seed."""
         return replace(self, training=replace(self.training, seed=seed))
 
+    @property
+    def members(self) -> tuple[Setting, ...]:
+        """The settings of the trainings whose predictions are combined; of one, the setting itself.
+
+        Their seeds follow each other, and settings of different seeds have none in common.
+        """
+        count = self.training.ensemble
+        if count == 1:
+            return (self,)
+        first = self.training.seed * count
+        return tuple(
+            replace(self, training=replace(self.training, ensemble=1, seed=(first + n) % 2**32))
+            for n in range(count)
+        )
+
 
 @dataclass(frozen=True)
 class Search:

@@ -226,6 +226,11 @@ def _check_version(record: AdapterRecord, method: Method, options: Mapping[str, 
     """Raise unless a version's adapter has the shape of those of a method with its options."""
     if record.retired:
         raise ConflictError(f"{record.ref} is retired: start from a version in use")
+    if record.ensemble > 1:
+        raise InputError(
+            f"{record.ref} is an ensemble of {record.ensemble} trainings, and a training starts "
+            "from one adapter: start from a version of one training"
+        )
     if record.method != method.name:
         raise InputError(
             f"{record.ref} has the method {record.method!r}, and this task {method.name!r}: give "

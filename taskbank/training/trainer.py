@@ -7,8 +7,10 @@ the bank.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +20,9 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.digests import digest_json
 from taskbank.errors import TrainingError
 from taskbank.kinds.canaries import choose_canaries
+from taskbank.model.ensemble import joined
 from taskbank.model.predict import predict_examples
+from taskbank.model.stored_model import StoredModel
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.runtime.environment import numerics
 from taskbank.specs import MethodSpec
@@ -32,12 +36,13 @@ from taskbank.training.evaluation import (
     has_collapsed,
     measure,
 )
-from taskbank.training.loop import Training, train
+from taskbank.training.loop import Training, train, without_epochs
+from taskbank.training.optimizer import class_weights
 from taskbank.training.plan import TaskPlan
 from taskbank.training.prepared import PreparedSplits
 from taskbank.training.sampler import ShouldPrune
 from taskbank.training.search import Setting
-from taskbank.training.trial import Trial
+from taskbank.training.trial import Member, Trial
 from taskbank.verify.noise import check_stable
 
 if TYPE_CHECKING:
@@ -87,9 +92,12 @@ class Trainer:
 
         Args:
             setting: the trial's setting.
-            should_prune: called after every epoch; returns whether to stop the training early.
+            should_prune: called after every epoch; returns whether to stop the training early. Not
+                used for an ensemble, whose trainings have no epochs in common.
             caption: text that describes the trial in the progress bar.
         """
+        if setting.training.ensemble > 1:
+            should_prune = None
         specification = self.specification(setting)
         known = self.known.get(specification)
         if known is not None and should_prune is not None:  # the sampler must see every epoch again
@@ -113,7 +121,7 @@ class Trainer:
 
     def checkpoints(self, trial: Trial) -> tuple[str, ...]:
         """Return the specifications of the trainings that a trial needs until it is stored."""
-        return (trial.specification,)
+        return tuple(self.specification(member) for member in trial.setting.members)
 
     def specification(self, setting: Setting) -> str:
         """Return the digest of everything that determines the bytes of a trial."""
@@ -213,7 +221,9 @@ class Trainer:
         plan = self.plan
         method: Method = plugins.load("methods", "linear")
         defaults = default_hyperparameters(method, len(plan.data.train)) | dict(plan.kind.training)
-        spec = replace(trial.setting.training, patience=None, contrastive=None, **defaults)
+        spec = replace(
+            trial.setting.training, patience=None, contrastive=None, ensemble=1, **defaults
+        )
         try:
             model, trained = self._run(
                 Setting(MethodSpec(method.name), spec), caption="linear probe"
@@ -233,7 +243,7 @@ class Trainer:
         return self._splits.truncated(trial.setting.training.max_length)
 
     def _check_predictions(
-        self, model: TaskModel, trial: Trial, split: str, predictions: np.ndarray
+        self, model: StoredModel, trial: Trial, split: str, predictions: np.ndarray
     ) -> None:
         kind, columns = self.plan.kind, self.plan.data.evaluated_splits[split].columns
         rows = choose_canaries(kind, predictions, columns, trial.definition)
@@ -252,6 +262,8 @@ class Trainer:
     def _train(
         self, setting: Setting, specification: str, should_prune: ShouldPrune | None, caption: str
     ) -> Trial:
+        if setting.training.ensemble > 1:
+            return self._train_ensemble(setting, specification, caption)
         checkpoint = Checkpoint(specification, resume=self.resume)
         try:
             model, training = self._run(
@@ -263,8 +275,47 @@ class Trainer:
             )
         except TrainingError as error:
             checkpoint.remove()
-            return self._diverged_trial(setting, specification, error)
+            return self._diverged_trial(setting, specification, str(error))
         return self._finished_trial(setting, specification, training, model)
+
+    def _train_ensemble(self, setting: Setting, specification: str, caption: str) -> Trial:
+        """Train the members one after another, and score their combination.
+
+        The checkpoint of a member stays until the ensemble is recorded.
+        """
+        trials: list[Trial] = []
+        for number, member in enumerate(setting.members, start=1):
+            own = f"member {number}/{setting.training.ensemble}"
+            trial = self._train(
+                member, self.specification(member), None, f"{caption}, {own}" if caption else own
+            )
+            if trial.status == "diverged":
+                seed = member.training.seed
+                problem = f"{own}, from seed {seed}: {trial.problem}"
+                return self._diverged_trial(setting, specification, problem)
+            trials.append(trial)
+        plan, started = self.plan, time.perf_counter()
+        model = self._model(setting)
+        for part, trial in zip(model.members, trials, strict=True):
+            assert trial.weights is not None  # noqa: S101 - a new trial has its weights
+            part.load_tensors(trial.weights)
+        model.eval()
+        data = self._splits.get("train", setting.training.max_length)
+        device = self.backbone.device
+        training = without_epochs(
+            model,
+            plan.kind,
+            plan.data.definition,
+            self._splits.get("validation", setting.training.max_length),
+            class_weights(plan.kind, data.columns, plan.data.definition, setting.training, device),
+            plan.metric,
+            loss=fmean(trial.epochs[trial.best_epoch - 1].loss for trial in trials),
+            started=started - sum(trial.seconds for trial in trials),
+        )
+        return replace(
+            self._finished_trial(setting, specification, training, model),
+            members=tuple(Member.of(trial) for trial in trials),
+        )
 
     def _run(
         self,
@@ -277,7 +328,7 @@ class Trainer:
     ) -> tuple[TaskModel, Training]:
         """Train a setting, and return the model with the weights to keep."""
         plan, spec = self.plan, setting.training
-        model = self._model(setting)
+        model = self._member(setting)
         if setting.parents:
             spec = self._starts[setting.parents].shortened(spec)
         data = self._splits.get("train", spec.max_length)
@@ -307,7 +358,7 @@ class Trainer:
         return model, training
 
     def _finished_trial(
-        self, setting: Setting, specification: str, training: Training, model: TaskModel
+        self, setting: Setting, specification: str, training: Training, model: StoredModel
     ) -> Trial:
         kind, columns = self.plan.kind, self.plan.data.validation.columns
         predictions, definition = training.predictions, training.definition
@@ -337,7 +388,7 @@ class Trainer:
             predictions=predictions,
         )
 
-    def _diverged_trial(self, setting: Setting, specification: str, error: TrainingError) -> Trial:
+    def _diverged_trial(self, setting: Setting, specification: str, problem: str) -> Trial:
         # A diverged trial makes no predictions, so it gets the score of constant predictions.
         plan = self.plan
         columns, definition = plan.data.validation.columns, plan.data.definition
@@ -351,10 +402,13 @@ class Trainer:
             loss=float("inf"),
             definition=definition,
             truncated=self._splits.truncated(setting.training.max_length),
-            problem=str(error),
+            problem=problem,
         )
 
-    def _model(self, setting: Setting) -> TaskModel:
+    def _model(self, setting: Setting) -> StoredModel:
+        return joined([self._member(member) for member in setting.members], self.plan.kind)
+
+    def _member(self, setting: Setting) -> TaskModel:
         model = task_model(
             self.backbone,
             self.plan.kind,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from taskbank.bank.records import MetricRecord, TrialRecord, parents_of
@@ -36,6 +36,42 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One training of an ensemble.
+
+    Attributes:
+        seed: its seed.
+        status: its status as a trial of its own.
+        score: the best epoch's value of the task's metric on the validation split.
+        loss: the best epoch's loss on the validation split.
+        best_epoch: number of the epoch whose weights were kept.
+        epochs: number of epochs that were run.
+        seconds: its duration in seconds.
+    """
+
+    seed: int
+    status: str
+    score: float
+    loss: float
+    best_epoch: int
+    epochs: int
+    seconds: float
+
+    @classmethod
+    def of(cls, trial: Trial) -> Member:
+        """Return what is recorded of a training."""
+        return cls(
+            trial.setting.training.seed,
+            trial.status,
+            trial.score,
+            trial.loss,
+            trial.best_epoch,
+            len(trial.epochs),
+            trial.seconds,
+        )
+
+
+@dataclass(frozen=True)
 class Trial:
     """A finished trial.
 
@@ -48,13 +84,14 @@ class Trial:
             value over all examples, each predicted by the training that left its fold out.
         loss: the best epoch's loss on the validation split.
         definition: the task's definition, with the values tuned on validation.
-        epochs: every epoch that was run.
+        epochs: every epoch that was run; of an ensemble, one that stands for the combination.
         best_epoch: number of the epoch whose weights were kept; 0 if there is none.
         seconds: duration of the training in seconds.
         truncated: number of examples of which tokens were left out, by split.
         problem: error message of a diverged trial.
         metrics: every metric on the validation split, or over all folds.
         folds: the folds of a cross-validation.
+        members: the trainings of an ensemble; none of a single training.
         classes: the report by class over all folds, as JSON; None without folds or classes.
         chance: the probability of the score without any relation; see `chance_of_score`. None if
             it was not computed.
@@ -78,6 +115,7 @@ class Trial:
     problem: str = ""
     metrics: tuple[MetricRecord, ...] = ()
     folds: tuple[Fold, ...] = ()
+    members: tuple[Member, ...] = ()
     classes: Mapping[str, Json] | None = None
     chance: float | None = None
     linear_probe: Mapping[str, float] | None = None
@@ -110,6 +148,8 @@ class Trial:
             course["linear_probe"] = dict(self.linear_probe)
         if self.folds:
             course["folds"] = [{"rows": one.rows, "scores": dict(one.scores)} for one in self.folds]
+        if self.members:
+            course["members"] = [asdict(member) for member in self.members]
         if self.setting.parents:
             course["parents"] = [parent.to_json() for parent in self.setting.parents]
         return course | ({"problem": self.problem} if self.problem else {})
@@ -141,5 +181,6 @@ def trial_from_record(record: TrialRecord) -> Trial:
         chance=course.get("chance"),
         linear_probe=course.get("linear_probe"),
         folds=tuple(Fold(**fold) for fold in course.get("folds", ())),
+        members=tuple(Member(**member) for member in course.get("members", ())),
         parameters=record.parameters,
     )

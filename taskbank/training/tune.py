@@ -35,6 +35,9 @@ class Trains(Protocol):
     def ensure_weights(self, trial: Trial) -> Trial:
         """Return a trial with its weights."""
 
+    def checkpoints(self, trial: Trial) -> tuple[str, ...]:
+        """Return the specifications of the trainings that a trial needs until it is stored."""
+
 
 def tune(trainer: Trains, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
     """Run every trial of a plan; return the best, with its weights, and all trials in order.
@@ -128,7 +131,8 @@ class _Tuning:
         best = self.best
         for index, earlier in enumerate(self.trials):
             if earlier is not best and earlier.weights is not None:
-                Checkpoint(earlier.specification, resume=False).remove()
+                for specification in self.trainer.checkpoints(earlier):
+                    Checkpoint(specification, resume=False).remove()
                 self.trials[index] = release_weights(earlier)
         return trial
 

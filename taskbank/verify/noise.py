@@ -22,11 +22,11 @@ from taskbank.verify.rounding import describe_instability, is_unstable, noise_of
 if TYPE_CHECKING:
     from taskbank.data.encoded import Encoded
     from taskbank.kinds.kind import Columns, Kind
-    from taskbank.model.task_model import TaskModel
+    from taskbank.model.stored_model import StoredModel
 
 
 def measure_noise(
-    model: TaskModel,
+    model: StoredModel,
     kind: Kind,
     definition: Definition,
     columns: Columns,
@@ -56,7 +56,7 @@ def measure_noise(
 
 
 def check_stable(
-    model: TaskModel,
+    model: StoredModel,
     kind: Kind,
     definition: Definition,
     columns: Columns,
@@ -96,7 +96,7 @@ def _largest_difference(
     return float(moved[np.isfinite(moved)].max(initial=0.0))
 
 
-def _has_reduced_precision(model: TaskModel) -> bool:
+def _has_reduced_precision(model: StoredModel) -> bool:
     # On a GPU, products of float32 may be computed in TF32.
     device = model.backbone.device.type
     return torch.is_autocast_enabled(device) or torch.get_float32_matmul_precision() != "highest"

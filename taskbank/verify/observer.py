@@ -37,7 +37,7 @@ from taskbank.verify.verdict import Evidence
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
-    from taskbank.model.task_model import TaskModel
+    from taskbank.model.stored_model import StoredModel
 
 CACHED_EXAMPLES = 16384  # in each cache: of examples, of encoded splits and of references
 # The tasks and examples that are predicted together. Larger splits fill batches of their own, as
@@ -73,7 +73,7 @@ class _Case:
     evidence: Evidence | None = None
     observed: Observed | None = None
     is_new: bool = False
-    model: TaskModel | None = None
+    model: StoredModel | None = None
     encoded: dict[str, Encoded] = field(default_factory=dict)
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -276,7 +276,7 @@ class Observer:
             return _failure(case.subject, error)
         return Evidence(case.subject, comparisons, circumstances=case.key)
 
-    def _predict(self, case: _Case, model: TaskModel) -> Observed:
+    def _predict(self, case: _Case, model: StoredModel) -> Observed:
         record = case.record
         kind: Kind = plugins.load("kinds", record.kind)
         predicted: dict[str, np.ndarray] = {}
@@ -305,7 +305,7 @@ class Observer:
         return {name: (predicted[name], max(noises) * scales[name]) for name in predicted}
 
     def _predict_split(
-        self, case: _Case, model: TaskModel, kind: Kind, split: SplitRecord
+        self, case: _Case, model: StoredModel, kind: Kind, split: SplitRecord
     ) -> np.ndarray:
         encoded = case.encoded[split.name]
         if split.name in case.outputs:
@@ -317,7 +317,7 @@ class Observer:
     def _measure_noise(
         self,
         record: AdapterRecord,
-        model: TaskModel,
+        model: StoredModel,
         split: SplitRecord,
         rows: Collection[int],
         predictions: np.ndarray,
@@ -350,7 +350,7 @@ class Observer:
             examples, reference = self._examples(record, split), self._reference(record, split)
             yield compare(record, split, examples, reference, predictions, noise)
 
-    def _count_unmoved_canaries(self, record: AdapterRecord, model: TaskModel) -> int:
+    def _count_unmoved_canaries(self, record: AdapterRecord, model: StoredModel) -> int:
         """Return the number of canaries of the scored split if no canary moved, else 0."""
         kind: Kind = plugins.load("kinds", record.kind)
         count = 0

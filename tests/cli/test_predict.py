@@ -21,7 +21,7 @@ from taskbank.bank.records import AdapterRecord
 from taskbank.cli.main import run
 from taskbank.model.load import load_model
 from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
-from taskbank.model.task_model import TaskModel
+from taskbank.model.stored_model import StoredModel
 from taskbank.serve import predictor
 from taskbank.serve.prediction import Prediction
 from tests.helpers.models import put_moved
@@ -93,13 +93,13 @@ def test_the_command_keeps_no_more_adapters_than_it_computes_with(
     """However many tasks are asked, those of two rounds are in memory, and one more."""
     for number in range(12):
         put_moved(bank, backbone, f"task-{number}")
-    models: weakref.WeakSet[TaskModel] = weakref.WeakSet()
+    models: weakref.WeakSet[StoredModel] = weakref.WeakSet()
     loaded = threading.Condition()
     most = total = rounds = 0
 
     def load(
-        source: Bank, record: AdapterRecord, on: Backbone, unused: TaskModel | None
-    ) -> TaskModel:
+        source: Bank, record: AdapterRecord, on: Backbone, unused: StoredModel | None
+    ) -> StoredModel:
         nonlocal most, total
         model = load_model(source, record, on, unused)
         with loaded:

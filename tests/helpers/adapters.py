@@ -31,7 +31,7 @@ from taskbank.digests import Json, digest_bytes
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.single import SINGLE
 from taskbank.model.predict import predict_outputs
-from taskbank.model.task_model import TaskModel
+from taskbank.model.stored_model import StoredModel
 from taskbank.runtime.clock import now
 from taskbank.specs import BackboneIdentity, MethodSpec, TrainingSpec
 from taskbank.training.evaluation import measure
@@ -96,7 +96,7 @@ def training_rows(train: Examples) -> dict[str, Any]:
 def put_model(
     bank: Bank,
     task: str,
-    model: TaskModel,
+    model: StoredModel,
     options: Mapping[str, Json],
     *,
     count: int = 10,
@@ -118,7 +118,7 @@ def put_model(
         task,
         backbone=model.backbone.identity,
         method=MethodSpec("houlsby", plugins.load("methods", "houlsby").complete(options)),
-        training=TrainingSpec(max_length=16),
+        training=TrainingSpec(max_length=16, ensemble=len(model.members)),
         metrics=tuple(measure(SINGLE, "test", logits, examples.columns, DEFINITION)),
         splits=(split,),
         parameters=sum(tensor.numel() for tensor in tensors.values()),

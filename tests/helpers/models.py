@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from taskbank.data.tokenization import encode
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import Columns, Kind
 from taskbank.kinds.single import SINGLE
+from taskbank.model.ensemble import joined
+from taskbank.model.stored_model import StoredModel
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.training.prepared import PreparedSplit
 from tests.helpers.adapters import put_model
@@ -53,6 +56,12 @@ def moved(backbone: Backbone, method: str, seed: int, kind: Any = SINGLE, **opti
         for tensor in model.trained_tensors().values():
             tensor.add_(0.1 * torch.randn(tensor.shape, generator=chance))
     return model.eval()
+
+
+def ensemble(backbone: Backbone, method: str, seeds: Sequence[int], **given: Any) -> StoredModel:
+    """Return the model of a version of several trainings."""
+    members = [moved(backbone, method, seed, **given) for seed in seeds]
+    return joined(members, given.get("kind", SINGLE)).eval()
 
 
 MOOD = Definition(("bad", "good"), {"positive": "good"})

@@ -565,3 +565,41 @@ def test_inputs_that_cannot_be_stored_are_refused_by_number(taught: Taught, wron
 def test_tests_make_rows_of_no_other_kinds() -> None:
     """A kind that is no longer there leaves nothing behind in the tests."""
     assert set(ROWS) <= set(plugins.names("kinds"))
+
+
+# Combinations
+
+
+def test_equal_models_combine_to_one_of_them(taught: Taught) -> None:
+    """Up to rounding in every output, and so in predictions and answers."""
+    outputs = [taught.outputs] * 3
+    found = taught.kind.combine(outputs, taught.encoded)
+    assert (found.dtype, found.shape) == (np.float32, taught.outputs.shape)
+    np.testing.assert_allclose(found, taught.outputs, rtol=1e-5, atol=1e-5)
+
+
+def test_a_combination_is_between_its_models(taught: Taught) -> None:
+    """In any order and in float32 it is the same, and it scores no worse than the worse model."""
+    outputs = [taught.outputs, taught.untrained]
+    found = taught.kind.combine(outputs, taught.encoded)
+    assert (found.dtype, found.shape) == (np.float32, taught.outputs.shape)
+    again = taught.kind.combine(outputs[::-1], taught.encoded)
+    np.testing.assert_allclose(found, again, rtol=1e-5, atol=1e-5)
+    assert not np.allclose(found, taught.outputs, rtol=1e-3)
+    assert not np.allclose(found, taught.untrained, rtol=1e-3)
+    score, least = (
+        taught.score(taught.kind.predictions(one, taught.encoded))
+        for one in (found, taught.untrained)
+    )
+    assert score >= least
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_a_model_that_is_broken_breaks_the_combination(taught: Taught, broken: float) -> None:
+    """Its NaN or infinity stays visible, where it would be for the model alone."""
+    wrong = taught.outputs.copy()
+    wrong[: taught.encoded.lengths[0] if taught.kind.per_token else 1] = broken  # one input
+    found = taught.kind.combine([taught.outputs, wrong], taught.encoded)
+    predictions = taught.kind.predictions(found, taught.encoded)
+    assert not np.isfinite(predictions[0]).all()
+    assert np.isfinite(predictions[-1]).all()

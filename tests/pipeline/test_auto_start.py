@@ -272,7 +272,7 @@ def test_a_version_that_was_trained_on_what_is_scored_is_no_start(
     plan = planned(mood, rows)
     seen = RowDigests.of(digests_of(plan.data.validation, "label"))
     model = load_model(mood, mood["mood"], backbone)
-    for parameter in model.head.parameters():
+    for parameter in model.members[0].head.parameters():
         parameter.data.add_(0.01)  # or it were a copy, which counts once
     put_model(mood, "twin", model, {"size": 8}, row_digests=seen.to_bytes())
     assert [one.ref for one in find_starts(mood, backbone, plan)[1].versions] == ["mood@1"]

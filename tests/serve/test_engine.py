@@ -22,7 +22,7 @@ from taskbank.data.tokenization import MIN_CACHED_TEXTS
 from taskbank.errors import DamagedError, DataError, OverloadedError
 from taskbank.kinds.definition import Definition
 from taskbank.model.load import encode_for
-from taskbank.model.task_model import TaskModel
+from taskbank.model.stored_model import StoredModel
 from taskbank.serve import engine as module
 from taskbank.serve.engine import BatchReport, Engine
 from taskbank.serve.job import TURN_ROWS, Job
@@ -169,7 +169,7 @@ def test_rows_of_loaded_tasks_do_not_wait_for_a_store_that_hangs(
     hanging, loading = Event(), Event()
     real = ModelCache.borrow
 
-    def borrow(cache: ModelCache, record: AdapterRecord) -> TaskModel:
+    def borrow(cache: ModelCache, record: AdapterRecord) -> StoredModel:
         if record.task != "alpha":
             loading.set()
             hanging.wait(WAIT)
@@ -271,7 +271,7 @@ def test_a_failing_model_fails_alone(
         def forward(self, *_: Any) -> torch.Tensor:
             raise ValueError("no head")
 
-    def model(cache: ModelCache, record: AdapterRecord) -> TaskModel:
+    def model(cache: ModelCache, record: AdapterRecord) -> StoredModel:
         if record.task == "beta":
             raise DamagedError("beta's tensors are missing")
         loaded = real(cache, record)
@@ -345,7 +345,7 @@ def test_a_shadow_never_affects_the_answer(
             nan.shadow.future.result(WAIT)
         real = ModelCache.borrow
 
-        def model(cache: ModelCache, record: AdapterRecord) -> TaskModel:
+        def model(cache: ModelCache, record: AdapterRecord) -> StoredModel:
             if record.version == 2:
                 raise DamagedError("the shadow's tensors are missing")
             return real(cache, record)

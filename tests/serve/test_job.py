@@ -12,6 +12,7 @@ from taskbank.bank.bank import Bank
 from taskbank.data.tokenization import encode
 from taskbank.errors import DamagedError, DataError
 from taskbank.kinds.definition import Definition
+from taskbank.model.load import load_model
 from taskbank.serve.job import TURN_ROWS, Job, Prepared
 from tests.helpers.adapters import new_adapter
 from tests.helpers.models import put_moved
@@ -90,7 +91,7 @@ def test_a_shadow_goes_along_until_it_fails(own: Bank, backbone: Backbone) -> No
     assert shadow is not None
     assert (shadow.job, shadow.start, shadow.stop) == (job.shadow, 0, 3)
     encoded = encode(backbone.tokenizer, piece.columns, ("text",), 16)
-    model: Any = None
+    model = load_model(own, record, backbone)
     prepared = Prepared(piece, encoded, model, Prepared(shadow, encoded, model))
     assert len(prepared.parts) == 2
     assert prepared.tokens == encoded.lengths.sum()

@@ -10,7 +10,7 @@ import torch
 
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
-from taskbank.model.task_model import TaskModel
+from taskbank.model.stored_model import StoredModel
 from taskbank.serve.model_cache import ModelCache
 from tests.helpers.models import put_moved
 
@@ -56,7 +56,7 @@ def test_an_evicted_model_is_used_again_once_it_was_given_back(
     records = [put_moved(bank, backbone, name) for name in "abcd"]
     wanted = [bank.state_dict(record) for record in records]
 
-    def holds(model: TaskModel, number: int) -> bool:
+    def holds(model: StoredModel, number: int) -> bool:
         own = model.trained_tensors()
         return all(torch.equal(wanted[number][name], one) for name, one in own.items())
 

@@ -79,7 +79,7 @@ def mixed(job: Job) -> Run:
     bare = bare_forward(job)
     for one, outputs in zip(asked, predict_mixed(backbone, asked), strict=True):
         for row, together in enumerate(outputs):
-            alone = one.model.outputs(one.encoded.batch(np.array([row])))
+            alone = one.model.members[0].outputs(one.encoded.batch(np.array([row])))
             if not torch.allclose(torch.from_numpy(together), alone[0], 1e-3, 1e-4):
                 raise SystemExit("a mixed batch gives other logits than each row alone")
     taken = medians(

@@ -13,7 +13,7 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.errors import BackboneMismatchError, InputError, UnreachableError
-from taskbank.model.task_model import TaskModel
+from taskbank.model.stored_model import StoredModel
 from taskbank.serve.http import service as module
 from taskbank.serve.http.keys import add_key
 from taskbank.serve.live import LiveTasks
@@ -170,7 +170,7 @@ def test_a_failing_shadow_is_not_noticed(moods: Bank, monkeypatch: pytest.Monkey
     moods.alias("mood@1", "shadow")
     real = ModelCache.borrow
 
-    def model(cache: ModelCache, record: Any) -> TaskModel:
+    def model(cache: ModelCache, record: Any) -> StoredModel:
         if record.version == 1:
             raise RuntimeError("no model")
         return real(cache, record)
@@ -186,7 +186,7 @@ def test_a_passed_deadline_is_answered(served: Bank, monkeypatch: pytest.MonkeyP
     """After the deadline the client gets 504, and its rows are not computed any more."""
     real = ModelCache.borrow
 
-    def slow(cache: ModelCache, record: Any) -> TaskModel:
+    def slow(cache: ModelCache, record: Any) -> StoredModel:
         time.sleep(0.15)
         return real(cache, record)
 
