@@ -213,6 +213,15 @@ class TrainingSpec:
         return digest_json(self.to_json())
 
 
+def member_prefixes(ensemble: int) -> tuple[str, ...]:
+    """Return what the stored names of each member's tensors begin with.
+
+    Args:
+        ensemble: number of members; the tensors of a single training have their own names.
+    """
+    return ("",) if ensemble == 1 else tuple(f"member.{number}." for number in range(ensemble))
+
+
 @dataclass(frozen=True)
 class ForeignTraining:
     """What is known of a training that another library did: how inputs are read.
@@ -222,6 +231,11 @@ class ForeignTraining:
     """
 
     max_length: int
+
+    @property
+    def ensemble(self) -> int:
+        """The number of members: what other libraries store is one training."""
+        return 1
 
     def to_json(self) -> dict[str, Json]:
         """Return what is known as a plain dictionary, without the other fields of a training."""

@@ -89,6 +89,7 @@ NO_FILE = {
     "methods/lora": f"{METHOD}; methods/test_peft.py compares it with peft",
     "methods/parallel": METHOD,
     "methods/pfeiffer": METHOD,
+    "model/stored_model": "model/test_task_model.py and test_ensemble.py load, adopt and release",
     "model/load": "serve/ loads stored adapters; pipeline/test_opening.py refuses backbones",
     "pages/error": "serve/http/test_pages.py asks for what there is not",
     "pages/opened": "serve/http/test_one_time_link.py opens pages with a link",

@@ -16,6 +16,7 @@ import torch
 from taskbank.errors import DamagedError
 from taskbank.model.stored_model import StoredModel
 from taskbank.model.task_model import TaskModel
+from taskbank.specs import member_prefixes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,20 +51,12 @@ class Ensemble(StoredModel):
 
     def named_tensors(self) -> dict[str, torch.Tensor]:
         """Return those of every member; see `StoredModel.named_tensors`."""
+        prefixes = member_prefixes(len(self._members))
         return {
-            prefix_of(number) + name: tensor
-            for number, member in enumerate(self._members)
+            prefix + name: tensor
+            for prefix, member in zip(prefixes, self._members, strict=True)
             for name, tensor in member.named_tensors().items()
         }
-
-
-def prefix_of(member: int) -> str:
-    """Return what the stored names of a member's tensors begin with.
-
-    Args:
-        member: the member's number, from 0.
-    """
-    return f"member.{member}."
 
 
 def joined(members: Sequence[TaskModel], kind: Kind) -> StoredModel:
@@ -88,10 +81,8 @@ def split_tensors(
     Raises:
         DamagedError: naming a tensor that belongs to none of them.
     """
-    if members == 1:
-        return [tensors]
     parts: list[Mapping[str, torch.Tensor]] = []
-    for prefix in map(prefix_of, range(members)):
+    for prefix in member_prefixes(members):
         own = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         parts.append({name.removeprefix(prefix): tensor for name, tensor in own.items()})
         tensors = {name: tensor for name, tensor in tensors.items() if name not in own}

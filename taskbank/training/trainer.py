@@ -7,10 +7,8 @@ the bank.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,14 +28,14 @@ from taskbank.training.anchor import Anchor
 from taskbank.training.checkpoint import Checkpoint
 from taskbank.training.contrastive import train_contrastive
 from taskbank.training.defaults import default_hyperparameters
+from taskbank.training.ensemble import combine_trials
 from taskbank.training.evaluation import (
     Evaluation,
     chance_of_score,
     has_collapsed,
     measure,
 )
-from taskbank.training.loop import Training, train, without_epochs
-from taskbank.training.optimizer import class_weights
+from taskbank.training.loop import Training, train
 from taskbank.training.plan import TaskPlan
 from taskbank.training.prepared import PreparedSplits
 from taskbank.training.sampler import ShouldPrune
@@ -290,27 +288,22 @@ class Trainer:
                 member, self.specification(member), None, f"{caption}, {own}" if caption else own
             )
             if trial.status == "diverged":
+                for finished in setting.members:
+                    Checkpoint(self.specification(finished), resume=False).remove()
                 seed = member.training.seed
                 problem = f"{own}, from seed {seed}: {trial.problem}"
                 return self._diverged_trial(setting, specification, problem)
             trials.append(trial)
-        plan, started = self.plan, time.perf_counter()
-        model = self._model(setting)
-        for part, trial in zip(model.members, trials, strict=True):
-            assert trial.weights is not None  # noqa: S101 - a new trial has its weights
-            part.load_tensors(trial.weights)
-        model.eval()
-        data = self._splits.get("train", setting.training.max_length)
-        device = self.backbone.device
-        training = without_epochs(
+        plan, model, length = self.plan, self._model(setting), setting.training.max_length
+        training = combine_trials(
             model,
             plan.kind,
             plan.data.definition,
-            self._splits.get("validation", setting.training.max_length),
-            class_weights(plan.kind, data.columns, plan.data.definition, setting.training, device),
+            self._splits.get("train", length),
+            self._splits.get("validation", length),
+            setting.training,
             plan.metric,
-            loss=fmean(trial.epochs[trial.best_epoch - 1].loss for trial in trials),
-            started=started - sum(trial.seconds for trial in trials),
+            trials,
         )
         return replace(
             self._finished_trial(setting, specification, training, model),

@@ -18,6 +18,7 @@ from taskbank.data.row_digests import RowDigests, digests_of
 from taskbank.errors import GoneError, ResourceError, TaskbankError
 from taskbank.kinds.definition import Definition
 from taskbank.runtime.lru import LruCache
+from taskbank.specs import member_prefixes
 
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
@@ -43,8 +44,8 @@ def bytes_damage(
 
     Args:
         read: returns the checked bytes of a digest.
-        row: the adapter's `digest`, `parameters`, `labels`, `settings`, `row_digests` and
-            `kept_rows`.
+        row: the adapter's `digest`, `parameters`, `training`, `labels`, `settings`, `row_digests`
+            and `kept_rows`.
         predictions: one row per split, with `split`, `split_digest`, `digest` and `rows`.
         kind: the task's kind.
         cache: recently read splits; splits read here are added to it.
@@ -88,9 +89,10 @@ def _weights_damage(read: ReadBlob, row: Row, kind: Kind, definition: Definition
     if values != row["parameters"]:
         yield f"the weights have {values:,} values, the recorded number is {row['parameters']:,}"
     outputs = kind.outputs(definition)
-    head = tensors.get("head.weight", ("", ()))[1]
-    if head[:1] != (outputs,):
-        yield f"the head has shape {head}, but the task has {outputs} outputs"
+    for prefix in member_prefixes(row["training"].get("ensemble", 1)):
+        head = tensors.get(f"{prefix}head.weight", ("", ()))[1]
+        if head[:1] != (outputs,):
+            yield f"{prefix}head.weight has shape {head}, but the task has {outputs} outputs"
 
 
 def _split_damage(

@@ -64,6 +64,13 @@ def ensemble(backbone: Backbone, method: str, seeds: Sequence[int], **given: Any
     return joined(members, given.get("kind", SINGLE)).eval()
 
 
+def layers_seen(backbone: Backbone, layer: int) -> tuple[list[int], Any]:
+    """Return a list that gets the number of tokens whenever a layer is computed, and its hook."""
+    seen: list[int] = []
+    module = backbone.model.get_submodule(f"{backbone.layer(layer)}.attention")
+    return seen, module.register_forward_hook(lambda _m, given, _o: seen.append(given[0].shape[1]))
+
+
 MOOD = Definition(("bad", "good"), {"positive": "good"})
 
 

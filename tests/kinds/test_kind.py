@@ -574,7 +574,8 @@ def test_equal_models_combine_to_one_of_them(taught: Taught) -> None:
     """Up to rounding in every output, and so in predictions and answers."""
     outputs = [taught.outputs] * 3
     found = taught.kind.combine(outputs, taught.encoded)
-    assert (found.dtype, found.shape) == (np.float32, taught.outputs.shape)
+    assert found.dtype == np.float32
+    assert found.shape == taught.outputs.shape
     np.testing.assert_allclose(found, taught.outputs, rtol=1e-5, atol=1e-5)
 
 
@@ -582,7 +583,8 @@ def test_a_combination_is_between_its_models(taught: Taught) -> None:
     """In any order and in float32 it is the same, and it scores no worse than the worse model."""
     outputs = [taught.outputs, taught.untrained]
     found = taught.kind.combine(outputs, taught.encoded)
-    assert (found.dtype, found.shape) == (np.float32, taught.outputs.shape)
+    assert found.dtype == np.float32
+    assert found.shape == taught.outputs.shape
     again = taught.kind.combine(outputs[::-1], taught.encoded)
     np.testing.assert_allclose(found, again, rtol=1e-5, atol=1e-5)
     assert not np.allclose(found, taught.outputs, rtol=1e-3)

@@ -1,4 +1,4 @@
-"""An ensemble's model gives what its members give, combined, and computes their common part once."""
+"""An ensemble's model combines what its members give, and computes their common part once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.errors import DamagedError
 from taskbank.kinds.single import SINGLE
 from taskbank.kinds.tagging import TAGGING
-from taskbank.model.ensemble import joined, prefix_of, split_tensors
+from taskbank.model.ensemble import joined, split_tensors
 from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.model.predict import predict_outputs
-from tests.helpers.models import CLOSE, encoded_of, ensemble, moved
-from tests.model.test_mixed_batch import layers_seen
+from tests.helpers.models import CLOSE, encoded_of, ensemble, layers_seen, moved
 
 SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     "every layer": ("houlsby", {"size": 4}),
@@ -108,7 +107,7 @@ def test_the_tensors_of_members_are_stored_under_names_of_their_own(backbone: Ba
 def test_a_tensor_of_no_member_is_refused_by_name(backbone: Backbone) -> None:
     """One without a prefix, and one of a member too many."""
     tensor = torch.zeros(2)
-    for name in ("head.bias", prefix_of(2) + "head.bias"):
+    for name in ("head.bias", "member.2.head.bias"):
         with pytest.raises(DamagedError, match=f"{name}' belongs to none of the 2 members"):
-            split_tensors({name: tensor, prefix_of(0) + "head.bias": tensor}, 2)
+            split_tensors({name: tensor, "member.0.head.bias": tensor}, 2)
     assert split_tensors({"head.bias": tensor}, 1) == [{"head.bias": tensor}]

@@ -15,14 +15,7 @@ from taskbank.kinds.tagging import TAGGING
 from taskbank.model import mixed_batch as together
 from taskbank.model.mixed_batch import PredictionRequest, predict_mixed
 from taskbank.model.predict import predict_outputs
-from tests.helpers.models import CLOSE, encoded_of, moved
-
-
-def layers_seen(backbone: Backbone, layer: int) -> tuple[list[int], Any]:
-    """Return a list that gets the number of tokens whenever a layer is computed, and its hook."""
-    seen: list[int] = []
-    module = backbone.model.get_submodule(f"{backbone.layer(layer)}.attention")
-    return seen, module.register_forward_hook(lambda _m, given, _o: seen.append(given[0].shape[1]))
+from tests.helpers.models import CLOSE, encoded_of, layers_seen, moved
 
 
 def check(backbone: Backbone, asked: list[PredictionRequest]) -> None:
