@@ -177,6 +177,41 @@ def test_every_kind_moves_to_another_bank(stored: tuple[str, str, Path], tmp_pat
         assert taskbank.predict(other, "it", given) == taskbank.predict(bank, "it", given)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_an_ensemble_of_every_kind_lives_like_any_version(
+    name: str, tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It verifies, withholds as often as recorded, predicts on the command line, in one batch with
+    another version and in another bank, and an alias may name it."""
+    rows = ROWS[name](60, seed=1)
+    given: dict[str, Any] = {"kind": name, "verify": "none", "options": {"size": 4}}
+    given["training"] = {"epochs": 1, "learning_rate": 0.02, "max_length": 32, "ensemble": 2}
+    url = f"sqlite:///{tmp_path}/bank.db"
+    if name != "regression":
+        given["abstain"] = "coverage=0.5"
+    add_task(url, "it", rows, backbone=str(folder), alias="live", **given)
+    texts = INPUTS[name][0]
+    inputs = [texts[0] if len(texts) == 1 else tuple(texts)]
+    with Bank(url) as bank, create_bank(f"sqlite:///{tmp_path}/other.db") as other:
+        record = bank["it@live"]
+        assert (record.ensemble, len(record.course["members"])) == (2, 2)
+        report = taskbank.verify_all(bank)
+        assert report.ok, report.findings
+        assert report.tasks[0].shift == 0.0
+        export_adapter(bank, "it", tmp_path / "out")
+        moved = import_adapter(other, tmp_path / "out", backbone=str(folder))
+        assert (moved.digest, moved.training) == (record.digest, record.training)
+        assert taskbank.verify_all(other).ok
+        alone = taskbank.predict(other, "it", inputs)
+        asked = [("it", inputs), ("it@live", inputs)]
+        for together in taskbank.Predictor(bank).predict_many(asked):
+            assert together[0].best_label == alone[0].best_label
+            assert together[0].score == pytest.approx(alone[0].score, abs=1e-4)
+    assert run(["--bank", url, "predict", "it", *texts]) == 0
+    assert run(["--bank", url, "show", "it"]) == 0
+    assert f"2 trainings, validation {record.metric}" in capsys.readouterr().out
+
+
 Change = Callable[[np.ndarray], np.ndarray]
 
 

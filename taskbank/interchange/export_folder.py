@@ -146,6 +146,7 @@ def _check_contents(new: NewAdapter, kind: Kind) -> None:
     row: dict[str, Json] = {
         "digest": digest_bytes(new.weights),
         "parameters": new.parameters,
+        "training": new.training.to_json(),
         "labels": new.definition.labels,
         "settings": new.definition.settings,
         "row_digests": rows,

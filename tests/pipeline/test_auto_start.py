@@ -24,6 +24,7 @@ from taskbank.training.plan import TaskPlan, plan_task
 from taskbank.training.start import read_starts
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import DEFINITION, new_adapter, put_model
+from tests.helpers.models import ensemble
 from tests.helpers.rows import pairs, write_jsonl
 from tests.helpers.training import Interrupt, interrupt_after
 
@@ -122,13 +123,14 @@ def put_alike(bank: Bank, backbone: Backbone, name: str, factor: float = 1.0) ->
 
 
 def test_only_what_can_be_a_start_is_compared(mood: Bank, rows: str, backbone: Backbone) -> None:
-    """Not versions of another method or backbone, with other options, retired ones, copies, or
-    those of the task itself."""
+    """Not versions of another method or backbone, with other options, retired ones, ensembles,
+    copies, or those of the task itself."""
     method = MethodSpec("houlsby", mood["mood"].options)
     put_alike(mood, backbone, "copy")
     put_alike(mood, backbone, "child", 1.001)
     mood.put(new_adapter("far", method=method, weights=mood.weights(mood["mood"])))
     put_untrained(mood, backbone, "small", seed=1, size=4)
+    put_model(mood, "several", ensemble(backbone, "houlsby", range(2), size=8), {"size": 8})
     put_untrained(mood, backbone, "retired", seed=2)
     mood.remove("retired@1")
     _, found = find_starts(mood, backbone, planned(mood, rows))

@@ -19,6 +19,7 @@ from taskbank.model.task_model import task_model
 from taskbank.pipeline import suggest as module
 from taskbank.pipeline.add_task import add_task
 from tests.helpers.adapters import DEFINITION, put_model
+from tests.helpers.models import ensemble
 from tests.helpers.rows import numbered, pairs, sentences, write_jsonl
 
 UNTRAINED = 30  # more than are compared
@@ -84,12 +85,13 @@ def test_single_texts_and_numbers_are_compared_too(mood: Bank, tmp_path: Path) -
 
 
 def test_only_the_newest_version_with_an_adapter_is_compared(
-    mood: Bank, rows: str, folder: Path
+    mood: Bank, rows: str, backbone: Backbone
 ) -> None:
-    """A linear probe has no adapter, and a retired version is not in use."""
+    """A linear probe has no adapter, an ensemble several, and a retired version is not in use."""
     add_task(
         mood, "probe", rows, kind="pair", method="linear", verify="none", training={"epochs": 1}
     )
+    put_model(mood, "several", ensemble(backbone, "houlsby", range(2), size=4), {"size": 4})
     assert taskbank.suggest(mood, rows, kind="pair").candidates == 1
     mood.remove("mood@1")
     assert taskbank.suggest(mood, rows, kind="pair").candidates == 0

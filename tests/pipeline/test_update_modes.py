@@ -224,3 +224,14 @@ def test_a_contrastive_version_is_continued_and_not_anchored(own: Bank, folder: 
     child, _ = updated(own, sentences(40, 2), mode="continue")
     assert child.training["contrastive"] == 4
     assert child.course["update"]["mode"] == "continue"
+
+
+@pytest.mark.slow
+def test_an_ensemble_is_trained_anew(own: Bank, folder: Path) -> None:
+    """To continue it is refused, and `auto` does not try."""
+    learn(own, folder, training={**TRAINING, "epochs": 1, "ensemble": 2})
+    with pytest.raises(InputError, match="single@1 is an ensemble of 2 trainings"):
+        updated(own, sentences(40, seed=2), mode="continue")
+    child, _ = updated(own, sentences(40, seed=2), mode="auto", anchor=1.0)
+    assert (child.ensemble, child.course["update"]["mode"]) == (2, "retrain")
+    assert verify_all(own).ok

@@ -28,8 +28,8 @@ from taskbank.serve.engine import BatchReport, Engine
 from taskbank.serve.job import TURN_ROWS, Job
 from taskbank.serve.model_cache import ModelCache
 from taskbank.serve.predictor import Predictor
-from tests.helpers.adapters import new_adapter
-from tests.helpers.models import put_moved, texts
+from tests.helpers.adapters import new_adapter, put_model
+from tests.helpers.models import ensemble, put_moved, texts
 from tests.helpers.serving import put_nan, put_version
 
 TASKS = ("alpha", "beta", "gamma", "delta")
@@ -499,3 +499,18 @@ def test_many_clients_at_once(tasks: Bank, backbone: Backbone, memory: int) -> N
             assert job.record.task == "nan"
     assert not {"nan"} & {job.record.task for job in answered}
     check(tasks, answered)
+
+
+def test_a_row_of_an_ensemble_counts_once_per_member(own: Bank, backbone: Backbone) -> None:
+    """The tokens of a batch are those that are computed, and the answers those of `predict`."""
+    put_moved(own, backbone, "mood")
+    put_model(own, "moods", ensemble(backbone, "houlsby", range(3), size=4), {"size": 4})
+    reports: list[BatchReport] = []
+    with running(own, backbone, on_batch=reports.append) as engine:
+        for name in ("mood", "moods"):
+            job = job_of(own[name], 5)
+            engine.submit([job])
+            check(own, [job])
+    tokens = [report.tokens for report in reports]
+    assert sum(report.rows for report in reports) == 10
+    assert sum(tokens) == (1 + 3) * min(tokens)

@@ -29,7 +29,8 @@ from taskbank.training.start import continued, parse_start, read_starts
 from taskbank.training.trainer import Trainer
 from taskbank.training.trial import Trial, trial_from_record
 from taskbank.verify.verify import verify_all
-from tests.helpers.adapters import new_adapter
+from tests.helpers.adapters import new_adapter, put_model
+from tests.helpers.models import ensemble
 from tests.helpers.rows import sentences, write_jsonl
 from tests.helpers.tampering import rewrite, without_triggers
 from tests.helpers.training import Interrupt, interrupt_after
@@ -390,3 +391,14 @@ def test_a_suite_starts_tasks_from_versions(mood: Bank, rows: str, tmp_path: Pat
     suite.write_text(text.replace('"mood"', '"nothing"'))
     with pytest.raises(InputError, match=r"line 1: task 'child': .*'nothing'"):
         taskbank.add_tasks(mood, suite, verify="none")
+
+
+def test_an_ensemble_is_no_start(mood: Bank, rows: str, backbone: Backbone) -> None:
+    """It has several adapters; an ensemble may start from a version of one training."""
+    put_model(mood, "several", ensemble(backbone, "houlsby", range(2), size=8), {"size": 8})
+    with pytest.raises(InputError, match="several@1 is an ensemble of 2 trainings"):
+        child(mood, rows, start="several")
+    training = {**CHILD["training"], "epochs": 1, "ensemble": 2}
+    added = child(mood, rows, training=training)
+    assert [trial.parameters for trial in added.trials] == [added.trial.parameters] * 2
+    assert verify_all(mood).ok
