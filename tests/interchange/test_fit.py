@@ -158,3 +158,31 @@ def test_lengths_that_the_backbone_cannot_read_are_refused(
         pytest.raises(InputError, match=r"max_length is 65.*at most 64 tokens"),
     ):
         import_adapter(bank, exported, backbone=str(folder))
+
+
+def test_an_ensemble_has_the_tensors_of_every_member(
+    exported: Path, url: str, folder: Path
+) -> None:
+    """An adapter that claims another number of trainings than its tensors are of is refused."""
+    description = json.loads((exported / "adapter.json").read_text())
+    for count, says in ((2, "member.0.head.weight has shape"), (1000, "ensemble is 1000")):
+        edit(exported, training=description["training"] | {"ensemble": count})
+        with create_bank(f"{url}{count}") as bank, pytest.raises(InputError, match=says):
+            import_adapter(bank, exported, backbone=str(folder))
+    tensors = load((exported / "weights.safetensors").read_bytes())
+    twice = {f"member.{n}.{name}": one for n in range(2) for name, one in tensors.items()}
+    for stranger in ("member.2.head.bias", "head.bias"):
+        data = save({**twice, stranger: np.zeros(2, dtype=np.float32)})
+        (exported / "weights.safetensors").write_bytes(data)
+        edit(
+            exported,
+            training=description["training"] | {"ensemble": 2},
+            parameters=2 * description["parameters"] + 2,
+            digest=digest_bytes(data),
+            bytes=len(data),
+        )
+        with (
+            create_bank(f"{url}.{stranger}") as bank,
+            pytest.raises(InputError, match=f"'{stranger}' belongs to none of the 2 members"),
+        ):
+            import_adapter(bank, exported, backbone=str(folder))
