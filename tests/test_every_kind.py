@@ -20,6 +20,7 @@ from taskbank.cli.main import run
 from taskbank.errors import DataError
 from taskbank.interchange.export import export_adapter
 from taskbank.kinds.kind import Kind, input_fields
+from taskbank.pages.version import version_page
 from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.import_adapter import import_adapter
 from taskbank.verify.compare import compare
@@ -198,6 +199,8 @@ def test_an_ensemble_of_every_kind_lives_like_any_version(
         report = taskbank.verify_all(bank)
         assert report.ok, report.findings
         assert report.tasks[0].shift == 0.0
+        (training,) = (one for one in version_page(bank, "it").groups if one.title == "Training")
+        assert dict(training.values)["trainings"].startswith("2 trainings, validation")
         export_adapter(bank, "it", tmp_path / "out")
         moved = import_adapter(other, tmp_path / "out", backbone=str(folder))
         assert (moved.digest, moved.training) == (record.digest, record.training)

@@ -143,9 +143,16 @@ def describe_ensemble(
     count = training.get("ensemble", 1)
     if count == 1:
         return None
-    members = course.get("members", [])
-    scores = ", ".join(f"{one['score']:.4f} (seed {one['seed']})" for one in members)
-    return f"{counted(count, 'training')}" + (f", validation {metric} {scores}" if members else "")
+    scores = [
+        f"{one['score']:.4f} (seed {one['seed']}{_remark(one['status'])})"
+        for one in course.get("members", [])
+    ]
+    reached = f", validation {metric} {', '.join(scores)}" if scores else ""
+    return counted(count, "training") + reached
+
+
+def _remark(status: str) -> str:
+    return "" if status == "complete" else f", {status}"
 
 
 @dataclass(frozen=True)

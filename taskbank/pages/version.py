@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from taskbank import plugins
 from taskbank.bank.bank import Bank
-from taskbank.bank.records import AdapterRecord, ResultSummary
+from taskbank.bank.records import AdapterRecord, ResultSummary, describe_ensemble
 from taskbank.counts import size
 from taskbank.data.repeat_remarks import contradictions_remark, describe_split
 from taskbank.digests import Json, canonical_json
@@ -166,7 +166,8 @@ def _groups(
         ("recorded", record.created_at),
     )
     yield texts_of(record.options)
-    yield texts_of(record.training)
+    trainings = describe_ensemble(record.training, record.course, record.metric)
+    yield texts_of(record.training) + (() if trainings is None else (("trainings", trainings),))
     yield tuple(_data(record))
     yield (
         ("source", backbone.spec),

@@ -120,3 +120,15 @@ def test_what_was_tried_is_described(
     """Nothing to compare, nothing that helps, and what helps are told apart."""
     found = {"candidates": candidates, "compared": compared}
     assert records.describe_suggested(found | {"versions": [{"ref": ref} for ref in refs]}) == says
+
+
+def test_the_trainings_of_an_ensemble_are_described() -> None:
+    """Each with its score, its seed, and what is wrong with it; without a course, their number."""
+    members = [{"seed": 6, "score": 0.5, "status": "complete"}]
+    members.append({"seed": 7, "score": 0.25, "status": "collapsed"})
+    describe = records.describe_ensemble
+    assert describe({"ensemble": 2}, {"members": members}, "f1") == (
+        "2 trainings, validation f1 0.5000 (seed 6), 0.2500 (seed 7, collapsed)"
+    )
+    assert describe({"ensemble": 2}, {}, "f1") == "2 trainings"
+    assert describe({}, {}, "f1") is None
