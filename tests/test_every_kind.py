@@ -184,7 +184,7 @@ def test_an_ensemble_of_every_kind_lives_like_any_version(
 ) -> None:
     """It verifies, withholds as often as recorded, predicts on the command line, in one batch with
     another version and in another bank, and an alias may name it."""
-    rows = ROWS[name](60, seed=1)
+    rows = ROWS[name](40, seed=1)
     given: dict[str, Any] = {"kind": name, "verify": "none", "options": {"size": 4}}
     given["training"] = {"epochs": 1, "learning_rate": 0.02, "max_length": 32, "ensemble": 2}
     url = f"sqlite:///{tmp_path}/bank.db"

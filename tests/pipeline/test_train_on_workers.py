@@ -16,6 +16,11 @@ from taskbank.training.trainer import Trainer
 from taskbank.workers.worker import Worker
 from tests.helpers.jobs import Backwards
 
+ENSEMBLES: dict[str, Any] = {
+    "search": {"learning_rate": [1e-2, 3e-2]},
+    "training": {"epochs": 2, "ensemble": 2},
+}
+
 
 def spec(small: str, **changes: Any) -> TaskSpec:
     """Return a search of three settings."""
@@ -30,7 +35,7 @@ def spec(small: str, **changes: Any) -> TaskSpec:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [{}, {"seeds": 2}, {"folds": 2}, {"trials": 2}])
+@pytest.mark.parametrize("changes", [{}, {"seeds": 2}, {"folds": 2}, {"trials": 2}, ENSEMBLES])
 def test_a_search_on_workers_stores_what_one_here_does(
     small: str,
     folder: Path,

@@ -124,7 +124,7 @@ def added_plan(small: str, test: str, training: dict[str, Any]) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("folds", "epochs"), [(None, 2), (None, 3), (2, 7)])
+@pytest.mark.parametrize(("folds", "epochs"), [(None, 3), (2, 7)])
 def test_an_interrupted_ensemble_is_resumed_to_the_same_bytes(
     own: Bank,
     small: str,
@@ -134,8 +134,8 @@ def test_an_interrupted_ensemble_is_resumed_to_the_same_bytes(
     folds: int | None,
     epochs: int,
 ) -> None:
-    """Killed between members, within the last one, and in the second fold: no finished epoch is
-    trained again, and no state is left behind."""
+    """Killed within the last member, or in the second fold: no finished epoch is trained again, and
+    no state is left behind."""
     given: dict[str, Any] = {"folds": folds, "verify": "none"}
     given["training"] = ENSEMBLE["training"] | {"epochs": 2}
     with create_bank(f"sqlite:///{tmp_path}/whole.db") as bank:
