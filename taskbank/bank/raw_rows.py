@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, select
@@ -158,7 +159,7 @@ class RawRows:
     @cached_property
     def copied_adapters(self) -> frozenset[int]:
         """The ids of the adapters that were copied from another bank."""
-        return copied_rows(self._connection, "adapters")
+        return copied_rows(self.connection, "adapters")
 
     def digest_of(self, ref: str) -> str | None:
         """Return the digest of a version's weights; None if no intact row has one.

@@ -49,6 +49,11 @@ def export_adapter(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} is not empty: give a folder that does not exist yet")
     record = bank[ref]
+    if record.ensemble > 1 and format != "taskbank":
+        raise InputError(
+            f"{record.ref} is an ensemble of {record.ensemble} trainings, and {format} holds one "
+            "adapter and head: export it to taskbank, or export a version of one training"
+        )
     files = files_of(bank, record)
     if key is not None:
         files = {SIGNATURE: sign(files[DESCRIPTION], Path(key)), **files}

@@ -76,7 +76,8 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
     backbone = load_recorded_backbone(bank, bank.backbone(record.backbone), device="cpu")
     tokenizer = backbone.tokenizer
     rules = _tokenizer_file(record, tokenizer)
-    model = StandaloneModel(load_model(bank, record, backbone), record.method)
+    (own,) = load_model(bank, record, backbone).members
+    model = StandaloneModel(own, record.method)
     types = "token_type_ids" in tokenizer.model_input_names
     with TemporaryDirectory() as place:
         folder = Path(place)

@@ -57,7 +57,8 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
     check_merges(record, "sentence-transformers")
     _check_pooled(record, recorded.identity)
     backbone = load_recorded_backbone(bank, recorded, device="cpu")
-    model = StandaloneModel(load_model(bank, record, backbone), record.method)
+    (own,) = load_model(bank, record, backbone).members
+    model = StandaloneModel(own, record.method)
     weight, bias = exported_head(record, model.head)
     model.head.weight.data, model.head.bias.data = weight, bias
     tensors = {name: tensor.contiguous() for name, tensor in model.encoder.state_dict().items()}

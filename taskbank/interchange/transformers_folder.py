@@ -99,7 +99,7 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
     check_merges(record, "transformers")
     stock = stock_head(record, recorded.identity)
     backbone = load_recorded_backbone(bank, recorded, device="cpu")
-    model = load_model(bank, record, backbone)
+    (model,) = load_model(bank, record, backbone).members
     encoder, _ = adapted_encoder(model.adaptation, record.method)
     weights, config = _stock_model(record, stock, encoder, exported_head(record, model.head))
     with TemporaryDirectory() as place:

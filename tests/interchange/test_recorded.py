@@ -36,7 +36,8 @@ def runner(
     change: Callable[[np.ndarray], np.ndarray],
 ) -> Run:
     """Return a function that runs the task's own model, with changed outputs."""
-    model = StandaloneModel(load_model(bank, record, backbone), record.method)
+    (own,) = load_model(bank, record, backbone).members
+    model = StandaloneModel(own, record.method)
 
     @torch.no_grad()
     def run(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
