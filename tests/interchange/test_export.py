@@ -10,7 +10,10 @@ import taskbank
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.errors import InputError
+from taskbank.plugins import TABLES
+from tests.helpers.adapters import put_model
 from tests.helpers.exports import put_task
+from tests.helpers.models import ensemble
 from tests.helpers.terminal import Terminal
 
 
@@ -33,7 +36,7 @@ def test_a_folder_with_files_is_refused_before_anything_is_computed(
 def test_the_command_says_what_to_do_with_a_model(
     own: Bank, pooled: Backbone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A model of another library is run as its card says, cannot be signed, and needs data to be imported."""
+    """It is run as its card says, cannot be signed, and needs data to be imported."""
     record = put_task(own, pooled, "single", "linear")
     terminal, out = Terminal(own.url, capsys), str(tmp_path / "out")
     said = terminal("export", record.ref, "--output", out, "--format", "transformers")
@@ -42,3 +45,15 @@ def test_the_command_says_what_to_do_with_a_model(
     assert "an export to onnx cannot be signed" in terminal.err
     terminal("import", out, code=2)
     assert "no evidence that the adapter could be verified by" in terminal.err
+
+
+@pytest.mark.parametrize("format", [name for name in TABLES["exporters"] if name != "taskbank"])
+def test_no_other_format_holds_an_ensemble(
+    own: Bank, backbone: Backbone, tmp_path: Path, format: str
+) -> None:
+    """A version of several trainings is refused with the format that holds it, and no folder."""
+    options = {"layers": "top:1"}
+    record = put_model(own, "mood", ensemble(backbone, "houlsby", (0, 1), **options), options)
+    with pytest.raises(InputError, match=r"an ensemble of 2 trainings, .* export it to taskbank"):
+        taskbank.export_adapter(own, record.ref, tmp_path / "out", format=format)
+    assert not (tmp_path / "out").exists()
