@@ -41,7 +41,7 @@ PEERS = {
 }
 BOUND = 1e-5  # of the difference of an output, computed by two libraries
 MAX_LENGTH = 64
-TRAINING = {"epochs": 2, "max_length": MAX_LENGTH, "learning_rate": 0.003}
+TRAINING = {"epochs": 1, "max_length": MAX_LENGTH, "learning_rate": 0.003}
 SENTENCE_FILES = ("1_Pooling", "2_Normalize", "modules.json", "sentence_bert_config.json")
 
 
@@ -227,7 +227,7 @@ def _send(case: Case, bank: Bank, train: str, test: str, output: Path) -> Adapte
     frozen = {"layernorms": "frozen"} if case.method == "houlsby" else {}
     sizes = {"size": 48} if case.method in ("houlsby", "pfeiffer", "parallel") else {}
     taskbank.add_task(
-        bank.url,
+        bank,
         case.name,
         train,
         test=test,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -196,9 +197,8 @@ def _data(
     task = checkpoint.task
     labels = label_names_for(kind.name, kind.label, options.label_names)
     labels = labels or tuple(task.get("labels", ())) or checkpoint.labels
-    names = labels or ()
-    for name in names:
-        if not name.strip() or names.count(name) > 1:
+    for name, count in Counter(labels or ()).items():
+        if not name.strip() or count > 1:
             raise InputError(f"the class {name!r} is blank or there twice: name each class once")
     examples = _read(kind, options, labels)
     if labels is None and kind.label.type in CLASS_TYPES:
