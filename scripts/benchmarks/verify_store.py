@@ -138,8 +138,8 @@ class Probes:
             training=training,
         )  # fmt: skip
         for version in range(VERSIONS):
-            # The same for both labels, it changes no probability.
-            shift = np.float32((task * VERSIONS + version) / 1e5)
+            # The same for both labels, it changes no probability by more than rounding.
+            shift = np.float32((task * VERSIONS + version) / 1e6)
             bias = {"head.bias": self.tensors["head.bias"] + shift}
             split = replace(first.splits[0], logits=save({"logits": self.logits + shift}))
             yield replace(first, weights=save(self.tensors | bias), splits=(split,))

@@ -154,10 +154,11 @@ def check_integrity(
             ):
                 row_id = contents.row["id"]
                 adapter = adapters[row_id]
-                found = list(_adapter_damages(rows, adapter, contents, splits, checks))
-                damages += found
+                before = len(damages)
+                for damage in _adapter_damages(rows, adapter, contents, splits, checks):
+                    damages.append(damage)  # at once: the next one may meet a failure
                 unchecked.discard(row_id)
-                if not (found or adapter.retired):
+                if len(damages) == before and not adapter.retired:
                     subjects.append(_subject(rows, adapter, contents))
             unread = checks.skipped[ADAPTERS]
     except ResourceError as error:  # what was found so far counts, and nothing else is damaged
@@ -330,10 +331,11 @@ def _adapter_damages(
     if checks.skips(ADAPTERS, row_id, state):
         return
     kind: Kind = plugins.load("kinds", rows.tasks[row["task_id"]].kind or "")
-    damages = list(bytes_damage(rows.read_blob, row, contents.splits, kind, splits))
-    for check, message in damages:
+    intact = True
+    for check, message in bytes_damage(rows.read_blob, row, contents.splits, kind, splits):
+        intact = False
         yield _Damage((row_id,), check, f"{message}: {RESTORE}")
-    if not damages:
+    if intact:
         checks.record(ADAPTERS, row_id, state)
 
 

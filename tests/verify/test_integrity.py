@@ -12,7 +12,8 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.tables import Base
 from taskbank.bank.open import create_bank
 from taskbank.data.examples import Examples
-from taskbank.errors import DamagedError, InputError, NotFoundError
+from taskbank.errors import DamagedError, InputError, NotFoundError, ResourceError
+from taskbank.verify.integrity import check_integrity
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import (
     new_adapter,
@@ -65,6 +66,26 @@ def test_one_task_is_checked_without_the_others(tmp_path: Path, table: str) -> N
         )
         assert verify_all(bank, ["one"], level="integrity").ok
         assert not verify_all(bank, ["two"], level="integrity").ok
+
+
+def test_what_was_found_before_a_failure_counts(own: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of the very adapter whose check a store interrupted."""
+    record = own.put(new_adapter("one"))
+    own.put(new_adapter("two", seed=1))
+    rewrite(own, "UPDATE blobs SET data = zeroblob(size) WHERE digest = ?", record.digest)
+    read = own._blobs.get
+
+    def fail(digest: str) -> bytes:
+        if digest == record.splits[0].digest:
+            raise ResourceError("the disk is away")
+        return read(digest)
+
+    monkeypatch.setattr(own._blobs, "get", fail)
+    found = check_integrity(own)
+    assert found.interrupted == "the disk is away"
+    assert [(one.task, one.check) for one in found.findings] == [("one", "weights")]
+    assert found.subjects == ()
+    assert [adapter.status for adapter in found.adapters] == ["damaged", "unchecked"]
 
 
 def _columns() -> list[tuple[str, str]]:
