@@ -26,7 +26,7 @@ from tests.helpers.models import options_of
 from tests.helpers.rows import labelled
 
 # Short, so that many inputs are cut, or read in several windows.
-LENGTH = 12
+LENGTH = 7
 
 
 def put_task(
