@@ -9,7 +9,7 @@ import pytest
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewAdapter, NewSplit
-from taskbank.errors import DataError, InputError
+from taskbank.errors import DataError, InputError, NotFoundError
 from taskbank.kinds.canaries import MIN_CANARIES
 from taskbank.model.load import encode_for
 from taskbank.verify import observer
@@ -66,6 +66,34 @@ def test_a_task_that_cannot_be_read_does_not_spoil_those_it_is_predicted_with(
     report = verify_all(bank, backbone=backbone)
     assert [(one.task, one.message) for one in report.findings] == [("b", "row 3 has no tokens")]
     assert [one.status for one in report.tasks if one.task != "b"] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("lost", ["b", "abc"])
+def test_an_adapter_that_is_gone_by_now_is_named_and_the_others_are_checked(
+    bank: Bank, backbone: Backbone, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """Its rows were destroyed after they had been checked and before they were read again."""
+    for seed, name in enumerate("abc"):
+        put_model(bank, name, moved(backbone, "houlsby", seed, size=4), {"size": 4})
+    read, read_one = Bank.adapters, Bank.__getitem__
+
+    def adapters(own: Bank, **given: Any) -> Any:
+        found = read(own, **given)
+        return found.filter(lambda record: record.task not in lost) if "ids" in given else found
+
+    def one(own: Bank, ref: str) -> Any:
+        if ref[0] in lost:
+            raise NotFoundError(f"gc has destroyed {ref}")
+        return read_one(own, ref)
+
+    monkeypatch.setattr(Bank, "adapters", adapters)
+    monkeypatch.setattr(Bank, "__getitem__", one)
+    report = verify_all(bank, backbone=backbone)
+    assert [(one.task, one.message) for one in report.findings] == [
+        (name, f"gc has destroyed {name}@1") for name in lost
+    ]
+    statuses = {one.task: one.status for one in report.tasks}
+    assert statuses == {name: "unverifiable" if name in lost else "ok" for name in "abc"}
 
 
 def test_where_tasks_cannot_be_computed_together_each_is_alone(
