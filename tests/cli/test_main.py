@@ -259,6 +259,7 @@ def test_exit_code_3_says_that_the_bank_is_of_another_schema(
         "taskbank": SCHEMA_REVISION,
         "head": None,
         "entries": None,
+        "copies": [],
     }
 
 

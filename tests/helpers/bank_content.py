@@ -10,9 +10,17 @@ from sqlalchemy import Connection, select
 from taskbank.bank.bank import Bank
 from taskbank.bank.catalog.database import read_transaction
 from taskbank.bank.catalog.rows import table_of
-from taskbank.bank.catalog.tables import BankRow, Base, BlobRow, ChainRow, GcPermitRow
+from taskbank.bank.catalog.tables import (
+    BankRow,
+    Base,
+    BlobRow,
+    ByteCheckRow,
+    ChainRow,
+    GcPermitRow,
+)
 
-OWN = (BankRow, BlobRow, ChainRow, GcPermitRow)  # what every bank has of its own
+# What every bank has of its own; a check of bytes is of its own store.
+OWN = (BankRow, BlobRow, ByteCheckRow, ChainRow, GcPermitRow)
 CONTENT = [mapper.class_ for mapper in Base.registry.mappers if mapper.class_ not in OWN]
 # Columns that refer to rows of other tables without a foreign key.
 LOOSE = {"adapter_id": "adapters"}
