@@ -79,6 +79,7 @@ def exit_at_once(code: int) -> None:
     def leave(_number: int, _frame: FrameType | None) -> NoReturn:
         os._exit(code)
 
+    _received.clear()  # an interrupt that was swallowed would come too late to be raised again
     for number in SIGNALS:
         if signal.getsignal(number) is _stop:
             signal.signal(number, leave)

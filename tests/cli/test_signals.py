@@ -40,6 +40,22 @@ slow = Slow()
 del slow
 time.sleep(30)
 """
+AT_THE_END = """
+import atexit, signal
+from taskbank.cli import signals
+
+def end(signal=signal):  # as Python does before it ends
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    time.sleep(1)
+
+atexit.register(end)
+signals.AGAIN = 0.5
+class Slow:
+    def __del__(self):
+        time.sleep(30)
+slow = Slow()
+del slow
+"""
 IN_IMPORT = """
 try:
     time.sleep(30)
@@ -107,6 +123,14 @@ def test_an_interrupt_counts_where_libraries_swallow_replace_or_log_it(code: str
     _, said = process.communicate(timeout=10)
     assert process.returncode == 130
     assert said.strip() == "interrupted: unfinished work was not recorded"
+
+
+def test_an_interrupt_that_was_swallowed_does_not_kill_a_command_that_has_ended() -> None:
+    """An interrupt in the last `__del__` of a command comes too late to be raised again."""
+    process = start(AT_THE_END)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == 0
 
 
 def test_a_second_signal_ends_the_process_at_once() -> None:
