@@ -39,21 +39,14 @@ FIXTURE_MARKS = {
     "every_kind": "slow",
 }
 ROOT = Path(__file__).parents[1]
-LONGEST = ("workers", "scripts/verification/test_ray_chaos.py")  # they start clusters
 MARKS = {"server", "browser", "process"}  # of tests that may start a process
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Mark tests by the fixtures that they use, and let the longest begin first.
-
-    At the end, a process of pytest would be alone with one of them, and the others idle.
-    """
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures that they use."""
     for item in items:
         for fixture in FIXTURE_MARKS.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(FIXTURE_MARKS[fixture])
-    yield  # pytest leaves tests out by their marks, and puts those that share fixtures together
-    items.sort(key=lambda item: not str(item.path.relative_to(ROOT / "tests")).startswith(LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)
