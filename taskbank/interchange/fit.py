@@ -19,7 +19,12 @@ from taskbank.data.fields import preview
 from taskbank.errors import DamagedError, InputError
 from taskbank.interchange.base_names import names_backbone
 from taskbank.model.ensemble import split_tensors
-from taskbank.model.load import check_backbone, check_backbone_source, load_recorded_backbone
+from taskbank.model.load import (
+    check_backbone,
+    check_backbone_source,
+    load_recorded_backbone,
+    recorded_source,
+)
 from taskbank.model.task_model import task_model
 from taskbank.specs import BackboneIdentity
 
@@ -103,7 +108,7 @@ def named_backbone(
         BackboneMismatchError: if the backbone there is another one than the bank has recorded.
     """
     if spec is not None:
-        backbone = load_backbone(spec, "cpu")
+        backbone = load_backbone(recorded_source(bank, spec), "cpu")
         check_backbone_source(bank, backbone)
         return backbone
     known = bank.backbones()

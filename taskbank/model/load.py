@@ -6,6 +6,7 @@ ones.
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,21 @@ def load_recorded_backbone(
     backbone = load_backbone(source, pick_device(device))
     confirm_backbone(bank, backbone.identity, own)
     return backbone
+
+
+def recorded_source(bank: Bank | None, spec: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return where a backbone that a user names is loaded from.
+
+    A hub id without a commit means the commit that the bank has recorded, if any: a branch may have
+    moved since.
+
+    Args:
+        bank: an open bank; None if it does not exist yet.
+        spec: the source as the user names it.
+    """
+    records = bank.backbones() if bank is not None else ()
+    recorded = [one.identity.spec for one in records if one.identity.is_from(os.fspath(spec))]
+    return recorded[-1] if recorded else spec
 
 
 def confirm_backbone(bank: Bank, loaded: BackboneIdentity, expected: BackboneIdentity) -> None:

@@ -10,7 +10,7 @@ from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import bank_exists, check_can_create
 from taskbank.errors import InputError
-from taskbank.model.load import load_recorded_backbone
+from taskbank.model.load import load_recorded_backbone, recorded_source
 from taskbank.runtime.device import pick_device
 
 
@@ -49,11 +49,9 @@ def resolve_backbone(
             not have exactly one backbone.
         BackboneMismatchError: if the bank's backbone differs from the recorded one.
     """
-    records = bank.backbones() if bank is not None else ()
     if spec is not None:
-        # A hub id without a commit means the commit that the bank has recorded, if any.
-        recorded = [one.identity.spec for one in records if one.identity.is_from(os.fspath(spec))]
-        return load_backbone(recorded[-1] if recorded else spec, pick_device(device))
+        return load_backbone(recorded_source(bank, spec), pick_device(device))
+    records = bank.backbones() if bank is not None else ()
     if bank is not None and len(records) == 1:
         return load_recorded_backbone(bank, records[0], device=device)
     if not records:

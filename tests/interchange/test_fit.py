@@ -12,10 +12,12 @@ import pytest
 from safetensors.numpy import load, save
 
 import taskbank
+from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.digests import digest_bytes
 from taskbank.errors import BackboneMismatchError, InputError
+from taskbank.model.load import recorded_source
 from taskbank.pipeline.import_adapter import import_adapter
 from taskbank.pipeline.init import init
 from tests.helpers.backbones import make_backbone
@@ -186,3 +188,15 @@ def test_an_ensemble_has_the_tensors_of_every_member(
             pytest.raises(InputError, match=f"'{stranger}' belongs to none of the 2 members"),
         ):
             import_adapter(bank, exported, backbone=str(folder))
+
+
+def test_a_bare_name_of_the_hub_means_the_commit_that_the_bank_has(
+    own: Bank, backbone: Backbone
+) -> None:
+    """A branch that moved is not loaded for a name that the bank knows; other sources stay."""
+    commit = f"team/tiny@{'a' * 40}"
+    own.add_backbone(replace(backbone.identity, spec=commit))
+    assert recorded_source(own, "team/tiny") == commit
+    for other in (commit, f"team/tiny@{'b' * 40}", "team/tin", "team/tiny@main"):
+        assert recorded_source(own, other) == other
+    assert recorded_source(None, "team/tiny") == "team/tiny"
