@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.data.fields import preview
+from taskbank.data.hub import HUB
 from taskbank.errors import InputError
 from taskbank.interchange.export import export_adapter
 from taskbank.interchange.untrusted import MAX_WEIGHTS_BYTES
@@ -26,7 +27,6 @@ from taskbank.runtime.hub_errors import LOGIN, hub_reason
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-HUB = "hf:"
 REPOSITORY = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
 # Nothing else is downloaded: no pickle, no code, nothing in folders.
 READABLE = re.compile(r"[\w-][\w.-]*\.(json|jsonl|safetensors|sig)|row-digests\.bin", re.ASCII)
@@ -91,7 +91,8 @@ def push_adapter(
         export_adapter(bank, record.ref, folder, format=format)
         with _explained(repository, "cannot be pushed to"):
             api.create_repo(name, private=not public, exist_ok=True)
-            if not public and not api.model_info(name).private:
+            is_public = not api.model_info(name).private
+            if is_public and not public:
                 raise InputError(
                     f"{repository} is public: everybody could read the adapter"
                     f"{' and its examples' if format == 'taskbank' else ''}. Make the repository "
@@ -103,7 +104,6 @@ def push_adapter(
                 commit_message=f"{record.ref}, {record.digest}",
                 delete_patterns="*",  # of another export: the commit is this one, whole
             )
-            is_public = not api.model_info(name).private
     return Pushed(record, f"{HUB}{name}@{commit.oid}", str(commit.commit_url), is_public)
 
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from taskbank.data.hub import HUB
 from taskbank.digests import Json
-from taskbank.interchange.hub import HUB, downloaded
+from taskbank.interchange.hub import downloaded
 from taskbank.interchange.mlflow_model import SCHEME, registered_model
 from taskbank.interchange.transformers_import import labels_of, read_config
 

@@ -36,6 +36,7 @@ from taskbank.interchange.merged import (
 )
 from taskbank.interchange.model_card import model_card
 from taskbank.interchange.recorded import check_predictions
+from taskbank.interchange.stock_heads import ENCODERS
 from taskbank.interchange.usage import transformers_usage
 from taskbank.model.load import load_model, load_recorded_backbone
 from taskbank.model.standalone import adapted_encoder
@@ -74,7 +75,6 @@ def _identity(encoder: Tensors, config: Any) -> Tensors:
 
 PARTS = ("weight", "bias")
 SEQUENCE = "AutoModelForSequenceClassification"
-PER_TOKEN = ("bert", "roberta", "xlm-roberta", "electra", "distilbert", "deberta-v2")
 BERT = StockHead(SEQUENCE, "classifier", "pooler")
 ROBERTA = StockHead(SEQUENCE, "classifier.out_proj", "pooler", _dense_of_pooler)
 DEBERTA = StockHead(SEQUENCE, "classifier", "first", _identity)
@@ -126,7 +126,7 @@ def stock_head(record: AdapterRecord, identity: BackboneIdentity) -> StockHead:
     """
     kind, architecture = record.kind, identity.model_type
     per_token = {"tagging": TAGS, "span": SPANS}
-    if kind in per_token and architecture in PER_TOKEN:
+    if kind in per_token and architecture in ENCODERS:
         return per_token[kind]
     head = PER_TEXT.get(architecture) if kind in PROBLEMS else None
     if head is not None and head.pooling == identity.pooling:

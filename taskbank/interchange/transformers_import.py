@@ -16,19 +16,24 @@ import transformers
 
 from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
+from taskbank.backbone.fingerprint import IGNORED_KEYS
 from taskbank.bank.bank import Bank
 from taskbank.data.fields import preview
 from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.interchange import schema
-from taskbank.interchange.checkpoint import Checkpoint, as_stored, check_options, task_of
+from taskbank.interchange.checkpoint import (
+    Checkpoint,
+    as_stored,
+    check_options,
+    expected_tensors,
+    task_of,
+)
 from taskbank.interchange.fit import named_backbone
 from taskbank.interchange.import_options import ImportOptions
 from taskbank.interchange.stock_heads import StockHead, stock_head
 from taskbank.interchange.task_file import read_json_file
 from taskbank.interchange.tensors import read_tensors
-from taskbank.kinds.definition import Definition
-from taskbank.model.task_model import task_model
 from taskbank.specs import MethodSpec
 
 if TYPE_CHECKING:
@@ -47,23 +52,11 @@ KINDS = {  # by what a model's configuration says of its problem
 }
 PER_TOKEN = {"TokenClassification": "tagging", "QuestionAnswering": "span"}
 # What the configuration of a model with a head may have otherwise than its encoder's.
-OF_THE_TASK = {
-    "architectures",
-    "classifier_dropout",
-    "dtype",
-    "finetuning_task",
-    "id2label",
-    "label2id",
-    "problem_type",
-    "torch_dtype",
-    "transformers_version",
-    "use_cache",
-}
+OF_THE_TASK = {*IGNORED_KEYS, "classifier_dropout"}
 NOT_COMPUTED = {  # what changes a training only
     "attention_dropout",
     "attention_probs_dropout_prob",
     "dropout",
-    "gradient_checkpointing",
     "hidden_dropout_prob",
     "initializer_range",
     "qa_dropout",
@@ -103,7 +96,8 @@ def read_checkpoint(bank: Bank, folder: Path, options: ImportOptions) -> Checkpo
     tensors, digest = read_tensors(folder / WEIGHTS)
     head, encoder = _parts(tensors, stock, backbone)
     method = _method(encoder, backbone)
-    stored = _stored(encoder, head, method, kind, backbone)
+    names = expected_tensors(method, kind, backbone)
+    stored = head | {name: encoder[name.removeprefix("model.")] for name in names}
     version = config.get("transformers_version")
     imported: dict[str, Json] = {
         "format": FORMAT,
@@ -270,19 +264,3 @@ def _lowest(names: Sequence[str], backbone: Backbone) -> int:
 def _complete(name: str, options: Mapping[str, Json]) -> MethodSpec:
     method: Method = plugins.load("methods", name)
     return MethodSpec(name, method.complete(options))
-
-
-def _stored(
-    encoder: Mapping[str, torch.Tensor],
-    head: Mapping[str, torch.Tensor],
-    method: MethodSpec,
-    kind: Kind,
-    backbone: Backbone,
-) -> dict[str, torch.Tensor]:
-    """Return the tensors of the version by stored name."""
-    # Its head, of which nothing is used here, is that of any task.
-    definition = Definition(("first", "second"))
-    model = task_model(backbone, kind, definition, method.name, method.options, seed=None)
-    names = {name: name.removeprefix("model.") for name in model.trained_tensors()}
-    copies = {name: encoder[own] for name, own in names.items() if not name.startswith("head.")}
-    return copies | dict(head)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from safetensors.numpy import load, save
 import taskbank
 from taskbank.bank.bank import Bank
 from taskbank.errors import InputError
-from tests.helpers.backbones import make_backbone
 from tests.helpers.foreign import (
     Spoil,
     Tensors,
@@ -23,28 +21,10 @@ from tests.helpers.foreign import (
     put_task,
     write_adapterhub,
 )
-from tests.helpers.rows import sentences, write_jsonl
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter.safetensors"
 HEAD_CONFIG, HEAD = "head_config.json", "model_head.safetensors"
 ONE = "bert.encoder.layer.0.attention.output.adapters.mood"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: Any) -> Path:
-    """A folder with a BERT that has a pooler, and test data."""
-    made = Path(tmp_path_factory.mktemp("adapterhub"))
-    make_backbone(made / "bert")
-    write_jsonl(made / "test.jsonl", sentences(16, seed=3))
-    return made
-
-
-@pytest.fixture(scope="module")
-def known(place: Path) -> Iterator[Bank]:
-    """An empty bank that knows the backbone."""
-    taskbank.init(f"sqlite:///{place}/bank.db", str(place / "bert"))
-    with Bank(f"sqlite:///{place}/bank.db") as bank:
-        yield bank
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import taskbank
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.errors import InputError
-from tests.helpers.backbones import make_backbone
 from tests.helpers.foreign import (
     Spoil,
     Tensors,
@@ -25,28 +23,11 @@ from tests.helpers.foreign import (
     put_task,
     write_peft,
 )
-from tests.helpers.rows import sentences, write_jsonl
+from tests.helpers.rows import write_jsonl
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 BERT = "base_model.model.bert.encoder.layer"
 ONE = f"{BERT}.0.attention.self.query"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: Any) -> Path:
-    """A folder with a BERT that has a pooler, and test data."""
-    made = Path(tmp_path_factory.mktemp("peft"))
-    make_backbone(made / "bert")
-    write_jsonl(made / "test.jsonl", sentences(16, seed=3))
-    return made
-
-
-@pytest.fixture(scope="module")
-def known(place: Path) -> Iterator[Bank]:
-    """An empty bank that knows the backbone."""
-    taskbank.init(f"sqlite:///{place}/bank.db", str(place / "bert"))
-    with Bank(f"sqlite:///{place}/bank.db") as bank:
-        yield bank
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +16,12 @@ from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.errors import InputError
-from tests.helpers.backbones import make_backbone
 from tests.helpers.foreign import Spoil, edit_json, edit_tensors, hostile_files
-from tests.helpers.rows import sentences, write_jsonl
+from tests.helpers.rows import write_jsonl
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 LABELS = {0: "bad", 1: "good"}
 LAYER = "encoder.layer"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: Any) -> Path:
-    """A folder with a BERT that has a pooler, and test data."""
-    made = Path(tmp_path_factory.mktemp("transformers"))
-    make_backbone(made / "bert")
-    write_jsonl(made / "test.jsonl", sentences(16, seed=3))
-    words = [{"tokens": ["Ann", "is", "here"], "tags": ["B-PER", "O", "O"]}] * 4
-    write_jsonl(made / "tags.jsonl", words)
-    return made
-
-
-@pytest.fixture(scope="module")
-def known(place: Path) -> Iterator[Bank]:
-    """An empty bank that knows the backbone."""
-    taskbank.init(f"sqlite:///{place}/bank.db", str(place / "bert"))
-    with Bank(f"sqlite:///{place}/bank.db") as bank:
-        yield bank
 
 
 def save_model(
