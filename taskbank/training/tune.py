@@ -72,6 +72,22 @@ def tune(trainer: Trains, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
     return trainer.ensure_weights(tuning.best), tuple(tuning.trials)
 
 
+def clearly_better(trial: Trial, other: Trial, metric: str) -> bool:
+    """Return whether both the score and the loss of a trial are better than those of another.
+
+    Of a few dozen validation examples, the score alone is often better by luck.
+
+    Args:
+        trial: a finished trial.
+        other: a finished trial of the same task.
+        metric: the name of the task's metric.
+    """
+    (status, score, loss), (own_status, own_score, own_loss) = (
+        one.rank(metric) for one in (trial, other)
+    )
+    return status > own_status or (status == own_status and score > own_score and loss > own_loss)
+
+
 class _Tuning:
     """The trials run so far, of which only the best keeps its weights."""
 
@@ -87,16 +103,8 @@ class _Tuning:
             self.trials, key=lambda trial: trial.rank(self.plan.metric), reverse=True
         )  # a stable order: of equally good ones, the first
         best = next(trial for trial in ranked if trial.setting.parents not in starts)
-        better = (trial for trial in ranked if self._clearly_better(trial, best))
+        better = (trial for trial in ranked if clearly_better(trial, best, self.plan.metric))
         return next(better, best)
-
-    def _clearly_better(self, trial: Trial, other: Trial) -> bool:
-        (status, score, loss), (own_status, own_score, own_loss) = (
-            one.rank(self.plan.metric) for one in (trial, other)
-        )
-        return status > own_status or (
-            status == own_status and score > own_score and loss > own_loss
-        )
 
     def run_search(self, base: Setting) -> None:
         """Run the trials of the plan's search: the whole grid, or the settings that are sampled."""
