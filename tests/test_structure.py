@@ -74,7 +74,8 @@ NO_FILE = {
     "interchange/peft_names": "interchange/test_peft_export.py loads every name with peft",
     "interchange/peft_readme": "interchange/test_peft_export.py runs what it says",
     "interchange/sources": "interchange/test_hub.py and test_mlflow_model.py import from each",
-    "interchange/stock_heads": "interchange/test_peft_export.py compares every head",
+    "interchange/stock_heads": "interchange/test_peft_export.py and test_transformers_folder.py "
+    "compare every head",
     "interchange/task_file": CHECKPOINTS,
     "interchange/tensors": CHECKPOINTS,
     "kinds/pair": "an instance of kinds/classification.py",

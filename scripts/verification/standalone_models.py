@@ -199,7 +199,7 @@ def export(
     encoded = encode_for(record, backbone, bank.examples(record, "test").columns)
     tokens: dict[str, Any] = {"offsets": encoded.offsets, **encoded.flat}
     np.savez(target / "tokens.npz", **tokens)
-    if format == "onnx":
+    if format == "onnx" and record.ensemble == 1:
         model = load_model(bank, record, backbone)
         own.outputs = max(own.outputs, of_lengths(model, backbone, target))
     return {
@@ -209,6 +209,8 @@ def export(
         "task": record.task,
         "inputs": inputs_of(bank, record),
         "pairs": record.kind == "span" or reads_two_texts(record),
+        # An ensemble reads the windows of a question together, as the code of its card does.
+        "alone": record.kind != "span" or record.ensemble == 1,
         "tokens": str(target.absolute() / "tokens.npz"),
     }
 
@@ -265,14 +267,15 @@ def compare(
     record = bank[job["task"]]
     kind: Kind = plugins.load("kinds", record.kind)
     examples, reference = bank.examples(record, "test"), bank.reference(record, "test")
-    outputs = np.load(Path(job["folder"]) / "outputs.npy")
-    if job["format"] != "onnx":
-        outputs = own_outputs(record, lambda found: found)(outputs)
-    encoded: Encoded = encode_for(record, backbone, examples.columns)
-    predictions = kind.predictions(outputs, encoded)
-    changes = kind.changes(reference, predictions, examples.columns, record.definition)
-    own.outputs = max(own.outputs, float(changes.moved.max()))
-    own.flips += int(changes.changed.sum())
+    if job["alone"]:
+        outputs = np.load(Path(job["folder"]) / "outputs.npy")
+        if job["format"] != "onnx":
+            outputs = own_outputs(record, lambda found: found)(outputs)
+        encoded: Encoded = encode_for(record, backbone, examples.columns)
+        predictions = kind.predictions(outputs, encoded)
+        changes = kind.changes(reference, predictions, examples.columns, record.definition)
+        own.outputs = max(own.outputs, float(changes.moved.max()))
+        own.flips += int(changes.changed.sum())
     expected = Predictor(bank, backbone=backbone).predict(record.ref, job["inputs"])
     fits = [one_window(record, backbone, examples.select([n], "")) for n in range(len(examples))]
     for one, found, whole in zip(expected, answers, fits, strict=True):

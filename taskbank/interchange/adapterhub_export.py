@@ -22,7 +22,6 @@ from taskbank.backbone.architectures import architecture_of
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.digests import Json
-from taskbank.errors import InputError
 from taskbank.interchange.adapterhub_names import (
     ACTIVATIONS,
     CONFIG,
@@ -56,7 +55,6 @@ CLASSES = {
     "distilbert": "DistilBertAdapterModel",
     "deberta-v2": "DebertaV2AdapterModel",
 }
-METHODS = ("houlsby", "pfeiffer", "parallel", "lora")
 
 
 def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
@@ -64,27 +62,14 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
 
     Args:
         bank: an open bank.
-        record: the adapter.
+        record: an adapter that AdapterHub can hold.
 
     Raises:
-        InputError: if the library has no such method or architecture, or no place for LayerNorms
-            or one of the options.
         DamagedError: if stored bytes differ from what was recorded.
     """
     identity = bank.backbone(record.backbone).identity
-    if record.method not in METHODS or identity.model_type not in ENCODERS:
-        raise InputError(
-            f"{record.ref} has the method {record.method!r} on {identity.model_type}: AdapterHub "
-            f"holds {', '.join(METHODS)} on {', '.join(ENCODERS)}. The format taskbank holds "
-            "every method, and peft holds lora, ia3 and layernorm"
-        )
     stored = load(bank.weights(record))
     own = {name: stored[name] for name in sorted(stored) if not name.startswith("head.")}
-    if any(name.startswith("layernorm.") for name in own):
-        raise InputError(
-            f"{record.ref} has LayerNorms of its own, for which AdapterHub's adapters have no "
-            "place: train it with --option layernorms=frozen, or use the format taskbank"
-        )
     architecture = architecture_of(identity.model_type)
     encoder = f"{ENCODERS[identity.model_type]}."
     name = record.task.replace(".", "_")  # the library's names are names of modules
@@ -129,13 +114,6 @@ def _left_out(record: AdapterRecord, identity: BackboneIdentity) -> list[int]:
 
 def _bottleneck(record: AdapterRecord, identity: BackboneIdentity) -> dict[str, Json]:
     options = record.options
-    size = options["size"]
-    factor = reduction_factor(identity.hidden_size, size)
-    if factor is None:
-        raise InputError(
-            f"{record.ref} has the option size={size}, and no reduction factor of AdapterHub gives "
-            f"that for the width {identity.hidden_size}: the format taskbank holds any"
-        )
     parallel = record.method == "parallel"
     return {
         "adapter_residual_before_ln": False,
@@ -164,7 +142,7 @@ def _bottleneck(record: AdapterRecord, identity: BackboneIdentity) -> dict[str, 
         "phm_init_range": 0.0001,
         "phm_layer": False,
         "phm_rank": 1,
-        "reduction_factor": factor,
+        "reduction_factor": reduction_factor(identity.hidden_size, options["size"]),
         "residual_before_ln": True,
         "scaling": float(options["scale"]) if parallel else 1.0,
         "shared_W_phm": False,
@@ -177,16 +155,6 @@ def _bottleneck(record: AdapterRecord, identity: BackboneIdentity) -> dict[str, 
 def _lora(record: AdapterRecord, identity: BackboneIdentity) -> dict[str, Json]:
     options = record.options
     projections = options["projections"].split(",")
-    if "output" in projections:
-        raise InputError(
-            f"{record.ref} updates the attention's output projection, for which AdapterHub's LoRA "
-            "has no option: the formats peft and taskbank hold it"
-        )
-    if options["alpha"] != int(options["alpha"]):
-        raise InputError(
-            f"{record.ref} has the option alpha={options['alpha']}, and AdapterHub's alpha is a "
-            "whole number: the format taskbank holds any"
-        )
     matrices = [MATRICES[name] for name in projections if name in MATRICES]
     return {
         "alpha": int(options["alpha"]),

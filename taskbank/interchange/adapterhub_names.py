@@ -10,6 +10,7 @@ from taskbank.specs import BackboneIdentity
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter.safetensors", "pytorch_adapter.bin"
 HEAD_CONFIG, HEAD_WEIGHTS = "head_config.json", "model_head.safetensors"
 HEAD_PICKLE = "pytorch_model_head.bin"
+METHODS = ("houlsby", "pfeiffer", "parallel", "lora")
 ACTIVATIONS: Mapping[str, str] = {"gelu": "gelu_new", "relu": "relu", "tanh": "tanh"}
 # The projections of LoRA in the attention; `up` and `down` have options of their own.
 MATRICES: Mapping[str, str] = {"query": "q", "key": "k", "value": "v"}

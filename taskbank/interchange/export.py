@@ -9,6 +9,7 @@ from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.errors import InputError
+from taskbank.interchange.holding import check_holds
 from taskbank.interchange.untrusted import DESCRIPTION, SIGNATURE
 from taskbank.runtime.files import unwritable, write_folder
 from taskbank.runtime.signatures import sign
@@ -49,11 +50,7 @@ def export_adapter(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} is not empty: give a folder that does not exist yet")
     record = bank[ref]
-    if record.ensemble > 1 and format != "taskbank":
-        raise InputError(
-            f"{record.ref} is an ensemble of {record.ensemble} trainings, and {format} holds one "
-            "adapter and head: export it to taskbank, or export a version of one training"
-        )
+    check_holds(record, bank.backbone(record.backbone).identity, format)
     files = files_of(bank, record)
     if key is not None:
         files = {SIGNATURE: sign(files[DESCRIPTION], Path(key)), **files}

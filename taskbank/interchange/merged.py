@@ -5,19 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from taskbank import plugins
 from taskbank.bank.records import AdapterRecord
-from taskbank.errors import InputError
 from taskbank.kinds.calibration import temperature_of
-
-if TYPE_CHECKING:
-    from taskbank.methods.method import Method
-
 
 PROBLEMS = {  # what transformers calls the kinds that read one vector per input
     "single": "single_label_classification",
@@ -25,20 +19,6 @@ PROBLEMS = {  # what transformers calls the kinds that read one vector per input
     "multilabel": "multi_label_classification",
     "regression": "regression",
 }
-
-
-def check_merges(record: AdapterRecord, format: str) -> None:
-    """Raise unless the trained weights can be merged into the encoder's.
-
-    Raises:
-        InputError: naming the method and the format that can hold it.
-    """
-    method: Method = plugins.load("methods", record.method)
-    if method.merge is None:
-        raise InputError(
-            f"{record.ref} cannot be exported to {format}: the method {record.method} adds modules "
-            "of its own, which cannot be merged into the encoder's weights; export it to onnx"
-        )
 
 
 def unit_of(record: AdapterRecord) -> tuple[float, float]:

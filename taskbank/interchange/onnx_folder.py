@@ -2,7 +2,8 @@
 its outputs.
 
     FOLDER/model.onnx        padded `input_ids`, `attention_mask` and, for some encoders,
-                             `token_type_ids` of any number and length, to `outputs`
+                             `token_type_ids` of any number and length, to `outputs`; of an
+                             ensemble, all members and what combines them
     FOLDER/model.onnx.data   its weights, if they are too large for one file
     FOLDER/tokenizer.json    for the library tokenizers; it cuts inputs, into windows if the kind
                              reads windows, and pads them
@@ -17,8 +18,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +45,7 @@ from taskbank.kinds.span import SPAN
 from taskbank.kinds.tagging import TAGGING
 from taskbank.model.load import load_model, load_recorded_backbone
 from taskbank.model.standalone import StandaloneModel
+from taskbank.model.standalone_ensemble import StandaloneEnsemble
 
 if TYPE_CHECKING:
     from taskbank.backbone.backbone import Backbone
@@ -76,12 +79,10 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
     backbone = load_recorded_backbone(bank, bank.backbone(record.backbone), device="cpu")
     tokenizer = backbone.tokenizer
     rules = _tokenizer_file(record, tokenizer)
-    (own,) = load_model(bank, record, backbone).members
-    model = StandaloneModel(own, record.method)
-    types = "token_type_ids" in tokenizer.model_input_names
+    model, names = _model(bank, record, kind, backbone)
     with TemporaryDirectory() as place:
         folder = Path(place)
-        export_model(model, folder, token_type_ids=types)
+        export_model(model, folder, names)
         check_predictions(bank, record, tokenizer, _runner(folder), "the model of ONNX")
         files = files_in(folder)
     split = bool(getattr(tokenizer, "split_special_tokens", False))
@@ -92,38 +93,62 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
     return files | {"README.md": model_card(bank, record, library="onnx", usage=usage).encode()}
 
 
-def export_model(model: StandaloneModel, folder: Path, *, token_type_ids: bool) -> None:
+def _model(
+    bank: Bank, record: AdapterRecord, kind: Kind, backbone: Backbone
+) -> tuple[torch.nn.Module, Sequence[str]]:
+    """Return the model of a version, and the names of its inputs."""
+    names = ["input_ids", "attention_mask"]
+    if "token_type_ids" in backbone.tokenizer.model_input_names:
+        names.append("token_type_ids")
+    members = load_model(bank, record, backbone).members
+    if len(members) == 1:
+        return StandaloneModel(members[0], record.method), names
+    if kind is SPAN:
+        names.append("answer_mask")
+    return StandaloneEnsemble(members, record.method, kind.name), names
+
+
+def export_model(model: torch.nn.Module, folder: Path, names: Sequence[str]) -> None:
     """Write a model of ONNX to a folder.
 
     Args:
         model: the model.
         folder: where to.
-        token_type_ids: whether the tokenizer returns them, so that the model reads them.
+        names: the names of its inputs, each int64 of shape [batch, tokens].
     """
     import onnx_ir
 
-    names = ["input_ids", "attention_mask", *(["token_type_ids"] if token_type_ids else [])]
     # Two inputs of different lengths, so that no size is mistaken for one that never changes.
-    ids = torch.tensor([[5, 6, 7, 8, 9, 10, 11], [5, 6, 7, 0, 0, 0, 0]])
     mask = (torch.arange(7) < torch.tensor([[7], [3]])).long()
-    inputs = [ids, mask, *([torch.zeros_like(ids)] if token_type_ids else [])]
+    values = {"input_ids": torch.arange(5, 12) * mask, "token_type_ids": torch.zeros_like(mask)}
     sizes = {0: "batch", 1: "length"}
     with _quiet(), torch.inference_mode():
         program = torch.onnx.export(
             model,
-            tuple(inputs),
+            kwargs={name: values.get(name, mask).clone() for name in names},  # none is another
             dynamo=True,
-            input_names=names,
+            input_names=list(names),
             output_names=["outputs"],
-            dynamic_shapes=tuple(sizes for _ in inputs),
+            dynamic_shapes=dict.fromkeys(names, sizes),
             opset_version=OPSET,
             verbose=False,
         )
     assert program is not None  # noqa: S101 - for the type checker
     graph: Any = program.model
     _without_remarks(graph)
-    weights = sum(parameter.nbytes for parameter in model.parameters())
+    if isinstance(model, StandaloneEnsemble):
+        _merge_equal(graph)
+    weights = sum(value.const_value.nbytes for value in graph.graph.initializers.values())
     onnx_ir.save(graph, folder / MODEL, external_data=DATA if weights > LARGEST else None)
+
+
+def _merge_equal(model: Any) -> None:
+    """Store once, and compute once, what the members of an ensemble share."""
+    from onnx_ir.passes import common
+
+    # The exporter merges only small tensors, and so does not see that their uses are the same.
+    common.DeduplicateInitializersPass(size_limit=sys.maxsize)(model)
+    common.CommonSubexpressionEliminationPass()(model)
 
 
 def _without_remarks(model: Any) -> None:

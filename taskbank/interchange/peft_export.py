@@ -23,7 +23,6 @@ from taskbank.backbone.architectures import Architecture, architecture_of
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.digests import Json
-from taskbank.errors import InputError
 from taskbank.interchange.base_names import base_of
 from taskbank.interchange.checkpoint import HEAD
 from taskbank.interchange.peft_names import (
@@ -49,21 +48,17 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
 
     Args:
         bank: an open bank.
-        record: the adapter.
+        record: an adapter that peft can hold.
 
     Raises:
-        InputError: if peft has no such method, or no place for one of its options.
         DamagedError: if stored bytes differ from what was recorded.
     """
-    if record.method not in METHODS.values():
-        raise InputError(
-            f"{record.ref} was trained with the method {record.method!r}, which peft does not "
-            f"have: peft holds {', '.join(METHODS.values())}. The format taskbank holds every "
-            "method, and adapterhub holds houlsby, pfeiffer and parallel with layernorms=frozen"
-        )
     identity = bank.backbone(record.backbone).identity
     kind: Kind = plugins.load("kinds", record.kind)
-    head, architecture = stock_head(kind, identity), architecture_of(identity.model_type)
+    head, architecture = (
+        stock_head(kind, identity, linear=True),
+        architecture_of(identity.model_type),
+    )
     stored = load(bank.weights(record))
     own = {name: stored[name] for name in sorted(stored) if not name.startswith("head.")}
     places = {name: module_and_leaf(record.method, name, architecture) for name in own}
@@ -128,11 +123,6 @@ def _own_options(
 
 def _lora_options(record: AdapterRecord) -> dict[str, Json]:
     options: Mapping[str, Json] = record.options
-    if options["alpha"] != int(options["alpha"]):
-        raise InputError(
-            f"{record.ref} has the option alpha={options['alpha']}, and peft's lora_alpha is a "
-            "whole number: the format taskbank holds any"
-        )
     return {
         "alpha_pattern": {},
         "bias": "none",

@@ -361,7 +361,7 @@ def _head(
         raise InputError(
             f"it has tensors of {places.head!r}, which {CONFIG}.modules_to_save does not name"
         )
-    own, task_type = stock_head(kind, backbone.identity), config.get("task_type")
+    own, task_type = stock_head(kind, backbone.identity, linear=True), config.get("task_type")
     if own is None or own.module != places.head or task_type not in (None, own.task_type):
         identity = backbone.identity
         raise InputError(

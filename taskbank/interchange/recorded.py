@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.data.encoded import Encoded
 from taskbank.errors import InputError
+from taskbank.kinds.span import SPAN
 from taskbank.model.predict import prediction_batches
 
 if TYPE_CHECKING:
@@ -51,7 +53,14 @@ def check_predictions(
     reference = bank.reference(record, split.name)[of_rows]
     length = record.training["max_length"]
     encoded = kind.encode(tokenizer, columns, record.definition, length, labelled=False)
-    outputs = padded_outputs(run, encoded, tokenizer.pad_token_id, per_token=kind.per_token)
+    batches = None
+    if kind is SPAN and record.ensemble > 1:  # see `StandaloneEnsemble`
+        windows = np.array([window.example for window in encoded.alignment])
+        batches = np.split(np.arange(len(windows)), np.flatnonzero(np.diff(windows)) + 1)
+        mask = {"answer_mask": encoded.token_targets["allowed"]}
+        encoded = replace(encoded, flat={**encoded.flat, **mask})
+    padding = tokenizer.pad_token_id
+    outputs = padded_outputs(run, encoded, padding, batches, per_token=kind.per_token)
     predictions = kind.predictions(outputs, encoded)
     changes = kind.changes(reference, predictions, columns, record.definition)
     worst = int(changes.moved.argmax())
@@ -69,15 +78,23 @@ def check_predictions(
         )
 
 
-def padded_outputs(run: Run, encoded: Encoded, padding: int, *, per_token: bool) -> np.ndarray:
+def padded_outputs(
+    run: Run,
+    encoded: Encoded,
+    padding: int,
+    batches: Sequence[np.ndarray] | None = None,
+    *,
+    per_token: bool,
+) -> np.ndarray:
     """Return the outputs of a model that reads padded inputs.
 
     Args:
-        run: returns the outputs of `input_ids`, `attention_mask` and, if the tokenizer returns
-            them, `token_type_ids`, each int64 of shape [batch, tokens]: an array of shape [batch,
-            outputs], or [batch, tokens, outputs] if per token.
+        run: returns the outputs of `input_ids`, `attention_mask` and what else is known of every
+            token, such as `token_type_ids`, each int64 of shape [batch, tokens]: an array of shape
+            [batch, outputs], or [batch, tokens, outputs] if per token.
         encoded: the inputs.
         padding: the token of padding.
+        batches: positions of the inputs of each batch; None means those of similar lengths.
         per_token: whether the outputs are per token.
 
     Returns:
@@ -85,7 +102,7 @@ def padded_outputs(run: Run, encoded: Encoded, padding: int, *, per_token: bool)
         outputs] if per token.
     """
     found: np.ndarray | None = None
-    for rows in prediction_batches(encoded.lengths):
+    for rows in batches or prediction_batches(encoded.lengths):
         index, inside = encoded.padded_index(rows)
         inputs = {
             name: np.where(inside, values[index], padding if name == "input_ids" else 0).astype(

@@ -19,10 +19,7 @@ from safetensors.torch import save
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.digests import Json
-from taskbank.errors import InputError
 from taskbank.interchange.merged import (
-    PROBLEMS,
-    check_merges,
     exported_head,
     files_in,
     labelled_config,
@@ -46,16 +43,13 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
 
     Args:
         bank: an open bank.
-        record: the adapter.
+        record: an adapter that such a model can hold.
 
     Raises:
-        InputError: if the method cannot be merged, the head reads something else than the mean or
-            the first of the states, or the exported model does not give the recorded predictions.
+        InputError: if the exported model does not give the recorded predictions.
         DamagedError: if stored bytes differ from what was recorded.
     """
     recorded = bank.backbone(record.backbone)
-    check_merges(record, "sentence-transformers")
-    _check_pooled(record, recorded.identity)
     backbone = load_recorded_backbone(bank, recorded, device="cpu")
     (own,) = load_model(bank, record, backbone).members
     model = StandaloneModel(own, record.method)
@@ -87,21 +81,6 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
     usage = sentence_transformers_usage(record)
     card = model_card(bank, record, library="sentence-transformers", usage=usage)
     return files | {"README.md": card.encode()}
-
-
-def _check_pooled(record: AdapterRecord, identity: BackboneIdentity) -> None:
-    if record.kind not in PROBLEMS:
-        raise InputError(
-            f"{record.ref} cannot be exported to sentence-transformers: a task of kind "
-            f"{record.kind!r} reads every token, and that library gives one vector a text; export "
-            "it to transformers or onnx"
-        )
-    if identity.pooling not in POOLING:
-        raise InputError(
-            f"{record.ref} cannot be exported to sentence-transformers: its backbone's vector is "
-            f"that of its {identity.pooling}, and that library has the mean and the first of the "
-            "states; export it to transformers or onnx"
-        )
 
 
 def _settings(record: AdapterRecord, identity: BackboneIdentity) -> dict[str, Json]:

@@ -85,7 +85,7 @@ def read_checkpoint(bank: Bank, folder: Path, options: ImportOptions) -> Checkpo
     base = config.get("_name_or_path") or None
     backbone = named_backbone(bank, base, None, options.backbone)
     _check_encoder(config, backbone)
-    stock = stock_head(kind, backbone.identity)
+    stock = stock_head(kind, backbone.identity, linear=True)
     if stock is None or stock.model != model:
         identity = backbone.identity
         raise InputError(

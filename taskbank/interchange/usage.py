@@ -145,7 +145,7 @@ def onnx_usage(record: AdapterRecord, *, split_special_tokens: bool = False) -> 
         "multilabel": ONNX_LABELS,
         "regression": ONNX_NUMBERS,
         "tagging": SOFTMAX + ONNX_TAGS,
-        "span": SOFTMAX + ONNX_SPANS,
+        "span": SOFTMAX + (ONNX_ANSWER_MASK if record.ensemble > 1 else "") + ONNX_SPANS,
     }
     special = "tokenizer.encode_special_tokens = True\n" if split_special_tokens else ""
     code = (ONNX + by_kind.get(record.kind, ONNX_OUTPUTS)).replace("INPUTS", _example(record))
@@ -170,6 +170,7 @@ def _withholding(record: AdapterRecord) -> str:
 
 ONNX = """
 import json
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -180,12 +181,13 @@ inputs = INPUTS
 config = json.loads(Path("config.json").read_text(encoding="utf-8"))
 tokenizer = Tokenizer.from_file("tokenizer.json")  # cuts inputs at the model's length, and pads
 SPECIALmodel = onnxruntime.InferenceSession("model.onnx")
-parts = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+names = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+parts = {name: attrgetter(own) for name, own in names.items()}
 
 
 def run(tokens):
     names = [one.name for one in model.get_inputs()]
-    values = {name: [getattr(one, parts[name]) for one in tokens] for name in names}
+    values = {name: [parts[name](one) for one in tokens] for name in names}
     return model.run(None, {name: np.array(values[name], np.int64) for name in names})[0]
 
 
@@ -242,6 +244,14 @@ for words in inputs:
     tags = [config["labels"][n] for n in logits.argmax(axis=1)]
     scores.append(best.min())
     answers.append(list(zip(words, tags, best.tolist())))
+"""
+ONNX_ANSWER_MASK = """\
+def answer_mask(window):  # tokens that may begin or end an answer, and the first for no answer
+    tokens = enumerate(zip(window.offsets, window.sequence_ids))
+    return [n == 0 or (part == 1 and a < b) for n, ((a, b), part) in tokens]
+
+
+parts["answer_mask"] = answer_mask  # the model reads all windows of one question at once
 """
 ONNX_SPANS = """\
 settings, answers, scores = config["settings"], [], []

@@ -17,6 +17,7 @@ from taskbank.data.examples import Examples
 from taskbank.digests import digest_json
 from taskbank.kinds.canaries import choose_canaries
 from taskbank.kinds.kind import Kind
+from taskbank.model.ensemble import joined
 from taskbank.model.predict import predict_examples
 from taskbank.model.task_model import task_model
 from taskbank.specs import MethodSpec, TrainingSpec
@@ -38,6 +39,7 @@ def put_task(
     abstain: str | None = None,
     rows: int = 24,
     noise: float = 0.1,
+    members: int = 1,
     **options: Any,
 ) -> AdapterRecord:
     """Record a task, named after its kind and method, with what it predicts of its test rows.
@@ -50,6 +52,7 @@ def put_task(
         abstain: the rule by which answers are withheld.
         rows: number of rows.
         noise: how far every tensor is moved from its start.
+        members: number of trainings.
         options: options of the method.
     """
     used: Kind = plugins.load("kinds", kind)
@@ -57,7 +60,8 @@ def put_task(
     requested = {} if abstain is None else {"abstain": abstain}
     definition = used.define(columns, "test.jsonl", requested)
     complete = plugins.load("methods", method).complete({**options_of(method), **options})
-    model = task_model(backbone, used, definition, method, complete, seed=0).eval()
+    each = [task_model(backbone, used, definition, method, complete, n) for n in range(members)]
+    model = joined(each, used).eval()
     chance = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for tensor in model.trained_tensors().values():
@@ -76,7 +80,7 @@ def put_task(
         kind=kind,
         backbone=backbone.identity,
         method=MethodSpec(method, complete),
-        training=TrainingSpec(max_length=LENGTH),
+        training=TrainingSpec(max_length=LENGTH, ensemble=members),
         definition=definition,
         metric=used.metric,
         metrics=tuple(measure(used, "test", predictions, columns, definition)),

@@ -15,7 +15,6 @@ from safetensors.numpy import load
 import taskbank
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
-from taskbank.errors import InputError
 from taskbank.interchange.adapterhub_names import reduction_factor
 from tests.helpers.backbones import make_backbone
 from tests.helpers.foreign import put_moved, write_adapterhub
@@ -110,25 +109,3 @@ def test_every_size_has_a_reduction_factor(width: int) -> None:
         factor = reduction_factor(width, size)
         assert factor is not None
         assert int(width // factor) == size
-
-
-REFUSED = {
-    "houlsby": ({}, "LayerNorms of its own.*layernorms=frozen"),
-    "ia3": ({}, "the method 'ia3' on bert: AdapterHub holds.*peft holds"),
-    "bitfit": ({}, "the method 'bitfit'"),
-    "parallel": ({"layernorms": "trained"}, "LayerNorms of its own"),
-    "lora": ({"projections": "query,output"}, "output projection.*peft and taskbank"),
-}
-
-
-@pytest.mark.parametrize("method", REFUSED)
-def test_what_adapterhub_cannot_hold_is_refused_with_the_format_that_can(
-    own: Bank, backbone: Any, tmp_path: Path, method: str
-) -> None:
-    """The error names the version, the reason and what to do, and no folder is made."""
-    options, says = REFUSED[method]
-    data = write_jsonl(tmp_path / "data.jsonl", ROWS["single"](16, seed=2))
-    record, _ = put_moved(own, backbone, data, "single", method, **options)
-    with pytest.raises(InputError, match=says):
-        taskbank.export_adapter(own, record.ref, tmp_path / "out", format="adapterhub")
-    assert not (tmp_path / "out").exists()

@@ -11,24 +11,13 @@ import torch
 
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
-from taskbank.errors import InputError
 from taskbank.interchange.merged import (
-    check_merges,
     exported_head,
     files_in,
     labelled_config,
     own_outputs,
     saved_tokenizer,
 )
-
-
-@pytest.mark.parametrize("method", ["houlsby", "pfeiffer", "parallel"])
-def test_a_method_that_cannot_merge_is_refused(mood: Bank, method: str) -> None:
-    """The error names the method and the format that can hold it."""
-    record = replace(mood["mood"], method=method)
-    with pytest.raises(InputError, match=rf"to transformers: the method {method} .* to onnx"):
-        check_merges(record, "transformers")
-    check_merges(replace(record, method="lora"), "transformers")
 
 
 @pytest.mark.parametrize(

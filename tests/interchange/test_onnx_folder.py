@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -24,7 +25,6 @@ from taskbank.bank.bank import Bank
 from taskbank.errors import InputError, MissingExtraError
 from taskbank.interchange import onnx_folder
 from taskbank.interchange.export import export_adapter
-from taskbank.model.standalone import StandaloneModel
 from tests.helpers.backbones import make_backbone
 from tests.helpers.checked_exports import check_export
 from tests.helpers.exports import LENGTH, put_task
@@ -69,15 +69,13 @@ def test_onnxruntime_gives_the_recorded_answers(
 @pytest.fixture
 def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let models be exported and run in torch."""
-    models: list[StandaloneModel] = []
+    exported: list[tuple[Any, Sequence[str]]] = []
 
     class Session:
         """The part of onnxruntime's session that cards use."""
 
         def __init__(self, _path: object, **_options: object) -> None:
-            encoder: Any = models[-1].encoder
-            types = encoder.config.model_type == "bert"
-            self.names = ["input_ids", "attention_mask", *(["token_type_ids"] if types else [])]
+            self.model, self.names = exported[-1]
 
         def get_inputs(self) -> list[Any]:
             return [SimpleNamespace(name=name) for name in self.names]
@@ -85,10 +83,11 @@ def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         @torch.no_grad()
         def run(self, _outputs: None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
             assert all(values.dtype == np.int64 for values in feeds.values())
-            return [models[-1](**{n: torch.from_numpy(v) for n, v in feeds.items()}).numpy()]
+            assert list(feeds) == self.names
+            return [self.model(**{n: torch.from_numpy(v) for n, v in feeds.items()}).numpy()]
 
-    def export_model(model: StandaloneModel, _folder: Path, **_options: object) -> None:
-        models.append(model)
+    def export_model(model: Any, _folder: Path, names: Sequence[str]) -> None:
+        exported.append((model, names))
 
     module = ModuleType("onnxruntime")
     module.InferenceSession = Session  # type: ignore[attr-defined]
@@ -108,6 +107,36 @@ def test_the_code_of_a_card_gives_taskbanks_answers(
     check_export(
         own, put_task(own, pooled, kind, "pfeiffer", abstain=abstain), pooled, "onnx", tmp_path
     )
+
+
+@pytest.mark.usefixtures("in_torch")
+@pytest.mark.parametrize("kind", ROWS)
+def test_the_code_of_an_ensembles_card_gives_taskbanks_answers(
+    own: Bank, pooled: Backbone, tmp_path: Path, kind: str
+) -> None:
+    """Members are combined as `predict` combines them, over the windows of a question too."""
+    record = put_task(own, pooled, kind, "pfeiffer", members=3, layers="top:1")
+    check_export(own, record, pooled, "onnx", tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "method"), [("pair", "houlsby"), ("span", "lora")])
+@pytest.mark.slow
+def test_a_graph_has_what_members_share_once(
+    own: Bank, pooled: Backbone, tmp_path: Path, kind: str, method: str
+) -> None:
+    """It stores the encoder and what each member trained, and computes the lower layers once."""
+    import onnx
+
+    record = put_task(own, pooled, kind, method, members=3, layers="top:1")
+    folder = check_export(own, record, pooled, "onnx", tmp_path)
+    graph = onnx.load(folder / "model.onnx").graph
+    stored = sum(len(one.raw_data) for one in graph.initializer)
+    merged = sum(one.nbytes for one in pooled.module(f"{pooled.layer(1)}").parameters())
+    frozen = sum(one.nbytes for one in pooled.model.parameters())
+    added = record.bytes if method == "houlsby" else record.bytes + 2 * merged
+    assert stored < frozen + added
+    # Two in each layer and one of the embeddings.
+    assert sum(node.op_type == "LayerNormalization" for node in graph.node) == 3 + 3 * 2
 
 
 @pytest.mark.usefixtures("in_torch")

@@ -18,7 +18,6 @@ import taskbank
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
-from taskbank.errors import InputError
 from tests.helpers.backbones import make_backbone
 from tests.helpers.foreign import put_moved
 from tests.helpers.rows import ROWS, write_jsonl
@@ -160,27 +159,6 @@ def test_two_exports_of_an_adapter_have_the_same_bytes(
     files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
     assert len(files) == 4
-
-
-REFUSED = {
-    "houlsby": ({}, "the method 'houlsby', which peft does not have.*adapterhub holds houlsby"),
-    "bitfit": ({}, "the method 'bitfit'.*taskbank holds every"),
-    "linear": ({}, "the method 'linear'"),
-    "lora": ({"alpha": 12.5}, "alpha=12.5, and peft's lora_alpha is a whole number"),
-}
-
-
-@pytest.mark.parametrize("method", REFUSED)
-def test_what_peft_cannot_hold_is_refused_with_the_format_that_can(
-    own: Bank, backbone: Backbone, tmp_path: Path, method: str
-) -> None:
-    """The error names the version, the reason and another format, and no folder is made."""
-    options, says = REFUSED[method]
-    data = write_jsonl(tmp_path / "data.jsonl", ROWS["single"](16, seed=2))
-    record, _ = put_moved(own, backbone, data, "single", method, **options)
-    with pytest.raises(InputError, match=says):
-        taskbank.export_adapter(own, record.ref, tmp_path / "out", format="peft")
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("model_type", ["roberta", "electra", "distilbert", "deberta-v2"])

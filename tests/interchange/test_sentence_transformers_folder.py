@@ -9,8 +9,6 @@ import pytest
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
-from taskbank.errors import InputError
-from taskbank.interchange.export import export_adapter
 from tests.helpers.backbones import make_backbone
 from tests.helpers.checked_exports import check_export
 from tests.helpers.exports import put_task
@@ -40,17 +38,3 @@ def test_the_first_token_of_every_architecture_is_pooled(
     backbone = load_backbone(str(place))
     record = put_task(own, backbone, "single", "ia3")
     check_export(own, record, backbone, "sentence-transformers", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("kind", "reason"),
-    [("single", "that of its pooler"), ("tagging", "'tagging' reads every token")],
-)
-def test_what_one_vector_cannot_hold_is_refused(
-    own: Bank, pooled: Backbone, tmp_path: Path, kind: str, reason: str
-) -> None:
-    """The pooler's vector and tasks per token are refused with the formats that can hold them."""
-    record = put_task(own, pooled, kind, "lora")
-    with pytest.raises(InputError, match=f"{reason}.* to transformers or onnx"):
-        export_adapter(own, record.ref, tmp_path / "out", format="sentence-transformers")
-    assert not (tmp_path / "out").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,7 @@ from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
 from taskbank.backbone.load import load_backbone
 from taskbank.bank.bank import Bank
-from taskbank.errors import InputError
 from taskbank.interchange.export import export_adapter
-from taskbank.interchange.transformers_folder import stock_head
 from tests.helpers.backbones import make_backbone
 from tests.helpers.checked_exports import check_export
 from tests.helpers.exports import put_task
@@ -63,35 +60,6 @@ def test_heads_of_other_architectures_are_equal(
     """RoBERTa's head is its pooler, DeBERTa's can be the first token, and tokens are the same."""
     backbone = load_backbone(str(make_backbone(tmp_path / "encoder", model_type)))
     check_export(own, put_task(own, backbone, kind, "lora"), backbone, "transformers", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("model_type", "kind", "formats"),
-    [
-        ("electra", "single", "sentence-transformers or onnx"),
-        ("distilbert", "regression", "sentence-transformers or onnx"),
-        ("modernbert", "multilabel", "sentence-transformers or onnx"),
-        ("modernbert", "tagging", "onnx"),
-        ("modernbert", "span", "onnx"),
-    ],
-)
-def test_what_no_head_computes_is_refused(
-    mood: Bank, model_type: str, kind: str, formats: str
-) -> None:
-    """The error says what the task reads and which formats can hold it."""
-    record = replace(mood["mood"], kind=kind)
-    identity = mood.backbone(record.backbone).identity
-    other = replace(identity, model_type=model_type, pooling="first")
-    with pytest.raises(InputError, match=rf"on {model_type}; export it to {formats}$"):
-        stock_head(record, other)
-
-
-def test_the_mean_of_a_bert_is_refused(own: Bank, backbone: Backbone, tmp_path: Path) -> None:
-    """BERT's head reads the pooler, and no other vector."""
-    record = put_task(own, backbone, "pair", "lora")
-    with pytest.raises(InputError, match="reads the backbone's mean vector"):
-        export_adapter(own, record.ref, tmp_path / "out", format="transformers")
-    assert not (tmp_path / "out").exists()
 
 
 def test_an_export_tells_nothing_of_this_machine(

@@ -3,9 +3,9 @@
     python run_exports.py JOBS ANSWERS
 
 JOBS is a JSON list of objects with the `folder` and `format` of an export, the `inputs` for the
-code of its model card, whether these are `pairs`, and a file of `tokens` to run the model on.
-ANSWERS becomes a list of what the code answered. The outputs of the model, which are those of each
-input alone, become `outputs.npy` in the folder.
+code of its model card, whether these are `pairs`, a file of `tokens` to run the model on, and
+whether it can be run on each input `alone`. ANSWERS becomes a list of what the code answered. The
+outputs of the model for each input alone become `outputs.npy` in the folder.
 """
 
 from __future__ import annotations
@@ -39,11 +39,10 @@ def run(job: dict[str, Any]) -> list[Any]:
     """Return what the card's code answers, and write the outputs of the model."""
     folder = Path(job["folder"])
     inputs = [tuple(one) for one in job["inputs"]] if job["pairs"] else job["inputs"]
-    if job["format"] == "sentence-transformers":
-        outputs = sentence_outputs(folder, inputs)
-    else:
-        outputs = token_outputs(folder, job)
-    np.save(folder / "outputs.npy", outputs)
+    if job["alone"]:
+        sentences = job["format"] == "sentence-transformers"
+        outputs = sentence_outputs(folder, inputs) if sentences else token_outputs(folder, job)
+        np.save(folder / "outputs.npy", outputs)
     if job["pairs"] and job["format"] == "transformers" and job["kind"] != "span":
         inputs = [{"text": one, "text_pair": two} for one, two in inputs]
     card = (folder / "README.md").read_text(encoding="utf-8")
