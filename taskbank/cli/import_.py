@@ -48,6 +48,11 @@ DATA_STYLE = tuple(name for name in STYLE_FIELDS if name != "format")
 @click.option("--kind", help="Kind of its task, if the files do not tell.")
 @click.option("--metric", help="Metric that gives its score.  [default: by kind]")
 @click.option(
+    "--positive",
+    help="Class whose F1 is computed when there are two.  [default: that of the files, else the "
+    "last]",
+)
+@click.option(
     "--max-length",
     type=int,
     help="Maximum number of tokens per input.  [default: that of the files, else the backbone's]",
@@ -58,6 +63,7 @@ DATA_STYLE = tuple(name for name in STYLE_FIELDS if name != "format")
     label_names="Names of its classes in the order of the head's outputs, if the files do not tell",
 )
 @click.option("--description", help="Free text that describes the task.")
+@click.option("--device", help="Where it is scored: cpu or cuda.  [default: a GPU if there is one]")
 @click.option("--tag", "tags", multiple=True, metavar="K=V", help="Key and value; repeatable.")
 @data_options
 @click.pass_obj

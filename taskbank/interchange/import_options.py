@@ -23,6 +23,7 @@ class ImportOptions:
         kind: kind of the task.
         label_names: names of the classes, in the order of the head's outputs.
         metric: metric that gives the score and is verified later.
+        positive: the class of two that F1 is computed for.
         max_length: maximum number of tokens per input.
         text: column of the first text of an input in the data.
         text_pair: column of the second text.
@@ -31,6 +32,7 @@ class ImportOptions:
         merge_labels: whether to read labels that differ only in letter case as the task's.
         description: free text that describes the task.
         tags: keys and values to find the task by.
+        device: where the adapter is scored.
     """
 
     name: str | None = None
@@ -41,6 +43,7 @@ class ImportOptions:
     kind: str | None = None
     label_names: str | Sequence[str] | None = None
     metric: str | None = None
+    positive: str | None = None
     max_length: int | None = None
     text: str | None = None
     text_pair: str | None = None
@@ -49,6 +52,7 @@ class ImportOptions:
     merge_labels: bool = False
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    device: str | None = None
 
     def refuse_others(self, taken: Sequence[str], format: str, reason: str) -> None:
         """Raise if an option is given that an import of this format does not take.

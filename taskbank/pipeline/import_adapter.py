@@ -21,6 +21,7 @@ from taskbank.data.fields import CLASS_TYPES
 from taskbank.data.label_names import label_names_for
 from taskbank.data.sources import read_examples
 from taskbank.data.style import Style
+from taskbank.digests import Json
 from taskbank.errors import DamagedError, DataError, InputError
 from taskbank.interchange.checkpoint import Checkpoint
 from taskbank.interchange.import_ import read_adapter
@@ -32,6 +33,7 @@ from taskbank.model.predict import predict_examples
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.model.trunk import add_trunk_states
 from taskbank.pipeline.storage import new_split
+from taskbank.runtime.device import pick_device
 from taskbank.runtime.environment import environment
 from taskbank.specs import ForeignTraining
 from taskbank.training.evaluation import chance_of_score, measure
@@ -55,6 +57,7 @@ def import_adapter(
     kind: str | None = None,
     label_names: str | Sequence[str] | None = None,
     metric: str | None = None,
+    positive: str | None = None,
     max_length: int | None = None,
     text: str | None = None,
     text_pair: str | None = None,
@@ -63,6 +66,7 @@ def import_adapter(
     merge_labels: bool = False,
     description: str | None = None,
     tags: Mapping[str, str] | None = None,
+    device: str | None = None,
 ) -> AdapterRecord:
     """Add an adapter from elsewhere to a bank, after checking every byte of it.
 
@@ -89,6 +93,8 @@ def import_adapter(
         label_names: names of its classes in the order of the head's outputs, if the files do not
             tell; see `TaskSpec.label_names`.
         metric: the metric that gives the score; None means the kind's own.
+        positive: the class whose F1 is computed when there are two classes; None means that of the
+            files, else the last.
         max_length: maximum number of tokens per input; None means that of the files, else the
             backbone's.
         text: column of the first text of an input in the data.
@@ -99,6 +105,8 @@ def import_adapter(
             are the same number, as those.
         description: free text that describes the task.
         tags: keys and values to find the task by.
+        device: where an adapter of another library is scored: `cpu` or `cuda`; None means a GPU if
+            there is one.
 
     Raises:
         InputError: if the folder holds no adapter of the format, or one that taskbank cannot
@@ -117,6 +125,7 @@ def import_adapter(
         kind=kind,
         label_names=label_names,
         metric=metric,
+        positive=positive,
         max_length=max_length,
         text=text,
         text_pair=text_pair,
@@ -125,13 +134,16 @@ def import_adapter(
         merge_labels=merge_labels,
         description=description,
         tags=tags or {},
+        device=device,
     )
+    chosen_device = pick_device(device)
     with opened(source) as found:
         options = replace(options, name=options.name or found.name)
         read = read_adapter(bank, found, format, options)
     if isinstance(read, Checkpoint):
         told = {**read.imported, **found.told}
         read = replace(read, labels=read.labels or found.labels, imported=told)
+        read.backbone.model.to(chosen_device)  # its files were compared on the CPU
     new = _scored(bank, read, options) if isinstance(read, Checkpoint) else read
     return bank.put(new, new_version=new_version)
 
@@ -209,8 +221,9 @@ def _data(
     if labels is not None:
         examples = match_labels(examples, kind.label, labels, merge=options.merge_labels)
     settings = task.get("settings")
-    if settings is None:
-        settings = _settings(kind, examples, labels or ())
+    chosen = {} if options.positive is None else {"positive": options.positive}
+    if settings is None or chosen:
+        settings = _settings(kind, examples, labels or (), chosen) | (settings or {}) | chosen
     definition = Definition(labels or (), settings)
     outputs = len(checkpoint.tensors["head.weight"])
     if kind.outputs(definition) != outputs:
@@ -260,10 +273,15 @@ def _are_labels(column: Sequence[Any], labels: Sequence[str]) -> bool:
     return all(known.issuperset([one] if isinstance(one, str) else one) for one in column)
 
 
-def _settings(kind: Kind, examples: Examples, labels: Sequence[str]) -> Mapping[str, Any]:
+def _settings(
+    kind: Kind, examples: Examples, labels: Sequence[str], chosen: Mapping[str, Json]
+) -> dict[str, Any]:
     """Return the settings that a kind has where nothing was tuned.
 
     Which classes there are is what the checkpoint tells, and not what happens to be in the data.
+
+    Raises:
+        InputError: if a setting that the user chose does not suit the task.
     """
     columns: Columns = examples.columns
     label = kind.label
@@ -271,8 +289,8 @@ def _settings(kind: Kind, examples: Examples, labels: Sequence[str]) -> Mapping[
         columns = {**columns, label.name: labels}
     elif label.type == "classes":
         columns = {**columns, label.name: [[], *([one] for one in labels)]}
-    settings = dict(kind.define(columns, examples.origin, {}).settings)
-    if label.type == "class" and "positive" in settings:
+    settings = dict(kind.define(columns, examples.origin, chosen).settings)
+    if label.type == "class" and "positive" in settings and not chosen:
         settings["positive"] = labels[-1]
     if label.type == "number":
         settings |= {"mean": 0.0, "std": 1.0}  # other libraries predict the number itself

@@ -49,6 +49,8 @@ def test_an_option_that_a_format_does_not_take_is_refused(
         taskbank.import_adapter(own, exported, test=[{"text": "a", "label": "good"}])
     with pytest.raises(InputError, match="--kind is given"):
         taskbank.import_adapter(own, exported, kind="single")
+    with pytest.raises(InputError, match="--device is given"):
+        taskbank.import_adapter(own, exported, device="cpu")
     peft = write_peft(tmp_path / "one", "base")
     with pytest.raises(InputError, match="--signer is given for a folder of format peft"):
         taskbank.import_adapter(own, peft, signer="alice.pub", test="some.csv")

@@ -271,3 +271,30 @@ def test_numbers_in_the_data_are_positions_of_the_classes(
         numbered = take(bank, checkpoint, place, name="numbers", test=data)
         assert named.score == numbered.score
         assert bank.examples(numbered, "test").columns == bank.examples(named, "test").columns
+
+
+def test_the_class_of_f1_may_be_chosen(checkpoint: Path, place: Path, tmp_path: Path) -> None:
+    """It goes before the last class and that of `task.json`, and must be one of two."""
+    with create_bank(f"sqlite:///{tmp_path}/bank.db") as bank:
+        given = {"backbone": str(place / "bert"), "metric": "f1"}
+        usual = take(bank, checkpoint, place, **given)
+        chosen = take(bank, checkpoint, place, name="chosen", positive="bad", **given)
+        assert (usual.settings["positive"], chosen.settings["positive"]) == ("good", "bad")
+        assert usual.score != chosen.score
+        taskbank.export_adapter(bank, "chosen", tmp_path / "out", format="peft")
+        told = take(bank, tmp_path / "out", place, name="told", **given)
+        again = take(bank, tmp_path / "out", place, name="again", positive="good", **given)
+        assert (told.settings["positive"], again.settings["positive"]) == ("bad", "good")
+        assert (told.score, again.score) == (chosen.score, usual.score)
+        assert taskbank.verify_all(bank).ok
+        with pytest.raises(InputError, match="positive is 'fine': it must name one of two classes"):
+            take(bank, checkpoint, place, name="other", positive="fine", **given)
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_loaded(
+    known: Bank, checkpoint: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says which there are, and the backbone is not read."""
+    monkeypatch.setattr("taskbank.interchange.peft_import.named_backbone", None)
+    with pytest.raises(InputError, match="device 'tpu' is unknown: use cpu"):
+        take(known, checkpoint, place, device="tpu")
