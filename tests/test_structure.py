@@ -68,11 +68,11 @@ NO_FILE = {
     "interchange/usage": "interchange/test_onnx_folder.py and the tests of the other formats run "
     "the code for every kind",
     "interchange/adapterhub_names": "interchange/test_adapterhub_export.py compares every name",
-    "interchange/adapterhub_readme": "interchange/test_adapterhub_export.py reads it",
     "interchange/checkpoint": CHECKPOINTS,
     "interchange/import_options": "interchange/test_import_.py gives options that do not apply",
     "interchange/peft_names": "interchange/test_peft_export.py loads every name with peft",
-    "interchange/peft_readme": "interchange/test_peft_export.py runs what it says",
+    "interchange/adapter_usage": "interchange/test_peft_export.py runs the code, and "
+    "test_adapterhub_export.py reads it",
     "interchange/sources": "interchange/test_hub.py and test_mlflow_model.py import from each",
     "interchange/stock_heads": "interchange/test_peft_export.py and test_transformers_folder.py "
     "compare every head",

@@ -6,7 +6,7 @@
     FOLDER/model_head.safetensors       its tensors
     FOLDER/head.safetensors             otherwise the head, `weight` and `bias`
     FOLDER/task.json                    kind, labels and settings, for which it has no place
-    FOLDER/README.md                    how to load it
+    FOLDER/README.md                    the model card, with code that loads it
 
 Every value is the stored one, and the library computes the same from it.
 """
@@ -22,6 +22,7 @@ from taskbank.backbone.architectures import architecture_of
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.digests import Json
+from taskbank.interchange.adapter_usage import adapterhub_usage
 from taskbank.interchange.adapterhub_names import (
     ACTIVATIONS,
     CONFIG,
@@ -35,9 +36,9 @@ from taskbank.interchange.adapterhub_names import (
     reduction_factor,
     tensor_name,
 )
-from taskbank.interchange.adapterhub_readme import readme
 from taskbank.interchange.base_names import base_of
 from taskbank.interchange.checkpoint import HEAD
+from taskbank.interchange.model_card import model_card
 from taskbank.interchange.stock_heads import ENCODERS
 from taskbank.interchange.task_file import TASK_FILE, json_file, task_file
 from taskbank.methods.layers import select_layers
@@ -94,6 +95,7 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
             HEAD_WEIGHTS: save(tensors),
             HEAD_CONFIG: json_file({"config": head, **common}),
         }
+    usage = adapterhub_usage(record, kind, identity, own_head=head is None)
     return files | {
         WEIGHTS: save(
             {
@@ -102,7 +104,7 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
             }
         ),
         TASK_FILE: task_file(record),
-        "README.md": readme(record, kind, identity, own_head=head is None).encode(),
+        "README.md": model_card(bank, record, library="adapters", usage=usage).encode(),
         CONFIG: json_file({"config": options, **common}),  # last: without it, nothing is loaded
     }
 

@@ -4,7 +4,7 @@
     FOLDER/adapter_model.safetensors    its tensors; with a head of transformers also those
     FOLDER/head.safetensors             otherwise the head, `weight` and `bias`
     FOLDER/task.json                    kind, labels and settings, which peft has no place for
-    FOLDER/README.md                    how to load it
+    FOLDER/README.md                    the model card, with code that loads it
 
 Every value is the stored one, and peft computes the same from it.
 """
@@ -23,8 +23,10 @@ from taskbank.backbone.architectures import Architecture, architecture_of
 from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.digests import Json
+from taskbank.interchange.adapter_usage import peft_usage
 from taskbank.interchange.base_names import base_of
 from taskbank.interchange.checkpoint import HEAD
+from taskbank.interchange.model_card import model_card
 from taskbank.interchange.peft_names import (
     CONFIG,
     METHODS,
@@ -33,7 +35,6 @@ from taskbank.interchange.peft_names import (
     is_feed_forward,
     module_and_leaf,
 )
-from taskbank.interchange.peft_readme import readme
 from taskbank.interchange.stock_heads import stock_head
 from taskbank.interchange.task_file import TASK_FILE, json_file, task_file
 
@@ -90,10 +91,11 @@ def export_files(bank: Bank, record: AdapterRecord) -> dict[str, bytes]:
         "task_type": "FEATURE_EXTRACTION" if head is None else head.task_type,
     }
     config |= _own_options(record, encoder, modules, architecture)
+    usage = peft_usage(record, kind, identity, head)
     return files | {
         WEIGHTS: save(tensors, metadata={"format": "pt"}),
         TASK_FILE: task_file(record),
-        "README.md": readme(record, kind, identity, head).encode(),
+        "README.md": model_card(bank, record, library="peft", usage=usage).encode(),
         CONFIG: json_file(dict(sorted(config.items()))),  # last: without it, nothing is loaded
     }
 
