@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from safetensors.numpy import load, save
 from safetensors.torch import save as save_tensors
@@ -18,6 +20,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewAdapter
 from taskbank.bank.records import AdapterRecord
 from taskbank.data.sources import read_examples
+from taskbank.errors import InputError
 from taskbank.model.predict import predict_examples
 from taskbank.model.task_model import TaskModel, task_model
 from taskbank.pipeline.storage import new_split
@@ -278,6 +281,15 @@ def hostile_files(weights: str, config: str, pickle: str) -> dict[str, tuple[Spo
         ),
         "a task file of another form": (put("task.json", b'{"kind": "single"}'), "has no"),
     }
+
+
+@contextmanager
+def refused(bank: Bank, says: str) -> Iterator[None]:
+    """Expect an error of the input, and that nothing enters the bank."""
+    before = (bank.head(), len(bank), len(list(bank._blobs.sizes())))
+    with pytest.raises(InputError, match=says):
+        yield
+    assert (bank.head(), len(bank), len(list(bank._blobs.sizes()))) == before
 
 
 def put_task(**changes: Any) -> Spoil:
