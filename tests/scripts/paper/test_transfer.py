@@ -20,7 +20,8 @@ def test_every_target_starts_from_every_version_of_another_task_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A source of eight classes is also stored as four tasks of two; a target does not start from
-    a version of its own name; a second run trains nothing and prints the same."""
+    a version of its own name; a second run trains nothing and prints the same; with `--whole`, a
+    new target does not start from parts of a data set."""
     backbone = make_backbone(tmp_path / "tiny")
     moods = sentences(64, seed=1)
     write_jsonl(tmp_path / "mood.jsonl", moods)
@@ -48,6 +49,13 @@ def test_every_target_starts_from_every_version_of_another_task_once(
     assert all(sum(c["stored"] for c in cells if c["task"] == task) == 1 for task in started)
     transfer.main()
     assert capsys.readouterr().out == printed[printed.index("| target") :]
+    _suite(targets, {"mood": "mood", "feeling": "mood", "third": "mood"}, tested=True)
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--whole"])
+    transfer.main()
+    cells = [json.loads(line) for line in (tmp_path / "out" / "cells.jsonl").open()]
+    third = {c["start"] for c in cells if c["task"] == "third" and not c["suggested"]}
+    assert third <= {"", "topic@1", "mood@1"}
+    assert "" in third
 
 
 def test_the_best_is_chosen_on_one_half_and_scored_on_the_other() -> None:
