@@ -13,6 +13,7 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: no test asks the hub
 
+import gc
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +48,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for fixture in FIXTURE_MARKS.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(FIXTURE_MARKS[fixture])
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage less often, and not among what stays: a fifth of the time goes into that."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 @pytest.fixture(scope="session", autouse=True)
