@@ -110,7 +110,6 @@ NO_FILE = {
     "training/prepared": "training/test_loop.py trains with it",
     "verify/contents": "interchange/test_untrusted.py and verify/test_integrity.py feed it damage",
     "verify/flips": "verify/test_compare.py and promotion/test_diff.py count flips",
-    "verify/jobs": "verify/test_predictions.py and workers/test_ray_cluster.py run them",
     "verify/terms": "plain data; verify/test_observer.py predicts under it",
     "verify/report": "plain data; pages/test_verification.py and verify/test_junit.py write it",
 }

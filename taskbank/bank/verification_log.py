@@ -7,7 +7,7 @@ findings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -120,10 +120,17 @@ class VerificationLog:
                     observation = Observation(name, noise, digest)
                     add_observation(connection, run, record.id, circumstances, observation)
 
-    def observations(self, run: int) -> dict[tuple[int, str], tuple[Observation, ...]]:
-        """Return the observations of a run, by the adapter's row id and the circumstances."""
+    def observations(
+        self, run: int, adapters: Iterable[int] | None = None
+    ) -> dict[tuple[int, str], tuple[Observation, ...]]:
+        """Return the observations of a run, by the adapter's row id and the circumstances.
+
+        Args:
+            run: the run's number.
+            adapters: the ids of the rows of some adapters; None means all.
+        """
         with read_transaction(self._engine) as connection:
-            return read_observations(connection, run)
+            return read_observations(connection, run, adapters)
 
     def predictions(self, observation: Observation) -> np.ndarray:
         """Return the predictions of an observation, in the format of `Bank.reference`.

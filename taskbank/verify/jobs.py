@@ -5,11 +5,10 @@ Predictions are recorded immediately, so an interrupted verification can be resu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from taskbank.bank.records import Observation
 from taskbank.digests import Json
 from taskbank.errors import ResourceError, TaskbankError
 from taskbank.runtime.environment import environment
@@ -20,6 +19,7 @@ from taskbank.verify.observer import Observer
 from taskbank.verify.subject import Subject
 from taskbank.verify.terms import Terms
 from taskbank.verify.verdict import Evidence
+from taskbank.workers.job import PartlyDone
 
 if TYPE_CHECKING:
     from taskbank.workers.worker import Worker
@@ -66,16 +66,14 @@ class Predicted:
     """What was found by predicting.
 
     Attributes:
-        evidence: the evidence of every adapter, or of those before an interruption.
+        evidence: the evidence of every adapter, or of those before the job ended early.
         unrecorded: why predictions could not be recorded; empty if they were.
         backbone: why the backbone cannot be used; None if it can.
-        interrupted: the failure that ended the job early.
     """
 
     evidence: tuple[Evidence, ...] = ()
     unrecorded: tuple[str, ...] = ()
     backbone: str | None = None
-    interrupted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,13 +84,11 @@ class PredictAdapters:
         groups: the adapters, in groups.
         backbone: the backbone to predict with.
         terms: the terms of the verification.
-        earlier: what the run recorded of these adapters before it was interrupted.
     """
 
     groups: tuple[Sequence[Subject], ...]
     backbone: BackboneIdentity
     terms: Terms
-    earlier: Mapping[tuple[int, str], tuple[Observation, ...]]
 
     @property
     def name(self) -> str:
@@ -108,19 +104,18 @@ class PredictAdapters:
         """Predict, and record the predictions; see `Job.run`."""
         try:
             backbone = worker.backbone(self.backbone, self.terms.conditions.device)
-        except ResourceError as error:
-            return Predicted(interrupted=str(error))
+        except ResourceError:
+            raise
         except TaskbankError as error:
             return Predicted(backbone=str(error))
-        journal = Journal(worker.bank.verification_log, self.terms.run, self.earlier)
+        journal = Journal(worker.bank.verification_log, self.terms.run)
         observer = Observer(worker.bank, backbone, self.terms, journal)
         evidence: list[Evidence] = []
-        interrupted = None
         try:
             with self.terms.conditions.apply(), translate_lack():
                 for item in observer.observe(self.groups):
                     evidence.append(item)
                     worker.advance(1)
         except ResourceError as error:
-            interrupted = str(error)
-        return Predicted(tuple(evidence), tuple(journal.problems), interrupted=interrupted)
+            raise PartlyDone(error, Predicted(tuple(evidence), tuple(journal.problems))) from None
+        return Predicted(tuple(evidence), tuple(journal.problems))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from taskbank.bank.verification_log import VerificationLog
 from taskbank.errors import ResourceError, TaskbankError
 
 Observed = Mapping[str, tuple[np.ndarray, float]]  # predictions and noise, by split
+Observations = Mapping[tuple[int, str], tuple[Observation, ...]]  # by row id and circumstances
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,28 @@ class Journal:
     Attributes:
         log: the bank's verification log.
         run: the run's number; None if nothing is recorded.
-        earlier: the observations of the run before it was interrupted, by the adapter's row id and
-            the circumstances.
         problems: messages of errors that prevented recording.
     """
 
     log: VerificationLog
     run: int | None = None
-    earlier: Mapping[tuple[int, str], tuple[Observation, ...]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
-    def read(self, record: AdapterRecord, circumstances: str) -> Observed | None:
-        """Return earlier predictions and noise, by split; None unless every split was observed."""
-        observations = self.earlier.get((record.id, circumstances), ())
+    def observations(self, adapters: Iterable[int]) -> Observations:
+        """Return what the run has observed of adapters before it was interrupted.
+
+        Args:
+            adapters: the ids of their rows.
+        """
+        return {} if self.run is None else self.log.observations(self.run, adapters)
+
+    def read(self, record: AdapterRecord, observations: Sequence[Observation]) -> Observed | None:
+        """Return earlier predictions and noise, by split; None unless every split was observed.
+
+        Args:
+            record: the adapter.
+            observations: what was observed of it.
+        """
         if {observation.split for observation in observations} != {
             split.name for split in record.splits
         }:

@@ -15,7 +15,7 @@ import numpy as np
 from taskbank import plugins
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
-from taskbank.bank.records import AdapterRecord, SplitRecord
+from taskbank.bank.records import AdapterRecord, Observation, SplitRecord
 from taskbank.data.encoded import Encoded
 from taskbank.data.examples import Examples
 from taskbank.errors import DamagedError, ResourceError, TaskbankError
@@ -59,6 +59,7 @@ class _Case:
         subject: the adapter.
         record: all that is recorded of it.
         key: digest of everything that the result depends on.
+        recorded: what the same run has observed of it before it was interrupted.
         evidence: the evidence, if it is known without predicting.
         observed: the predictions of its splits, of this process or of the same run before.
         is_new: whether they are of this process, so that they have to be recorded.
@@ -70,6 +71,7 @@ class _Case:
     subject: Subject
     record: AdapterRecord
     key: str
+    recorded: Sequence[Observation] = ()
     evidence: Evidence | None = None
     observed: Observed | None = None
     is_new: bool = False
@@ -192,10 +194,13 @@ class Observer:
         keys = [digest_circumstances(record, fingerprint, numerics) for _, record in records]
         reusable = self.level == "changed" and not self.conditions.overrides
         earlier = self.bank.verification_log.confirmations(keys) if reusable else {}
+        # Of this run: a job runs again if its worker died or its server was away for a while.
+        observations = self.journal.observations(subject.id for subject, _ in records)
         window: list[_Case] = []
         examples = 0
         for (subject, record), key in zip(records, keys, strict=True):
-            case, rows = _Case(subject, record, key), subject.rows
+            recorded = observations.get((record.id, key), ())
+            case, rows = _Case(subject, record, key, recorded), subject.rows
             if key in earlier and self.standard.met_by(earlier[key], record):
                 case.evidence = Evidence(subject, circumstances=key, confirmation=earlier[key])
                 rows = 0
@@ -213,7 +218,7 @@ class Observer:
             if case.evidence is not None:
                 continue
             try:
-                case.observed = self.journal.read(case.record, case.key)
+                case.observed = self.journal.read(case.record, case.recorded)
                 if case.observed is None:
                     case.model = load_model(self.bank, case.record, self.backbone)
                     if self.level != "canary":

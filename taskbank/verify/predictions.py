@@ -7,14 +7,13 @@ the original data files are not needed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from taskbank.backbone.load import absolute_spec
 from taskbank.bank.bank import Bank
-from taskbank.bank.records import Observation
 from taskbank.errors import ResourceError
 from taskbank.model.load import check_backbone, confirm_backbone
 from taskbank.specs import BackboneIdentity
@@ -30,10 +29,6 @@ from taskbank.workers.executor import run_one
 
 if TYPE_CHECKING:
     from taskbank.workers.job import Executor
-
-
-Key = tuple[int, str]
-Earlier = Mapping[Key, tuple[Observation, ...]]  # as in `Journal.earlier`
 
 
 @dataclass
@@ -105,18 +100,16 @@ def gather_evidence(
         executor: where to predict.
         progress: whether to show a progress bar if the error stream is a terminal.
     """
-    jobs = _jobs(bank, subjects, terms, given, journal.earlier, executor)
+    jobs = _jobs(bank, subjects, terms, given, executor)
     gathered = Gathered()
     by_job: dict[int, Predicted] = {}
     for finished in executor.run(jobs, caption="verifying", unit="adapter", progress=progress):
-        try:
-            found = finished.get()
-        except ResourceError as error:
-            found = Predicted(interrupted=str(error))
+        lack = finished.error if isinstance(finished.error, ResourceError) else None
+        found = finished.get() if lack is None else finished.result or Predicted()
         by_job[finished.index] = found
         journal.problems.extend(found.unrecorded)
-        if found.interrupted is not None:
-            gathered.interrupted = found.interrupted
+        if lack is not None:
+            gathered.interrupted = str(lack)
             break
     failed: dict[str, list[Subject]] = defaultdict(list)
     for index in sorted(by_job):
@@ -135,15 +128,11 @@ def _jobs(
     subjects: Sequence[Subject],
     terms: Terms,
     given: BackboneIdentity | None,
-    earlier: Earlier,
     executor: Executor,
 ) -> list[PredictAdapters]:
     by_backbone: dict[str, list[Subject]] = defaultdict(list)
     for subject in subjects:
         by_backbone[subject.backbone].append(subject)
-    by_adapter: dict[int, dict[Key, tuple[Observation, ...]]] = defaultdict(dict)
-    for key, observations in earlier.items():
-        by_adapter[key[0]][key] = observations
     # Workers load the backbone by its identity.
     shipped = replace(terms, conditions=replace(terms.conditions, backbone=None))
     jobs = []
@@ -152,11 +141,7 @@ def _jobs(
         groups = tuple(into_groups(own))
         # In this process one job has all groups, so that it keeps what versions of a task share.
         for part in [groups] if executor.in_process else [(group,) for group in groups]:
-            known: dict[Key, tuple[Observation, ...]] = {}
-            if by_adapter:
-                for subject in chain.from_iterable(part):
-                    known |= by_adapter.get(subject.id, {})
-            jobs.append(PredictAdapters(part, identity, shipped, known))
+            jobs.append(PredictAdapters(part, identity, shipped))
     return jobs
 
 

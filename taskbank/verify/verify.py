@@ -247,7 +247,7 @@ def _open_journal(
         # Prefer the run with the most observed adapters, then the newest run.
         for run in sorted(log.unfinished_runs(), key=lambda run: (-run.adapters, -run.id)):
             if (run.level, list(run.tasks)) == (report.level, list(tasks)):
-                return Journal(log, run.id, log.observations(run.id)), report
+                return Journal(log, run.id), report
     try:
         return Journal(log, log.start_run(report.level, tasks, report.environment)), report
     except (BankError, NotWritableError) as error:  # verification continues

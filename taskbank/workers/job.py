@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar, cast
 
 from tqdm import tqdm
 
-from taskbank.errors import TaskbankError
+from taskbank.errors import ResourceError, TaskbankError
 from taskbank.runtime.resources import resource_error
 
 if TYPE_CHECKING:
@@ -19,6 +19,19 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Given = TypeVar("Given", covariant=True)
+
+
+class PartlyDone(Exception):
+    """Raised by a job that ended early, with what it had done until then.
+
+    Args:
+        error: the failure of a server, a store, memory or a disk that ended it.
+        result: what the job would have returned, as far as it came.
+    """
+
+    def __init__(self, error: ResourceError, result: object) -> None:
+        super().__init__(error, result)
+        self.error, self.result = error, result
 
 
 class Job(Protocol[Given]):
@@ -41,6 +54,10 @@ class Job(Protocol[Given]):
 
         Args:
             worker: the process that runs the job, with the bank and the backbone.
+
+        Raises:
+            UnreachableError: if a server is away; a cluster then runs the job again.
+            PartlyDone: if it ended early, and a part of its result is of use.
         """
 
 
@@ -50,7 +67,7 @@ class Finished(Generic[Result]):
 
     Attributes:
         index: the job's position in the sequence that was given.
-        result: what it returned; None if it failed.
+        result: what it returned; of a job that failed the part that it had done, if there is any.
         error: why it failed; None if it did not.
         traceback: the traceback of an error that nobody expected; else empty.
         warnings: the warnings of a job that ran in another process, with their categories.
@@ -143,6 +160,8 @@ def run_job(job: Job[Result], index: int, worker: Worker) -> Finished[Result]:
     """
     try:
         return Finished(index, job.run(worker))
+    except PartlyDone as part:
+        return Finished(index, cast(Result, part.result), part.error)
     except TaskbankError as error:
         return Finished(index, error=error)
     except Exception as error:  # no memory, a full disk, a defect: other jobs may succeed

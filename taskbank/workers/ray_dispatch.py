@@ -12,6 +12,7 @@ import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic
 
 from taskbank.bank.patience import LONGEST_WAIT
@@ -39,6 +40,7 @@ class RayDispatch(Generic[Result]):
         self._waiting = deque(range(len(jobs)))
         self._tries: Counter[int] = Counter()
         self._unreached: Counter[int] = Counter()  # tries that could not reach a server
+        self._parts: dict[int, Result] = {}  # what a try had done before it lost the server
         self._lost: dict[int, float] = {}  # when a job could not reach a server for the first time
         self._away: float | None = None  # since when no job has reached the server
         # By the reference of what will be returned. A worker that starts has no job yet.
@@ -137,7 +139,11 @@ class RayDispatch(Generic[Result]):
             return finished
         self._tries[index] -= 1
         self._unreached[index] += 1
-        return None if self._waits_for_server(index, finished.error) else finished
+        if finished.result is not None:
+            self._parts[index] = finished.result
+        if self._waits_for_server(index, finished.error):
+            return None
+        return replace(finished, result=self._parts.get(index))
 
     def _waits_for_server(self, index: int, error: UnreachableError) -> bool:
         """Return whether to try a job again that could not reach a server."""

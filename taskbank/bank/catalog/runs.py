@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, func, select
 
@@ -76,13 +76,20 @@ def add_observation(
 
 
 def read_observations(
-    connection: Connection, run: int
+    connection: Connection, run: int, adapters: Iterable[int] | None = None
 ) -> dict[tuple[int, str], tuple[Observation, ...]]:
     """Return the observations of a run, by the adapter's row id and the circumstances.
 
     Damaged rows are skipped, so that their adapters are predicted again.
+
+    Args:
+        connection: the transaction to read in.
+        run: the run's id.
+        adapters: the ids of the rows of some adapters; None means all.
     """
     query = select(ObservationRow.__table__).where(ObservationRow.run_id == run)
+    if adapters is not None:
+        query = query.where(ObservationRow.adapter_id.in_(list(adapters)))
     found: dict[tuple[int, str], dict[str, Observation]] = defaultdict(dict)
     for row in connection.execute(query.order_by(ObservationRow.id)).mappings():
         if row_damage(ObservationRow.__tablename__, row) is None:
