@@ -240,7 +240,7 @@ def test_other_predictions_are_a_regression_of_every_kind(
         found = compare(record, split, examples, reference, change(reference), 1e-4)
         assert found.moved > 0
         assert found.real_flips > 0
-        assert found.effects("worse") > 0
+        assert found.effects["worse"] > 0
         assert "row" in found.describe()
         findings, (result,) = judge([Evidence(Subject.of(record), (found,))], Standard(0))
         assert (result.status, findings[0].check) == ("regressed", "regression")

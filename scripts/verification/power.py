@@ -16,6 +16,7 @@ The verdicts come from `taskbank.verify.verdict`; the script decides nothing its
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -63,7 +64,9 @@ def evidence(examples: int, drop: float, p_value: float) -> Evidence:
     split: Any = SimpleNamespace(name="test", rows=examples)
     subject = Subject(1, "task", 1, "", "accuracy", ACCURACY, "test", examples)
     metrics = {"accuracy": (ACCURACY, ACCURACY - drop)}
-    own = Comparison(split, "accuracy", metrics, 1.0, 1e-5, None, 1, 0, (), p_value, ())
+    own = Comparison(
+        split, "accuracy", metrics, 1.0, 1e-5, None, 1, 0, 0, Counter(), (), None, p_value, ()
+    )
     return Evidence(subject, (own,))
 
 

@@ -7,6 +7,7 @@ compared on the raw predictions, whatever the noise.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ from taskbank.verify.significance import METRIC_ROUNDING, drop_p_value
 if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
+SHOWN_FLIPS = 20  # flips per split in a report; of the others, only their number is kept
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -40,7 +43,10 @@ class Comparison:
             explains; None if they do not.
         moved: number of examples with an output that moved by more than the noise.
         broken: number of examples with an output that became NaN or infinite.
-        flips: every example whose answer changed.
+        changed: number of examples whose answer changed.
+        effects: number of answers that changed beyond noise, by their effect.
+        flips: the first examples whose answer changed.
+        example: the first example whose answer changed beyond noise; None if none did.
         p_value: the one-sided p-value of the metric's drop, for this split alone.
         disagreements: recorded metrics that do not follow from the reference predictions, which
             means that the evidence itself is damaged.
@@ -54,7 +60,10 @@ class Comparison:
     instability: str | None
     moved: int
     broken: int
+    changed: int
+    effects: Counter[Effect]
     flips: tuple[Flip, ...]
+    example: Flip | None
     p_value: float
     disagreements: tuple[str, ...]
 
@@ -76,28 +85,24 @@ class Comparison:
     @property
     def differs(self) -> bool:
         """Whether an answer changed, or an output moved by more than the noise."""
-        return bool(self.flips) or self.moved > 0
+        return self.changed > 0 or self.moved > 0
 
     @property
     def real_flips(self) -> int:
         """Number of answers that changed beyond noise."""
-        return sum(not flip.within_noise for flip in self.flips)
-
-    def effects(self, effect: Effect) -> int:
-        """Return the number of answers that changed beyond noise with the given effect."""
-        return sum(flip.effect == effect and not flip.within_noise for flip in self.flips)
+        return self.effects.total()
 
     def describe(self) -> str:
         """Return a description of the changes, with an example of a flip."""
         text = (
             f"{self.metric} on split {self.split.name!r} is {self.observed:.4f}, the recorded "
             f"value is {self.recorded:.4f}; {self.real_flips:,} of {self.split.rows:,} predictions "
-            f"flipped beyond noise ({self.effects('worse'):,} for the worse, "
-            f"{self.effects('better'):,} for the better) and "
-            f"{len(self.flips) - self.real_flips:,} within it; outputs moved by up to "
+            f"flipped beyond noise ({self.effects['worse']:,} for the worse, "
+            f"{self.effects['better']:,} for the better) and "
+            f"{self.changed - self.real_flips:,} within it; outputs moved by up to "
             f"{self.shift:.3g} (noise is {self.noise:.1g})"
         )
-        first = next((flip for flip in self.flips if not flip.within_noise), None)
+        first = self.example
         if first is not None:
             text += (
                 f"; for example, in row {first.row}, {first.text!r}, the answer changed from "
@@ -143,6 +148,16 @@ def compare(
     moved = changes.moved > explained
     # A correlation moves with every bit of an output; such a drop is not worth a slow test.
     differs = moved.any() or changes.changed.any()
+    flips = flips_between(
+        kind,
+        examples,
+        split.name,
+        (reference, definition),
+        (readable, definition),
+        np.flatnonzero(changes.changed),
+        within_noise,
+    )
+    beyond_noise = [flip for flip in flips if not flip.within_noise]
     return Comparison(
         split,
         record.metric,
@@ -152,15 +167,10 @@ def compare(
         describe_instability(noise, changes.scale) if is_unstable(noise, changes.scale) else None,
         int(moved.sum()),
         int((~np.isfinite(changes.moved)).sum()),
-        flips_between(
-            kind,
-            examples,
-            split.name,
-            (reference, definition),
-            (readable, definition),
-            np.flatnonzero(changes.changed),
-            within_noise,
-        ),
+        len(flips),
+        Counter(flip.effect for flip in beyond_noise),
+        flips[:SHOWN_FLIPS],
+        next(iter(beyond_noise), None),
         drop_p_value(kind, record, columns, reference, readable) if differs else 1.0,
         disagreements,
     )

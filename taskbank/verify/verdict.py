@@ -21,7 +21,6 @@ from taskbank.verify.significance import exceeds_tolerance, is_significant
 from taskbank.verify.statistics import holm
 from taskbank.verify.subject import Subject
 
-SHOWN_FLIPS = 20  # flips per split in a report
 NEXT_STEP = (
     "Compare the environment with the recorded one (taskbank show --json), or train a new version"
 )
@@ -156,7 +155,7 @@ def _findings(evidence: Evidence, p_value: float, standard: Standard) -> Iterato
         yield finding("regression", f"{main.describe()}. {reason.capitalize()}. {NEXT_STEP}")
     elif standard.strict:
         for comparison in evidence.comparisons:
-            if comparison.flips:
+            if comparison.changed:
                 description = comparison.describe()
                 message = f"{description}. --strict treats every changed prediction as a failure"
                 yield finding("strict", message)
@@ -187,21 +186,17 @@ def _result(evidence: Evidence, found: Sequence[Finding], p_value: float) -> Tas
         subject.metric,
         main.recorded,
         main.observed,
-        sum(len(comparison.flips) for comparison in comparisons),
+        sum(comparison.changed for comparison in comparisons),
         sum(comparison.split.rows for comparison in comparisons),
         shift if math.isfinite(shift) else None,
         noise=max(comparison.noise for comparison in comparisons),
-        within_noise=sum(
-            len(comparison.flips) - comparison.real_flips for comparison in comparisons
-        ),
-        negative_flips=sum(comparison.effects("worse") for comparison in comparisons),
-        positive_flips=sum(comparison.effects("better") for comparison in comparisons),
+        within_noise=sum(comparison.changed - comparison.real_flips for comparison in comparisons),
+        negative_flips=sum(comparison.effects["worse"] for comparison in comparisons),
+        positive_flips=sum(comparison.effects["better"] for comparison in comparisons),
         p_value=p_value,
         circumstances=evidence.circumstances,
         metrics={comparison.split.name: dict(comparison.metrics) for comparison in comparisons},
-        flipped=tuple(
-            flip for comparison in comparisons for flip in comparison.flips[:SHOWN_FLIPS]
-        ),
+        flipped=tuple(flip for comparison in comparisons for flip in comparison.flips),
     )
 
 

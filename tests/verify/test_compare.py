@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from taskbank.bank.bank import Bank
 from taskbank.verify.compare import compare
 from tests.helpers.findings import judged
@@ -26,3 +28,20 @@ def test_flips_between_near_ties_are_told_apart(mood: Bank) -> None:
     real = compare(record, split, examples, reference, far, 1e-4)
     assert (len(real.flips), real.real_flips, real.moved) == (1, 1, 1)
     assert "row 1" in real.describe()
+
+
+def test_a_comparison_keeps_few_flips_however_many_there_are(
+    mood: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are counted, and one beyond the noise is shown though the first ones are within it."""
+    monkeypatch.setattr("taskbank.verify.compare.SHOWN_FLIPS", 2)
+    record = mood["mood"]
+    split, examples = record.splits[1], mood.examples(record, "test")
+    reference = mood.reference(record, "test").copy()
+    for row in range(2):
+        reference[row] = [1.00001, 1.0]
+    found = compare(record, split, examples, reference, reference[:, ::-1].copy(), 1e-4)
+    assert [flip.row for flip in found.flips] == [1, 2]
+    assert (found.changed, found.real_flips) == (len(examples), len(examples) - 2)
+    assert "row 3" in found.describe()
+    assert judged(record, found).flips == len(examples)
