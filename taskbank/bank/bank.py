@@ -44,6 +44,7 @@ from taskbank.bank.catalog.database import (
     settle,
     write_transaction,
 )
+from taskbank.bank.catalog.outdated_checks import delete_outdated
 from taskbank.bank.catalog.retirement import (
     delete_retired,
     digests_needed,
@@ -822,6 +823,7 @@ class Bank:
             recorded = digests_recorded(connection)
             if confirm:
                 delete_retired(connection)
+                delete_outdated(connection)
             needed = digests_needed(connection)
             if not self._blobs.outside:
                 found = sort_blobs(self._blobs, recorded, needed, grace=older_than)

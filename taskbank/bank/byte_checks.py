@@ -7,14 +7,16 @@ A folder and a database have no such words: the blobs there are always read.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
 from taskbank.bank.blobs.listing import Listing
 from taskbank.bank.catalog.database import write_transaction
+from taskbank.bank.catalog.outdated_checks import begin_checks, delete_superseded
 from taskbank.bank.catalog.rows import insert_rows
 from taskbank.bank.catalog.tables import ByteCheckRow
 from taskbank.digests import digest_json
@@ -50,7 +52,7 @@ class ByteChecks:
     skipped: Counter[str] = field(default_factory=Counter)
     _known: dict[int, str] = field(default_factory=dict)  # of one range of row ids
     _range: tuple[str, int] = ("", 0)
-    _new: list[dict[str, object]] = field(default_factory=list)
+    _new: list[dict[str, Any]] = field(default_factory=list)
 
     def state(self, seals: Sequence[str], digests: Collection[str]) -> str | None:
         """Return the state of a row; None if the store says too little of its files.
@@ -88,7 +90,12 @@ class ByteChecks:
             return
         try:
             with write_transaction(self.engine, lasting=False) as connection:
+                begin_checks(connection)
                 insert_rows(connection, ByteCheckRow, new)
+                checked: dict[str, list[int]] = defaultdict(list)
+                for row in new:
+                    checked[row["of_table"]].append(row["row_id"])
+                delete_superseded(connection, checked)
         except (BankError, NotWritableError):
             self.writes = False
 

@@ -38,6 +38,7 @@ SCHEMA_REVISIONS = (
     "0010",
     "0011",
     "0012",
+    "0013",
 )
 SCHEMA_REVISION = SCHEMA_REVISIONS[-1]
 

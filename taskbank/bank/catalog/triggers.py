@@ -21,6 +21,14 @@ DELETABLE = {
     "metrics": _OF_PERMITTED,
     "predictions": _OF_PERMITTED,
     "scored_splits": _OF_PERMITTED,
+    "byte_checks": "EXISTS (SELECT 1 FROM byte_checks b WHERE b.of_table = OLD.of_table "
+    "AND b.row_id = OLD.row_id AND b.id > OLD.id) "
+    "OR (OLD.of_table = 'adapters' "
+    "AND NOT EXISTS (SELECT 1 FROM adapters a WHERE a.id = OLD.row_id)) "
+    "OR (OLD.of_table = 'observations' AND NOT EXISTS (SELECT 1 FROM observations o "
+    "JOIN adapters a ON a.id = o.adapter_id WHERE o.id = OLD.row_id)) "
+    "OR (OLD.of_table = 'acceptances' AND NOT EXISTS (SELECT 1 FROM acceptances c "
+    "JOIN adapters a ON a.id = c.adapter_id WHERE c.id = OLD.row_id))",
     "splits": "NOT EXISTS (SELECT 1 FROM predictions p WHERE p.split_digest = OLD.digest) "
     "AND NOT EXISTS (SELECT 1 FROM scored_splits n WHERE n.split_digest = OLD.digest)",
     "blobs": "NOT EXISTS (SELECT 1 FROM adapters a WHERE a.digest = OLD.digest) "
