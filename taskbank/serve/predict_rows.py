@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskbank import plugins
@@ -40,6 +40,7 @@ class PredictRows:
         rows: the rows.
         first: the position of the first row in the file.
         backbone: the backbone of the versions.
+        source: where to load it from; None means the recorded place.
         device: the device to compute on.
         memory: maximum size of the adapters that are kept for the next job, in bytes.
     """
@@ -48,6 +49,7 @@ class PredictRows:
     rows: Rows
     first: int
     backbone: BackboneIdentity
+    source: str | None
     device: str
     memory: int
 
@@ -63,7 +65,7 @@ class PredictRows:
 
     def run(self, worker: Worker) -> list[list[Prediction]]:
         """Return the predictions of each version; see `Job.run`."""
-        backbone = worker.backbone(self.backbone, self.device)
+        backbone = worker.backbone(self.backbone, self.device, self.source)
         predictor = worker.keep(
             Predictor, lambda: Predictor(worker.bank, backbone=backbone, memory=self.memory)
         )
@@ -135,13 +137,14 @@ def _jobs(
     jobs = []
     for fingerprint, refs in by_backbone.items():
         identity = bank.backbone(fingerprint).identity
+        source = None
         if backbone is not None and not identity.is_from(backbone):
-            identity = replace(identity, spec=absolute_spec(backbone))
+            source = absolute_spec(backbone)  # workers have another working directory
         for task in range(0, len(refs), tasks):
             own = tuple(refs[task : task + tasks])
             for first in range(0, len(rows), block):
                 part = rows[first : first + block]
-                jobs.append(PredictRows(own, part, first, identity, device, memory))
+                jobs.append(PredictRows(own, part, first, identity, source, device, memory))
     return jobs
 
 

@@ -35,12 +35,15 @@ class Worker:
         self._refused: dict[str, TaskbankError] = {}
         self._kept: dict[type, object] = {}
 
-    def backbone(self, identity: BackboneIdentity, device: str) -> Backbone:
+    def backbone(
+        self, identity: BackboneIdentity, device: str, source: str | None = None
+    ) -> Backbone:
         """Return a backbone, loaded; the one before it is released.
 
         Args:
-            identity: the backbone's identity, with the place to load it from.
+            identity: the backbone's identity.
             device: the device to load it to.
+            source: where to load it from; None means the place that the identity names.
 
         Raises:
             InputError: if it cannot be loaded there.
@@ -53,7 +56,7 @@ class Worker:
             raise self._refused[fingerprint]
         self._release()
         try:
-            loaded = load_backbone(identity.spec, pick_device(device))
+            loaded = load_backbone(source or identity.spec, pick_device(device))
             confirm_backbone(self.bank, loaded.identity, identity)
         except ResourceError:  # a server that is away may be back for the next job
             raise

@@ -14,13 +14,14 @@ from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.cli.main import run
 from taskbank.cli.prediction_source import BankSource
-from taskbank.errors import DataError, InputError
+from taskbank.errors import BackboneMismatchError, DataError, InputError
 from taskbank.serve import predict_rows as module
 from taskbank.serve import predictor
 from taskbank.serve.predict_rows import predict_rows
 from taskbank.serve.prediction import Prediction
 from taskbank.serve.predictor import Predictor
 from tests.helpers.adapters import put_model
+from tests.helpers.backbones import make_backbone
 from tests.helpers.jobs import DieOnce
 from tests.helpers.models import moved, put_moved, texts
 from tests.helpers.rows import write_jsonl
@@ -51,6 +52,16 @@ def test_rows_are_predicted_as_a_predictor_does(three: Bank) -> None:
     expected = Predictor(three).predict_many([(ref, given) for ref in ("c", "b", "a")])
     for one, other in zip(found, [*expected, expected[1]], strict=True):
         assert alike(one, other)
+
+
+def test_another_backbone_is_refused_by_the_names_of_both(
+    three: Bank, backbone: Backbone, tmp_path: Path
+) -> None:
+    """The error says where the recorded one is from, and where the given one was loaded from."""
+    other = make_backbone(tmp_path / "other", seed=1)
+    expected = f"at '{other}' is not the one recorded from '{backbone.identity.spec}': weights is"
+    with pytest.raises(BackboneMismatchError, match=re.escape(expected)):
+        predict_rows(three, [three["a"]], [("good",)], backbone=str(other))
 
 
 @pytest.mark.process
