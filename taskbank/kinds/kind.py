@@ -273,3 +273,25 @@ def resolve_metric(kind: Kind, metric: str | None, names: Sequence[str]) -> str:
             f"{', '.join(names)}"
         )
     return metric
+
+
+def check_implements(kind: Kind, method: str, purpose: str, option: str) -> None:
+    """Raise unless a kind has a method that some trainings need, and that older plugins lack.
+
+    Args:
+        kind: the kind.
+        method: the method's name, `combine` or `right`.
+        purpose: what needs it, such as `an ensemble combines the outputs of its trainings`.
+        option: the option to leave out otherwise.
+
+    Raises:
+        InputError: naming the kind, the method and what to do.
+    """
+    own = getattr(kind, method, None)
+    stub = getattr(Objective, method)  # which a kind that is derived from the protocol has
+    if not callable(own) or getattr(own, "__func__", own) is stub:
+        raise InputError(
+            f"kind {kind.name!r} has no method {method!r}: {purpose} with it; leave {option} out, "
+            f"or implement the method in the package of the kind, as "
+            f"taskbank.kinds.kind.Objective.{method} describes it"
+        )

@@ -33,7 +33,7 @@ from taskbank.digests import Json
 from taskbank.errors import DataError, InputError
 from taskbank.kinds.abstention import abstention_of, check_rows, with_abstention
 from taskbank.kinds.definition import Definition
-from taskbank.kinds.kind import input_fields
+from taskbank.kinds.kind import check_implements, input_fields
 from taskbank.model.load import load_recorded_backbone
 from taskbank.pipeline.storage import new_split, store
 from taskbank.pipeline.update_modes import Mode, UpdateTraining
@@ -195,6 +195,9 @@ def update(
             f"anchor is {anchor:g}, and {parent.ref} is trained contrastively, by comparing rows "
             "instead of outputs: leave --anchor out"
         )
+    kind: Kind = plugins.load("kinds", parent.kind)
+    if anchor is not None:
+        check_implements(kind, "right", "an anchor tells which answers it holds", "--anchor")
     if mode == "continue" and parent.ensemble > 1:
         raise InputError(
             f"mode is {mode!r}, and {parent.ref} is an ensemble of {parent.ensemble} trainings, "
@@ -202,7 +205,6 @@ def update(
         )
     bank.check_can_add(parent.task, parent.kind, new_version=True)
     after = max(one.version for one in bank.adapters(task=parent.task, retired=True))
-    kind: Kind = plugins.load("kinds", parent.kind)
     rows = _old_rows(bank, parent, kind, old, data)
     task_data = _task_data(bank, parent, kind, rows, compared)
     spec = _spec(parent, task_data, keep_rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from taskbank import plugins
 from taskbank.digests import Json, digest_json
 from taskbank.errors import InputError
-from taskbank.kinds.kind import resolve_metric
+from taskbank.kinds.kind import check_implements, resolve_metric
 from taskbank.methods.linear import LINEAR
 from taskbank.specs import MethodSpec, TaskSpec, TrainingSpec
 from taskbank.training.anchor import Anchor
@@ -144,6 +144,9 @@ def plan_task(
             "alone on vectors that no seed changes, so the trainings would hardly differ; leave "
             "one of them out"
         )
+    if max(ensembles) > 1:
+        purpose = "an ensemble combines the outputs of its trainings"
+        check_implements(kind, "combine", purpose, "--ensemble")
     weighted = base.training.class_weight or any(search.values.get("class_weight", ()))
     if weighted and kind.balance(data.train.columns, data.definition) is None:
         raise InputError(

@@ -11,6 +11,8 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.records import AdapterRecord
 from taskbank.errors import InputError, TrainingError
 from taskbank.history.events import task_events
+from taskbank.kinds.classification import Classification
+from taskbank.kinds.kind import Kind
 from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.update import NewData, Updated, update
 from taskbank.pipeline.update_modes import Mode, Trained, UpdateTraining
@@ -184,6 +186,17 @@ def test_an_anchor_bounds_negative_flips(own: Bank, folder: Path) -> None:
         _, found = updated(own, wrong, parent.ref, mode="continue", anchor=anchor)
         flips.append((found.comparisons or {})["old"].negative_flips)
     assert flips[1] < flips[0]
+
+
+def test_a_kind_that_cannot_tell_right_answers_is_refused(
+    own: Bank, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin from before there were anchors is named before anything is trained."""
+    parent = learn(own, folder)
+    monkeypatch.setattr(Classification, "right", Kind.right)  # as derived from the protocol
+    with pytest.raises(InputError, match="kind 'single' has no method 'right': an anchor"):
+        updated(own, sentences(40, 9), parent.ref, anchor=1.0)
+    assert len(own.trials()) == 1
 
 
 @pytest.mark.slow
