@@ -144,15 +144,18 @@ def describe_ensemble(
     if count == 1:
         return None
     scores = [
-        f"{one['score']:.4f} (seed {one['seed']}{_remark(one['status'])})"
+        f"{one['score']:.4f} (seed {one['seed']}{_remark(one)})"
         for one in course.get("members", [])
     ]
     reached = f", validation {metric} {', '.join(scores)}" if scores else ""
     return counted(count, "training") + reached
 
 
-def _remark(status: str) -> str:
-    return "" if status == "complete" else f", {status}"
+def _remark(member: Mapping[str, Json]) -> str:
+    """Return what is special about a training of an ensemble."""
+    status = "" if member["status"] == "complete" else f", {member['status']}"
+    seeds = ", ".join(str(other["seed"]) for other in member.get("discarded", ()))
+    return status + (f", chosen over seed {seeds}" if seeds else "")
 
 
 @dataclass(frozen=True)
@@ -247,7 +250,8 @@ class AdapterRecord:
             predictions had nothing to do with the labels, `parents`, the stored versions that it
             started from or is an update of, if any, `update`, how it was updated, and `suggested`,
             what was found for the start `auto` (see `taskbank.pipeline.suggest.Suggestions`), and
-            of an ensemble `members`, its trainings with seed, score and loss on validation.
+            of an ensemble `members`, its trainings with seed, score and loss on validation, and
+            as `discarded` the same training from other seeds, if one collapsed.
             `imported` tells which format of another library it came in, and from which base and
             bytes. Of the course, an imported adapter has `parents` and `imported` only.
         request: digest of the request; an equal request need not be trained again. None for an

@@ -16,6 +16,9 @@ from taskbank.digests import Json
 from taskbank.errors import InputError
 from taskbank.specs import MethodSpec, TrainingSpec
 
+RETRIES = 2  # further seeds for a training that collapsed
+RETRY_STRIDE = 2**30  # between the seeds of a member of an ensemble that collapsed
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -49,6 +52,15 @@ class Setting:
             replace(self, training=replace(self.training, ensemble=1, seed=(first + n) % 2**32))
             for n in range(count)
         )
+
+    @property
+    def retries(self) -> Iterator[Setting]:
+        """The settings to train instead of this one, one after the other, while they collapse.
+
+        Their seeds are far from all others, so that no two members of ensembles share one.
+        """
+        for number in range(1, RETRIES + 1):
+            yield self.with_seed((self.training.seed + number * RETRY_STRIDE) % 2**32)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from taskbank.training.loop import Training, train
 from taskbank.training.plan import TaskPlan
 from taskbank.training.prepared import PreparedSplits
 from taskbank.training.sampler import ShouldPrune
-from taskbank.training.search import Setting
+from taskbank.training.search import RETRIES, Setting
 from taskbank.training.trial import Member, Trial
 from taskbank.verify.noise import check_stable
 
@@ -119,7 +119,10 @@ class Trainer:
 
     def checkpoints(self, trial: Trial) -> tuple[str, ...]:
         """Return the specifications of the trainings that a trial needs until it is stored."""
-        return tuple(self.specification(member) for member in trial.setting.members)
+        members = trial.setting.members
+        seeds = [discarded.seed for one in trial.members for discarded in (one, *one.discarded)]
+        needed = [*members, *(members[0].with_seed(seed) for seed in seeds)]
+        return tuple(dict.fromkeys(map(self.specification, needed)))
 
     def specification(self, setting: Setting) -> str:
         """Return the digest of everything that determines the bytes of a trial."""
@@ -282,18 +285,21 @@ class Trainer:
         The checkpoint of a member stays until the ensemble is recorded.
         """
         trials: list[Trial] = []
+        members: list[Member] = []
         for number, member in enumerate(setting.members, start=1):
             own = f"member {number}/{setting.training.ensemble}"
-            trial = self._train(
-                member, self.specification(member), None, f"{caption}, {own}" if caption else own
-            )
-            if trial.status == "diverged":
-                for finished in setting.members:
-                    Checkpoint(self.specification(finished), resume=False).remove()
-                seed = member.training.seed
-                problem = f"{own}, from seed {seed}: {trial.problem}"
-                return self._diverged_trial(setting, specification, problem)
-            trials.append(trial)
+            trained = self._train_member(member, f"{caption}, {own}" if caption else own)
+            best = max(trained, key=lambda trial: trial.rank(self.plan.metric))
+            discarded = tuple(Member.of(trial) for trial in trained if trial is not best)
+            trials.append(best)
+            members.append(replace(Member.of(best), discarded=discarded))
+            if best.status == "diverged":
+                failed = self._diverged_trial(
+                    setting, specification, f"{own}, from seed {members[-1].seed}: {best.problem}"
+                )
+                for one in self.checkpoints(replace(failed, members=tuple(members))):
+                    Checkpoint(one, resume=False).remove()
+                return failed
         plan, model, length = self.plan, self._model(setting), setting.training.max_length
         training = combine_trials(
             model,
@@ -305,10 +311,25 @@ class Trainer:
             plan.metric,
             trials,
         )
-        return replace(
-            self._finished_trial(setting, specification, training, model),
-            members=tuple(Member.of(trial) for trial in trials),
-        )
+        trial = self._finished_trial(setting, specification, training, model)
+        others = sum(one.seconds for member in members for one in member.discarded)
+        seconds = round(trial.seconds + others, 3)
+        return replace(trial, members=tuple(members), seconds=seconds)
+
+    def _train_member(self, setting: Setting, caption: str) -> list[Trial]:
+        """Train a member of an ensemble, and again from other seeds while it collapses.
+
+        Of these trials, only the best keeps its weights.
+        """
+        trials = [self._train(setting, self.specification(setting), None, caption)]
+        for number, other in enumerate(setting.retries, start=1):
+            best = max(trials, key=lambda trial: trial.rank(self.plan.metric))
+            if best.status != "collapsed":
+                break
+            again = f"{caption}, again from seed {other.training.seed} ({number}/{RETRIES})"
+            trials.append(self._train(other, self.specification(other), None, again))
+        best = max(trials, key=lambda trial: trial.rank(self.plan.metric))
+        return [trial if trial is best else release_weights(trial) for trial in trials]
 
     def _run(
         self,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from taskbank.bank.records import MetricRecord, TrialRecord, parents_of
 from taskbank.digests import Json
@@ -47,6 +47,7 @@ class Member:
         best_epoch: number of the epoch whose weights were kept.
         epochs: number of epochs that were run.
         seconds: its duration in seconds.
+        discarded: the same training from other seeds, which collapsed or was worse.
     """
 
     seed: int
@@ -56,6 +57,19 @@ class Member:
     best_epoch: int
     epochs: int
     seconds: float
+    discarded: tuple[Member, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        """Return it as the course of the ensemble has it."""
+        discarded = [one.to_json() for one in self.discarded]
+        own = {name: value for name, value in vars(self).items() if name != "discarded"}
+        return own | ({"discarded": discarded} if discarded else {})
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Member:
+        """Return the member that a course has."""
+        discarded = tuple(map(cls.from_json, stored.get("discarded", ())))
+        return cls(**{**stored, "discarded": discarded})
 
     @classmethod
     def of(cls, trial: Trial) -> Member:
@@ -149,7 +163,7 @@ class Trial:
         if self.folds:
             course["folds"] = [{"rows": one.rows, "scores": dict(one.scores)} for one in self.folds]
         if self.members:
-            course["members"] = [asdict(member) for member in self.members]
+            course["members"] = [member.to_json() for member in self.members]
         if self.setting.parents:
             course["parents"] = [parent.to_json() for parent in self.setting.parents]
         return course | ({"problem": self.problem} if self.problem else {})
@@ -181,6 +195,6 @@ def trial_from_record(record: TrialRecord) -> Trial:
         chance=course.get("chance"),
         linear_probe=course.get("linear_probe"),
         folds=tuple(Fold(**fold) for fold in course.get("folds", ())),
-        members=tuple(Member(**member) for member in course.get("members", ())),
+        members=tuple(map(Member.from_json, course.get("members", ()))),
         parameters=record.parameters,
     )

@@ -13,11 +13,9 @@ from taskbank.runtime.device import fastest_precision
 from taskbank.training.checkpoint import Checkpoint
 from taskbank.training.plan import TaskPlan
 from taskbank.training.sampler import Sampler, ShouldPrune
-from taskbank.training.search import Setting, seeded_settings
+from taskbank.training.search import RETRIES, Setting, seeded_settings
 from taskbank.training.trainer import release_weights
 from taskbank.training.trial import Trial
-
-RETRIES = 2  # further seeds for the best setting if every trial collapsed
 
 
 class Trains(Protocol):
@@ -47,7 +45,7 @@ def tune(trainer: Trains, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
     without it: of a few dozen validation examples, the score alone is often better by luck.
 
     If every trial collapsed (was no better than constant predictions), the best setting is trained
-    again from other seeds.
+    again from other seeds. Of an ensemble, each member that collapsed is.
 
     Args:
         trainer: the task's trainer.
@@ -63,6 +61,8 @@ def tune(trainer: Trains, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
         best = tuning.best
         if best.status == "complete":
             break
+        if best.status == "collapsed" and best.setting.training.ensemble > 1:
+            break  # each member that collapsed was trained again by itself
         seed = max(trial.setting.training.seed for trial in tuning.trials) + 1
         tuning.run_trial(
             best.setting.with_seed(seed), f"again from seed {seed} ({retry + 1}/{RETRIES})"

@@ -14,6 +14,7 @@ import taskbank
 from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
+from taskbank.bank.records import describe_ensemble
 from taskbank.errors import InputError, TrainingError
 from taskbank.kinds.calibration import temperature_of
 from taskbank.kinds.single import SINGLE
@@ -22,9 +23,9 @@ from taskbank.runtime.disk_cache import cache_folder
 from taskbank.specs import TaskSpec, TrainingSpec
 from taskbank.training.loop import train
 from taskbank.training.plan import plan_task
-from taskbank.training.search import Setting
+from taskbank.training.search import RETRY_STRIDE, Setting
 from taskbank.training.trainer import Trainer
-from taskbank.training.trial import trial_from_record
+from taskbank.training.trial import Trial, trial_from_record
 from taskbank.training.tune import fit_to_backbone
 from tests.helpers.training import BASE, Interrupt, add, interrupt_after
 
@@ -136,6 +137,8 @@ def test_an_interrupted_ensemble_is_resumed_to_the_same_bytes(
 ) -> None:
     """Killed within the last member, or in the second fold: no finished epoch is trained again, and
     no state is left behind."""
+    # A member that collapses would be trained again.
+    monkeypatch.setattr("taskbank.training.trainer.has_collapsed", lambda *_given: False)
     given: dict[str, Any] = {"folds": folds, "verify": "none"}
     given["training"] = ENSEMBLE["training"] | {"epochs": 2}
     with create_bank(f"sqlite:///{tmp_path}/whole.db") as bank:
@@ -174,6 +177,77 @@ def test_a_member_that_diverges_fails_the_ensemble_by_name(
     assert len(own) == 0
     assert checkpoints() == []
     assert {trial.status for trial in own.trials("mood")} == {"diverged"}
+
+
+def collapse(monkeypatch: pytest.MonkeyPatch, *seeds: int) -> None:
+    """Let single trainings from some seeds count as collapsed."""
+    real = Trainer._finished_trial
+
+    def finished(own: Trainer, setting: Setting, *given: Any) -> Trial:
+        trial = real(own, setting, *given)
+        collapsed = setting.training.ensemble == 1 and setting.training.seed in seeds
+        return replace(trial, status="collapsed") if collapsed else trial
+
+    monkeypatch.setattr(Trainer, "_finished_trial", finished)
+
+
+@pytest.mark.slow
+def test_a_member_that_collapses_is_trained_again_from_another_seed(
+    own: Bank, small: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The course has both trainings; killed during the second, it is resumed to the same bytes."""
+    further = 6 + RETRY_STRIDE
+    collapse(monkeypatch, 6)
+    given: dict[str, Any] = {"training": ENSEMBLE["training"] | {"epochs": 2}, "verify": "none"}
+    with create_bank(f"sqlite:///{tmp_path}/whole.db") as bank:
+        whole = add(bank, small, folder, **given)
+    assert whole.record is not None
+    first, second = whole.record.course["members"]
+    assert (first["seed"], first["status"], second["seed"]) == (further, "complete", 7)
+    assert [(one["seed"], one["status"]) for one in first["discarded"]] == [(6, "collapsed")]
+    assert "discarded" not in second
+    assert trial_from_record(whole.trial).members == whole.training.trial.members
+    assert checkpoints() == []
+    shown = describe_ensemble(whole.record.training, whole.record.course, "accuracy")
+    assert f"(seed {further}, chosen over seed 6)" in str(shown)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 3)
+        with pytest.raises(Interrupt):
+            add(own, small, folder, **given)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 6 - 3 + 1)
+        resumed = add(own, small, folder, resume=True, **given).record
+    assert resumed.digest == whole.record.digest
+    assert checkpoints() == []
+
+
+@pytest.mark.slow
+def test_a_member_that_always_collapses_is_trained_three_times(
+    own: Bank, small: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best of the three is kept, and its status says what it is."""
+    seeds = [7, 7 + RETRY_STRIDE, 7 + 2 * RETRY_STRIDE]
+    collapse(monkeypatch, *seeds)
+    training = ENSEMBLE["training"] | {"epochs": 1}
+    record = add(own, small, folder, training=training, verify="none").record
+    kept = record.course["members"][1]
+    assert kept["status"] == "collapsed"
+    tried = [kept, *kept["discarded"]]
+    assert sorted(one["seed"] for one in tried) == seeds
+    assert kept["score"] == max(one["score"] for one in tried)
+    assert len(own.trials("mood")) == 1
+    assert checkpoints() == []
+
+
+def test_a_kind_that_cannot_combine_outputs_is_refused(
+    small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin from before there were ensembles is named before anything is trained."""
+    monkeypatch.delattr("taskbank.kinds.classification.Classification.combine")
+    for given in ({"training": {"ensemble": 3}}, {"search": {"ensemble": [1, 3]}}):
+        with pytest.raises(InputError, match="kind 'single' has no method 'combine': an ensemble"):
+            plan_task(TaskSpec.of({"name": "mood", "train": small, **given}))
+    assert plan_task(TaskSpec.of({"name": "mood", "train": small}))
 
 
 @pytest.mark.slow
