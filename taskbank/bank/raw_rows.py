@@ -20,6 +20,7 @@ from taskbank.bank.catalog.stored_rows import (
     PAGE,
     READ_ERRORS,
     StoredRow,
+    paged_rows,
     sealed_rows,
     stored_damage,
 )
@@ -181,7 +182,11 @@ class RawRows:
         return None
 
     def _is_intact(self, table: str, row_id: int) -> bool:
-        return row_id in self.tables[table] and row_id not in self.damages[table]
+        if row_id in self.tables[table]:
+            return row_id not in self.damages[table]
+        own = table_of(MODELS[table])  # of a task that was not chosen
+        found = list(paged_rows(self.connection, select(own).where(own.c.id == row_id)))
+        return bool(found) and stored_damage(table, found[0]) is None
 
     def contents(self, adapters: Sequence[int]) -> Iterator[Contents]:
         """Yield the rows of adapters with their child rows, and with any damage to those.

@@ -322,6 +322,9 @@ def test_a_digest_of_a_parent_that_was_changed_is_found(bank: Bank) -> None:
     assert (finding.ref, finding.check) == ("child@1", "parents")
     assert parent.digest in finding.message
     assert wrong.digest in finding.message
+    # Also where the parent's task is not verified.
+    alone = verify_all(bank, ["child"], level="integrity")
+    assert [str(one) for one in alone.findings] == [str(finding)]
 
 
 def test_a_parent_with_a_damaged_row_has_the_finding(own: Bank) -> None:
@@ -329,6 +332,7 @@ def test_a_parent_with_a_damaged_row_has_the_finding(own: Bank) -> None:
     related(own)
     rewrite(own, "UPDATE adapters SET digest = '9' || substr(digest, 2) WHERE id = 1")
     assert {one.ref for one in verify_all(own, level="integrity").findings} == {"parent@1"}
+    assert verify_all(own, ["child"], level="integrity").ok
 
 
 def test_parents_are_exported_and_imported(
