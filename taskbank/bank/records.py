@@ -253,7 +253,7 @@ class AdapterRecord:
             of an ensemble `members`, its trainings with seed, score and loss on validation, and
             as `discarded` the same training from other seeds, if one collapsed.
             `imported` tells which format of another library it came in, and from which base and
-            bytes. Of the course, an imported adapter has `parents` and `imported` only.
+            bytes. Of the course, an imported adapter has `parents`, `update` and `imported` only.
         request: digest of the request; an equal request need not be trained again. None for an
             imported adapter.
         row_digests: digest of the stored digests of its training rows; None for an adapter that was

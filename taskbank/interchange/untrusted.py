@@ -19,6 +19,7 @@ from taskbank.bank.new_records import (
 )
 from taskbank.bank.records import MetricRecord
 from taskbank.checks import check_name
+from taskbank.data.row_difference import RowDifference
 from taskbank.digests import Json, digest_bytes
 from taskbank.errors import InputError
 from taskbank.interchange import schema
@@ -76,8 +77,18 @@ IMPORTED: dict[str, Check] = {
     "digest": schema.digest,
 }
 IMPORTED_OPTIONAL: dict[str, Check] = {"from": schema.text(1000), "mlflow": schema.plain}
+# How a version was updated; see `taskbank.pipeline.update`.
+UPDATE: dict[str, Check] = {
+    "requested": schema.one_of(("retrain", "continue", "auto")),
+    "mode": schema.one_of(("retrain", "continue")),
+}
+UPDATE_OPTIONAL: dict[str, Check] = {
+    "anchor": schema.number(0),
+    **{part.name: schema.whole() for part in fields(RowDifference)},
+}
 KEPT_COURSE: dict[str, Check] = {
     "parents": schema.items(schema.record(PARENT, PARENT_OPTIONAL), least=1, most=MAX_PARENTS),
+    "update": schema.record(UPDATE, UPDATE_OPTIONAL),
     "imported": schema.record(IMPORTED, IMPORTED_OPTIONAL),
 }
 METRIC: dict[str, Check] = {

@@ -381,6 +381,36 @@ def test_forged_parents_are_not_imported(
         taskbank.import_adapter(other, tmp_path / "out", backbone=str(folder))
 
 
+@pytest.mark.parametrize(
+    ("update", "place"),
+    [
+        ({"requested": "auto", "mode": "continue", "anchor": 0.5, "added": 3, "absent": 0}, None),
+        ({"requested": "auto"}, r"course\.update has no 'mode'"),
+        ({"requested": "auto", "mode": "auto"}, r"course\.update\.mode"),
+        ({"requested": "auto", "mode": "retrain", "added": -1}, r"course\.update\.added"),
+    ],
+)
+def test_an_import_says_that_a_version_is_an_update(
+    mood: Bank, update: Any, place: str | None, tmp_path: Path, folder: Path
+) -> None:
+    """It is not said to have started from its parent; a forged description is refused."""
+    taskbank.export_adapter(mood, "mood", tmp_path / "out")
+    path = tmp_path / "out" / "adapter.json"
+    description = json.loads(path.read_text())
+    parents = [{"ref": "mood@7", "digest": mood["mood"].digest}]
+    description["course"] |= {"parents": parents, "update": update}
+    path.write_text(json.dumps(description))
+    with create_bank(f"sqlite:///{tmp_path}/other.db") as other:
+        if place is not None:
+            with pytest.raises(InputError, match=place):
+                taskbank.import_adapter(other, tmp_path / "out", backbone=str(folder))
+            return
+        record = taskbank.import_adapter(other, tmp_path / "out", backbone=str(folder))
+        assert record.course == {"parents": parents, "update": update}
+        assert task_events(other, "mood")[0].result.endswith(", updated from mood@7")
+        assert verify_all(other, level="integrity").ok
+
+
 def test_a_suite_starts_tasks_from_versions(mood: Bank, rows: str, tmp_path: Path) -> None:
     """The key `start` is that of the specification; what is there from the same parent is skipped,
     and a version that is not there is a problem with its line."""
