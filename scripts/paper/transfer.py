@@ -70,7 +70,9 @@ class Cell:
         start: the version that it starts from; `UNTRAINED` for none.
         suggested: whether the version was one of the three suggested.
         stored: whether `--from auto` stores this training.
-        score: the score on the test rows, in points, higher being better.
+        validation: the score on the validation rows, in points, higher being better.
+        loss: the loss on the validation rows.
+        score: the score on the test rows, in points.
         halves: the same for every second test row, and for the others.
         seconds: duration of the training.
     """
@@ -80,6 +82,8 @@ class Cell:
     start: str
     suggested: bool
     stored: bool
+    validation: float
+    loss: float
     score: float
     halves: tuple[float, float]
     seconds: float
@@ -213,6 +217,8 @@ def train_target(
             ref,
             ref in suggested,
             ref == stored,
+            100 * orient(plan.metric, trials[ref].score),
+            trials[ref].loss,
             whole,
             (first, second),
             trials[ref].seconds,

@@ -46,7 +46,9 @@ def find_starts(bank: Bank, backbone: Backbone, plan: TaskPlan) -> tuple[TaskPla
         DamagedError: if stored rows or bytes differ from what was recorded.
     """
     candidates = _candidates(bank, backbone, plan)
-    found = compare(bank, backbone, plan.kind, _sampled(plan), candidates, len(candidates))
+    found = compare(
+        bank, backbone, plan.kind, _sampled(plan), candidates, len(candidates), tried=True
+    )
     evaluated = {
         row.inputs
         for examples in plan.data.evaluated_splits.values()

@@ -158,6 +158,8 @@ def compare(
     data: TaskData,
     candidates: Sequence[AdapterRecord],
     top: int,
+    *,
+    tried: bool = False,
 ) -> Suggestions:
     """Return those of some versions that help a new task, as `suggest` does.
 
@@ -168,6 +170,8 @@ def compare(
         data: the new task's data, with folds.
         candidates: the versions.
         top: the largest number of versions to return.
+        tried: whether a training tries out what is returned. Then the probability of a version that
+            does not help is `CHANCE` for each, and not for all together.
     """
     columns, definition = data.train.columns, data.definition
     length = min(TrainingSpec.max_length, backbone.identity.max_length)
@@ -197,8 +201,9 @@ def compare(
     found = []
     for record, vectors in zip(compared, adapted, strict=True):
         logme, score, errors = measure(vectors)
-        p_value = min(1.0, _chance(floor_errors - errors) * len(compared))
-        if logme > floor and score > floor_score and p_value < CHANCE:
+        own = _chance(floor_errors - errors)
+        p_value = min(1.0, own * len(compared))
+        if logme > floor and score > floor_score and (own if tried else p_value) < CHANCE:
             found.append(
                 Suggestion(
                     record.ref,

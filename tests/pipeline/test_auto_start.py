@@ -17,6 +17,7 @@ from taskbank.model.load import load_model
 from taskbank.model.task_model import task_model
 from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.auto_start import MOST, find_starts
+from taskbank.pipeline.suggest import suggest
 from taskbank.pipeline.suite import add_tasks
 from taskbank.pipeline.train_and_store import Added
 from taskbank.specs import MethodSpec, TaskSpec
@@ -160,6 +161,19 @@ def test_at_most_three_are_tried(mood: Bank, rows: str, backbone: Backbone) -> N
     assert len(plan.starts) == MOST
     parents = [parent.ref for start in plan.starts for parent in start.parents]
     assert parents == [one.ref for one in found.versions]
+
+
+def test_more_is_tried_than_suggested(
+    mood: Bank, rows: str, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What chance explains in one of four versions is not suggested; one that helps by itself is
+    tried, as a training judges it."""
+    for number in range(3):
+        put_alike(mood, backbone, f"like-{number}", 1 + 0.001 * (number + 1))
+    monkeypatch.setattr("taskbank.pipeline.suggest._chance", lambda _gains: 0.02)
+    assert suggest(mood, rows, kind="pair").versions == ()
+    _, found = find_starts(mood, backbone, planned(mood, rows))
+    assert [one.p_value for one in found.versions] == [0.08] * MOST
 
 
 def test_validation_does_not_choose_what_it_judges(

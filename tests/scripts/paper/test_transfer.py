@@ -90,4 +90,4 @@ def _suite(path: Path, files: dict[str, str], *, tested: bool = False) -> Path:
 def _cell(
     start: str, halves: tuple[float, float], *, suggested: bool = False, stored: bool = False
 ) -> Cell:
-    return Cell("new", 0, start, suggested, stored, sum(halves) / 2, halves, 1.0)
+    return Cell("new", 0, start, suggested, stored, 50.0, 0.5, sum(halves) / 2, halves, 1.0)
