@@ -165,24 +165,29 @@ class _Search:
 
 def _ancestors(records: Sequence[AdapterRecord], of: Collection[str]) -> Mapping[str, set[str]]:
     """Return, by version, those of some versions that it was made from, at any number of steps."""
+    there = {(record.ref, record.digest) for record in records}
     children = defaultdict(list)
     for record in records:
-        for digest in _parents(record):
-            children[digest].append(record)
+        for ref, digest in _parents(record):
+            # Versions may have equal bytes. The name tells which is meant, except of a version that
+            # is not there, or has another name here: then each of them may be.
+            named = (ref, digest) in there
+            children[ref if named else None, digest].append(record)
     found: dict[str, set[str]] = defaultdict(set)
     for source in (record for record in records if record.ref in of):
         waiting = [source]
         while waiting:
-            for child in children[waiting.pop().digest]:
+            one = waiting.pop()
+            for child in (*children[one.ref, one.digest], *children[None, one.digest]):
                 if source.ref not in found[child.ref] and child.ref != source.ref:
                     found[child.ref].add(source.ref)
                     waiting.append(child)
     return found
 
 
-def _parents(record: AdapterRecord) -> Iterator[str]:
-    """Yield the digests of the weights that a version was made from."""
+def _parents(record: AdapterRecord) -> Iterator[tuple[Json, str]]:
+    """Yield the name and the digest of each version that a version was made from."""
     parents = record.course.get("parents")
     for parent in parents if isinstance(parents, list) else ():
         if isinstance(parent, dict) and isinstance(parent.get("digest"), str):
-            yield parent["digest"]
+            yield parent.get("ref"), parent["digest"]

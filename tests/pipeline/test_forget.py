@@ -50,6 +50,19 @@ def test_a_row_leads_to_its_versions_and_their_descendants(family: Bank, wanted:
     assert uses.unknown == ("older@1",)
 
 
+def test_a_version_is_made_from_the_one_that_it_names(family: Bank) -> None:
+    """Not from others of equal bytes, unless the one that it names is not there."""
+    rows = training_rows(TRAIN)
+    family.put(new_adapter("twin", **rows))
+    digest = family["twin"].digest
+    assert digest == family["first@1"].digest
+    moved = {"parents": [{"ref": "elsewhere@1", "digest": digest}]}
+    family.put(new_adapter("moved", seed=5, course=moved))
+    sources = {use.ref: use.derived_from for use in find_rows(family, {ONE.row}).versions}
+    assert sources["child@1"] == ("first@1",)
+    assert sources["moved@1"] == ("first@1", "twin@1")
+
+
 def test_stored_splits_are_searched(family: Bank) -> None:
     """A row in an evaluation split is stored as text, also by versions of an earlier taskbank."""
     examples = family.examples(family["older"], "test")
