@@ -154,7 +154,7 @@ def _print(added: Added) -> None:
         fields["contradictions"] = contradictions
     metrics = trial.metrics if added.record is None else added.record.metrics
     fields |= metric_fields(plugins.load("kinds", trial.kind), metrics)
-    fields |= evidence_fields(trial.metric, metrics, added.training.trial.course)
+    fields |= evidence_fields(trial.metric, metrics, added.training.trial.course, trial.training)
     course = trial.course.get("truncated", {})  # older trials did not record it
     truncated = {name: count for name, count in course.items() if count}
     if truncated:

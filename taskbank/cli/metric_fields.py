@@ -35,7 +35,10 @@ def metric_text(kind: Kind, measured: MetricRecord) -> str:
 
 
 def evidence_fields(
-    metric: str, metrics: Iterable[MetricRecord], course: Mapping[str, Any]
+    metric: str,
+    metrics: Iterable[MetricRecord],
+    course: Mapping[str, Any],
+    training: Mapping[str, Any],
 ) -> dict[str, str]:
     """Return what tells how much a score is worth.
 
@@ -46,6 +49,7 @@ def evidence_fields(
         metric: the metric that gives the score.
         metrics: all metrics.
         course: how the training went, as a record has it.
+        training: its hyperparameters, as a record has them.
     """
     from taskbank.verify.significance import SIGNIFICANCE_LEVEL
 
@@ -56,7 +60,7 @@ def evidence_fields(
             f"{len(values)}, {metric} from {min(values):.4f} to {max(values):.4f}, standard "
             f"deviation {stdev(values):.4f}; the adapter is trained on all rows"
         )
-    probe = _linear_probe([one for one in metrics if one.name == metric], course)
+    probe = _linear_probe([one for one in metrics if one.name == metric], course, training)
     if probe is not None:
         fields["linear probe"] = probe
     chance = course.get("chance")
@@ -68,7 +72,9 @@ def evidence_fields(
     return fields
 
 
-def _linear_probe(scores: Sequence[MetricRecord], course: Mapping[str, Any]) -> str | None:
+def _linear_probe(
+    scores: Sequence[MetricRecord], course: Mapping[str, Any], training: Mapping[str, Any]
+) -> str | None:
     """Return what a linear probe reaches, and how much better the adapter is, by split."""
     from taskbank.kinds.metrics import orient
 
@@ -83,7 +89,8 @@ def _linear_probe(scores: Sequence[MetricRecord], course: Mapping[str, Any]) -> 
     last, value = compared[-1]
     if orient(last.name, last.value) > orient(last.name, value):
         return text
-    return f"{text}; the adapter is no better: raise --epochs, or take --method linear"
+    more = "--epochs" if training.get("contrastive") is None else "--contrastive"
+    return f"{text}; the adapter is no better: raise {more}, or take --method linear"
 
 
 def metrics_json(kind: Kind, metrics: Iterable[MetricRecord]) -> list[dict[str, Any]]:

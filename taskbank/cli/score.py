@@ -113,7 +113,7 @@ def _print(scored: Scored) -> None:
         if scored.difference_interval is None
         else " (95% interval {:+.4f} to {:+.4f})".format(*scored.difference_interval)
     )
-    fields |= evidence_fields(scored.metric, (), {"chance": scored.chance})
+    fields |= evidence_fields(scored.metric, (), {"chance": scored.chance}, {})
     if scored.split is not None:
         fields["recorded as"] = f"split {scored.split!r}, which is verified from now on"
     print_fields(fields)

@@ -110,7 +110,7 @@ def show(settings: Settings, ref: str, server: str | None) -> None:
     if contradictions is not None:
         fields["contradictions"] = contradictions
     fields |= metric_fields(kind, record.metrics)
-    fields |= evidence_fields(record.metric, record.metrics, record.course)
+    fields |= evidence_fields(record.metric, record.metrics, record.course, record.training)
     fields |= {f"tag {key}": value for key, value in record.tags.items()}
     fields |= {f"training {key}": value for key, value in record.training.items()}
     environment = {k: v for k, v in record.environment.items() if not isinstance(v, dict | list)}

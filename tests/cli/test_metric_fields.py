@@ -32,16 +32,18 @@ def test_a_score_of_two_examples_has_its_interval() -> None:
 def test_a_score_stands_beside_that_of_a_linear_probe() -> None:
     """The difference is shown by split, and advice is given if the adapter is no better."""
     course = {"linear_probe": {"validation": 0.75, "test": 0.8}}
-    assert evidence_fields("accuracy", [FEW, MANY], course) == {
+    assert evidence_fields("accuracy", [FEW, MANY], course, {}) == {
         "linear probe": "validation accuracy 0.7500 (adapter +0.2500), test accuracy 0.8000 "
         "(adapter +0.1000)"
     }
     course["linear_probe"]["test"] = 0.9
-    worse = evidence_fields("accuracy", [FEW, MANY], course)["linear probe"]
+    worse = evidence_fields("accuracy", [FEW, MANY], course, {})["linear probe"]
     assert worse.endswith(
         "(adapter +0.0000); the adapter is no better: raise --epochs, or take --method linear"
     )
-    assert evidence_fields("accuracy", [FEW, MANY], {}) == {}
+    few = evidence_fields("accuracy", [FEW, MANY], course, {"contrastive": 100})["linear probe"]
+    assert few.endswith("raise --contrastive, or take --method linear")
+    assert evidence_fields("accuracy", [FEW, MANY], {}, {}) == {}
 
 
 def test_json_has_every_interval_that_there_is() -> None:
