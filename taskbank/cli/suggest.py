@@ -72,10 +72,16 @@ def suggest(
     if settings.json:
         print_json(found.to_json())
     else:
-        _print(found)
+        _print(found, task)
 
 
-def _print(found: Suggestions) -> None:
+def _print(found: Suggestions, task: str) -> None:
+    if not found.candidates:
+        named = "" if task == "*" else f" of a task that matches {task!r}"
+        echo(
+            f"none: the bank has no version{named} on this backbone that a training can start from"
+        )
+        return
     compared = counted(found.compared, "version")
     if found.compared < found.candidates:
         compared += f" whose texts are most alike, of {found.candidates:,}"

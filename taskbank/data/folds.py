@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from taskbank.counts import counted
 from taskbank.data.equal_inputs import equal_inputs
 from taskbank.data.examples import Examples
 from taskbank.errors import DataError
@@ -35,9 +36,10 @@ def assign_folds(
     groups = equal_inputs(examples, label)
     sizes = np.bincount(groups)
     if folds > len(sizes):
+        fewer = f", or take at most {len(sizes):,} folds" if len(sizes) > 1 else ""
         raise DataError(
-            f"folds is {folds}, but {examples.origin} has {len(sizes):,} different inputs: use at "
-            f"most {len(sizes)} folds"
+            f"{examples.origin} has {counted(len(sizes), 'different input')}, too few for {folds} "
+            f"folds: give more of them{fewer}"
         )
     positions = {name: i for i, name in enumerate(sorted(set(strata), key=str))}
     counts = np.zeros((len(sizes), len(positions)), dtype=np.int64)

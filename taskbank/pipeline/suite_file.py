@@ -237,7 +237,8 @@ def _value_problems(section: str | int, values: Values, lines: Lines) -> Iterato
         line = _line(lines, section, key)
         types = TYPES.get(key)
         if types is None or (key == "name" and section == "defaults"):
-            near = difflib.get_close_matches(key, TYPES, 1)
+            # The command line calls this key --from.
+            near = ["start"] if key == "from" else difflib.get_close_matches(key, TYPES, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(TYPES)}"
             yield line, f"{key!r} is unknown: {hint}"
         elif not isinstance(value, types) or (isinstance(value, bool) and bool not in types):

@@ -19,6 +19,7 @@ from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewScoredSplit
 from taskbank.bank.records import AdapterRecord, Parent
 from taskbank.checks import ANY_DROP
+from taskbank.counts import counted
 from taskbank.data.alike_labels import check_alike, match_labels
 from taskbank.data.equal_inputs import equal_inputs
 from taskbank.data.examples import Examples
@@ -338,9 +339,11 @@ def _hold_out(rows: Examples, kind: Kind, parent: AdapterRecord) -> tuple[Exampl
     try:
         return hold_out(rows, kind.strata(rows.columns), HELD_OUT_SHARE, seed, groups)
     except DataError:
+        different = len(np.unique(groups))
+        inputs = "" if different == len(rows) else f" with {counted(different, 'different input')}"
         raise DataError(
-            f"{rows.origin} has {len(rows)} new rows, too few to hold some out to score the new "
-            "version on: update the task when there are more"
+            f"{rows.origin} has {len(rows)} new rows{inputs}, too few to hold some out to score "
+            "the new version on: update the task when there are more"
         ) from None
 
 

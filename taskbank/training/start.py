@@ -218,7 +218,9 @@ def _weight(ref: str, number: str) -> float:
     except ValueError:
         weight = math.nan
     if not 0 < weight <= 1:
-        raise InputError(f"the weight of {ref} in --from is {number!r}: write one from 0 to 1")
+        raise InputError(
+            f"the weight of {ref} in --from is {number!r}: write a number above 0, at most 1"
+        )
     return weight
 
 

@@ -10,7 +10,7 @@ from tests.helpers.terminal import Terminal
 
 def test_the_command_says_what_to_start_from_or_none(terminal: Terminal, tmp_path: Path) -> None:
     """A row per version and one for the bare backbone, and the options of a start; with --json
-    all of it; where nothing helps, one sentence."""
+    all of it; where nothing can be compared, one sentence."""
     rows = write_jsonl(tmp_path / "rows.jsonl", pairs(200, seed=11))
     shown = terminal("suggest", "--kind", "pair", "--train", rows)
     assert "mood@1" in shown
@@ -21,4 +21,4 @@ def test_the_command_says_what_to_start_from_or_none(terminal: Terminal, tmp_pat
         == "mood@1"
     )
     none = terminal("suggest", "--kind", "pair", "--train", rows, "--task", "other-*")
-    assert none.startswith("none: under none of 0 versions")
+    assert none.startswith("none: the bank has no version of a task that matches 'other-*'")

@@ -54,7 +54,10 @@ def test_the_assignment_depends_on_the_seed_only() -> None:
 
 
 def test_more_folds_than_different_inputs_are_refused() -> None:
-    """The error names both numbers, and how many folds there may be."""
+    """The error names both numbers, and how many folds there may be, if there may be any."""
     examples = Examples({"text": ("a", "b", "a", "c"), "label": tuple("xyxy")}, "tiny.csv")
-    with pytest.raises(DataError, match=r"folds is 4, but tiny.csv has 3 different inputs"):
+    with pytest.raises(DataError, match=r"3 different inputs, too few for 4 folds: .* at most 3"):
         assign_folds(examples, "label", examples.columns["label"], 4, seed=0)
+    same = examples.select([0, 2], "same.csv")
+    with pytest.raises(DataError, match=r"1 different input, too few for 2 folds: give more of t"):
+        assign_folds(same, "label", same.columns["label"], 2, seed=0)

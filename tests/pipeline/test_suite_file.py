@@ -274,3 +274,11 @@ def test_what_is_no_file_is_refused_and_a_byte_order_mark_is_not(tmp_path: Path)
     path = tmp_path / "suite.toml"
     path.write_bytes(b'\xef\xbb\xbf[[task]]\nname = "a"\ntrain = "b.csv"')
     assert [entry.name for entry in read_suite(path, tmp_path)] == ["a"]
+
+
+def test_the_option_from_is_the_key_start(tmp_path: Path) -> None:
+    """A suite that calls the key as the command line does is told its name."""
+    suite = tmp_path / "suite.toml"
+    suite.write_text('[[task]]\nname = "one"\ntrain = "one.csv"\nfrom = "two"\n')
+    with pytest.raises(InputError, match="line 4: 'from' is unknown: did you mean 'start'"):
+        read_suite(suite, suite.parent)

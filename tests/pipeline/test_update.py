@@ -139,6 +139,8 @@ def test_what_cannot_be_updated_says_why(own: Bank, folder: Path) -> None:
     learn(own, folder, keep_rows=True)
     with pytest.raises(DataError, match="1 new rows, too few to hold some out"):
         update(own, "mood", NewData([{"text": "quite new", "label": "good"}]))
+    with pytest.raises(DataError, match="2 new rows with 1 different input, too few"):
+        update(own, "mood", NewData([{"text": text, "label": "good"} for text in ("new", "NEW")]))
     names = {"good": "mixed", "bad": "bad"}
     every = [{"text": row["text"], "label": names[row["label"]]} for row in FIRST]
     with pytest.raises(InputError, match="no row has the label 'good'"):

@@ -190,7 +190,7 @@ def test_folds_start_from_the_parent_too(mood: Bank, rows: str) -> None:
         ({"start": "mood:0.5"}, "sum to 0.5"),
         ({"start": "mood:0.9,other:0.2"}, "sum to 1.1"),
         ({"start": "mood:2,other:-1"}, "weight of mood in --from is '2'"),
-        ({"start": "mood:nan"}, "weight of mood in --from is 'nan'"),
+        ({"start": "mood:nan"}, "weight of mood in --from is 'nan': write a number above 0"),
         ({"start": ""}, "name one version"),
     ],
 )
