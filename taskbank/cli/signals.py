@@ -83,6 +83,9 @@ def exit_at_once(code: int) -> None:
     for number in SIGNALS:
         if signal.getsignal(number) is _stop:
             signal.signal(number, leave)
+    # Python ends `python -m` by SIGINT, whatever its exit code, if an interrupt went through the
+    # last code that was run from a string, as that of a dataclass is when it is imported.
+    exec("")  # noqa: S102 - the last such code, which no interrupt goes through
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

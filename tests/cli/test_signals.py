@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 # Runs the command line with a command that does what the text says, as its own process.
@@ -29,6 +30,13 @@ class Commands:
 
 sys.modules["taskbank.cli.commands"] = SimpleNamespace(cli=Commands())
 main.main()
+"""
+IMPORTED = """
+import io, traceback
+import click
+from taskbank import errors, redaction
+from taskbank.cli import output
+from taskbank.runtime import resources
 """
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 WAIT = "time.sleep(30)"
@@ -88,10 +96,15 @@ def _default_signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def start(code: str) -> subprocess.Popen[str]:
-    """Start a process, and return when its command has begun."""
+def start(code: str, *source: str) -> subprocess.Popen[str]:
+    """Start a process, and return when its command has begun.
+
+    Args:
+        code: what the command does.
+        source: Python's arguments that name its program.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-c", PROCESS, code],
+        [sys.executable, *(source or ("-c", PROCESS)), code],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -123,6 +136,20 @@ def test_an_interrupt_counts_where_libraries_swallow_replace_or_log_it(code: str
     _, said = process.communicate(timeout=10)
     assert process.returncode == 130
     assert said.strip() == "interrupted: unfinished work was not recorded"
+
+
+def test_an_interrupt_in_code_from_a_string_ends_a_module_with_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python ends `python -m` by SIGINT after such an interrupt, unless more code comes from
+    strings, as in modules that are imported later."""
+    (tmp_path / "program.py").write_text(IMPORTED + PROCESS)
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{tmp_path}")
+    process = start(WAIT, "-m", "program")
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert said.strip() == "terminated: unfinished work was not recorded"
 
 
 def test_an_interrupt_that_was_swallowed_does_not_kill_a_command_that_has_ended() -> None:
