@@ -9,13 +9,13 @@ classes also gives tasks of a few of its classes each, so that a few data sets m
 dozens of tasks. Every task of TARGETS is then trained untrained and from each stored version of
 another task, on the same rows and from the same seed.
 
-The gain is that of `--from auto`: of the trainings that start from what was suggested, the one that
-its rule stores, compared with the training that starts untrained. Regret@3 (Poth et al. 2021,
-"What to Pre-Train on?") is what the best of all starts scores more than the best of the three
-suggested ones. The best of many scores is high by luck as well, so each is chosen on one half of
-the test rows and scored on the other half, both ways; starting untrained is a choice of both.
-With `--whole`, parts of data sets are only started from where they are suggested, which takes less
-time and may find less regret.
+The gain is that of `--from auto`: the score of the training that it stores, minus that of the
+untrained start. Regret@3 (Poth et al. 2021, "What to Pre-Train on?") is the score of the best of
+all starts minus that of the best of the three that `--from auto` tries; the untrained start is
+among both. The best of many scores is high by luck as well, so each is chosen on one half of the
+test rows and scored on the other half, both ways. With `--whole`, targets do not start from the
+tasks of a few classes, unless `--from auto` tries them: that takes less time and may find less
+regret.
 
 What is in FOLDER is not trained again.
 """
@@ -54,7 +54,7 @@ from taskbank.training.checkpoint import Checkpoint
 from taskbank.training.start import AUTO, Start, read_starts
 from taskbank.training.trainer import Trainer
 from taskbank.training.trial import Trial
-from taskbank.training.tune import clearly_better, fit_to_backbone
+from taskbank.training.tune import best_trial, fit_to_backbone
 
 PART = "-"  # between the name of a data set and the number of a task of some of its classes
 UNTRAINED = ""  # the start of a training that starts from no version
@@ -68,7 +68,7 @@ class Cell:
         task: the target.
         seed: the seed of its rows and of the training.
         start: the version that it starts from; `UNTRAINED` for none.
-        suggested: whether the version was one of the three suggested.
+        suggested: whether `--from auto` tries the version.
         stored: whether `--from auto` stores this training.
         validation: the score on the validation rows, in points, higher being better.
         loss: the loss on the validation rows.
@@ -152,10 +152,6 @@ def _tasks_of(entry: Entry, classes: int) -> Iterator[tuple[str, dict[str, Any]]
         yield f"{entry.name}{PART}{number:02}", {"train": rows}
 
 
-def _is_part(task: str) -> bool:
-    return PART in task
-
-
 def _setting(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the keys that sources and targets have in common."""
     epochs = {} if arguments.epochs is None else {"epochs": arguments.epochs}
@@ -182,7 +178,7 @@ def train_target(
         record.ref: read_starts(bank, replace(plan.spec, start=record.ref))
         for record in bank
         if record.task != entry.name
-        and (not arguments.whole or record.ref in suggested or not _is_part(record.task))
+        and (not arguments.whole or record.ref in suggested or PART not in record.task)
     }
     trainer = Trainer(
         backbone,
@@ -190,6 +186,7 @@ def train_target(
         progress=True,
     )
     setting = fit_to_backbone(plan, backbone)
+    examples = plan.data.evaluated_splits[plan.data.scored_split]
     trials: dict[str, Trial] = {}
     scores: dict[str, list[float]] = {}
     for ref, found in starts.items():
@@ -197,19 +194,18 @@ def train_target(
         trial = trainer.run(replace(setting, parents=parents), caption=f"{entry.name} from {ref}")
         predictions = trainer.evaluate(trial).predictions[plan.data.scored_split]
         trials[ref] = trial
-        columns = plan.data.evaluated_splits[plan.data.scored_split]
         scores[ref] = []
         for rows in (slice(None), slice(0, None, 2), slice(1, None, 2)):
-            chosen = np.arange(len(columns))[rows].tolist()
-            part = columns.select(chosen, columns.origin).columns
+            chosen = np.arange(len(examples))[rows].tolist()
+            part = examples.select(chosen, examples.origin).columns
             value = plan.kind.scores(predictions[chosen], part, trial.definition)[plan.metric]
             scores[ref].append(100 * orient(plan.metric, value))
         for specification in trainer.checkpoints(trial):
             Checkpoint(specification, resume=False).remove()
-    own = trials[UNTRAINED]
-    ranked = sorted(suggested, key=lambda ref: trials[ref].rank(plan.metric), reverse=True)
-    better = (ref for ref in ranked if clearly_better(trials[ref], own, plan.metric))
-    stored = next(better, UNTRAINED)
+    tried = {found[0].parents: ref for ref, found in starts.items() if ref in suggested}
+    offered = [trials[ref] for ref in (UNTRAINED, *suggested)]
+    best = best_trial(offered, tried, plan.metric)
+    stored = tried.get(best.setting.parents, UNTRAINED)
     return [
         Cell(
             entry.name,

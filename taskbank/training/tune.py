@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from taskbank.backbone.backbone import Backbone
-from taskbank.bank.records import describe_parents
+from taskbank.bank.records import Parent, describe_parents
 from taskbank.errors import InputError, TrainingError
 from taskbank.methods.layers import select_layers
 from taskbank.runtime.device import fastest_precision
@@ -72,16 +73,25 @@ def tune(trainer: Trains, base: Setting) -> tuple[Trial, tuple[Trial, ...]]:
     return trainer.ensure_weights(tuning.best), tuple(tuning.trials)
 
 
-def clearly_better(trial: Trial, other: Trial, metric: str) -> bool:
-    """Return whether both the score and the loss of a trial are better than those of another.
+def best_trial(
+    trials: Sequence[Trial], starts: Collection[tuple[Parent, ...]], metric: str
+) -> Trial:
+    """Return the best trial, where one from a start must be better in both score and loss.
 
     Of a few dozen validation examples, the score alone is often better by luck.
 
     Args:
-        trial: a finished trial.
-        other: a finished trial of the same task.
+        trials: finished trials of a task, of which one is from none of the starts.
+        starts: the parents of each start.
         metric: the name of the task's metric.
     """
+    # A stable order: of equally good ones, the first.
+    ranked = sorted(trials, key=lambda trial: trial.rank(metric), reverse=True)
+    best = next(trial for trial in ranked if trial.setting.parents not in starts)
+    return next((trial for trial in ranked if _clearly_better(trial, best, metric)), best)
+
+
+def _clearly_better(trial: Trial, other: Trial, metric: str) -> bool:
     (status, score, loss), (own_status, own_score, own_loss) = (
         one.rank(metric) for one in (trial, other)
     )
@@ -99,12 +109,7 @@ class _Tuning:
     @property
     def best(self) -> Trial:
         starts = {start.parents for start in self.plan.starts}
-        ranked = sorted(
-            self.trials, key=lambda trial: trial.rank(self.plan.metric), reverse=True
-        )  # a stable order: of equally good ones, the first
-        best = next(trial for trial in ranked if trial.setting.parents not in starts)
-        better = (trial for trial in ranked if clearly_better(trial, best, self.plan.metric))
-        return next(better, best)
+        return best_trial(self.trials, starts, self.plan.metric)
 
     def run_search(self, base: Setting) -> None:
         """Run the trials of the plan's search: the whole grid, or the settings that are sampled."""
