@@ -108,7 +108,7 @@ def update(
     )
     with open_bank(settings.bank) as bank:
         if dry_run:
-            updated = updating.compare_data(bank, ref, data)
+            updated = updating.compare_data(bank, ref, data, mode=mode, anchor=anchor)
         else:
             updated = updating.update(
                 bank,

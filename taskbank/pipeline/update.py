@@ -31,7 +31,7 @@ from taskbank.data.sources import read_examples
 from taskbank.data.splits import hold_out
 from taskbank.data.style import Style
 from taskbank.digests import Json
-from taskbank.errors import DataError, InputError
+from taskbank.errors import ConflictError, DataError, InputError
 from taskbank.kinds.abstention import abstention_of, check_rows, with_abstention
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import check_implements, input_fields
@@ -106,21 +106,32 @@ class NewData:
     merge_labels: bool = False
 
 
-def compare_data(bank: Bank, ref: str, data: NewData) -> Updated:
+def compare_data(
+    bank: Bank, ref: str, data: NewData, *, mode: Mode = "retrain", anchor: float | None = None
+) -> Updated:
     """Compare newly labelled data with what a version was trained on, without training.
 
     Args:
         bank: an open bank.
         ref: `NAME`, `NAME@VERSION` or `NAME@ALIAS`.
         data: the new data.
+        mode: the mode of the update that is to follow; see `update`.
+        anchor: the weight of its anchor; see `update`.
 
     Raises:
         NotFoundError: if there is no such version, or no digests of its rows are recorded.
-        InputError: if the data cannot be read, or the version was scored by a cross-validation.
+        ConflictError: if the version is retired.
+        InputError: if the data cannot be read, the version was scored by a cross-validation, or
+            `mode` or `anchor` is invalid or does not suit the version.
         DamagedError: if stored rows or bytes differ from what was recorded.
     """
+    if mode not in get_args(Mode):
+        raise InputError(f"mode is {mode!r}: use {', '.join(get_args(Mode))}")
+    if anchor is not None and not 0 < anchor < math.inf:
+        raise InputError(f"anchor is {anchor}: it must be a number above 0, or left out")
     parent = bank[ref]
     kind: Kind = plugins.load("kinds", parent.kind)
+    _check_parent(parent, kind, mode, anchor)
     label = kind.label.name
     digests = bank.row_digests(parent)
     held = [split.name for split in parent.splits if split.name in HELD_OUT]
@@ -179,31 +190,15 @@ def update(
         NotFoundError: if there is no such version, or no digests of its rows are recorded.
         InputError: if the data cannot be read or does not fit the task, if old rows are missing, if
             a label has no row any more, or if `mode` or `anchor` is invalid.
-        ConflictError: if another version was added meanwhile.
+        ConflictError: if the version is retired, or another one was added meanwhile.
         TrainingError: if training produced no usable adapter.
         DamagedError: if stored rows or bytes differ from what was recorded.
     """
-    if mode not in get_args(Mode):
-        raise InputError(f"mode is {mode!r}: use {', '.join(get_args(Mode))}")
-    if anchor is not None and not 0 < anchor < math.inf:
-        raise InputError(f"anchor is {anchor}: it must be a number above 0, or left out")
-    compared = compare_data(bank, ref, data)
+    compared = compare_data(bank, ref, data, mode=mode, anchor=anchor)
     parent, difference = compared.parent, compared.difference
     if difference.is_empty:
         return compared
-    if anchor is not None and parent.training.get("contrastive") is not None:
-        raise InputError(
-            f"anchor is {anchor:g}, and {parent.ref} is trained contrastively, by comparing rows "
-            "instead of outputs: leave --anchor out"
-        )
     kind: Kind = plugins.load("kinds", parent.kind)
-    if anchor is not None:
-        check_implements(kind, "right", "an anchor tells which answers it holds", "--anchor")
-    if mode == "continue" and parent.ensemble > 1:
-        raise InputError(
-            f"mode is {mode!r}, and {parent.ref} is an ensemble of {parent.ensemble} trainings, "
-            "which is trained anew: give --mode retrain or auto"
-        )
     bank.check_can_add(parent.task, parent.kind, new_version=True)
     after = max(one.version for one in bank.adapters(task=parent.task, retired=True))
     rows = _old_rows(bank, parent, kind, old, data)
@@ -224,6 +219,30 @@ def update(
     result.remove_checkpoints()
     assert record is not None  # noqa: S101 - the specification keeps the weights
     return _judge(bank, compared, record, alias, loaded, verify, progress=progress)
+
+
+def _check_parent(parent: AdapterRecord, kind: Kind, mode: Mode, anchor: float | None) -> None:
+    """Raise if a version cannot be updated, or not in this way.
+
+    Raises:
+        ConflictError: if the version is retired.
+        InputError: if the mode or the anchor does not suit the version.
+    """
+    if parent.retired:
+        raise ConflictError(f"{parent.ref} is retired: update a version in use")
+    if mode == "continue" and parent.ensemble > 1:
+        raise InputError(
+            f"mode is {mode!r}, and {parent.ref} is an ensemble of {parent.ensemble} trainings, "
+            "which is trained anew: give --mode retrain or auto"
+        )
+    if anchor is None:
+        return
+    if parent.training.get("contrastive") is not None:
+        raise InputError(
+            f"anchor is {anchor:g}, and {parent.ref} is trained contrastively, by comparing rows "
+            "instead of outputs: leave --anchor out"
+        )
+    check_implements(kind, "right", "an anchor tells which answers it holds", "--anchor")
 
 
 def count(difference: RowDifference) -> dict[str, Json]:
@@ -342,8 +361,8 @@ def _hold_out(rows: Examples, kind: Kind, parent: AdapterRecord) -> tuple[Exampl
         different = len(np.unique(groups))
         inputs = "" if different == len(rows) else f" with {counted(different, 'different input')}"
         raise DataError(
-            f"{rows.origin} has {len(rows)} new rows{inputs}, too few to hold some out to score "
-            "the new version on: update the task when there are more"
+            f"{rows.origin} has {counted(len(rows), 'new row')}{inputs}, too few to hold some out "
+            "to score the new version on: update the task when there are more"
         ) from None
 
 

@@ -137,7 +137,7 @@ def test_what_cannot_be_updated_says_why(own: Bank, folder: Path) -> None:
     with pytest.raises(NotFoundError, match="add-task --new-version"):
         compare_data(own, "older", NewData(MORE))
     learn(own, folder, keep_rows=True)
-    with pytest.raises(DataError, match="1 new rows, too few to hold some out"):
+    with pytest.raises(DataError, match="1 new row, too few to hold some out"):
         update(own, "mood", NewData([{"text": "quite new", "label": "good"}]))
     with pytest.raises(DataError, match="2 new rows with 1 different input, too few"):
         update(own, "mood", NewData([{"text": text, "label": "good"} for text in ("new", "NEW")]))
@@ -146,3 +146,6 @@ def test_what_cannot_be_updated_says_why(own: Bank, folder: Path) -> None:
     with pytest.raises(InputError, match="no row has the label 'good'"):
         update(own, "mood", NewData(every))
     assert len(own) == 2
+    own.remove("mood")
+    with pytest.raises(ConflictError, match="mood@1 is retired: update a version in use"):
+        update(own, "mood@1", NewData(MORE))

@@ -14,7 +14,7 @@ from taskbank.history.events import task_events
 from taskbank.kinds.classification import Classification
 from taskbank.kinds.kind import Kind
 from taskbank.pipeline.add_task import add_task
-from taskbank.pipeline.update import NewData, Updated, update
+from taskbank.pipeline.update import NewData, Updated, compare_data, update
 from taskbank.pipeline.update_modes import Mode, Trained, UpdateTraining
 from taskbank.training.start import Start
 from taskbank.training.trial import trial_from_record
@@ -222,9 +222,10 @@ def test_what_was_chosen_for_the_parent_stays_chosen(own: Bank, folder: Path) ->
     ],
 )
 def test_a_wrong_mode_or_anchor_is_refused(own: Bank, given: dict[str, Any], message: str) -> None:
-    """The error names the value, before anything is read."""
-    with pytest.raises(InputError, match=message):
-        update(own, "not there", NewData(sentences(9)), **given)
+    """The error names the value, before anything is read, also if only the data are compared."""
+    for asked in (update, compare_data):
+        with pytest.raises(InputError, match=message):
+            asked(own, "not there", NewData(sentences(9)), **given)
 
 
 @pytest.mark.slow
