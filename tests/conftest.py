@@ -58,11 +58,17 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Compute on one thread: tiny models are slower on more."""
+def _what_suits_tiny_models() -> Iterator[None]:
+    """Compute on one thread, and train in float32 unless a test says otherwise: that is quicker,
+    and the results depend less on the processor."""
     import torch
 
+    from taskbank.training import tune
+
     torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tune, "fastest_precision", lambda _device: "float32")
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

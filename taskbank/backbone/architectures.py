@@ -107,13 +107,14 @@ def architecture_of(model_type: str) -> Architecture:
     Raises:
         InputError: if the architecture is unknown; the message explains how to register it.
     """
-    if model_type not in plugins.names("architectures"):
+    try:
+        architecture = plugins.load("architectures", model_type)
+    except InputError:
         raise InputError(
             f"taskbank does not know where adapters go in the architecture {model_type!r}; it "
             f"knows {', '.join(plugins.names('architectures'))}. To name the places, register a "
             "taskbank.backbone.architectures.Architecture under that name in the entry point group "
             "'taskbank.architectures' of a package"
-        )
-    architecture = plugins.load("architectures", model_type)
+        ) from None
     assert isinstance(architecture, Architecture)  # noqa: S101 - for the type checker
     return architecture

@@ -48,34 +48,34 @@ def test_a_task_is_recorded_whole(trained: tuple[Path, Added]) -> None:
 
 
 @pytest.mark.slow
-def test_adding_adds_a_row_to_the_history(url: str, folder: Path, data: Path) -> None:
+def test_adding_adds_a_row_to_the_history(url: str, folder: Path, small: str) -> None:
     """What is added is verified from the bank, what was there is vouched for; `none` does not
     look, and the levels of a verification are those of `verify_all`."""
-    train = str(data / "train.jsonl")
-    first = add_task(url, "one", train, backbone=str(folder), **QUICK)
-    second = add_task(url, "two", train, **{**QUICK, "options": {"size": 3}})
+    first = add_task(url, "one", small, backbone=str(folder), **QUICK)
+    second = add_task(url, "two", small, **{**QUICK, "options": {"size": 3}})
     assert [task.confirmed_by for task in first.verification.tasks] == [None]
     assert [task.confirmed_by for task in second.verification.tasks] == [
         first.verification.id,
         None,
     ]
     assert {task.status for task in second.verification.tasks} == {"ok"}
-    assert add_task(url, "three", train, verify="none", **QUICK).verification is None
-    fourth = add_task(url, "four", train, verify="integrity", **QUICK).verification
+    assert add_task(url, "three", small, verify="none", **QUICK).verification is None
+    fourth = add_task(url, "four", small, verify="integrity", **QUICK).verification
     assert (fourth.level, fourth.checked, fourth.confirmed) == ("integrity", 4, 0)
     with Bank(url) as bank:
         assert len(bank.verification_log.verifications()) == 3
 
 
 @pytest.mark.slow
-def test_adding_on_either_database_gives_the_same_bytes(url: str, folder: Path, data: Path) -> None:
+def test_adding_on_either_database_gives_the_same_bytes(
+    url: str, folder: Path, data: Path, small: str
+) -> None:
     """The database changes nothing: a bank made by the first call, a second task, equal bytes."""
-    train = str(data / "train.jsonl")
-    first = add_task(url, "one", train, backbone=str(folder), **QUICK).record
+    first = add_task(url, "one", small, backbone=str(folder), **QUICK).record
     with taskbank.open(url) as bank:
-        again = add_task(bank, "two", train, validation=str(data / "validation.jsonl"), **QUICK)
+        again = add_task(bank, "two", small, validation=str(data / "validation.jsonl"), **QUICK)
         assert again.verification.checked == 2
-        third = add_task(bank, "one", train, new_version=True, **QUICK).record
+        third = add_task(bank, "one", small, new_version=True, **QUICK).record
         assert third.ref == "one@2"
         assert third.digest == first.digest
         assert third.splits == first.splits

@@ -27,6 +27,7 @@ def spec(small: str, **changes: Any) -> TaskSpec:
     values: dict[str, Any] = {
         "name": "mood",
         "train": small,
+        "rows": 64,
         "options": {"size": 4},
         "search": {"learning_rate": [1e-3, 1e-2, 3e-2]},
         "training": {"epochs": 1},

@@ -76,6 +76,7 @@ def test_a_large_grid_costs_nothing_where_a_sampler_picks(
 PRUNING: dict[str, Any] = {
     "search": {"size": (2, 4, 8), "learning_rate": (0.001, 0.02)},
     "trials": 5,
+    "rows": 64,  # enough to be interrupted
     "metric": "log_loss",
     "training": {"epochs": 4},
 }

@@ -10,26 +10,33 @@ import pytest
 import torch
 
 import taskbank
+from taskbank.backbone.backbone import Backbone
 from taskbank.bank.bank import Bank
 from taskbank.bank.open import create_bank
 from taskbank.bank.records import AdapterRecord, Parent
 from taskbank.errors import TrainingError
 from taskbank.runtime.disk_cache import cache_folder
+from taskbank.specs import TaskSpec
+from taskbank.training import tune as tuning
 from taskbank.training.loop import train
+from taskbank.training.plan import plan_task
 from taskbank.training.search import Search
 from taskbank.training.trial import Trial
-from taskbank.training.tune import tune
+from taskbank.training.tune import fit_to_backbone, tune
 from tests.helpers.training import BASE, GRID, Interrupt, add, interrupt_after
+
+ROWS = 64  # enough to be interrupted
 
 
 @pytest.mark.slow
 def test_a_search_records_every_trial_and_the_best_one_as_the_adapter(
-    url: str, small: str, folder: Path
+    url: str, small: str, folder: Path, data: Path
 ) -> None:
     """On either database: a row a trial with its score, the adapter of the best by validation,
     whose bytes are those of the same setting trained alone, and no other weights."""
+    validation = str(data / "validation.jsonl")  # not drawn by the seed
     with create_bank(url) as bank:
-        added = add(bank, small, folder, search=GRID, seeds=2)
+        added = add(bank, small, folder, validation=validation, search=GRID, seeds=2)
         assert len(added.trials) == len(bank.trials("mood")) == 8
         assert [t.training["seed"] for t in added.trials] == [0, 1] * 4
         best = max(t.score for t in added.trials)
@@ -41,14 +48,14 @@ def test_a_search_records_every_trial_and_the_best_one_as_the_adapter(
             small,
             folder,
             new_version=True,
+            validation=validation,
             training={
                 "learning_rate": added.trial.training["learning_rate"],
-                "seed": 0,
+                "seed": added.trial.training["seed"],
             },
             options={"size": added.trial.options["size"]},
         )
-        if added.trial.training["seed"] == 0:
-            assert alone.record.digest == added.record.digest
+        assert alone.record.digest == added.record.digest
         assert taskbank.verify_all(bank).ok
 
 
@@ -112,7 +119,7 @@ def test_a_setting_that_diverges_does_not_end_a_search(
 def whole(tmp_path_factory: pytest.TempPathFactory, small: str, folder: Path) -> AdapterRecord:
     """The adapter of a search that was not interrupted."""
     with create_bank(f"sqlite:///{tmp_path_factory.mktemp('whole')}/whole.db") as bank:
-        return add(bank, small, folder, search=GRID).record
+        return add(bank, small, folder, rows=ROWS, search=GRID).record
 
 
 @pytest.mark.slow
@@ -130,17 +137,33 @@ def test_an_interrupted_search_is_resumed_to_the_same_bytes(
     with monkeypatch.context() as patch:
         interrupt_after(patch, epochs)
         with pytest.raises(Interrupt):
-            add(own, small, folder, search=GRID)
+            add(own, small, folder, rows=ROWS, search=GRID)
     assert len(own) == 0
     before = len(own.trials("mood"))
     assert before == (epochs - 1) // 3
-    added = add(own, small, folder, resume=True, search=GRID)
+    added = add(own, small, folder, rows=ROWS, resume=True, search=GRID)
     assert added.record.digest == whole.digest
     assert added.record.training == whole.training
     with own._engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT count(*) FROM trials").scalar()
     assert rows == 4
     assert list((cache_folder() / "checkpoints").glob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "used"), [(None, "bfloat16"), ("bfloat16", "bfloat16"), ("float32", "float32")]
+)
+def test_the_precision_is_the_fastest_unless_one_is_given(
+    backbone: Backbone,
+    small: str,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str | None,
+    used: str,
+) -> None:
+    """What the device is fastest in is only the default."""
+    monkeypatch.setattr(tuning, "fastest_precision", {"cpu": "bfloat16"}.__getitem__)
+    plan = plan_task(TaskSpec("mood", small, training={"precision": given}))
+    assert fit_to_backbone(plan, backbone).training.precision == used
 
 
 @pytest.mark.parametrize(
