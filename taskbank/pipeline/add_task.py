@@ -27,7 +27,7 @@ from taskbank.training.plan import TaskPlan, is_stored, plan_task
 from taskbank.training.search import Setting
 from taskbank.training.start import read_starts
 from taskbank.training.tune import fit_to_backbone
-from taskbank.verify.report import LevelAfterAdding
+from taskbank.verify.report import LevelAfterAdding, check_level_after_adding
 from taskbank.verify.verify import verify_after_adding
 from taskbank.workers.executor import check_place, executor_for
 
@@ -77,6 +77,7 @@ def add_task(
         TrainingError: if training produced no usable adapter.
     """
     check_place(executor)
+    check_level_after_adding(verify)
     spec = _spec(name, train_data, fields)
     if must_not_regress and not new_version:
         raise InputError(

@@ -28,7 +28,7 @@ from taskbank.training.plan import TaskPlan, plan_task
 from taskbank.training.start import read_starts
 from taskbank.training.trial import trial_from_record
 from taskbank.training.tune import fit_to_backbone
-from taskbank.verify.report import LevelAfterAdding, Report
+from taskbank.verify.report import LevelAfterAdding, Report, check_level_after_adding
 from taskbank.verify.verify import verify_after_adding
 from taskbank.workers.executor import check_place, executor_for
 from taskbank.workers.job import Finished
@@ -127,6 +127,7 @@ def add_tasks(
         BackboneMismatchError: if the backbone differs from the recorded one.
     """
     check_place(executor)
+    check_level_after_adding(verify)
     path = Path(suite)
     entries, problems = valid_entries(path, Path(data) if data is not None else path.parent)
     with ExitStack() as stack:

@@ -7,7 +7,6 @@ versions are compared on the old split, on the new rows and on both together.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
@@ -18,11 +17,12 @@ from taskbank import plugins
 from taskbank.bank.bank import Bank
 from taskbank.bank.new_records import NewScoredSplit
 from taskbank.bank.records import AdapterRecord, Parent
-from taskbank.checks import ANY_DROP
+from taskbank.checks import ANY_DROP, check_alias
 from taskbank.counts import counted
 from taskbank.data.alike_labels import check_alike, match_labels
 from taskbank.data.equal_inputs import equal_inputs
 from taskbank.data.examples import Examples
+from taskbank.data.fields import is_number
 from taskbank.data.label_names import label_names_for
 from taskbank.data.repeats import contradictions, rows_in_train
 from taskbank.data.row_difference import RowDifference, divide, join, row_difference
@@ -45,7 +45,7 @@ from taskbank.training.evaluation import measure
 from taskbank.training.plan import TaskPlan
 from taskbank.training.task_data import HELD_OUT_SHARE, TaskData
 from taskbank.training.train_task import Result
-from taskbank.verify.report import LevelAfterAdding, Report
+from taskbank.verify.report import LevelAfterAdding, Report, check_level_after_adding
 from taskbank.verify.significance import exceeds_tolerance
 from taskbank.verify.verify import verify_after_adding
 
@@ -127,8 +127,8 @@ def compare_data(
     """
     if mode not in get_args(Mode):
         raise InputError(f"mode is {mode!r}: use {', '.join(get_args(Mode))}")
-    if anchor is not None and not 0 < anchor < math.inf:
-        raise InputError(f"anchor is {anchor}: it must be a number above 0, or left out")
+    if anchor is not None and not (is_number(anchor) and anchor > 0):
+        raise InputError(f"anchor is {anchor!r}: it must be a number above 0, or left out")
     parent = bank[ref]
     kind: Kind = plugins.load("kinds", parent.kind)
     _check_parent(parent, kind, mode, anchor)
@@ -189,11 +189,14 @@ def update(
     Raises:
         NotFoundError: if there is no such version, or no digests of its rows are recorded.
         InputError: if the data cannot be read or does not fit the task, if old rows are missing, if
-            a label has no row any more, or if `mode` or `anchor` is invalid.
+            a label has no row any more, or if `mode`, `anchor`, `alias` or `verify` is invalid.
         ConflictError: if the version is retired, or another one was added meanwhile.
         TrainingError: if training produced no usable adapter.
         DamagedError: if stored rows or bytes differ from what was recorded.
     """
+    check_level_after_adding(verify)
+    if alias is not None:
+        check_alias(alias)
     compared = compare_data(bank, ref, data, mode=mode, anchor=anchor)
     parent, difference = compared.parent, compared.difference
     if difference.is_empty:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from taskbank.bank.records import Head
 from taskbank.digests import Json
-from taskbank.errors import ResourceError
+from taskbank.errors import InputError, ResourceError
 
 Level = Literal["integrity", "changed", "canary", "full"]
 Status = Literal["ok", "changed", "regressed", "unstable", "damaged", "unverifiable", "unchecked"]
 Effect = Literal["worse", "better", "neither"]
 LevelAfterAdding = Level | Literal["none"]  # the verification level after a task is added
+
+
+def check_level_after_adding(level: str) -> None:
+    """Raise unless a bank can be verified at a level after a task was added.
+
+    Raises:
+        InputError: if the level is unknown.
+    """
+    levels = (*get_args(Level), "none")
+    if level not in levels:
+        raise InputError(f"verify is {level!r}: use {', '.join(levels)}")
 
 
 @dataclass(frozen=True)

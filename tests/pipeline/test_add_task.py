@@ -167,6 +167,7 @@ STRANGE = [*sentences(30), {"text": "hm", "label": "so-so"}]
         ({"backbone": "GPT2"}, "does not know where adapters go in the architecture 'gpt2'"),
         ({"device": "abacus"}, "device 'abacus' is unknown"),
         ({"device": "cuda:99"}, "not on this machine"),
+        ({"verify": "some"}, "verify is 'some': use integrity, changed, canary, full, none"),
     ],
 )
 def test_bad_input_is_refused_before_training_and_leaves_the_bank_as_it_was(

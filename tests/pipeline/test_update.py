@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from taskbank.bank.bank import Bank
@@ -103,6 +104,23 @@ def test_an_update_is_stored_whole_or_not_at_all(
     assert verify_all(own, level="integrity").ok
     uses = find_rows(own, {own.row_digests(before).rows[0].row})
     assert [use.derived_from for use in uses.versions] == [(), ("mood@1",)]
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"alias": "a b"}, "alias 'a b' is invalid"),
+        ({"verify": "some"}, "verify is 'some': use integrity, changed, canary, full, none"),
+        ({"anchor": "1"}, "anchor is '1': it must be a number above 0"),
+        ({"anchor": np.float32(1)}, r"anchor is .*1.0.*: it must be a number above 0"),
+    ],
+)
+def test_an_invalid_argument_is_refused_before_anything_is_read(
+    own: Bank, given: Any, problem: str
+) -> None:
+    """So no training is lost, and no version is stored that the command does not name."""
+    with pytest.raises(InputError, match=problem):
+        update(own, "mood", NewData(MORE), **given)
 
 
 @pytest.mark.slow
