@@ -35,7 +35,7 @@ def check_name(name: str, what: str) -> str:
         InputError: unless the name consists of 1 to 100 letters, digits, `.`, `_` or `-`, and
             starts with a letter or a digit.
     """
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(check_text(name, what)):
         raise InputError(
             f"{what} {name!r} is invalid: write 1 to 100 letters, digits, '.', '_' or '-', "
             "starting with a letter or a digit"
@@ -56,8 +56,10 @@ def check_text(text: str, what: str) -> str:
         what: the noun for the text in the error message.
 
     Raises:
-        InputError: if the text contains a NUL, or was decoded from bytes that are not UTF-8.
+        InputError: if it is no text, contains a NUL, or was decoded from bytes that are not UTF-8.
     """
+    if not isinstance(text, str):
+        raise InputError(f"{what} is of the type {type(text).__name__}: it must be text")
     if "\x00" in text or text != text.encode(errors="ignore").decode():
         raise InputError(f"{what} {text!r} contains a NUL or is not UTF-8: remove these characters")
     return text

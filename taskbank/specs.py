@@ -376,6 +376,8 @@ class TaskSpec:
     def __post_init__(self) -> None:
         check_name(self.name, "task name")
         check_text(self.description, "description")
+        if self.start is not None:
+            check_text(self.start, "start")
         for key, value in self.tags.items():
             check_name(key, "tag")
             check_text(value, f"tag {key}")
@@ -390,9 +392,9 @@ class TaskSpec:
         TrainingSpec(**self.training)  # checks the ranges before any data is read
         for name, least in (("rows", 2), ("seeds", 1), ("trials", 1)):
             value = getattr(self, name)
-            if value is not None and not least <= value <= LARGEST:
+            if value is not None and (type(value) is not int or not least <= value <= LARGEST):
                 raise InputError(
-                    f"{name} is {value}: it must be a whole number from {least} to {LARGEST:,}"
+                    f"{name} is {value!r}: it must be a whole number from {least} to {LARGEST:,}"
                 )
         if self.folds is not None:
             self._check_folds(self.folds)

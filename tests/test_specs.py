@@ -63,7 +63,11 @@ def test_training_fields_and_shortcuts_may_stand_beside_the_fields_of_a_task() -
         ({"training": {"speed": 9}}, "training has no field 'speed': it has epochs, learning_rate"),
         ({"training": {"epochs": 0}}, "epochs is 0: it must be a whole number from 1"),
         ({"epochs": 0}, "epochs is 0: it must be a whole number from 1"),
+        ({"tags": {"year": 2024}}, "tag year is of the type int: it must be text"),
+        ({"start": ["mood"]}, "start is of the type list: it must be text"),
         ({"rows": 1}, "rows is 1: it must be a whole number from 2"),
+        ({"rows": "20"}, "rows is '20': it must be a whole number from 2"),
+        ({"seeds": 2.5}, "seeds is 2.5: it must be a whole number from 1"),
         ({"epoch": 3}, "a task has no field 'epoch': it has name, train, validation"),
     ],
 )
