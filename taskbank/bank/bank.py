@@ -613,6 +613,7 @@ class Bank:
         once: bool = False,
         trial: NewTrial | None = None,
         after: int | None = None,
+        updates: int | None = None,
     ) -> AdapterRecord:
         """Store an adapter completely, or not at all.
 
@@ -624,10 +625,12 @@ class Bank:
             trial: the training that produced the adapter, recorded in the same transaction.
             after: the version that must still be the newest of the task, retired ones included;
                 None means any.
+            updates: the version that must still be in use, as the adapter updates it; None means
+                none.
 
         Raises:
             ConflictError: if the task exists and `new_version` is false, if the task is of
-                another kind, or if it has a newer version than `after`.
+                another kind, if it has a newer version than `after`, or if `updates` is retired.
         """
         if self._blobs.outside:
             # Refused before anything is staged, so that nothing stays in the store.
@@ -644,7 +647,12 @@ class Bank:
             self._blobs.stage(data)
         with write_transaction(self._engine) as connection:
             record, added = add_adapter(
-                connection, new, new_version=new_version, once=once, after=after
+                connection,
+                new,
+                new_version=new_version,
+                once=once,
+                after=after,
+                updates=updates,
             )
             if not added:
                 return record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
@@ -108,6 +108,7 @@ def store(
     scored: tuple[NewScoredSplit, ...] = (),
     course: Mapping[str, Json] | None = None,
     after: int | None = None,
+    updates: int | None = None,
 ) -> AdapterRecord | None:
     """Store a trained task completely, or not at all.
 
@@ -124,13 +125,14 @@ def store(
         scored: further splits that are recorded with the adapter.
         course: what to record of how it came about, in addition to the training.
         after: the version that must still be the newest of the task; None means any.
+        updates: the version that must still be in use, as the adapter updates it; None means none.
 
     Returns:
         the stored adapter; None if only the task's scores are stored.
 
     Raises:
-        ConflictError: if the task exists and `new_version` is false, or if it has a newer version
-            than `after`.
+        ConflictError: if the task exists and `new_version` is false, if it has a newer version than
+            `after`, or if `updates` is retired.
     """
     final_trial = None
     if plan.data.test is not None:
@@ -138,22 +140,22 @@ def store(
     if plan.stored:
         new = _new_adapter(plan, backbone, result)
         new = replace(new, scored=scored, course={**new.course, **(course or {})})
-        return _put(bank, new, new_version=new_version, once=once, trial=final_trial, after=after)
+        return _put(
+            bank,
+            new,
+            new_version=new_version,
+            once=once,
+            trial=final_trial,
+            after=after,
+            updates=updates,
+        )
     if final_trial is not None:
         _put_trial(bank, final_trial)
     return None
 
 
-def _put(
-    bank: Bank,
-    new: NewAdapter,
-    *,
-    new_version: bool,
-    once: bool = False,
-    trial: NewTrial | None,
-    after: int | None = None,
-) -> AdapterRecord:
-    """Store an adapter, also if the server is away for a while."""
+def _put(bank: Bank, new: NewAdapter, **how: Any) -> AdapterRecord:
+    """Store an adapter as `Bank.put` does, also if the server is away for a while."""
     earlier: set[int] = set()
 
     def find() -> AdapterRecord | None:
@@ -168,7 +170,7 @@ def _put(
 
     def put() -> AdapterRecord:
         earlier.update(record.id for record in bank.adapters(task=new.task))
-        return bank.put(new, new_version=new_version, once=once, trial=trial, after=after)
+        return bank.put(new, **how)
 
     return store_patiently(put, find, RESUME)
 

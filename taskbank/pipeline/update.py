@@ -190,7 +190,8 @@ def update(
         NotFoundError: if there is no such version, or no digests of its rows are recorded.
         InputError: if the data cannot be read or does not fit the task, if old rows are missing, if
             a label has no row any more, or if `mode`, `anchor`, `alias` or `verify` is invalid.
-        ConflictError: if the version is retired, or another one was added meanwhile.
+        ConflictError: if the version is retired, also during the training, or another one was added
+            meanwhile.
         TrainingError: if training produced no usable adapter.
         DamagedError: if stored rows or bytes differ from what was recorded.
     """
@@ -217,7 +218,15 @@ def update(
     }
     scored = tuple(_parts(parent, plan, result))
     record = store(
-        bank, plan, loaded, result, new_version=True, scored=scored, course=course, after=after
+        bank,
+        plan,
+        loaded,
+        result,
+        new_version=True,
+        scored=scored,
+        course=course,
+        after=after,
+        updates=parent.version,
     )
     result.remove_checkpoints()
     assert record is not None  # noqa: S101 - the specification keeps the weights

@@ -75,6 +75,17 @@ def test_a_name_that_is_taken_is_refused_and_nothing_is_stored(stored: Bank) -> 
     assert sorted(stored._blobs.sizes()) == before[0]
 
 
+def test_a_version_that_updates_a_retired_one_is_refused(bank: Bank) -> None:
+    """Also once `gc` has destroyed the retired version: its rows were to go, too."""
+    bank.put(new_adapter())
+    bank.remove("mood@1")
+    for _ in range(2):
+        with pytest.raises(ConflictError, match="mood@1 was retired after it was read"):
+            bank.put(new_adapter(seed=1), new_version=True, after=1, updates=1)
+        assert len(bank) == 0
+        bank.gc(confirm=True)
+
+
 def test_a_failure_half_way_leaves_nothing_of_the_task(
     stored: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:

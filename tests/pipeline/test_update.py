@@ -149,8 +149,11 @@ def test_a_worse_version_is_recorded_and_not_promoted(
 
 
 @pytest.mark.slow
-def test_what_cannot_be_updated_says_why(own: Bank, folder: Path) -> None:
-    """A version of an earlier taskbank, one without a validation split, and too few rows."""
+def test_what_cannot_be_updated_says_why(
+    own: Bank, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version of an earlier taskbank, too few rows, and a version that is retired before or
+    during the training."""
     own.put(new_adapter("older"))
     with pytest.raises(NotFoundError, match="add-task --new-version"):
         compare_data(own, "older", NewData(MORE))
@@ -164,6 +167,14 @@ def test_what_cannot_be_updated_says_why(own: Bank, folder: Path) -> None:
     with pytest.raises(InputError, match="no row has the label 'good'"):
         update(own, "mood", NewData(every))
     assert len(own) == 2
-    own.remove("mood")
+
+    def retired(bank: Bank, *given: Any, **more: Any) -> Any:
+        bank.remove("mood@1")
+        return store(bank, *given, **more)
+
+    monkeypatch.setattr("taskbank.pipeline.update.store", retired)
+    with pytest.raises(ConflictError, match="mood@1 was retired after it was read: nothing was"):
+        update(own, "mood", NewData(MORE))
+    assert [one.ref for one in own.adapters(retired=True)] == ["older@1", "mood@1"]
     with pytest.raises(ConflictError, match="mood@1 is retired: update a version in use"):
         update(own, "mood@1", NewData(MORE))

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 from taskbank.bank.catalog.aliases import LIST_VERSIONS, resolve_alias
 from taskbank.bank.catalog.backbones import add_backbone
 from taskbank.bank.catalog.checked_rows import check_ids, check_rows, checked_rows
-from taskbank.bank.catalog.retirement import IN_USE, retirement_of_adapter
+from taskbank.bank.catalog.retirement import IN_USE, is_retired, retirement_of_adapter
 from taskbank.bank.catalog.rows import (
     Children,
     as_stored,
@@ -67,6 +67,7 @@ def add_adapter(
     new_version: bool,
     once: bool = False,
     after: int | None = None,
+    updates: int | None = None,
 ) -> tuple[AdapterRecord, bool]:
     """Record an adapter and its child rows; the same transaction must store its blobs.
 
@@ -77,13 +78,14 @@ def add_adapter(
         once: whether to return the adapter that an equal request has stored already, if there is
             one, and to record nothing.
         after: the version that must still be the newest of the task; None means any.
+        updates: the version that must still be in use, as the adapter updates it; None means none.
 
     Returns:
         the adapter, and whether it was recorded now.
 
     Raises:
         ConflictError: if the task exists and `new_version` is false, if the task is of another
-            kind, or if it has a newer version than `after`.
+            kind, if it has a newer version than `after`, or if `updates` is retired.
     """
     task_id, created = _insert_task(connection, new.task, new.kind)
     if not created:
@@ -97,6 +99,11 @@ def add_adapter(
         raise ConflictError(
             f"{new.task}@{version - 1} was added after {new.task}@{after} was read: nothing was "
             "stored; run the command again"
+        )
+    if updates is not None and is_retired(connection, task_id, updates):
+        raise ConflictError(
+            f"{new.task}@{updates} was retired after it was read: nothing was stored; update a "
+            "version in use"
         )
     backbone_id = add_backbone(connection, new.backbone)
     children = children_of(new)
