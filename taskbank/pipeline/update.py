@@ -353,9 +353,15 @@ def _task_data(
     train = join([stay, come])
     parts = {"train": train, **{name: splits[name] for name in names}}
     check_alike(parts, kind.label, merge=False)
-    definition = _definition(parent, kind, train)
-    for examples in splits.values():
-        kind.check(examples.columns, definition, examples.origin)
+    try:
+        definition = _definition(parent, kind, train)
+        for examples in splits.values():
+            kind.check(examples.columns, definition, examples.origin)
+    except DataError:
+        # Names an invalid row by its place in the new data, which is another one in the union.
+        whole = join([compared.new, old])
+        kind.define(whole.columns, compared.new.origin, {})
+        raise
     check_rows(definition, len(splits["validation"]), splits["validation"].origin)
     repeats: dict[str, Json] = {
         "contradictions": contradictions(parts, label).to_json(),

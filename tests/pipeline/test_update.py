@@ -17,7 +17,7 @@ from taskbank.pipeline.storage import store
 from taskbank.pipeline.update import NewData, compare_data, update
 from taskbank.verify.verify import verify_all
 from tests.helpers.adapters import new_adapter
-from tests.helpers.rows import sentences
+from tests.helpers.rows import questions, sentences
 
 FIRST, MORE = sentences(60, seed=1), sentences(40, seed=2)
 THIRD = [{"text": f"{row['text']} neither", "label": "mixed"} for row in sentences(20, seed=3)]
@@ -121,6 +121,30 @@ def test_an_invalid_argument_is_refused_before_anything_is_read(
     """So no training is lost, and no version is stored that the command does not name."""
     with pytest.raises(InputError, match=problem):
         update(own, "mood", NewData(MORE), **given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", [33, 10])  # one trained on, one held out
+def test_an_invalid_new_row_is_named_by_its_place_in_the_new_data(
+    own: Bank, folder: Path, wrong: int
+) -> None:
+    """Wherever the row would go, to training or to the rows that are held out."""
+    add_task(
+        own,
+        "where",
+        questions(20, seed=1),
+        validation=questions(10, seed=3),
+        kind="span",
+        method="linear",
+        training={"epochs": 1},
+        backbone=str(folder),
+        keep_rows=True,
+        verify="none",
+    )
+    rows = questions(40, seed=2)
+    rows[wrong]["answers"] = {"text": ["nowhere"], "answer_start": [0]}
+    with pytest.raises(DataError, match=rf"row {wrong + 1} of data \(list\) has the answer"):
+        update(own, "where", NewData(rows))
 
 
 @pytest.mark.slow
