@@ -98,6 +98,19 @@ def match_labels(
     return _respelled(examples, field, spelling) if spelling else examples
 
 
+def new_labels(examples: Examples, field: Field, labels: Sequence[str]) -> list[str]:
+    """Return the labels of examples that a task does not have, in the order of their first rows.
+
+    Args:
+        examples: the examples.
+        field: the column of the labels; a column without classes has none.
+        labels: the task's labels.
+    """
+    if field.type not in CLASS_TYPES:
+        return []
+    return [label for label in _first_places([examples], field) if label not in labels]
+
+
 def _first_places(given: Iterable[Examples], field: Field) -> Labels:
     first: Labels = {}
     for examples in given:

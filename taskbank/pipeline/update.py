@@ -19,11 +19,12 @@ from taskbank.bank.new_records import NewScoredSplit
 from taskbank.bank.records import AdapterRecord, Parent
 from taskbank.checks import ANY_DROP, check_alias
 from taskbank.counts import counted
-from taskbank.data.alike_labels import check_alike, match_labels
+from taskbank.data.alike_labels import check_alike, match_labels, new_labels
 from taskbank.data.equal_inputs import equal_inputs
 from taskbank.data.examples import Examples
 from taskbank.data.fields import is_number
 from taskbank.data.label_names import label_names_for
+from taskbank.data.remarks import remark
 from taskbank.data.repeats import contradictions, rows_in_train
 from taskbank.data.row_difference import RowDifference, divide, join, row_difference
 from taskbank.data.row_digests import digests_of, shown
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
 HELD_OUT = ("validation", "test")  # the splits that a new version takes over from its parent
+LISTED = 5  # new labels that a remark lists
 OLD, NEW = "old", "new"  # the further splits of an updated version
 
 
@@ -141,6 +143,7 @@ def compare_data(
             "all rows with taskbank add-task --new-version and without --folds"
         )
     new = _read(parent, kind, data.train, data)
+    _name_new_labels(parent, kind, new)
     held_out = {
         row.inputs for split in held for row in digests_of(bank.examples(parent, split), label)
     }
@@ -263,6 +266,15 @@ def count(difference: RowDifference) -> dict[str, Json]:
         name: rows if isinstance(rows, int) else len(rows)
         for name, rows in vars(difference).items()
     }
+
+
+def _name_new_labels(parent: AdapterRecord, kind: Kind, new: Examples) -> None:
+    """Say which labels the head will be extended by: another spelling extends it, too."""
+    found = new_labels(new, kind.label, parent.labels)
+    if found:
+        listed = ", ".join(map(repr, found[:LISTED])) + (", …" if found[LISTED:] else "")
+        count = counted(len(found), "label")
+        remark(f"{new.origin} has {count} that {parent.ref} does not have: {listed}")
 
 
 def _judge(
