@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 FIXTURE_MARKS = {
     "postgresql": "server",
     "browser": "browser",
+    "cluster": "cluster",
     "taught": "slow",
     "every_kind": "slow",
 }
@@ -44,10 +45,12 @@ MARKS = {"server", "browser", "process"}  # of tests that may start a process
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the fixtures that they use."""
+    """Mark tests by the fixtures that they use, and run those on a Ray cluster first."""
     for item in items:
         for fixture in FIXTURE_MARKS.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(FIXTURE_MARKS[fixture])
+    # They are long and wait most of the time, in which the other processes compute.
+    items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
 
 
 def pytest_collection_finish() -> None:

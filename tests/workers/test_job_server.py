@@ -211,6 +211,7 @@ def _kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 def test_a_suite_is_added_seen_and_verified(head: Head) -> None:
     """Its data goes along and nothing else, its progress is counted, no secret is shown."""
@@ -237,6 +238,7 @@ def test_a_suite_is_added_seen_and_verified(head: Head) -> None:
     assert "2 adapters checked (integrity): all is well" in out
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 def test_a_command_is_followed_and_ends_as_here(head: Head) -> None:
     """With what it prints, and its exit code."""
@@ -249,6 +251,7 @@ def test_a_command_is_followed_and_ends_as_here(head: Head) -> None:
     assert "failed (exit code 2)" in head("jobs")
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 def test_a_command_is_stopped(head: Head) -> None:
     """What runs ends, and once more is no error; a job that is none is one."""
@@ -267,6 +270,7 @@ def test_a_command_is_stopped(head: Head) -> None:
     assert "has no job '../nodes'" in head.err
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 def test_without_the_token_nothing_is_told_or_taken(head: Head) -> None:
     """The error says how to give it."""

@@ -22,7 +22,9 @@ from taskbank.errors import (
 )
 from taskbank.pipeline.add_task import add_task
 from taskbank.pipeline.suite import add_tasks
+from taskbank.runtime.device import fastest_precision
 from taskbank.specs import TaskSpec
+from taskbank.training import tune
 from taskbank.verify.verify import verify_all
 from taskbank.workers import ray_cluster
 from taskbank.workers.address import RayAddress
@@ -71,6 +73,13 @@ def test_a_job_that_kills_every_worker_is_given_up(workers: RayCluster, tmp_path
     assert len((tmp_path / "runs").read_text().splitlines()) == 3
 
 
+@pytest.fixture
+def _as_on_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train in the precision that processes of their own choose."""
+    monkeypatch.setattr(tune, "fastest_precision", fastest_precision)
+
+
+@pytest.mark.usefixtures("_as_on_workers")
 def test_a_suite_is_the_same_on_a_cluster(
     cluster: None, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +105,7 @@ def test_a_suite_is_the_same_on_a_cluster(
     assert [one.status for one in again.outcomes] == ["skipped"] * 3
 
 
+@pytest.mark.usefixtures("_as_on_workers")
 def test_a_search_is_the_same_on_a_cluster(
     cluster: None, tmp_path: Path, small: str, folder: Path
 ) -> None:

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.process
+@pytest.mark.cluster
 @pytest.mark.server
 @pytest.mark.slow
 def test_the_jobs_of_a_machine_that_dies_go_to_the_other(

