@@ -319,14 +319,22 @@ def test_the_site_is_built_without_a_warning(project: Path) -> None:
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    "broken",
-    ["[page](no-such-page.md)", "[anchor](why.md#no-such-heading)", "::: taskbank.nothing"],
+    ("broken", "says"),
+    [
+        ("[page](no-such-page.md)\n[anchor](why.md#no-such-heading)", "2 issues found"),
+        ("::: taskbank.nothing", "Could not collect 'taskbank.nothing'"),
+    ],
+    ids=["links", "name"],
 )
-def test_the_site_is_not_built_with_a_broken_reference(project: Path, broken: str) -> None:
+def test_the_site_is_not_built_with_a_broken_reference(
+    project: Path, broken: str, says: str
+) -> None:
     """The strict build exits with 1 for a link to no page, to no heading and to no Python name."""
     with (project / "docs" / "index.md").open("a", encoding="utf-8") as page:
         page.write(f"\n{broken}\n")
-    assert _build(project).returncode == 1
+    done = _build(project)
+    assert done.returncode == 1
+    assert says in done.stdout
 
 
 # Generated sections and pictures
