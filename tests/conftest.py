@@ -61,7 +61,7 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _what_suits_tiny_models() -> Iterator[None]:
+def _one_thread_in_float32() -> Iterator[None]:
     """Compute on one thread, and train in float32 unless a test says otherwise: that is quicker,
     and the results depend less on the processor."""
     import torch

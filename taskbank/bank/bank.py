@@ -625,8 +625,8 @@ class Bank:
             trial: the training that produced the adapter, recorded in the same transaction.
             after: the version that must still be the newest of the task, retired ones included;
                 None means any.
-            updates: the version that must still be in use, as the adapter updates it; None means
-                none.
+            updates: the version that the adapter updates, which must still be in use; None if it
+                updates none.
 
         Raises:
             ConflictError: if the task exists and `new_version` is false, if the task is of

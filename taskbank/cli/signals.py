@@ -84,9 +84,9 @@ def exit_at_once(code: int) -> None:
     for number in SIGNALS:
         if signal.getsignal(number) is _stop:
             signal.signal(number, leave)
-    # Python ends `python -m` by SIGINT, whatever its exit code, if an interrupt went through the
-    # last code that it ran from a string, as importing a dataclass does. So does this, and no
-    # interrupt goes through it.
+    # `python -m` ends by SIGINT, whatever its exit code, if an interrupt passed through the code
+    # that Python last ran from a string, as the import of a dataclass does. A named tuple runs such
+    # code as well, and no interrupt passes through this one.
     namedtuple("Last", ())
 
 

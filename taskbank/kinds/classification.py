@@ -36,7 +36,7 @@ from taskbank.kinds.class_report import ClassReport, report_classes
 from taskbank.kinds.confusion import count_classes, resample_classes
 from taskbank.kinds.definition import Definition, check_requested, check_settings
 from taskbank.kinds.kind import Columns
-from taskbank.kinds.labels import MAX_LISTED_LABELS, label_space
+from taskbank.kinds.labels import label_space, listed_labels
 from taskbank.kinds.logits import class_changes, cross_entropies, log_mean_softmax, margins, softmax
 from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import standard_error_of_mean, standard_error_of_share
@@ -91,8 +91,7 @@ class Classification(TextKind):
         if len(labels) != 2 or requested["positive"] not in labels:
             raise InputError(
                 f"positive is {requested['positive']!r}: it must name one of two classes, and "
-                f"{origin} has {', '.join(preview(label) for label in labels[:MAX_LISTED_LABELS])}"
-                f"{', …' if len(labels) > MAX_LISTED_LABELS else ''}"
+                f"{origin} has {listed_labels(labels)}"
             )
         return Definition(labels, {"positive": requested["positive"]} | abstain)
 
@@ -114,13 +113,10 @@ class Classification(TextKind):
         known = set(definition.labels)
         for row, label in enumerate(columns["label"], start=1):
             if label not in known:
-                listed = ", ".join(
-                    preview(value) for value in definition.labels[:MAX_LISTED_LABELS]
-                )
                 raise DataError(
                     f"row {row} of {origin} has the label {preview(label)}, which train does not "
-                    f"have: it has {listed}{', …' if len(known) > MAX_LISTED_LABELS else ''}; "
-                    "correct the label, leave the row out, or add examples of it to train"
+                    f"have: it has {listed_labels(definition.labels)}; correct the label, leave "
+                    "the row out, or add examples of it to train"
                 )
 
     def strata(self, columns: Columns) -> Sequence[Hashable]:

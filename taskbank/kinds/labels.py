@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from taskbank.data.fields import preview
 from taskbank.errors import DataError
-
-if TYPE_CHECKING:
-    pass
 
 WHOLE = re.compile(r"[+-]?\d{1,300}")
 FRACTION = re.compile(
@@ -20,7 +17,7 @@ FRACTION = re.compile(
 
 
 MAX_UNIQUE_LABELS = 20  # above this number of rows, labels that are all different are not classes
-MAX_LISTED_LABELS = 10  # labels that an error shows
+MAX_LISTED_LABELS = 10  # labels that a message shows
 
 
 def label_space(labels: Sequence[Any], origin: str) -> tuple[str, ...]:
@@ -57,6 +54,12 @@ def label_space(labels: Sequence[Any], origin: str) -> tuple[str, ...]:
     if all(WHOLE.fullmatch(label) for label in classes):
         return tuple(sorted(classes, key=lambda label: (int(label), label)))
     return tuple(sorted(classes))
+
+
+def listed_labels(labels: Sequence[str]) -> str:
+    """Return labels as messages list them, without those after the first ten."""
+    shown = ", ".join(preview(label) for label in labels[:MAX_LISTED_LABELS])
+    return shown + (", …" if len(labels) > MAX_LISTED_LABELS else "")
 
 
 def check_distinct(classes: set[str], origin: str) -> None:

@@ -50,7 +50,7 @@ from taskbank.kinds.entities import (
     seqeval_names,
 )
 from taskbank.kinds.kind import Columns
-from taskbank.kinds.labels import MAX_LISTED_LABELS, WHOLE, check_distinct, rarest
+from taskbank.kinds.labels import WHOLE, check_distinct, listed_labels, rarest
 from taskbank.kinds.logits import class_changes, cross_entropies, log_mean_softmax, margins, softmax
 from taskbank.kinds.metrics import Measurement
 from taskbank.kinds.resampling import bootstrap_error, standard_error_of_mean
@@ -127,13 +127,10 @@ class Tagging:
         for row, tags in enumerate(columns["tags"], start=1):
             for tag in tags:
                 if tag not in known:
-                    listed = ", ".join(
-                        preview(label) for label in definition.labels[:MAX_LISTED_LABELS]
-                    )
                     raise DataError(
                         f"row {row} of {origin} has the tag {preview(tag)}, which train does not "
-                        f"have: it has {listed}{', …' if len(known) > MAX_LISTED_LABELS else ''}; "
-                        "correct the tag, leave the row out, or add examples of it to train"
+                        f"have: it has {listed_labels(definition.labels)}; correct the tag, leave "
+                        "the row out, or add examples of it to train"
                     )
 
     def strata(self, columns: Columns) -> Sequence[Hashable]:

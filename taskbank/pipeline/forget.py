@@ -169,8 +169,8 @@ def _ancestors(records: Sequence[AdapterRecord], of: Collection[str]) -> Mapping
     children = defaultdict(list)
     for record in records:
         for ref, digest in _parents(record):
-            # Versions may have equal bytes. The name tells which is meant, except of a version that
-            # is not there, or has another name here: then each of them may be.
+            # Versions may have equal bytes; the recorded name says which is the parent. If no
+            # version has both that name and these bytes, each with the bytes may be the parent.
             named = (ref, digest) in there
             children[ref if named else None, digest].append(record)
     found: dict[str, set[str]] = defaultdict(set)

@@ -125,7 +125,8 @@ def store(
         scored: further splits that are recorded with the adapter.
         course: what to record of how it came about, in addition to the training.
         after: the version that must still be the newest of the task; None means any.
-        updates: the version that must still be in use, as the adapter updates it; None means none.
+        updates: the version that the adapter updates, which must still be in use; None if it
+            updates none.
 
     Returns:
         the stored adapter; None if only the task's scores are stored.

@@ -170,8 +170,8 @@ def compare(
         data: the new task's data, with folds.
         candidates: the versions.
         top: the largest number of versions to return.
-        tried: whether a training tries out what is returned. Then the probability of a version that
-            does not help is `CHANCE` for each, and not for all together.
+        tried: whether trainings test what is returned. Then the probability of a gain by chance is
+            not corrected for the number of versions.
     """
     columns, definition = data.train.columns, data.definition
     length = min(TrainingSpec.max_length, backbone.identity.max_length)

@@ -36,6 +36,7 @@ from taskbank.errors import ConflictError, DataError, InputError
 from taskbank.kinds.abstention import abstention_of, check_rows, with_abstention
 from taskbank.kinds.definition import Definition
 from taskbank.kinds.kind import check_implements, input_fields
+from taskbank.kinds.labels import listed_labels
 from taskbank.model.load import load_recorded_backbone
 from taskbank.pipeline.storage import new_split, store
 from taskbank.pipeline.update_modes import Mode, UpdateTraining
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from taskbank.kinds.kind import Kind
 
 HELD_OUT = ("validation", "test")  # the splits that a new version takes over from its parent
-LISTED = 5  # new labels that a remark lists
 OLD, NEW = "old", "new"  # the further splits of an updated version
 
 
@@ -272,9 +272,8 @@ def _name_new_labels(parent: AdapterRecord, kind: Kind, new: Examples) -> None:
     """Say which labels the head will be extended by: another spelling extends it, too."""
     found = new_labels(new, kind.label, parent.labels)
     if found:
-        listed = ", ".join(map(repr, found[:LISTED])) + (", …" if found[LISTED:] else "")
         count = counted(len(found), "label")
-        remark(f"{new.origin} has {count} that {parent.ref} does not have: {listed}")
+        remark(f"{new.origin} has {count} that {parent.ref} does not have: {listed_labels(found)}")
 
 
 def _judge(

@@ -78,7 +78,8 @@ def add_adapter(
         once: whether to return the adapter that an equal request has stored already, if there is
             one, and to record nothing.
         after: the version that must still be the newest of the task; None means any.
-        updates: the version that must still be in use, as the adapter updates it; None means none.
+        updates: the version that the adapter updates, which must still be in use; None if it
+            updates none.
 
     Returns:
         the adapter, and whether it was recorded now.
